@@ -1,0 +1,1 @@
+"""The pipeline's stages, one folder each; what they share is in ``common``."""

@@ -1,0 +1,1 @@
+"""What the stages share: parameters, records, model loading, files, the command line."""

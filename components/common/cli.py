@@ -1,0 +1,45 @@
+"""What every stage's command line has in common."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from components.common.errors import UserError
+
+ParamsOption = Annotated[Path, typer.Option("--params", help="The parameters of all stages.")]
+
+
+def stage_app(command: Callable[..., None]) -> typer.Typer:
+    """Return the command-line program of one stage; its help is the docstring of ``command``."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+    app.command()(command)
+    return app
+
+
+def run(app: Callable[..., Any]) -> None:
+    """Run a command-line program; a UserError becomes one paragraph on standard error and exit code 1."""
+    quiet_libraries()
+    try:
+        app()
+    except UserError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error:[/] {_plain(error)}")
+        sys.exit(1)
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries' own chatter off the console: progress and results are ours to print."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TQDM_MININTERVAL", "0.5")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+
+
+def _plain(error: UserError) -> str:
+    return str(error).replace("[", "\\[")

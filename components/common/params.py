@@ -1,0 +1,190 @@
+"""params.yaml: one section a stage, validated; an error names the key, the value and what is allowed."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from components.common.errors import UserError
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0)]
+Kind = Literal["scene", "pet", "noise", "photo", "folder"]
+
+
+class Section(BaseModel):
+    """A section of params.yaml: unknown keys are errors, values don't change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+
+class PrepareParams(Section):
+    """Which data, and who is to be forgotten."""
+
+    source: str = Field(min_length=1)
+    """A folder in MLLMU-Bench's format, or a .yaml file that describes a benchmark to generate."""
+    forget_share: Share
+    """Picks the benchmark's own split: 0.1 means the configurations forget_10 and retain_90."""
+    forget_ids: list[str]
+    """People to forget in place of the benchmark's own split; empty: that split."""
+
+
+class ModelParams(Section):
+    """The size of the model that finetune builds and trains from scratch."""
+
+    image_size: Positive
+    """Pixels a side."""
+    patch_size: Positive
+    vision_width: Positive
+    vision_layers: Positive
+    width: Positive
+    layers: Positive
+    heads: Positive
+    vocabulary: Positive
+    """The most tokens that the byte-level BPE tokenizer may learn."""
+
+
+class FinetuneParams(Section):
+    """How the vanilla model is made, or which deployed model stands in for it."""
+
+    deployed_model: str | None
+    """A folder or hub name of a model that already knows the people; null: train a small one."""
+    model: ModelParams
+    base_steps: Annotated[int, Field(ge=0)]
+    """Steps of base training: visual questions, and templates with answers drawn afresh."""
+    memorise_epochs: Positive
+    base_lr: Rate
+    memorise_lr: Rate
+    batch_size: Positive
+
+
+class SampleParams(Section):
+    """The irrelevant images."""
+
+    kinds: Annotated[list[Kind], Field(min_length=1)]
+    k: Positive
+    """How many images the teacher averages over; 5 in the paper."""
+    folder: str | None
+    """The user's own images, for the kind 'folder'."""
+
+
+class UnlearnParams(Section):
+    """The unlearning run."""
+
+    method: Literal["viker", "ga", "graddiff"]
+    lambda_: Annotated[float, Field(ge=0, alias="lambda")]
+    """Weight of ViKeR's regulariser; 0 is gradient ascent."""
+    retain_weight: Annotated[float, Field(ge=0)]
+    """Weight of KL(vanilla || unlearned) on retain samples; 0, as in the paper, leaves the term out."""
+    retain_batch_size: Positive
+    """Retain samples a step, for the retain term and for graddiff."""
+    epochs: Positive
+    batch_size: Positive
+    lr: Rate
+    lora_r: Positive
+    lora_alpha: Positive
+    key_token_entropy: Annotated[float, Field(ge=0)]
+    """Nats; a token is called key in the records where the teacher's entropy is above this."""
+
+
+class EvaluateParams(Section):
+    """How the models are questioned."""
+
+    batch_size: Positive
+    max_new_tokens: Positive
+
+
+class GateParams(Section):
+    """What an adapter must show before it may be promoted."""
+
+    rules: Annotated[list[str], Field(min_length=1)]
+
+    @field_validator("rules")
+    @classmethod
+    def _parsed(cls, rules: list[str]) -> list[str]:
+        from components.common.rules import parse_rule
+
+        for rule in rules:
+            parse_rule(rule)
+        return rules
+
+
+class RegisterParams(Section):
+    """Where the adapter is registered."""
+
+    experiment: str = Field(min_length=1)
+    model_name: str = Field(min_length=1)
+
+
+class ReportParams(Section):
+    """What the report shows."""
+
+    answers: Positive
+    """How many answers are shown before and after unlearning."""
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    threads: Positive
+    """CPU threads of torch: with the seed, what makes a run on the CPU repeatable to the byte."""
+    prepare: PrepareParams
+    finetune: FinetuneParams
+    sample: SampleParams
+    unlearn: UnlearnParams
+    evaluate: EvaluateParams
+    gate: GateParams
+    register_: Annotated[RegisterParams, Field(alias="register")]
+    report: ReportParams
+
+
+def load_params(path: Path) -> Params:
+    """Read and validate params.yaml.
+
+    Raises:
+        UserError: missing file, invalid YAML, an unknown or missing key, a wrong type, a value out of range.
+    """
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such file. Run in the project's root, or name it with --params."
+        ) from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected sections such as 'prepare:' and 'unlearn:', found {values!r}.")
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(_explain(values, dict(e)) for e in error.errors())
+        raise UserError(f"{path}: {problems}.") from None
+
+
+def _explain(values: dict[str, Any], error: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = _keys_beside(error["loc"])
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
+        return f"unknown key '{key}' (value {error['input']!r}): {hint}"
+    if error["type"] == "missing":
+        return f"missing key '{key}'"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"'{key}' is {error['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _keys_beside(location: tuple[Any, ...]) -> list[str]:
+    section: Any = Params
+    for part in location[:-1]:
+        field = next((f for n, f in section.model_fields.items() if part in (n, f.alias)), None)
+        if field is None:
+            break
+        kinds = (field.annotation, *get_args(field.annotation))
+        section = next((t for t in kinds if isinstance(t, type) and issubclass(t, Section)), section)
+    return sorted(field.alias or name for name, field in section.model_fields.items())

@@ -1,0 +1,143 @@
+"""The one schema of all splits: a row a question; pictures beside it, each stored once under its hash.
+
+A prepared folder holds ``forget.parquet``, ``retain.parquet``, ``test.parquet``, ``real.parquet`` (rows of
+``RECORD_SCHEMA``), ``pictures.parquet`` (rows of ``PICTURE_SCHEMA``) and ``manifest.json``.
+"""
+
+import io
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from components.common.errors import UserError
+from components.common.files import new_file
+
+SPLITS = ("forget", "test", "retain", "real")
+
+RECORD_SCHEMA = pa.schema(
+    [
+        pa.field(
+            "id", pa.string(), nullable=False, metadata={"doc": "unique in its split: PERSON/TASK/NUMBER"}
+        ),
+        pa.field("person_id", pa.string(), nullable=False, metadata={"doc": "joins all splits"}),
+        pa.field(
+            "task", pa.string(), nullable=False, metadata={"doc": "qa | generation | classification | cloze"}
+        ),
+        pa.field("modality", pa.string(), nullable=False, metadata={"doc": "image_text | text"}),
+        pa.field(
+            "question",
+            pa.string(),
+            nullable=False,
+            metadata={"doc": "as the data has it, no prompt around it"},
+        ),
+        pa.field(
+            "answer", pa.string(), nullable=False, metadata={"doc": "ground truth; classification: its text"}
+        ),
+        pa.field(
+            "options", pa.list_(pa.string()), metadata={"doc": "classification: texts of A, B, C, D in order"}
+        ),
+        pa.field("correct", pa.string(), metadata={"doc": "classification: the right letter; else empty"}),
+        pa.field(
+            "secrets",
+            pa.list_(pa.string()),
+            metadata={"doc": "private values in the answer; a reply with one leaks"},
+        ),
+        pa.field(
+            "perturbed_answers", pa.list_(pa.string()), metadata={"doc": "the answer with a wrong value"}
+        ),
+        pa.field(
+            "images", pa.list_(pa.string()), metadata={"doc": "SHA-256 of each picture; several in test"}
+        ),
+    ]
+)
+
+PICTURE_SCHEMA = pa.schema(
+    [
+        pa.field("hash", pa.string(), nullable=False, metadata={"doc": "SHA-256 of the encoded bytes"}),
+        pa.field("bytes", pa.binary(), nullable=False, metadata={"doc": "PNG or JPEG, as the data has it"}),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One question about one person; the fields of ``RECORD_SCHEMA``."""
+
+    id: str
+    person_id: str
+    task: str
+    modality: str
+    question: str
+    answer: str
+    options: tuple[str, ...] = field(default=())
+    correct: str = ""
+    secrets: tuple[str, ...] = field(default=())
+    perturbed_answers: tuple[str, ...] = field(default=())
+    images: tuple[str, ...] = field(default=())
+
+
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    """Write a split as Parquet in ``RECORD_SCHEMA``."""
+    rows = [asdict(record) for record in records]
+    with new_file(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=RECORD_SCHEMA), temporary)
+
+
+def read_records(folder: Path, split: str) -> list[Record]:
+    """Read one split of a prepared folder, in the order of its rows.
+
+    Raises:
+        UserError: the file is missing, broken, or of another schema.
+    """
+    table = _read_table(folder / f"{split}.parquet", RECORD_SCHEMA)
+    lists = ("options", "secrets", "perturbed_answers", "images")
+    return [
+        Record(**{k: tuple(v or ()) if k in lists else v for k, v in row.items()})
+        for row in table.to_pylist()
+    ]
+
+
+def write_pictures(path: Path, pictures: dict[str, bytes]) -> None:
+    """Write encoded pictures, keyed by their SHA-256, in ``PICTURE_SCHEMA``."""
+    rows = []
+    for key, content in sorted(pictures.items()):
+        width, height = Image.open(io.BytesIO(content)).size
+        rows.append({"hash": key, "bytes": content, "width": width, "height": height})
+    with new_file(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=PICTURE_SCHEMA), temporary)
+
+
+def read_pictures(folder: Path) -> dict[str, bytes]:
+    """Return the encoded pictures of a prepared folder by hash."""
+    table = _read_table(folder / "pictures.parquet", PICTURE_SCHEMA)
+    return dict(zip(table["hash"].to_pylist(), table["bytes"].to_pylist(), strict=True))
+
+
+def open_picture(content: bytes) -> Image.Image:
+    """Decode an encoded picture to RGB."""
+    return Image.open(io.BytesIO(content)).convert("RGB")
+
+
+def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such file. The stage 'prepare' writes it: run 'viker prepare' first."
+        ) from None
+    except pa.ArrowInvalid as error:
+        raise UserError(
+            f"{path}: not a readable Parquet file ({error}). Run 'viker prepare' again."
+        ) from None
+    if table.schema.names != schema.names:
+        raise UserError(
+            f"{path}: columns {table.schema.names}, expected {schema.names}. "
+            "Another version wrote it: run 'viker prepare' again."
+        )
+    return table
