@@ -15,7 +15,7 @@ from components.common.errors import UserError
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary neighbour of ``path`` to write to; it takes the name ``path`` when the block succeeds."""
+    """Yield a temporary neighbour of ``path`` to write to; it takes that name when the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -27,7 +27,7 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary neighbour of ``path``; it replaces the folder ``path`` when the block succeeds."""
+    """Yield an empty temporary neighbour of ``path``; it replaces that folder when the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     old = path.with_name(f".{path.name}.{os.getpid()}.old")
@@ -44,7 +44,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as JSON with sorted keys; NaN and infinities become null, since JSON has no such numbers."""
+    """Write ``value`` as JSON, keys sorted; NaN and infinities become null, since JSON has no such numbers."""
     with new_file(path) as temporary:
         text = json.dumps(_finite(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")

@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,40 +19,25 @@ from components.common.files import new_file
 
 SPLITS = ("forget", "test", "retain", "real")
 
+
+def _column(name: str, kind: pa.DataType, doc: str, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"doc": doc})
+
+
+_TEXTS = pa.list_(pa.string())
 RECORD_SCHEMA = pa.schema(
     [
-        pa.field(
-            "id", pa.string(), nullable=False, metadata={"doc": "unique in its split: PERSON/TASK/NUMBER"}
-        ),
-        pa.field("person_id", pa.string(), nullable=False, metadata={"doc": "joins all splits"}),
-        pa.field(
-            "task", pa.string(), nullable=False, metadata={"doc": "qa | generation | classification | cloze"}
-        ),
-        pa.field("modality", pa.string(), nullable=False, metadata={"doc": "image_text | text"}),
-        pa.field(
-            "question",
-            pa.string(),
-            nullable=False,
-            metadata={"doc": "as the data has it, no prompt around it"},
-        ),
-        pa.field(
-            "answer", pa.string(), nullable=False, metadata={"doc": "ground truth; classification: its text"}
-        ),
-        pa.field(
-            "options", pa.list_(pa.string()), metadata={"doc": "classification: texts of A, B, C, D in order"}
-        ),
-        pa.field("correct", pa.string(), metadata={"doc": "classification: the right letter; else empty"}),
-        pa.field(
-            "secrets",
-            pa.list_(pa.string()),
-            metadata={"doc": "private values in the answer; a reply with one leaks"},
-        ),
-        pa.field(
-            "perturbed_answers", pa.list_(pa.string()), metadata={"doc": "the answer with a wrong value"}
-        ),
-        pa.field(
-            "images", pa.list_(pa.string()), metadata={"doc": "SHA-256 of each picture; several in test"}
-        ),
+        _column("id", pa.string(), "unique in its split: PERSON/TASK/NUMBER"),
+        _column("person_id", pa.string(), "joins all splits"),
+        _column("task", pa.string(), "qa | generation | classification | cloze"),
+        _column("modality", pa.string(), "image_text | text"),
+        _column("question", pa.string(), "as the data has it, no prompt around it"),
+        _column("answer", pa.string(), "ground truth; classification: its text"),
+        _column("options", _TEXTS, "classification: texts of A, B, C, D in order", nullable=True),
+        _column("correct", pa.string(), "classification: the right letter; else empty", nullable=True),
+        _column("secrets", _TEXTS, "private values in the answer; a reply with one leaks", nullable=True),
+        _column("perturbed_answers", _TEXTS, "the answer with a wrong value in place", nullable=True),
+        _column("images", _TEXTS, "SHA-256 of each picture; several in test", nullable=True),
     ]
 )
 
@@ -96,11 +82,7 @@ def read_records(folder: Path, split: str) -> list[Record]:
         UserError: the file is missing, broken, or of another schema.
     """
     table = _read_table(folder / f"{split}.parquet", RECORD_SCHEMA)
-    lists = ("options", "secrets", "perturbed_answers", "images")
-    return [
-        Record(**{k: tuple(v or ()) if k in lists else v for k, v in row.items()})
-        for row in table.to_pylist()
-    ]
+    return [_record(row) for row in table.to_pylist()]
 
 
 def write_pictures(path: Path, pictures: dict[str, bytes]) -> None:
@@ -122,6 +104,11 @@ def read_pictures(folder: Path) -> dict[str, bytes]:
 def open_picture(content: bytes) -> Image.Image:
     """Decode an encoded picture to RGB."""
     return Image.open(io.BytesIO(content)).convert("RGB")
+
+
+def _record(row: dict[str, Any]) -> Record:
+    lists = ("options", "secrets", "perturbed_answers", "images")
+    return Record(**{key: tuple(value or ()) if key in lists else value for key, value in row.items()})
 
 
 def _read_table(path: Path, schema: pa.Schema) -> pa.Table:

@@ -1,4 +1,4 @@
-"""The gate's rules: ``metric.path <= 0.1`` or ``metric.path >= 0.85 * other.path``; parsed, never evaluated as code."""
+"""The gate's rules, ``metric.path <= 0.1`` or ``metric.path >= 0.85 * other.path``; never run as code."""
 
 import math
 import operator
@@ -20,7 +20,7 @@ _RULE = re.compile(rf"\s*({_PATH})\s*(<=|>=|<|>)\s*(?:({_NUMBER})\s*(?:\*\s*({_P
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: the metric at ``metric`` compared with ``factor``, or with ``factor`` times the one at ``reference``."""
+    """One rule: the metric compared with ``factor``, or with ``factor`` times the metric ``reference``."""
 
     text: str
     metric: str
@@ -46,7 +46,7 @@ def parse_rule(text: str) -> Rule:
 
 
 def look_up(metrics: Mapping[str, Any], path: str) -> float | None:
-    """Return the number at a dotted path, or None where it is missing, null, not a number, NaN or infinite."""
+    """Return the number at a dotted path; None where it is missing, null, not a number, NaN or infinite."""
     value: Any = metrics
     for part in path.split("."):
         if not isinstance(value, Mapping) or part not in value:
