@@ -44,7 +44,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as JSON, keys sorted; NaN and infinities become null, since JSON has no such numbers."""
+    """Write ``value`` as JSON, keys sorted; NaN and infinities become null: JSON has no such numbers."""
     with new_file(path) as temporary:
         text = json.dumps(_finite(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")

@@ -108,7 +108,10 @@ def open_picture(content: bytes) -> Image.Image:
 
 def _record(row: dict[str, Any]) -> Record:
     lists = ("options", "secrets", "perturbed_answers", "images")
-    return Record(**{key: tuple(value or ()) if key in lists else value for key, value in row.items()})
+    values: dict[str, Any] = {
+        key: tuple(value or ()) if key in lists else value for key, value in row.items()
+    }
+    return Record(**values)
 
 
 def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
