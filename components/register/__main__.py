@@ -1,0 +1,43 @@
+"""Command line of the stage register."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.common import cli
+from components.common.cli import ParamsOption, stage_app
+
+
+def command(
+    params: ParamsOption = Path("params.yaml"),
+    adapter: Annotated[Path, typer.Option(help="The LoRA adapter to register.")] = Path("models/adapter"),
+    model: Annotated[Path, typer.Option(help="The vanilla model that it belongs to.")] = Path("models/vanilla"),
+    prepared: Annotated[Path, typer.Option(help="The prepared data: its manifest is kept.")] = Path("data/prepared"),
+    unlearning: Annotated[Path, typer.Option(help="The records of the unlearning run.")] = Path("unlearning"),
+    metrics: Annotated[Path, typer.Option(help="What evaluate measured.")] = Path("metrics/evaluate.json"),
+    gate: Annotated[Path, typer.Option(help="The gate's verdict.")] = Path("metrics/gate.json"),
+    out: Annotated[Path, typer.Option(help="Run, version and aliases are written here.")] = Path(
+        "metrics/register.json"
+    ),
+) -> None:
+    """Record the run in MLflow and register the adapter.
+
+    Logs parameters, metrics, the loss curve and the evidence to one MLflow run, and makes a version of the registered
+    model whose tags say what it was made from. The alias **candidate** moves to it; **champion** moves only if the
+    gate passed. Refuses if adapter, model or data are not the ones that were evaluated.
+
+    Where: the server of *MLFLOW_TRACKING_URI*, else the database *mlflow.db* in the current folder. The same inputs
+    again make no second run or version.
+    """
+    from components.common.params import load_params
+    from components.register.run import run
+
+    made = run(load_params(params), params, adapter, model, prepared, unlearning, metrics, gate, out)
+    typer.echo(f"{made['model_name']} version {made['version']}: {', '.join(made['aliases'])} (run {made['run_id']})")
+
+
+app = stage_app(command)
+
+if __name__ == "__main__":
+    cli.run(app)

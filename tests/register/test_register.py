@@ -1,0 +1,248 @@
+"""The registry holds what was evaluated, and the champion is an adapter whose gate passed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlflow
+import pytest
+from mlflow.exceptions import MlflowException
+
+from components.common.errors import UserError
+from components.common.files import sha256_path
+
+if TYPE_CHECKING:
+    from tests.register.conftest import Work
+
+
+def nothing_registered(work: Work) -> bool:
+    try:
+        work.client.get_registered_model(work.name)
+    except MlflowException:
+        return work.client.get_experiment_by_name(work.folder.name) is None
+    return False
+
+
+def test_a_passed_gate_makes_the_version_candidate_and_champion(work: Work) -> None:
+    made = work.register()
+
+    assert work.aliases() == {"candidate": 1, "champion": 1}
+    assert made["aliases"] == ["candidate", "champion"]
+    assert json.loads((work.folder / "metrics/register.json").read_text()) == made
+
+
+def test_a_failed_gate_leaves_the_champion_where_it_was(work: Work) -> None:
+    work.register()
+    work.unlearn(seed=1)
+    work.evaluate(leakage=0.4)
+
+    made = work.register()
+
+    assert (made["version"], made["aliases"]) == (2, ["candidate"])
+    assert work.aliases() == {"candidate": 2, "champion": 1}
+
+
+def test_without_any_passed_gate_there_is_no_champion(work: Work) -> None:
+    work.evaluate(leakage=None)
+    work.register()
+    assert work.aliases() == {"candidate": 1}
+
+
+def test_the_champion_moves_to_the_next_adapter_that_passes(work: Work) -> None:
+    work.register()
+    work.unlearn(seed=1)
+    work.evaluate(leakage=0.0)
+    work.register()
+    assert work.aliases() == {"candidate": 2, "champion": 2}
+
+
+def test_the_same_inputs_again_make_no_second_run_or_version(work: Work) -> None:
+    first = work.register()
+    assert work.register() == first
+
+    experiment = work.client.get_experiment_by_name(work.folder.name)
+    assert len(work.client.search_runs([experiment.experiment_id])) == 1
+    assert len(work.versions()) == 1
+
+
+def test_a_run_that_was_cut_off_is_not_reused(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlflow.MlflowClient.log_artifacts", lambda *a, **k: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(UserError, match="full"):
+        work.register()
+    monkeypatch.undo()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", work.client.tracking_uri)
+
+    work.register()
+
+    experiment = work.client.get_experiment_by_name(work.folder.name)
+    states = [r.info.status for r in work.client.search_runs([experiment.experiment_id])]
+    assert sorted(states) == ["FAILED", "FINISHED"]
+    assert len(work.versions()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("adapter", "models/adapter/adapter_config.json"),
+        ("model", "models/vanilla/config.json"),
+        ("data", "data/prepared/manifest.json"),
+    ],
+)
+def test_files_that_were_not_evaluated_are_not_registered(work: Work, name: str, changed: str) -> None:
+    with (work.folder / changed).open("a") as stream:
+        stream.write(" ")
+    others = {"adapter", "model", "data"} - {name}
+
+    with pytest.raises(UserError, match=rf"SHA-256 of {name} .*'viker evaluate'") as error:
+        work.register()
+
+    assert not any(f"{other} (" in str(error.value) for other in others)
+    assert nothing_registered(work)
+    assert not (work.folder / "metrics/register.json").exists()
+
+
+def test_metrics_without_hashes_register_nothing(work: Work) -> None:
+    metrics = json.loads((work.folder / "metrics/evaluate.json").read_text())
+    del metrics["inputs"]
+    (work.folder / "metrics/evaluate.json").write_text(json.dumps(metrics))
+    with pytest.raises(UserError, match=r"adapter .*; model .*; data "):
+        work.register()
+    assert nothing_registered(work)
+
+
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        ({"value": 0.01}, "not what evaluate measured"),
+        ({"passed": False}, "its rules say 'fail'"),
+        ({"rule": "unlearned.forget.leakage_rate <= 0.99"}, "not those of gate.rules"),
+    ],
+)
+def test_a_verdict_about_other_metrics_registers_nothing(work: Work, edit: dict, problem: str) -> None:
+    path = work.folder / "metrics/gate.json"
+    gate = json.loads(path.read_text())
+    gate["rules"][0] |= edit
+    path.write_text(json.dumps(gate))
+    with pytest.raises(UserError, match=problem):
+        work.register()
+    assert nothing_registered(work)
+
+
+def test_the_version_says_what_it_was_made_from(work: Work) -> None:
+    run_id = work.register()["run_id"]
+
+    version = work.versions()[0]
+    assert version.run_id == run_id
+    assert version.tags["adapter_sha256"] == sha256_path(work.folder / "models/adapter")
+    assert version.tags["model_sha256"] == sha256_path(work.folder / "models/vanilla")
+    assert version.tags["data_sha256"] == sha256_path(work.folder / "data/prepared/manifest.json")
+    assert version.tags["verdict"] == "pass"
+    tags = work.client.get_run(run_id).data.tags
+    assert tags["version.peft"] and tags["verdict"] == "pass"
+
+
+def test_the_commit_of_the_work_tree_is_in_the_lineage(work: Work) -> None:
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=tester", "-c", "user.email=tester@localhost"]
+        command = ["git", "-C", str(work.folder), *identity, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "-q")
+    git("add", "params.yaml")
+    git("commit", "-q", "-m", "parameters")
+    work.register()
+    assert work.versions()[0].tags["git_commit"] == git("rev-parse", "HEAD")
+
+
+def test_outside_a_repository_there_is_no_commit_and_no_error(work: Work) -> None:
+    work.register()
+    assert "git_commit" not in work.versions()[0].tags
+
+
+def test_the_run_holds_parameters_metrics_and_the_loss_curve(work: Work) -> None:
+    run_id = work.register()["run_id"]
+
+    data = work.client.get_run(run_id).data
+    assert data.params["unlearn.lambda"] == "1.0"
+    assert data.params["gate.rules"] == json.dumps(work.params.gate.rules)
+    assert data.metrics["unlearned.forget.leakage_rate"] == 0.05
+    assert data.metrics["gate.passed"] == 1
+    assert "unlearned.forget.truth_ratio" not in data.metrics
+    curve = work.client.get_metric_history(run_id, "train.ga")
+    assert [(m.step, m.value) for m in curve] == [(s, -0.5 * s) for s in range(1, 9)]
+    assert "train.retain" not in data.metrics
+
+
+def test_the_champion_can_be_downloaded_by_its_alias(work: Work, tmp_path: Path) -> None:
+    work.register()
+    mlflow.set_tracking_uri(work.client.tracking_uri)
+    mlflow.set_registry_uri(work.client.tracking_uri)
+    try:
+        folder = mlflow.artifacts.download_artifacts(f"models:/{work.name}@champion", dst_path=str(tmp_path / "down"))
+    finally:
+        mlflow.set_registry_uri("")
+        mlflow.set_tracking_uri("")
+    assert sha256_path(Path(folder) / "adapter_model.safetensors") == sha256_path(
+        work.folder / "models/adapter/adapter_model.safetensors"
+    )
+
+
+def test_the_run_keeps_the_evidence(work: Work) -> None:
+    run_id = work.register()["run_id"]
+    kept = {f.path for folder in ("", "adapter", "metrics", "data") for f in work.client.list_artifacts(run_id, folder)}
+    assert {"params.yaml", "adapter/adapter_model.safetensors", "metrics/evaluate.json", "metrics/gate.json"} <= kept
+    assert {"unlearning", "data/manifest.json"} <= kept
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_password(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://clerk:hunter2@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(UserError, match=r"http://\*\*\*@127\.0\.0\.1:9.*MLFLOW_TRACKING_URI") as error:
+        work.register()
+    assert "hunter2" not in str(error.value)
+    assert not (work.folder / "metrics/register.json").exists()
+
+
+def test_a_deleted_experiment_is_explained(work: Work) -> None:
+    work.register()
+    experiment = work.client.get_experiment_by_name(work.folder.name)
+    work.client.delete_experiment(experiment.experiment_id)
+    with pytest.raises(UserError, match=r"was deleted in MLflow.*mlflow experiments restore"):
+        work.register()
+
+
+def test_a_loss_that_is_no_number_names_its_place(work: Work) -> None:
+    path = work.folder / "unlearning/loss.csv"
+    path.write_text("step,loss\n1,0.5\n2,oops\n")
+    with pytest.raises(UserError, match=r"loss\.csv, line 3, column 'loss': 'oops'"):
+        work.register()
+    assert nothing_registered(work)
+
+
+def test_the_command_prints_one_line_and_keeps_everything_in_the_work_tree(work: Work) -> None:
+    lines = (work.folder / "params.yaml").read_text().splitlines()
+    rules = [line for line in lines if line.startswith("    - ")]
+    kept = [line for line in lines if line not in rules[1:]]
+    text = "\n".join(kept).replace(rules[0], f"    - {work.params.gate.rules[0]}")
+    (work.folder / "params.yaml").write_text(text)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "components.register"],
+        cwd=work.folder,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2]), "HOME": str(work.folder)},
+        capture_output=True,
+        text=True,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("viker-adapter version 1: candidate, champion")
+    assert json.loads((work.folder / "metrics/register.json").read_text())["tracking_uri"] == "sqlite:///mlflow.db"
+    assert (work.folder / "mlflow.db").is_file()
+    assert list((work.folder / "mlartifacts").glob("*/artifacts/adapter/adapter_model.safetensors"))
+    assert not (work.folder / "mlruns").exists()
