@@ -1,0 +1,1 @@
+"""What prepares and measures on a larger scale than the demo; no stage needs it."""

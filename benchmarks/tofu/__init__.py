@@ -1,0 +1,1 @@
+"""TOFU's authors with real faces, in MLLMU-Bench's on-disk format."""
