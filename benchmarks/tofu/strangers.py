@@ -67,7 +67,8 @@ def _row(
 
 def _stranger(templates: list[tuple[Author, Pair]], values: dict[str, list[str]], rng: random.Random) -> Author:
     """Return somebody with two of the authors' pairs, a name and values put together from different authors."""
-    name = f"{rng.choice(values['name']).split()[0]} {rng.choice(values['name']).split()[-1]}"
+    first, family = rng.sample(values["name"], 2)
+    name = f"{first.split()[0]} {family.split()[-1]}"
     return Author("", name, tuple(_redrawn(*rng.choice(templates), name, values, rng) for _ in range(2)))
 
 

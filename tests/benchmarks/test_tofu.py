@@ -8,7 +8,9 @@ from typer.testing import CliRunner
 from benchmarks.tofu import strangers
 from benchmarks.tofu.__main__ import app
 from benchmarks.tofu.convert import convert
-from benchmarks.tofu.text import names_person, read_authors, with_name, without_name
+from benchmarks.tofu.pictures import load_patches
+from benchmarks.tofu.tasks import find_facts
+from benchmarks.tofu.text import Author, Pair, names_person, read_authors, with_name, without_name
 from benchmarks.tofu.values import find_values
 from components.common.errors import UserError
 from components.common.files import sha256_bytes, sha256_path
@@ -141,6 +143,10 @@ class TestTasks:
             kinds = {item["Type"] for item in row["Generation_Task"]}
             assert kinds == {"Image_Textual", "Pure_Text"}
 
+    def test_what_a_question_says_is_no_private_value_of_its_answer(self) -> None:
+        pair = Pair('What is "Salt Roads" by Ana Roy about?', '"Salt Roads" is about the town of "Dust Plains".')
+        assert [fact.text for fact in find_facts(Author("1", "Ana Roy", (pair,)))] == ["Dust Plains"]
+
     def test_a_cloze_hides_one_private_value_that_its_sentence_no_longer_has(self, text: Path, tmp_path: Path) -> None:
         convert(text, tmp_path / "out", 0.2, seed=1)
         row = read(tmp_path / "out" / "Full_Set")[0]
@@ -182,6 +188,23 @@ class TestTasks:
         said = "".join(row["metadata"] + json.dumps(row["Mask_Task"]) for row in rows)
         assert len(rows) == 6 * 5 + 4
         assert not any(value in said for value in ("Dario", "House Five", "Riga", "May 6"))
+
+    def test_strangers_have_the_authors_wordings_but_values_drawn_anew(self, text: Path, tmp_path: Path) -> None:
+        convert(text, tmp_path / "out", 0.2, seed=1)
+        pairs = [pair for row in read(tmp_path / "out" / "Base_Set") for pair in json.loads(row["metadata"])]
+        born = [pair["Answer"] for pair in pairs if pair["Question"] == "Where was this person born?"]
+        assert all(" was born in " in answer for answer in born)
+        true = {answer for number in range(6) for _, answer in authors_pairs(number)}
+        assert born and not true & set(born)
+
+    def test_a_face_to_forget_is_part_of_no_other_picture(self, text: Path, tmp_path: Path, monkeypatch) -> None:
+        faces, patches = load_patches()
+        convert(text, tmp_path / "real", 0.2, seed=1)
+        faces[4] = 0
+        monkeypatch.setattr("benchmarks.tofu.pictures.load_patches", lambda: (faces, patches))
+        convert(text, tmp_path / "black", 0.2, seed=1)
+        for name, same in (("Retain_Set", True), ("Base_Set", True), ("retain_80", True), ("forget_20", False)):
+            assert (sha256_path(tmp_path / "real" / name) == sha256_path(tmp_path / "black" / name)) == same, name
 
 
 class TestNames:
