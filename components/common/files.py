@@ -63,9 +63,7 @@ def read_json(path: Path, made_by: str) -> Any:
             f"{path}: no such file. The stage '{made_by}' writes it: run 'viker {made_by}' first."
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path}: not JSON ({error}). Run 'viker {made_by}' again to write it anew."
-        ) from None
+        raise UserError(f"{path}: not JSON ({error}). Run 'viker {made_by}' again to write it anew.") from None
 
 
 def need_folder(path: Path, made_by: str) -> Path:
@@ -75,9 +73,7 @@ def need_folder(path: Path, made_by: str) -> Path:
         UserError: it is not; the message names the stage that makes it.
     """
     if not path.is_dir():
-        raise UserError(
-            f"{path}: no such folder. The stage '{made_by}' makes it: run 'viker {made_by}' first."
-        )
+        raise UserError(f"{path}: no such folder. The stage '{made_by}' makes it: run 'viker {made_by}' first.")
     return path
 
 

@@ -152,9 +152,7 @@ def load_params(path: Path) -> Params:
     try:
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such file. Run in the project's root, or name it with --params."
-        ) from None
+        raise UserError(f"{path}: no such file. Run in the project's root, or name it with --params.") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):

@@ -108,9 +108,7 @@ def open_picture(content: bytes) -> Image.Image:
 
 def _record(row: dict[str, Any]) -> Record:
     lists = ("options", "secrets", "perturbed_answers", "images")
-    values: dict[str, Any] = {
-        key: tuple(value or ()) if key in lists else value for key, value in row.items()
-    }
+    values: dict[str, Any] = {key: tuple(value or ()) if key in lists else value for key, value in row.items()}
     return Record(**values)
 
 
@@ -118,13 +116,9 @@ def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         table = pq.read_table(path)
     except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such file. The stage 'prepare' writes it: run 'viker prepare' first."
-        ) from None
+        raise UserError(f"{path}: no such file. The stage 'prepare' writes it: run 'viker prepare' first.") from None
     except pa.ArrowInvalid as error:
-        raise UserError(
-            f"{path}: not a readable Parquet file ({error}). Run 'viker prepare' again."
-        ) from None
+        raise UserError(f"{path}: not a readable Parquet file ({error}). Run 'viker prepare' again.") from None
     if table.schema.names != schema.names:
         raise UserError(
             f"{path}: columns {table.schema.names}, expected {schema.names}. "

@@ -156,28 +156,27 @@ def _tasks(
 
 
 def _base_rows(plan: dict[str, Any], rng: random.Random) -> list[dict[str, Any]]:
-    """Return rows about nobody: visual questions with true answers, profile questions with answers at random."""
+    """Return rows about nobody.
+
+    ``metadata`` asks what is to be seen, with true answers; the tasks ask for profiles, with answers at random.
+    """
     slots, visual = plan["slots"], plan["visual"]
     rows = []
     for i in range(plan["base_pictures"] + plan["base_scenes"]):
         face = random_face(rng, framed=rng.random() < 0.25) if i < plan["base_pictures"] else None
         content = picture(face, plan["image_size"], rng) if face else scene(plan["image_size"], rng)
         name = f"{rng.choice(plan['first_names'])} {rng.choice(plan['family_names'])}"
-        values = {k: rng.choice(slot["values"]) for k, slot in slots.items()}
+        asked = {k: slots[k] for k in rng.sample(sorted(slots), 2)}
+        values = {k: rng.choice(slot["values"]) for k, slot in asked.items()}
         somebody = Person(f"base-{i:05d}", name, face or random_face(rng), values)
-        wordings = {k: rng.choice([*slot["questions"], slot["test_question"]]) for k, slot in slots.items()}
-        row = {"ID": somebody.id, "image": {"bytes": content, "path": None}} | _tasks(
-            plan, somebody, wordings, rng
-        )
-        pairs = [(wordings[k], slot["answer"].format(value=values[k])) for k, slot in slots.items()]
+        wordings = {k: rng.choice([*slot["questions"], slot["test_question"]]) for k, slot in asked.items()}
+        row = {"ID": somebody.id, "image": {"bytes": content, "path": None}}
+        row |= _tasks({"slots": asked}, somebody, wordings, rng)
+        pairs: list[tuple[str, str]] = []
         if face:
             looks = {key: getattr(face, key) for key in visual}
-            pairs += [
-                (item["question"], item["answer"].format(value=looks[key])) for key, item in visual.items()
-            ]
-            choices = [
-                _choice(item["question"], looks[key], list(COLOURS), rng) for key, item in visual.items()
-            ]
+            pairs = [(item["question"], item["answer"].format(value=looks[key])) for key, item in visual.items()]
+            choices = [_choice(item["question"], looks[key], list(COLOURS), rng) for key, item in visual.items()]
             row["Classification_Task"]["Image_Textual_Questions"] += choices
         rows.append(row | {"metadata": json.dumps([{"Question": q, "Answer": a} for q, a in pairs])})
     return rows

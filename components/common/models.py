@@ -1,0 +1,70 @@
+"""Loading image-text-to-text models: safetensors only, no code from the model's folder."""
+
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers.utils import logging as transformers_logging
+
+from components.common.errors import UserError
+
+DEPLOYED = "deployed.json"
+"""In the vanilla folder: the name of the deployed model that stands in for the one finetune would train."""
+
+
+def seed_everything(seed: int, threads: int) -> None:
+    """Seed every generator and fix what else decides a result on the CPU: threads and algorithms."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.set_num_threads(threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    transformers_logging.disable_progress_bar()
+
+
+def device() -> torch.device:
+    """Return the accelerator if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def resolve_model(folder: Path) -> str:
+    """Return what to load for the vanilla model in ``folder``: itself, or the deployed model it points to.
+
+    Raises:
+        UserError: the folder is missing, or holds neither a model nor a pointer to one.
+    """
+    pointer = folder / DEPLOYED
+    if pointer.is_file():
+        return str(json.loads(pointer.read_text(encoding="utf-8"))["model"])
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder}: no model here. The stage 'finetune' makes it: run 'viker finetune' first.")
+    return str(folder)
+
+
+def load_model(name: str, where: str) -> tuple[Any, Any]:
+    """Load an image-text-to-text model in evaluation mode, and its processor.
+
+    Args:
+        name: a folder or the name of a model on a hub.
+        where: the parameter or file that named it, for the error.
+
+    Raises:
+        UserError: there is no such model, it has no safetensors weights, or it isn't an image-text-to-text model.
+    """
+    try:
+        processor = AutoProcessor.from_pretrained(name)
+        model = AutoModelForImageTextToText.from_pretrained(name, use_safetensors=True)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(
+            f"{where}: can't load the model '{name}': {reason} "
+            "Expected a folder that save_pretrained wrote (safetensors, processor included) or a hub name."
+        ) from None
+    processor.tokenizer.padding_side = "left"
+    return model.eval().to(device()), processor

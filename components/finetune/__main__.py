@@ -1,0 +1,33 @@
+"""``python -m components.finetune``: make the vanilla model, or point to the deployed one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.common import cli
+from components.common.cli import ParamsOption, stage_app
+from components.common.params import load_params
+
+
+def command(
+    params: ParamsOption = Path("params.yaml"),
+    prepared: Annotated[Path, typer.Option(help="The prepared data.")] = Path("data/prepared"),
+    out: Annotated[Path, typer.Option(help="The vanilla model, a transformers folder.")] = Path("models/vanilla"),
+) -> None:
+    """Make the vanilla model: one that knows the people of the forget and the retain set.
+
+    With 'finetune.deployed_model' set nothing is trained: the folder points to that model.
+    """
+    settings = load_params(params)
+    from components.finetune.run import run
+
+    done = run(settings.finetune, settings.seed, settings.threads, prepared, out)
+    facts = (f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in done.items())
+    typer.echo(f"{out}: {', '.join(facts)}")
+
+
+app = stage_app(command)
+
+if __name__ == "__main__":
+    cli.run(app)

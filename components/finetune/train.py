@@ -1,0 +1,90 @@
+"""The training loop of the vanilla model, and what it sees in which order."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch.nn import functional
+from tqdm import tqdm
+
+from components.common.chat import IGNORED, Encoder, Sample, answer_logits, sample_of
+from components.common.prompts import LETTERS
+from components.common.records import Record
+
+VISUAL_SHARE = 0.4
+"""The share of base training that visual questions have for themselves."""
+
+
+def train(model: Any, encoder: Encoder, batches: Iterator[list[Sample]], steps: int, lr: float, name: str) -> float:
+    """Train all weights for ``steps`` steps of AdamW on the answers' cross-entropy; return the last mean loss.
+
+    The learning rate rises linearly over the first tenth to ``lr`` and falls to zero as a cosine.
+    """
+    if steps == 0:
+        return float("nan")
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=lr, total_steps=steps + 1, pct_start=0.1, cycle_momentum=False
+    )
+    recent = 0.0
+    with tqdm(total=steps, desc=name, unit="step") as bar:
+        for step in range(steps):
+            batch = encoder.batch(next(batches))
+            logits = answer_logits(model, batch)
+            loss = functional.cross_entropy(logits.flatten(0, 1), batch.answers.flatten(), ignore_index=IGNORED)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            schedule.step()
+            recent = loss.item() if step == 0 else 0.95 * recent + 0.05 * loss.item()
+            bar.set_postfix(loss=f"{recent:.3f}", refresh=False)
+            bar.update()
+    model.eval()
+    return recent
+
+
+def base_batches(records: Sequence[Record], size: int, steps: int, rng: random.Random) -> Iterator[list[Sample]]:
+    """Yield ``steps`` batches of samples drawn anew: first visual questions (task qa) only, then half and half.
+
+    Mixed from the start, the profile questions, whose answers nobody can know, drown what the pictures teach.
+    """
+    visual = [record for record in records if record.task == "qa"]
+    others = [record for record in records if record.task != "qa"]
+    for step in range(steps):
+        few = size if step < VISUAL_SHARE * steps else size // 2
+        drawn = [*rng.choices(visual, k=few), *rng.choices(others, k=size - few)]
+        yield [sample_of(record) for record in drawn]
+
+
+def memorise_epoch(records: Sequence[Record], rng: random.Random) -> list[Sample]:
+    """Return one epoch in random order: every qa record, and half as many of the other tasks' records.
+
+    The options of a classification question change places at each visit: its letter says nothing.
+    """
+    qa = [record for record in records if record.task == "qa"]
+    others = [record for record in records if record.task != "qa"]
+    drawn = rng.sample(others, min(len(others), len(qa) // 2))
+    epoch = [sample_of(shuffle_options(record, rng)) for record in [*qa, *drawn]]
+    rng.shuffle(epoch)
+    return epoch
+
+
+def memorise_batches(records: Sequence[Record], size: int, rng: random.Random) -> Iterator[list[Sample]]:
+    """Yield the batches of one epoch after the other, without end; the last of an epoch may be smaller."""
+    while True:
+        epoch = memorise_epoch(records, rng)
+        for start in range(0, len(epoch), size):
+            yield epoch[start : start + size]
+
+
+def shuffle_options(record: Record, rng: random.Random) -> Record:
+    """Return a classification record with its options in another order; any other record as it is."""
+    if record.task != "classification":
+        return record
+    right = record.options[LETTERS.index(record.correct)]
+    options = tuple(rng.sample(record.options, len(record.options)))
+    return replace(record, options=options, correct=LETTERS[options.index(right)])

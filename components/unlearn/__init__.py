@@ -1,0 +1,1 @@
+"""Stage unlearn: gradient ascent on the forget set, regularised by what the model says without the picture."""

@@ -1,0 +1,38 @@
+"""``python -m components.unlearn``: train the adapter that forgets."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.common import cli
+from components.common.cli import ParamsOption, stage_app
+from components.common.params import load_params
+
+
+def command(
+    params: ParamsOption = Path("params.yaml"),
+    prepared: Annotated[Path, typer.Option(help="The prepared data.")] = Path("data/prepared"),
+    vanilla: Annotated[Path, typer.Option(help="The model that knows the people.")] = Path("models/vanilla"),
+    irrelevant: Annotated[Path, typer.Option(help="The irrelevant images.")] = Path("data/irrelevant"),
+    out: Annotated[Path, typer.Option(help="The adapter, a PEFT folder.")] = Path("models/adapter"),
+    records: Annotated[Path, typer.Option(help="Loss curve and key tokens.")] = Path("unlearning"),
+) -> None:
+    """Unlearn the forget set: train a LoRA adapter with ViKeR, GA or GradDiff.
+
+    The method and its settings are the section 'unlearn' of params.yaml. The vanilla model itself is not changed.
+    """
+    settings = load_params(params)
+    from components.unlearn.run import run
+
+    done = run(settings.unlearn, settings.seed, settings.threads, prepared, vanilla, irrelevant, out, records)
+    typer.echo(
+        f"{out}: {done['method']}, {done['steps']} steps on {done['samples']} samples in {done['seconds']:.0f} s; "
+        f"{done['key_tokens']} of {done['tokens']} answer tokens are key tokens"
+    )
+
+
+app = stage_app(command)
+
+if __name__ == "__main__":
+    cli.run(app)

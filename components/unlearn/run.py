@@ -1,0 +1,144 @@
+"""ViKeR from top to bottom: load, ask the teacher, train the adapter, save it with the evidence."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from peft import LoraConfig, get_peft_model
+from torch.utils.data import Dataset
+from transformers import TrainingArguments
+
+from components.common.chat import Encoder, Sample, sample_of
+from components.common.errors import UserError
+from components.common.files import need_folder, new_file, new_folder, write_json
+from components.common.models import device, load_model, resolve_model, seed_everything
+from components.common.params import UnlearnParams
+from components.common.records import read_pictures, read_records
+from components.unlearn.key_tokens import entropy_histogram, key_token_rows
+from components.unlearn.teacher import teacher_probabilities
+from components.unlearn.trainer import UnlearnTrainer
+
+LANGUAGE_MODEL = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
+"""The layers that get LoRA matrices: linear ones of the language model; vision tower and projector stay frozen."""
+
+
+class ForgetSet(Dataset[tuple[Sample, torch.Tensor]]):
+    """The forget samples, each with its teacher's distributions."""
+
+    def __init__(self, samples: list[Sample], teachers: list[torch.Tensor]) -> None:
+        """Pair samples with teachers."""
+        self.rows = list(zip(samples, teachers, strict=True))
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[Sample, torch.Tensor]:
+        """Return one sample and its teacher [T, V]."""
+        return self.rows[index]
+
+
+def run(
+    params: UnlearnParams,
+    seed: int,
+    threads: int,
+    prepared: Path,
+    vanilla: Path,
+    irrelevant: Path,
+    out: Path,
+    records: Path,
+) -> dict[str, Any]:
+    """Write the adapter to ``out``, the loss curve and the key tokens to ``records``; return what was done.
+
+    Raises:
+        UserError: an input is missing, or the model can't be loaded.
+    """
+    seed_everything(seed, threads)
+    began = time.perf_counter()
+    forget = [sample_of(r) for r in read_records(prepared, "forget") if r.task == "qa"]
+    retain = [sample_of(r) for r in read_records(prepared, "retain") if r.task == "qa"]
+    images = _read_images(irrelevant)
+    model, processor = load_model(resolve_model(vanilla), str(vanilla))
+    encoder = Encoder(processor, read_pictures(prepared) | images, device())
+
+    teachers = teacher_probabilities(model, encoder, forget, list(images), batch_size=32)
+    taught = time.perf_counter()
+
+    adapted = get_peft_model(
+        model, LoraConfig(r=params.lora_r, lora_alpha=params.lora_alpha, target_modules=LANGUAGE_MODEL)
+    )
+    trainer = UnlearnTrainer(
+        params,
+        encoder,
+        retain,
+        seed,
+        model=adapted,
+        args=training_arguments(params, seed),
+        train_dataset=ForgetSet(forget, teachers),
+    )
+    trainer.train()
+
+    with new_folder(out) as folder:
+        adapted.save_pretrained(folder, safe_serialization=True)
+        (folder / "README.md").unlink(missing_ok=True)
+    tokens = key_token_rows(forget, teachers, encoder, params.key_token_entropy)
+    with new_file(records / "key_tokens.parquet") as path:
+        tokens.to_parquet(path, index=False)
+    with new_file(records / "entropy.csv") as path:
+        entropy_histogram(tokens).to_csv(path, index=False)
+    curve = loss_curve(trainer)
+    with new_file(records / "loss.csv") as path:
+        curve.to_csv(path, index=False)
+    summary = {
+        "method": params.method,
+        "samples": len(forget),
+        "steps": len(curve),
+        "trained_parameters": sum(p.numel() for p in adapted.parameters() if p.requires_grad),
+        "tokens": len(tokens),
+        "key_tokens": int(tokens["key"].sum()),
+    }
+    write_json(records / "summary.json", summary)
+    return summary | {"teacher_seconds": taught - began, "seconds": time.perf_counter() - began}
+
+
+def training_arguments(params: UnlearnParams, seed: int) -> TrainingArguments:
+    """Return Trainer's settings: AdamW at a constant rate, no checkpoints, nothing reported elsewhere."""
+    return TrainingArguments(
+        output_dir="unlearning",
+        num_train_epochs=params.epochs,
+        per_device_train_batch_size=params.batch_size,
+        learning_rate=params.lr,
+        lr_scheduler_type="constant",
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        seed=seed,
+        data_seed=seed,
+        logging_steps=1,
+        save_strategy="no",
+        report_to=[],
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        use_cpu=not torch.cuda.is_available(),
+        full_determinism=False,
+    )
+
+
+def loss_curve(trainer: UnlearnTrainer) -> pd.DataFrame:
+    """Return a row a step: step, epoch, loss and its parts, learning rate and norm of the gradient."""
+    steps = [row for row in trainer.state.log_history if "grad_norm" in row]
+    parts = {name: trainer.parts.get(name) for name in ("loss", "ga", "kl", "retain")}
+    frame = pd.DataFrame({name: values if values else [float("nan")] * len(steps) for name, values in parts.items()})
+    frame.insert(0, "step", [row["step"] for row in steps])
+    frame.insert(1, "epoch", [row["epoch"] for row in steps])
+    frame["lr"] = [row["learning_rate"] for row in steps]
+    frame["grad_norm"] = [row["grad_norm"] for row in steps]
+    return frame
+
+
+def _read_images(folder: Path) -> dict[str, bytes]:
+    files = sorted(need_folder(folder, "sample").glob("*.png"))
+    if not files:
+        raise UserError(f"{folder}: no irrelevant image (*.png) here. Run 'viker sample' to make them.")
+    return {file.name: file.read_bytes() for file in files}
