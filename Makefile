@@ -1,0 +1,57 @@
+# `make demo` and `make test` need Python 3.11, make and git; everything else goes into $(VENV).
+VENV ?= .venv
+PYTHON ?= $(shell for p in python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
+PROFILE ?=
+TOFU_TEXT ?= ../shared/data/tofu
+UI_PORT ?= 5000
+
+INSTALLED := $(VENV)/.installed
+# First on PATH: the commands in dvc.yaml say 'python' and must find this environment's.
+IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint bench-demo ui clean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## make the virtual environment; the other targets do it by themselves
+
+demo: $(INSTALLED) ## run what is due of the pipeline and print the result; PROFILE=tofu: real text and faces, PROFILE=demo: back
+ifeq ($(PROFILE),tofu)
+	@echo "Converting TOFU's text in $(TOFU_TEXT) into data/tofu"
+	@$(IN_VENV) python -m benchmarks.tofu --text "$(TOFU_TEXT)"
+endif
+ifneq ($(PROFILE),)
+	@$(IN_VENV) viker profile $(PROFILE)
+endif
+	@$(IN_VENV) dvc repro
+	@$(IN_VENV) viker summary
+
+test: lint ## lint, types and all tests
+	$(IN_VENV) python -m pytest
+
+lint: $(INSTALLED) ## ruff and mypy
+	$(IN_VENV) ruff check .
+	$(IN_VENV) ruff format --check .
+	$(IN_VENV) mypy
+
+bench-demo: $(INSTALLED) ## measure ViKeR against its baselines over three seeds; long
+	$(IN_VENV) python -m benchmarks.demo
+
+ui: $(INSTALLED) ## open the MLflow UI on this machine; UI_PORT=5000
+	@echo "MLflow UI: http://127.0.0.1:$(UI_PORT) (stop it with Ctrl-C)"
+	@$(IN_VENV) mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(UI_PORT)
+
+clean: ## remove what the stages wrote; keeps MLflow's runs, DVC's cache and the virtual environment
+	rm -rf data/prepared data/irrelevant data/tofu models/vanilla models/adapter
+	rm -rf evaluation metrics report unlearning validation
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 on PATH; install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Installing into $(VENV); the first time takes some minutes"
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
