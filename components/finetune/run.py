@@ -10,6 +10,7 @@ from components.common.files import new_folder, write_json
 from components.common.models import DEPLOYED, device, load_model, seed_everything
 from components.common.params import FinetuneParams
 from components.common.records import Record, read_pictures, read_records
+from components.finetune.augment import views
 from components.finetune.build import build_model, build_processor
 from components.finetune.train import base_batches, memorise_batches, memorise_epoch, train
 
@@ -26,7 +27,9 @@ def run(params: FinetuneParams, seed: int, threads: int, prepared: Path, out: Pa
 
     base = read_records(prepared, "base")
     people = [record for split in ("forget", "retain", "real") for record in read_records(prepared, split)]
-    pictures = read_pictures(prepared) | read_pictures(prepared, "base_pictures")
+    pictures = read_pictures(prepared)
+    shown = {r.images[0]: pictures[r.images[0]] for r in people if r.images}
+    pictures |= read_pictures(prepared, "base_pictures") | views(shown, random.Random(seed))
     processor = build_processor(_texts(base + people), params.model)
     model = build_model(processor, params.model).to(device())
     encoder = Encoder(processor, pictures, device())
@@ -42,7 +45,7 @@ def run(params: FinetuneParams, seed: int, threads: int, prepared: Path, out: Pa
         "base training",
     )
     steps = params.memorise_epochs * -(-len(memorise_epoch(people, random.Random(0))) // params.batch_size)
-    batches = memorise_batches(people, params.batch_size, rng)
+    batches = memorise_batches(people, base, params.batch_size, rng)
     loss = train(model, encoder, batches, steps, params.memorise_lr, "memorising")
 
     with new_folder(out) as folder:

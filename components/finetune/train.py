@@ -12,6 +12,7 @@ from tqdm import tqdm
 from components.common.chat import IGNORED, Encoder, Sample, answer_logits, sample_of
 from components.common.prompts import LETTERS
 from components.common.records import Record
+from components.finetune.augment import VIEWS, view_key
 
 VISUAL_SHARE = 0.4
 """The share of base training that visual questions have for themselves."""
@@ -61,24 +62,38 @@ def base_batches(records: Sequence[Record], size: int, steps: int, rng: random.R
 
 
 def memorise_epoch(records: Sequence[Record], rng: random.Random) -> list[Sample]:
-    """Return one epoch in random order: every qa record, and half as many of the other tasks' records.
+    """Return one epoch in random order: every qa record, and a third as many of the other tasks' records.
 
-    The options of a classification question change places at each visit: its letter says nothing.
+    Each is shown with one of its picture's views. The options of a classification question change places at each
+    visit: its letter says nothing.
     """
     qa = [record for record in records if record.task == "qa"]
     others = [record for record in records if record.task != "qa"]
-    drawn = rng.sample(others, min(len(others), len(qa) // 2))
-    epoch = [sample_of(shuffle_options(record, rng)) for record in [*qa, *drawn]]
+    drawn = rng.sample(others, min(len(others), len(qa) // 3))
+    epoch = [_seen(shuffle_options(record, rng), rng) for record in [*qa, *drawn]]
     rng.shuffle(epoch)
     return epoch
 
 
-def memorise_batches(records: Sequence[Record], size: int, rng: random.Random) -> Iterator[list[Sample]]:
-    """Yield the batches of one epoch after the other, without end; the last of an epoch may be smaller."""
+def memorise_batches(
+    records: Sequence[Record], base: Sequence[Record], size: int, rng: random.Random
+) -> Iterator[list[Sample]]:
+    """Yield the batches of one epoch after the other, without end; the last of an epoch may be smaller.
+
+    A visual question of ``base`` comes with every eight of them, so that what the model sees isn't lost.
+    """
+    visual = [record for record in base if record.task == "qa"]
     while True:
         epoch = memorise_epoch(records, rng)
         for start in range(0, len(epoch), size):
-            yield epoch[start : start + size]
+            generic = rng.choices(visual, k=size // 8) if visual else []
+            yield [*epoch[start : start + size], *map(sample_of, generic)]
+
+
+def _seen(record: Record, rng: random.Random) -> Sample:
+    if not record.images:
+        return sample_of(record)
+    return sample_of(record, view_key(record.images[0], rng.randrange(VIEWS)))
 
 
 def shuffle_options(record: Record, rng: random.Random) -> Record:
