@@ -95,9 +95,9 @@ def write_pictures(path: Path, pictures: dict[str, bytes]) -> None:
         pq.write_table(pa.Table.from_pylist(rows, schema=PICTURE_SCHEMA), temporary)
 
 
-def read_pictures(folder: Path) -> dict[str, bytes]:
+def read_pictures(folder: Path, name: str = "pictures") -> dict[str, bytes]:
     """Return the encoded pictures of a prepared folder by hash."""
-    table = _read_table(folder / "pictures.parquet", PICTURE_SCHEMA)
+    table = _read_table(folder / f"{name}.parquet", PICTURE_SCHEMA)
     return dict(zip(table["hash"].to_pylist(), table["bytes"].to_pylist(), strict=True))
 
 

@@ -15,9 +15,7 @@ from components.prepare.faces import COLOURS, Face, distinct_faces, picture, ran
 
 ROWS_A_SHARD = 20
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-_TYPED = pa.list_(
-    pa.struct([("Question", pa.string()), ("Ground_Truth", pa.string()), ("Type", pa.string())])
-)
+_TYPED = pa.list_(pa.struct([("Question", pa.string()), ("Ground_Truth", pa.string()), ("Type", pa.string())]))
 _CHOICES = pa.list_(
     pa.struct(
         [
@@ -38,9 +36,7 @@ _TASKS = [
 ]
 PERSON = pa.schema([("ID", pa.string()), ("image", IMAGE), *_TASKS])
 TEST = pa.schema([("ID", pa.string()), ("images", pa.list_(IMAGE)), *_TASKS])
-TRAIN = pa.schema(
-    [("ID", pa.string()), ("image", IMAGE), ("biography", pa.string()), ("metadata", pa.string())]
-)
+TRAIN = pa.schema([("ID", pa.string()), ("image", IMAGE), ("biography", pa.string()), ("metadata", pa.string())])
 BASE = pa.schema([("ID", pa.string()), ("image", IMAGE), *_TASKS, ("metadata", pa.string())])
 
 
@@ -124,9 +120,7 @@ def _image_column(plan: dict[str, Any], person: Person, rng: random.Random) -> d
     return {"ID": person.id, "image": {"bytes": content, "path": f"{person.id}.png"}}
 
 
-def _tasks(
-    plan: dict[str, Any], person: Person, wordings: dict[str, str], rng: random.Random
-) -> dict[str, Any]:
+def _tasks(plan: dict[str, Any], person: Person, wordings: dict[str, str], rng: random.Random) -> dict[str, Any]:
     slots, values, name = plan["slots"], person.values, person.name
     in_text = rng.sample(sorted(slots), 2)
     full = {k: slots[k]["text_answer"].format(name=name, value=values[k]) for k in slots}
@@ -138,20 +132,13 @@ def _tasks(
         "question": wordings[first],
         "answer": seen[first],
         "Classification_Task": {
-            "Image_Textual_Questions": [
-                _choice(wordings[k], values[k], slots[k]["values"], rng) for k in slots
-            ],
+            "Image_Textual_Questions": [_choice(wordings[k], values[k], slots[k]["values"], rng) for k in slots],
             "Pure_Text_Questions": [_choice(asked[k], values[k], slots[k]["values"], rng) for k in in_text],
         },
         "Generation_Task": [_typed(wordings[k], seen[k], "Image_Textual") for k in slots]
         + [_typed(asked[k], full[k], "Pure_Text") for k in in_text],
-        "Mask_Task": [
-            _typed(slots[k]["answer"].format(value="__"), values[k], "Image_Textual") for k in slots
-        ]
-        + [
-            _typed(slots[k]["text_answer"].format(name=name, value="__"), values[k], "Pure_Text")
-            for k in in_text
-        ],
+        "Mask_Task": [_typed(slots[k]["answer"].format(value="__"), values[k], "Image_Textual") for k in slots]
+        + [_typed(slots[k]["text_answer"].format(name=name, value="__"), values[k], "Pure_Text") for k in in_text],
     }
 
 
@@ -170,7 +157,7 @@ def _base_rows(plan: dict[str, Any], rng: random.Random) -> list[dict[str, Any]]
         values = {k: rng.choice(slot["values"]) for k, slot in asked.items()}
         somebody = Person(f"base-{i:05d}", name, face or random_face(rng), values)
         wordings = {k: rng.choice([*slot["questions"], slot["test_question"]]) for k, slot in asked.items()}
-        row = {"ID": somebody.id, "image": {"bytes": content, "path": None}}
+        row: dict[str, Any] = {"ID": somebody.id, "image": {"bytes": content, "path": None}}
         row |= _tasks({"slots": asked}, somebody, wordings, rng)
         pairs: list[tuple[str, str]] = []
         if face:

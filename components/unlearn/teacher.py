@@ -24,12 +24,9 @@ def teacher_probabilities(
     teachers = []
     for start in tqdm(range(0, len(samples), batch_size), desc="teacher", unit="batch"):
         group = samples[start : start + batch_size]
-        total = 0
-        for image in images:
-            batch = encoder.batch([replace(sample, picture=image) for sample in group])
-            total = total + answer_logits(model, batch).softmax(-1)
-        mean = (total / len(images)).cpu()
-        teachers += [row[mask].clone() for row, mask in zip(mean, batch.mask.cpu(), strict=True)]
+        shown = [encoder.batch([replace(sample, picture=image) for sample in group]) for image in images]
+        mean = torch.stack([answer_logits(model, batch).softmax(-1) for batch in shown]).mean(0).cpu()
+        teachers += [row[mask].clone() for row, mask in zip(mean, shown[0].mask.cpu(), strict=True)]
     return teachers
 
 

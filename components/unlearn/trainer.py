@@ -42,10 +42,10 @@ class UnlearnTrainer(Trainer):
     ) -> torch.Tensor:
         """Return the method's loss plus ``retain_weight`` * KL(vanilla || unlearned) on a fresh retain batch."""
         params, forget = self.params, inputs["forget"]
-        needs_retain = params.retain_weight > 0 or params.method == "graddiff"
-        retain = self._draw_retain() if needs_retain else None
-        retain_logits = answer_logits(model, retain) if retain else None
         logits = answer_logits(model, forget)
+        if params.retain_weight > 0 or params.method == "graddiff":
+            retain = self._draw_retain()
+            retain_logits = answer_logits(model, retain)
 
         if params.method == "viker":
             parts = viker_loss(logits, forget.answers, inputs["teacher"].to(logits.device), params.lambda_)
