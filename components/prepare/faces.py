@@ -39,9 +39,7 @@ class Face:
 def random_face(rng: random.Random, framed: bool = False) -> Face:
     """Draw the features of a face."""
     hair, shirt, background = (rng.choice(list(COLOURS)) for _ in range(3))
-    return Face(
-        hair, shirt, background, rng.randrange(len(SKINS)), rng.choice(STYLES), rng.choice(EXTRAS), framed
-    )
+    return Face(hair, shirt, background, rng.randrange(len(SKINS)), rng.choice(STYLES), rng.choice(EXTRAS), framed)
 
 
 def distinct_faces(count: int, rng: random.Random, framed: bool = False) -> list[Face]:
@@ -49,9 +47,7 @@ def distinct_faces(count: int, rng: random.Random, framed: bool = False) -> list
     faces: list[Face] = []
     while len(faces) < count:
         face = random_face(rng, framed)
-        if face.background not in (face.hair, face.shirt) and all(
-            _differ(face, other) >= 2 for other in faces
-        ):
+        if face.background not in (face.hair, face.shirt) and all(_differ(face, other) >= 2 for other in faces):
             faces.append(face)
     return faces
 

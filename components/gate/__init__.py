@@ -1,0 +1,1 @@
+"""Stage gate: may this adapter be promoted?"""

@@ -1,0 +1,1 @@
+"""Stage prepare: the benchmark's four splits in one schema, validated."""
