@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from rouge_score.rouge_scorer import RougeScorer
 
-_ROUGE = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
+_ROUGE_KEYS = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL"}
+_ROUGE = RougeScorer(list(_ROUGE_KEYS.values()), use_stemmer=True)
 _SMOOTHING = SmoothingFunction().method1
 # A number with its separators is one word: 1,000,000,000 is no loop of 000.
 _WORD = re.compile(r"\w+(?:(?<=\d)[^\w\s](?=\d)\w+)*")
@@ -51,9 +52,6 @@ def rouge(reply: str, answer: str) -> dict[str, float]:
     """
     scores = _ROUGE.score(answer, reply)
     return {name: float(scores[key].fmeasure) for name, key in _ROUGE_KEYS.items()}
-
-
-_ROUGE_KEYS = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL"}
 
 
 def bleu(reply: str, answer: str) -> float:
