@@ -1,0 +1,1 @@
+"""Stage sample: irrelevant images, which show nobody of the forget or the retain set."""
