@@ -1,1 +1,1 @@
-"""Stage gate: may this adapter be promoted?"""
+"""Stage gate: may the adapter be promoted? The policy of params.yaml against the metrics."""

@@ -1,41 +1,65 @@
-"""``python -m components.gate``: judge the metrics; exit code 0 is pass, 3 is fail."""
+"""The command line of the stage gate."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from components.common import cli
-from components.common.cli import ParamsOption, stage_app
 from components.common.params import load_params
 from components.gate.run import run
 
 FAILED = 3
+"""Exit code of a failed gate: apart from 1, an error, and 2, wrong usage."""
 
 
 def command(
-    params: ParamsOption = Path("params.yaml"),
+    params: cli.ParamsOption = Path("params.yaml"),
     metrics: Annotated[Path, typer.Option(help="What evaluate measured.")] = Path("metrics/evaluate.json"),
-    out: Annotated[Path, typer.Option(help="The verdict.")] = Path("metrics/gate.json"),
-    enforce: Annotated[bool, typer.Option(help="Exit with 3 when the gate fails.")] = True,
+    out: Annotated[Path, typer.Option(help="Where the verdict goes, JSON.")] = Path("metrics/gate.json"),
+    enforce: Annotated[
+        bool,
+        typer.Option(help="Exit with 3 where the gate fails; else exit with 0 and leave it to what reads the verdict."),
+    ] = True,
 ) -> None:
-    """Judge an unlearned model by the rules of params.yaml; a metric that is missing fails.
+    """Hold the metrics against the rules of `gate.rules` and write the verdict.
 
-    Exit code: 0 pass, 3 fail, 1 an input is wrong. With --no-enforce the verdict is only written down.
+    The gate passes where **every** rule passes. A metric that is missing, null or NaN fails its rule: what was
+    not measured is not proven. Exit codes: 0 passed, 3 failed, 1 an error in what was given, 2 wrong usage.
     """
     verdict = run(load_params(params).gate, metrics, out)
-    table = Table("", "rule", "value", "threshold")
-    for rule in verdict["rules"]:
-        numbers = ("–" if number is None else f"{number:.4g}" for number in (rule["value"], rule["threshold"]))
-        table.add_row("pass" if rule["passed"] else "FAIL", rule["rule"], *numbers)
-    Console().print(table, f"gate: {verdict['verdict']}")
+    show(verdict, Console())
     if enforce and verdict["verdict"] != "pass":
         raise typer.Exit(FAILED)
 
 
-app = stage_app(command)
+def show(verdict: dict[str, Any], console: Console) -> None:
+    """Print a line a rule, then the verdict, with the reasons for what failed."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("rule", overflow="fold")
+    table.add_column("value", justify="right")
+    table.add_column("threshold", justify="right")
+    table.add_column("")
+    for rule in verdict["rules"]:
+        mark = Text("pass", "green") if rule["passed"] else Text("fail", "bold red")
+        table.add_row(Text(rule["rule"]), _number(rule["value"]), _number(rule["threshold"]), mark)
+    console.print(table)
+    passed = verdict["verdict"] == "pass"
+    console.print(Text(f"gate: {verdict['verdict']}", "bold green" if passed else "bold red"))
+    for rule in verdict["rules"]:
+        if not rule["passed"]:
+            console.print(Text(f"  {rule['reason']}"), soft_wrap=True)
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
+
+
+app = cli.stage_app(command)
 
 if __name__ == "__main__":
     cli.run(app)

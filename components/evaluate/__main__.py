@@ -1,0 +1,37 @@
+"""``python -m components.evaluate``: question the vanilla and the unlearned model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.common import cli
+from components.common.cli import ParamsOption, stage_app
+from components.common.params import load_params
+
+
+def command(
+    params: ParamsOption = Path("params.yaml"),
+    prepared: Annotated[Path, typer.Option(help="The prepared data.")] = Path("data/prepared"),
+    vanilla: Annotated[Path, typer.Option(help="The model that knows the people.")] = Path("models/vanilla"),
+    adapter: Annotated[Path, typer.Option(help="The adapter that forgets.")] = Path("models/adapter"),
+    irrelevant: Annotated[Path, typer.Option(help="The irrelevant images.")] = Path("data/irrelevant"),
+    predictions: Annotated[Path, typer.Option(help="Every reply.")] = Path("evaluation/predictions.parquet"),
+    metrics: Annotated[Path, typer.Option(help="The metrics.")] = Path("metrics/evaluate.json"),
+) -> None:
+    """Evaluate: leakage, ROUGE, BLEU, classification, cloze, truth ratio and fluency, before and after unlearning."""
+    settings = load_params(params)
+    from components.evaluate.run import run
+
+    found = run(
+        settings.evaluate, settings.seed, settings.threads, prepared, vanilla, adapter, irrelevant, predictions, metrics
+    )
+    for name in ("vanilla", "unlearned"):
+        rates = ", ".join(f"{split} {found[name][split]['leakage_rate']}" for split in ("forget", "test", "retain"))
+        typer.echo(f"{name}: leakage {rates}")
+
+
+app = stage_app(command)
+
+if __name__ == "__main__":
+    cli.run(app)
