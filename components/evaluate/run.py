@@ -57,7 +57,7 @@ def run(
     strange = images[0].name
     encoder = Encoder(processor, read_pictures(prepared) | {strange: images[0].read_bytes()}, device())
 
-    spoken = {name: _answers(model, encoder, asked, params, name) for name in ("vanilla",)}
+    spoken = {"vanilla": _answers(model, encoder, asked, params, "vanilla")}
     ratios = {"vanilla": _truth_ratios(model, encoder, asked, params)}
     adapted = PeftModel.from_pretrained(model, str(adapter)).eval()
     spoken["unlearned"] = _answers(adapted, encoder, asked, params, "unlearned")
@@ -69,8 +69,10 @@ def run(
     tables = {
         name: pd.DataFrame(
             [
-                row(name, *question, *measured, usual)
-                for question, *measured in zip(asked, spoken[name], ratios[name], surprise[name], strict=True)
+                row(name, *question, reply, ratio, strangeness, usual)
+                for question, reply, ratio, strangeness in zip(
+                    asked, spoken[name], ratios[name], surprise[name], strict=True
+                )
             ]
         )
         for name in spoken
