@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from components.common.errors import UserError
 
@@ -28,7 +29,7 @@ def run(app: Callable[..., Any]) -> None:
     try:
         app()
     except UserError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error:[/] {_plain(error)}")
+        Console(stderr=True, soft_wrap=True, highlight=False).print(Text.assemble(("error:", "bold red"), f" {error}"))
         sys.exit(1)
 
 
@@ -39,7 +40,3 @@ def quiet_libraries() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TQDM_MININTERVAL", "0.5")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-
-
-def _plain(error: UserError) -> str:
-    return str(error).replace("[", "\\[")

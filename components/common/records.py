@@ -117,11 +117,17 @@ def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
         table = pq.read_table(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file. The stage 'prepare' writes it: run 'viker prepare' first.") from None
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, OSError) as error:
         raise UserError(f"{path}: not a readable Parquet file ({error}). Run 'viker prepare' again.") from None
     if table.schema.names != schema.names:
         raise UserError(
             f"{path}: columns {table.schema.names}, expected {schema.names}. "
             "Another version wrote it: run 'viker prepare' again."
         )
+    for found, expected in zip(table.schema, schema, strict=True):
+        if found.type != expected.type:
+            raise UserError(
+                f"{path}: column '{found.name}' is {found.type}, expected {expected.type}. "
+                "Another version wrote it: run 'viker prepare' again."
+            )
     return table
