@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import Trainer
+from transformers import ProgressCallback, Trainer
 
 from components.common.chat import Batch, Encoder, Sample, answer_logits
 from components.common.params import UnlearnParams
@@ -25,6 +25,8 @@ class UnlearnTrainer(Trainer):
     ) -> None:
         """Take the unlearning parameters, the retain samples to draw from, and Trainer's own arguments."""
         super().__init__(data_collator=self._collate, **trainer)
+        self.remove_callback(ProgressCallback)
+        self.add_callback(_LossInBar)
         self.params = params
         self.encoder = encoder
         self.retain = retain
@@ -66,3 +68,13 @@ class UnlearnTrainer(Trainer):
     def _draw_retain(self) -> Batch:
         count = min(self.params.retain_batch_size, len(self.retain))
         return self.encoder.batch(self.rng.sample(self.retain, count))
+
+
+class _LossInBar(ProgressCallback):
+    """A progress bar with the loss in it, in place of a line a step."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Show the last loss."""
+        if self.training_bar is not None and "loss" in logs:
+            self.training_bar.set_description("unlearning", refresh=False)
+            self.training_bar.set_postfix(loss=logs["loss"], refresh=False)
