@@ -57,26 +57,8 @@ def run(
     strange = images[0].name
     encoder = Encoder(processor, read_pictures(prepared) | {strange: images[0].read_bytes()}, device())
 
-    spoken = {"vanilla": _answers(model, encoder, asked, params, "vanilla")}
-    ratios = {"vanilla": _truth_ratios(model, encoder, asked, params)}
     adapted = PeftModel.from_pretrained(model, str(adapter)).eval()
-    spoken["unlearned"] = _answers(adapted, encoder, asked, params, "unlearned")
-    ratios["unlearned"] = _truth_ratios(adapted, encoder, asked, params)
-    with adapted.disable_adapter():
-        truth = [record.answer for _, record, _ in asked]
-        usual = max(s for s in _surprise(adapted, encoder, asked, truth, strange, params) if s is not None)
-        surprise = {name: _surprise(adapted, encoder, asked, found, strange, params) for name, found in spoken.items()}
-    tables = {
-        name: pd.DataFrame(
-            [
-                row(name, *question, reply, ratio, strangeness, usual)
-                for question, reply, ratio, strangeness in zip(
-                    asked, spoken[name], ratios[name], surprise[name], strict=True
-                )
-            ]
-        )
-        for name in spoken
-    }
+    tables = ask(adapted, encoder, asked, strange, params)
 
     everything = pd.concat(tables.values(), ignore_index=True)[COLUMNS]
     with new_file(predictions) as path:
@@ -86,6 +68,33 @@ def run(
     result["inputs"] = {name: sha256_path(path) for name, path in inputs.items()}
     write_json(metrics, result)
     return result
+
+
+def ask(adapted: Any, encoder: Encoder, asked: Asked, strange: str, params: EvaluateParams) -> dict[str, pd.DataFrame]:
+    """Question a model with its adapter off (``vanilla``) and on (``unlearned``): a row a question, see ``row``.
+
+    ``strange`` is the key of an irrelevant image among the encoder's pictures.
+    """
+    with adapted.disable_adapter():
+        replied = {"vanilla": _answers(adapted, encoder, asked, params, "vanilla")}
+        ratios = {"vanilla": _truth_ratios(adapted, encoder, asked, params)}
+    replied["unlearned"] = _answers(adapted, encoder, asked, params, "unlearned")
+    ratios["unlearned"] = _truth_ratios(adapted, encoder, asked, params)
+    with adapted.disable_adapter():
+        truth = [record.answer for _, record, _ in asked]
+        usual = max(s for s in _surprise(adapted, encoder, asked, truth, strange, params) if s is not None)
+        surprise = {name: _surprise(adapted, encoder, asked, said, strange, params) for name, said in replied.items()}
+    return {
+        name: pd.DataFrame(
+            [
+                row(name, *question, reply, ratio, strangeness, usual)
+                for question, reply, ratio, strangeness in zip(
+                    asked, replied[name], ratios[name], surprise[name], strict=True
+                )
+            ]
+        )
+        for name in replied
+    }
 
 
 def row(

@@ -80,13 +80,14 @@ def memorise_batches(
 ) -> Iterator[list[Sample]]:
     """Yield the batches of one epoch after the other, without end; the last of an epoch may be smaller.
 
-    A visual question of ``base`` comes with every eight of them, so that what the model sees isn't lost.
+    Samples of ``base``, an eighth as many, come with each, half of them visual questions, half open questions about
+    profiles: what the model sees and which wordings it understands isn't lost, and strangers stay uncertain.
     """
-    visual = [record for record in base if record.task == "qa"]
+    kinds = [[r for r in base if r.task == task and r.images] for task in ("qa", "generation")]
     while True:
         epoch = memorise_epoch(records, rng)
         for start in range(0, len(epoch), size):
-            generic = rng.choices(visual, k=size // 8) if visual else []
+            generic = [record for kind in kinds if kind for record in rng.choices(kind, k=size // 16)]
             yield [*epoch[start : start + size], *map(sample_of, generic)]
 
 

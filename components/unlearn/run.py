@@ -66,20 +66,10 @@ def run(
     teachers = teacher_probabilities(model, encoder, forget, list(images), batch_size=32)
     taught = time.perf_counter()
 
-    adapted = get_peft_model(
-        model, LoraConfig(r=params.lora_r, lora_alpha=params.lora_alpha, target_modules=LANGUAGE_MODEL)
-    )
-    trainer = UnlearnTrainer(
-        params,
-        encoder,
-        retain,
-        seed,
-        model=adapted,
-        args=training_arguments(params, seed),
-        train_dataset=ForgetSet(forget, teachers),
-    )
+    trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers)
     trainer.train()
 
+    adapted = trainer.model
     with new_folder(out) as folder:
         adapted.save_pretrained(folder, safe_serialization=True)
         (folder / "README.md").unlink(missing_ok=True)
@@ -103,6 +93,28 @@ def run(
     return summary | {"teacher_seconds": taught - began, "seconds": time.perf_counter() - began}
 
 
+def make_trainer(
+    params: UnlearnParams,
+    seed: int,
+    model: Any,
+    encoder: Encoder,
+    forget: list[Sample],
+    retain: list[Sample],
+    teachers: list[torch.Tensor],
+) -> UnlearnTrainer:
+    """Put a fresh LoRA adapter on the language model and return the trainer that unlearns ``forget`` with it."""
+    lora = LoraConfig(r=params.lora_r, lora_alpha=params.lora_alpha, target_modules=LANGUAGE_MODEL)
+    return UnlearnTrainer(
+        params,
+        encoder,
+        retain,
+        seed,
+        model=get_peft_model(model, lora),
+        args=training_arguments(params, seed),
+        train_dataset=ForgetSet(forget, teachers),
+    )
+
+
 def training_arguments(params: UnlearnParams, seed: int) -> TrainingArguments:
     """Return Trainer's settings: AdamW at a constant rate, no checkpoints, nothing reported elsewhere."""
     return TrainingArguments(
@@ -118,6 +130,7 @@ def training_arguments(params: UnlearnParams, seed: int) -> TrainingArguments:
         logging_steps=1,
         save_strategy="no",
         report_to=[],
+        disable_tqdm=False,  # Trainer takes a quiet console for no wish for progress
         remove_unused_columns=False,
         dataloader_pin_memory=False,
         use_cpu=not torch.cuda.is_available(),

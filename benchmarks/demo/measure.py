@@ -1,0 +1,131 @@
+"""One seed: its data, its vanilla model, a model that never saw the people to forget, and every setting's epochs."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig, get_peft_model
+from transformers import TrainerCallback
+
+from benchmarks.demo.settings import settings
+from components.common.chat import Encoder, sample_of
+from components.common.models import device, load_model, seed_everything
+from components.common.params import Params, UnlearnParams
+from components.common.records import SPLITS, read_pictures, read_records, write_records
+from components.evaluate.measures import measure
+from components.evaluate.run import Asked, ask
+from components.finetune.run import run as finetune
+from components.gate.judge import judge
+from components.prepare.run import run as prepare
+from components.sample.run import run as sample
+from components.unlearn.run import LANGUAGE_MODEL, make_trainer
+from components.unlearn.teacher import teacher_probabilities
+
+Row = dict[str, Any]
+
+
+def measure_seed(params: Params, seed: int, work: Path) -> list[Row]:
+    """Return a row an epoch and setting, one of the vanilla model and one of the model that never saw the people.
+
+    What is made on the way stays in ``work``, and is used again.
+    """
+    data, images, vanilla, never = (work / name for name in ("prepared", "irrelevant", "vanilla", "never_saw"))
+    if not data.exists():
+        prepare(params.prepare, seed, data, work / "validation")
+        sample(params.sample, seed, data, images)
+    if not vanilla.exists():
+        finetune(params.finetune, seed, params.threads, data, vanilla)
+    if not never.exists():
+        with _without_forget(data, work / "retain_only") as kept:
+            finetune(params.finetune, seed, params.threads, kept, never)
+
+    rows = [
+        {"setting": name, "epoch": 0} | _Study(params, seed, data, images, model).untouched()
+        for name, model in {"vanilla": vanilla, "never saw them": never}.items()
+    ]
+    for name, unlearn in settings(params.unlearn).items():
+        study = _Study(params, seed, data, images, vanilla)
+        rows += [{"setting": name} | row for row in study.unlearn(unlearn, name)]
+    return [{"seed": seed} | row for row in rows]
+
+
+@contextmanager
+def _without_forget(data: Path, copy: Path) -> Iterator[Path]:
+    shutil.copytree(data, copy, dirs_exist_ok=True)
+    write_records(copy / "forget.parquet", [])
+    yield copy
+    shutil.rmtree(copy)
+
+
+class _Study:
+    """A model with its data, ready to be unlearnt from and questioned."""
+
+    def __init__(self, params: Params, seed: int, data: Path, images: Path, model: Path) -> None:
+        """Load everything anew: an adapter must not meet another one's traces."""
+        seed_everything(seed, params.threads)
+        self.params, self.seed = params, seed
+        self.records = {split: read_records(data, split) for split in SPLITS}
+        self.irrelevant = {file.name: file.read_bytes() for file in sorted(images.glob("*.png"))}
+        self.model, processor = load_model(str(model), "the benchmark's model")
+        self.encoder = Encoder(processor, read_pictures(data) | self.irrelevant, device())
+
+    def untouched(self) -> Row:
+        """Return the figures of the model as it is."""
+        lora = LoraConfig(target_modules=LANGUAGE_MODEL)
+        return self._figures(get_peft_model(self.model, lora).eval(), "vanilla")
+
+    def unlearn(self, unlearn: UnlearnParams, name: str) -> list[Row]:
+        """Return the figures after every epoch; after the last also the gate's verdict on the full evaluation."""
+        qa = {split: [sample_of(r) for r in self.records[split] if r.task == "qa"] for split in ("forget", "retain")}
+        teachers = teacher_probabilities(self.model, self.encoder, qa["forget"], list(self.irrelevant), 32)
+        trainer = make_trainer(unlearn, self.seed, self.model, self.encoder, qa["forget"], qa["retain"], teachers)
+        study, rows = self, []
+
+        class AfterEpoch(TrainerCallback):
+            """Questions the model when an epoch is over."""
+
+            def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+                """Add a row."""
+                trainer.model.eval()
+                rows.append({"epoch": round(state.epoch)} | study._figures(trainer.model, "unlearned"))
+                trainer.model.train()
+                print(name, rows[-1], flush=True)
+
+        trainer.add_callback(AfterEpoch())
+        trainer.train()
+        rows[-1] |= self._verdict(trainer.model.eval())
+        return rows
+
+    def _figures(self, model: Any, name: str) -> Row:
+        """Return what open questions about pictures show."""
+        tables = self._ask(model, [task for task in self._asked() if task[1].task == "generation" and task[2].picture])
+        m = measure(tables[name])
+        rows = tables[name]
+        return {
+            "forget_leakage": m["forget"]["leakage_rate"],
+            "test_leakage": m["test"]["leakage_rate"],
+            "retain_accuracy": m["retain"]["leakage_rate"],
+            "forget_gibberish": float(rows[rows["split"] == "forget"]["gibberish"].mean()),
+            "gibberish": m["fluency"]["gibberish_rate"],
+        }
+
+    def _verdict(self, model: Any) -> Row:
+        metrics = {name: measure(table) for name, table in self._ask(model, self._asked()).items()}
+        verdict = judge(self.params.gate.rules, metrics)
+        failed = [rule["rule"] for rule in verdict["rules"] if not rule["passed"]]
+        return {"verdict": verdict["verdict"], "failed": "; ".join(failed)}
+
+    def _asked(self) -> Asked:
+        return [
+            (split, replace(record, perturbed_answers=()), sample_of(record, picture))
+            for split, records in self.records.items()
+            for record in records
+            if record.task != "qa"
+            for picture in (record.images or ("",))
+        ]
+
+    def _ask(self, model: Any, asked: Asked) -> dict[str, Any]:
+        return ask(model, self.encoder, asked, next(iter(self.irrelevant)), self.params.evaluate)
