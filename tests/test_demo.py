@@ -1,0 +1,172 @@
+"""The promise of the README: the whole chain on the embedded defaults, with DVC, MLflow and a trained model."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+from sklearn.metrics import roc_auc_score
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from components.common.records import read_records
+from pipelines.cli import STAGES
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+AFTER_UNLEARN = STAGES[STAGES.index("unlearn") :]
+
+pytestmark = pytest.mark.slow
+
+
+def run(folder: Path, *command: str) -> str:
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def clone(folder: Path) -> Path:
+    """Copy what git knows of the project into a repository of its own."""
+    files = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    for name in filter(None, files):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    run(folder, "git", "init", "-q")
+    run(folder, "git", "add", "-A")
+    author = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+    run(folder, "git", *author, "commit", "-q", "-m", "the project")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory) -> Path:
+    """The project after ``dvc repro``, as ``make demo`` runs it."""
+    folder = clone(tmp_path_factory.mktemp("demo"))
+    run(folder, "dvc", "repro")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def metrics(demo) -> dict:
+    return json.loads((demo / "metrics/evaluate.json").read_text())
+
+
+def test_the_people_are_forgotten_and_the_others_are_not(metrics):
+    vanilla, unlearned = metrics["vanilla"], metrics["unlearned"]
+    assert vanilla["forget"]["leakage_rate"] >= 0.9
+    assert unlearned["forget"]["leakage_rate"] <= 0.1
+    assert unlearned["retain"]["leakage_rate"] >= 0.85 * vanilla["retain"]["leakage_rate"] >= 0.75
+    assert unlearned["fluency"]["gibberish_rate"] == 0
+
+
+def test_the_gate_passes_and_the_version_is_the_champion(demo):
+    verdict = json.loads((demo / "metrics/gate.json").read_text())
+    registered = json.loads((demo / "metrics/register.json").read_text())
+    assert verdict["verdict"] == "pass"
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{demo / 'mlflow.db'}")
+    champion = client.get_model_version_by_alias(registered["model_name"], "champion")
+    assert champion.version == str(registered["version"])
+    assert client.get_run(champion.run_id).data.params["unlearn.method"] == "viker"
+
+
+def test_entropy_tells_the_secret_from_the_grammar(demo):
+    """A token is an attribute's where it lies in the answer's private value; AUC over all answer tokens."""
+    secrets = {r.id: r.secrets for r in read_records(demo / "data/prepared", "forget")}
+    tokens = pd.read_parquet(demo / "unlearning/key_tokens.parquet")
+    attribute = pd.concat([in_value(rows, secrets[name]) for name, rows in tokens.groupby("record_id", sort=False)])
+    assert attribute.sum() >= 24
+    assert roc_auc_score(attribute, tokens["entropy"]) >= 0.99
+
+
+def in_value(rows: pd.DataFrame, secrets: tuple[str, ...]) -> pd.Series:
+    """Return which tokens overlap a secret's place in the answer that they spell."""
+    words = [token.replace("Ġ", " ") for token in rows["token"][:-1]]
+    answer, ends = "".join(words), [len("".join(words[: i + 1])) for i in range(len(words))]
+    places = [(answer.index(secret), answer.index(secret) + len(secret)) for secret in secrets]
+    inside = [
+        any(start < end and stop > end - len(word) for start, stop in places)
+        for word, end in zip(words, ends, strict=True)
+    ]
+    return pd.Series([*inside, False], index=rows.index)
+
+
+def test_the_vanilla_model_is_a_usual_folder_of_transformers(demo):
+    model = AutoModelForImageTextToText.from_pretrained(demo / "models/vanilla")
+    processor = AutoProcessor.from_pretrained(demo / "models/vanilla")
+    asked = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Who?"}]}]
+    assert model.config.model_type == "llava"
+    assert processor.apply_chat_template(asked, add_generation_prompt=True).endswith("Who?\nASSISTANT:")
+
+
+def test_unlearning_and_evaluating_again_give_the_same_bytes(demo, tmp_path):
+    adapter, records = tmp_path / "adapter", tmp_path / "unlearning"
+    run(demo, "python", "-m", "components.unlearn", "--out", str(adapter), "--records", str(records))
+    predictions, again = tmp_path / "predictions.parquet", tmp_path / "evaluate.json"
+    run(
+        demo,
+        *("python", "-m", "components.evaluate", "--adapter", str(adapter)),
+        *("--predictions", str(predictions), "--metrics", str(again)),
+    )
+    pairs = {demo / "models/adapter/adapter_model.safetensors": adapter / "adapter_model.safetensors"}
+    pairs |= {demo / "unlearning" / name: records / name for name in ("loss.csv", "key_tokens.parquet", "summary.json")}
+    pairs |= {demo / "metrics/evaluate.json": again, demo / "evaluation/predictions.parquet": predictions}
+    assert [first.name for first, second in pairs.items() if first.read_bytes() != second.read_bytes()] == []
+
+
+def test_training_again_gives_the_same_bytes(demo, tmp_path):
+    params = short(demo, tmp_path / "short.yaml")
+    for name in ("one", "two"):
+        run(demo, "python", "-m", "components.finetune", "--params", str(params), "--out", str(tmp_path / name))
+    one, two = (tmp_path / name / "model.safetensors" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def short(demo: Path, path: Path) -> Path:
+    yaml = YAML()
+    params = yaml.load(demo / "params.yaml")
+    params["finetune"] |= {"base_steps": 3, "memorise_epochs": 1}
+    yaml.dump(params, path)
+    return path
+
+
+def test_preparing_again_gives_the_same_bytes(demo, tmp_path):
+    out = tmp_path / "prepared"
+    run(demo, "python", "-m", "components.prepare", "--out", str(out), "--validation", str(tmp_path / "validation"))
+    files = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
+    assert [name for name in files if (out / name).read_bytes() != (demo / "data/prepared" / name).read_bytes()] == []
+
+
+def test_a_second_repro_runs_nothing(demo):
+    assert run(demo, "dvc", "repro").rstrip().endswith("Data and pipelines are up to date.")
+
+
+def test_a_new_lambda_reruns_from_unlearn_on_only(demo):
+    text = (demo / "params.yaml").read_text()
+    try:
+        (demo / "params.yaml").write_text(text.replace("lambda: 1.0", "lambda: 0.5"))
+        due = run(demo, "dvc", "repro", "--dry")
+    finally:
+        (demo / "params.yaml").write_text(text)
+    assert [stage for stage in STAGES if f"Running stage '{stage}'" in due] == list(AFTER_UNLEARN)
+
+
+def test_the_summary_shows_verdict_and_places(demo):
+    shown = run(demo, "viker", "summary")
+    for part in ("Leakage", "ROUGE-L", "Classification", "Cloze", "Gibberish", "report/report.html", "mlflow ui"):
+        assert part in shown
+    assert "Passed" in shown
+
+
+def test_an_experiment_can_be_run_and_compared(demo):
+    run(demo, "git", "add", "-A")
+    run(demo, "git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-q", "-m", "the demo's run")
+    run(demo, "dvc", "exp", "run", "-S", "unlearn.lambda=0.5", "-S", "unlearn.epochs=1")
+    assert "unlearned.forget.leakage_rate" in run(demo, "dvc", "metrics", "diff")
+    run(demo, "dvc", "plots", "show")
+    assert (demo / "dvc_plots/index.html").is_file()
