@@ -26,7 +26,7 @@ def train(model: Any, encoder: Encoder, batches: Iterator[list[Sample]], steps: 
     if steps == 0:
         return float("nan")
     model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, betas=(0.9, 0.98), fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=lr, total_steps=steps + 1, pct_start=0.1, cycle_momentum=False
     )
