@@ -8,7 +8,7 @@ from PIL import Image, ImageEnhance
 
 from components.common.records import open_picture
 
-VIEWS = 16
+VIEWS = 12
 """How many views of each picture the model memorises."""
 
 
