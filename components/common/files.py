@@ -83,14 +83,13 @@ def sha256_bytes(content: bytes) -> str:
 
 
 def sha256_path(path: Path) -> str:
-    """Return the SHA-256 of a file, or of a folder's relative names and contents in sorted order."""
+    """Return the SHA-256 of a file, or of a folder: of its relative names and its files' hashes in sorted order."""
+    if path.is_file():
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     digest = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    for file in files:
-        if path.is_dir():
-            digest.update(file.relative_to(path).as_posix().encode() + b"\0")
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(f"{file.relative_to(path).as_posix()}\0{sha256_path(file)}".encode())
     return digest.hexdigest()
 
 

@@ -20,8 +20,11 @@ DRAWN: dict[str, Callable[[random.Random], Image.Image]] = {
     "pet": draw_pet,
     "noise": draw_noise,
 }
-PHOTOS = ("cat", "coffee", "rocket", "coins", "moon", "page", "text", "clock", "brick", "grass", "gravel")
-"""Photographs that come with scikit-image and show nobody; those that would have to be fetched are left out."""
+PHOTOS = (
+    *("brick.png", "chelsea.png", "clock_motion.png", "coffee.png", "coins.png", "grass.png", "gravel.png"),
+    *("hubble_deep_field.jpg", "moon.png", "motorcycle_left.png", "page.png", "rocket.jpg", "text.png"),
+)
+"""Photographs that come with scikit-image and show nobody."""
 NEAR = 4.0
 """Two pictures are near where their 16 x 16 thumbnails differ by less than this on average, of 255."""
 
@@ -84,9 +87,8 @@ def _photos(rng: random.Random) -> Iterator[tuple[str, Image.Image]]:
     faceless = [(f"scikit-image lfw_subset {100 + i}", a) for i, a in enumerate(data.lfw_subset()[100:])]
     bundled = []
     for name in PHOTOS:
-        path = Path(data.__file__).parent / f"{name}.png"
-        if path.exists():
-            bundled.append((f"scikit-image {name}", np.asarray(Image.open(path).convert("RGB")) / 255))
+        image = Image.open(Path(data.__file__).parent / name).convert("RGB")
+        bundled.append((f"scikit-image {name}", np.asarray(image) / 255))
     for origin, array in rng.sample(bundled + faceless, len(bundled) + len(faceless)):
         image = Image.fromarray((np.asarray(array) * 255).round().astype(np.uint8)).convert("RGB")
         yield origin, image.resize((128, 128), Image.Resampling.BICUBIC)

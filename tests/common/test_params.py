@@ -1,0 +1,53 @@
+"""params.yaml: what is wrong, with which value, and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from components.common.errors import UserError
+from components.common.params import load_params
+
+SHIPPED = Path(__file__).parents[2] / "params.yaml"
+
+
+def load_changed(tmp_path, old: str, new: str):
+    text = SHIPPED.read_text()
+    assert old in text
+    (tmp_path / "params.yaml").write_text(text.replace(old, new, 1))
+    return load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("forget_share: 0.1", "forget_share: 0", ["prepare.forget_share", "0", "greater than 0"]),
+        ("forget_share: 0.1", "forget_share: 1", ["prepare.forget_share", "1", "less than 1"]),
+        ("forget_share: 0.1", "forget_share: ten", ["prepare.forget_share", "ten", "valid number"]),
+        ("  lambda: 1.0", "  lamda: 1.0", ["unlearn.lamda", "did you mean 'lambda'"]),
+        ("method: viker", "method: magic", ["unlearn.method", "magic", "'viker'", "'graddiff'"]),
+        ("kinds: [scene]", "kinds: [selfie]", ["sample.kinds.0", "selfie", "'scene'"]),
+        ("seed: 7", "seed: -1", ["seed", "-1", "greater than or equal to 0"]),
+        ("seed: 7", "# no seed", ["missing key 'seed'"]),
+        ("unlearned.forget.leakage_rate <= 0.10", "leakage is low", ["gate.rules", "leakage is low", "not a rule"]),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(tmp_path, old, new, named):
+    with pytest.raises(UserError) as caught:
+        load_changed(tmp_path, old, new)
+    for part in ["params.yaml", *named]:
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_and_broken_yaml_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere\.yaml: no such file"):
+        load_params(tmp_path / "nowhere.yaml")
+    (tmp_path / "params.yaml").write_text("seed: [1")
+    with pytest.raises(UserError, match="not valid YAML"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_loaded_values_do_not_change():
+    loaded = load_params(SHIPPED)
+    with pytest.raises(ValueError, match="frozen"):
+        loaded.unlearn.epochs = 3

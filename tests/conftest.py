@@ -1,0 +1,65 @@
+"""What several tests share: a small benchmark, prepared, and a small model with random weights."""
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from components.common.chat import Encoder
+from components.common.params import ModelParams, PrepareParams, load_params
+from components.common.records import read_pictures, read_records
+from components.finetune.build import build_model, build_processor
+from components.finetune.run import _texts
+from components.prepare.run import run as prepare
+from components.sample.draw import draw_scene
+
+ROOT = Path(__file__).parents[1]
+SMALLER = (("people: 40", "people: 10"), ("figures: 12", "figures: 2"), ("pictures: 2400", "pictures: 4"))
+
+
+@pytest.fixture(scope="session")
+def params():
+    return load_params(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def small_description(tmp_path_factory) -> Path:
+    """The embedded benchmark's description with fewer people and pictures."""
+    text = (ROOT / "components/prepare/embedded.yaml").read_text()
+    for big, little in (*SMALLER, ("scenes: 600", "scenes: 1")):
+        assert big in text
+        text = text.replace(big, little)
+    path = tmp_path_factory.mktemp("description") / "small.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="session")
+def prepared(small_description, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("small")
+    source = PrepareParams(source=str(small_description), forget_share=0.1, forget_ids=[])
+    prepare(source, 1, folder / "prepared", folder / "validation")
+    return folder / "prepared"
+
+
+@pytest.fixture(scope="session")
+def small_model(prepared):
+    """An untrained LLaVA and its encoder, with the data's pictures and two scenes."""
+    torch.manual_seed(5)
+    sizes = ModelParams(
+        image_size=16, patch_size=8, vision_width=16, vision_layers=1, width=32, layers=2, heads=2, vocabulary=400
+    )
+    records = read_records(prepared, "forget") + read_records(prepared, "retain")
+    processor = build_processor(_texts(records), sizes)
+    model = build_model(processor, sizes).eval()
+    scenes = {f"scene-{i}": png(draw_scene(random.Random(i))) for i in range(2)}
+    return model, Encoder(processor, read_pictures(prepared) | scenes, torch.device("cpu"))
+
+
+def png(image) -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()

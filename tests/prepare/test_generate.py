@@ -1,0 +1,64 @@
+"""The embedded benchmark is in MLLMU-Bench's format, and the seed decides its bytes."""
+
+import random
+from itertools import combinations
+
+import pyarrow.parquet as pq
+import pytest
+
+from components.common.files import sha256_path
+from components.prepare.faces import distinct_faces
+from components.prepare.generate import generate
+
+TASKS = {"Classification_Task", "Generation_Task", "Mask_Task", "biography", "question", "answer"}
+COLUMNS = {
+    "forget_10": {"ID", "image"} | TASKS,
+    "retain_90": {"ID", "image"} | TASKS,
+    "Full_Set": {"ID", "image"} | TASKS,
+    "Retain_Set": {"ID", "image"} | TASKS,
+    "Test_Set": {"ID", "images"} | TASKS,
+    "ft_Data": {"ID", "image", "biography", "metadata"},
+}
+
+
+@pytest.fixture(scope="module")
+def source(small_description, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("generated") / "data"
+    generate(small_description, folder, seed=1, forget_share=0.1)
+    return folder
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_configuration_has_the_published_columns(source, name):
+    assert set(pq.read_table(source / name).column_names) == COLUMNS[name]
+
+
+def test_tasks_have_the_published_fields(source):
+    row = pq.read_table(source / "forget_10").to_pylist()[0]
+    choice = row["Classification_Task"]["Image_Textual_Questions"][0]
+    assert set(row["Classification_Task"]) == {"Image_Textual_Questions", "Pure_Text_Questions"}
+    assert set(choice) == {"Question", "Options", "Correct_Answer"}
+    assert list(choice["Options"]) == ["A", "B", "C", "D"]
+    for task in ("Generation_Task", "Mask_Task"):
+        assert {frozenset(item) for item in row[task]} == {frozenset({"Question", "Ground_Truth", "Type"})}
+        assert {item["Type"] for item in row[task]} == {"Image_Textual", "Pure_Text"}
+    assert all("__" in item["Question"] for item in row["Mask_Task"])
+
+
+def test_forget_and_retain_are_everyone(source):
+    ids = {name: set(pq.read_table(source / name)["ID"].to_pylist()) for name in ("forget_10", "retain_90", "Full_Set")}
+    assert len(ids["forget_10"]) == 1
+    assert ids["forget_10"] | ids["retain_90"] == ids["Full_Set"]
+    assert not ids["forget_10"] & ids["retain_90"]
+
+
+def test_the_seed_decides_the_bytes(source, small_description, tmp_path):
+    for name, seed in (("same", 1), ("other", 2)):
+        generate(small_description, tmp_path / name, seed=seed, forget_share=0.1)
+    assert sha256_path(tmp_path / "same") == sha256_path(source) != sha256_path(tmp_path / "other")
+
+
+def test_two_people_differ_in_at_least_two_features():
+    for one, other in combinations(distinct_faces(40, random.Random(2)), 2):
+        pairs = [(getattr(one, name), getattr(other, name)) for name in ("hair", "shirt", "background")]
+        assert sum(a != b for a, b in pairs) >= 2
