@@ -1,10 +1,12 @@
 """What several tests share: a small benchmark, prepared, and a small model with random weights."""
 
+import io
 import random
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from components.common.chat import Encoder
 from components.common.params import ModelParams, PrepareParams, load_params
@@ -13,6 +15,9 @@ from components.finetune.build import build_model, build_processor
 from components.finetune.run import _texts
 from components.prepare.run import run as prepare
 from components.sample.draw import draw_scene
+
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
 
 ROOT = Path(__file__).parents[1]
 SMALLER = (("people: 40", "people: 10"), ("figures: 12", "figures: 2"), ("pictures: 2400", "pictures: 4"))
@@ -58,8 +63,6 @@ def small_model(prepared):
 
 
 def png(image) -> bytes:
-    import io
-
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
