@@ -75,7 +75,7 @@ def _merge(values: dict[str, Any], changes: dict[str, Any], above: str) -> Itera
         if isinstance(value, dict) and isinstance(values.get(key), dict):
             yield from _merge(values[key], value, f"{above}{key}.")
         elif key not in values or values[key] != value:
-            values[key] = value
+            values[key] = float(value) if isinstance(value, float) else value  # plain: written out to the last digit
             yield f"{above}{key}"
 
 
