@@ -14,5 +14,6 @@ def settings(demo: UnlearnParams) -> dict[str, UnlearnParams]:
         "ViKeR λ=1": alone.model_copy(update={"lambda_": 1.0, "epochs": 10}),
         "ViKeR λ=2": alone.model_copy(update={"lambda_": 2.0, "epochs": 14}),
         "GA, retain term": demo.model_copy(update={"method": "ga"}),
-        "ViKeR λ=1, retain term": demo,
+        "ViKeR λ=1, retain term": demo.model_copy(update={"lambda_": 1.0}),
+        "ViKeR λ=2, retain term": demo.model_copy(update={"lambda_": 2.0}),
     }

@@ -23,7 +23,7 @@ def load_changed(tmp_path, old: str, new: str):
         ("forget_share: 0.1", "forget_share: 0", ["prepare.forget_share", "0", "greater than 0"]),
         ("forget_share: 0.1", "forget_share: 1", ["prepare.forget_share", "1", "less than 1"]),
         ("forget_share: 0.1", "forget_share: ten", ["prepare.forget_share", "ten", "valid number"]),
-        ("  lambda: 1.0", "  lamda: 1.0", ["unlearn.lamda", "did you mean 'lambda'"]),
+        ("  lambda: 2.0", "  lamda: 2.0", ["unlearn.lamda", "did you mean 'lambda'"]),
         ("method: viker", "method: magic", ["unlearn.method", "magic", "'viker'", "'graddiff'"]),
         ("kinds: [scene]", "kinds: [selfie]", ["sample.kinds.0", "selfie", "'scene'"]),
         ("seed: 7", "seed: -1", ["seed", "-1", "greater than or equal to 0"]),
