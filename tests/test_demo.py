@@ -71,7 +71,7 @@ def test_the_gate_passes_and_the_version_is_the_champion(demo):
     assert verdict["verdict"] == "pass"
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{demo / 'mlflow.db'}")
     champion = client.get_model_version_by_alias(registered["model_name"], "champion")
-    assert champion.version == str(registered["version"])
+    assert str(champion.version) == str(registered["version"])
     assert client.get_run(champion.run_id).data.params["unlearn.method"] == "viker"
 
 
