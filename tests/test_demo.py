@@ -153,7 +153,9 @@ def test_a_new_lambda_reruns_from_unlearn_on_only(demo):
         due = run(demo, "dvc", "repro", "--dry")
     finally:
         (demo / "params.yaml").write_text(text)
-    assert [stage for stage in STAGES if f"Running stage '{stage}'" in due] == list(AFTER_UNLEARN)
+    stages = [stage for stage in STAGES if f"Running stage '{stage}'" in due]
+    assert stages[0] == "unlearn"  # dry: a stage after it is listed only where it reads the parameter itself
+    assert set(stages) <= set(AFTER_UNLEARN)
 
 
 def test_the_summary_shows_verdict_and_places(demo):
