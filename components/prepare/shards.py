@@ -1,0 +1,96 @@
+"""Parquet shards, read a few rows at a time; what is wrong with a file is said with its name."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.common.errors import UserError
+from components.prepare.intake import BadRow
+from components.prepare.pictures import BadPicture, PictureStore
+
+ROWS = 64
+"""How many rows are in memory at a time."""
+_SHARD = re.compile(r"\w+-(\d{5})-of-(\d{5})(-\w+)?\.parquet")
+
+
+def shards(folder: Path) -> list[Path]:
+    """Return the shards ``train-0000N-of-0000M.parquet`` of a configuration, in order.
+
+    Raises:
+        UserError: there are none, or one of M is missing.
+    """
+    paths = sorted(folder.glob("*-of-*.parquet"))
+    numbers = [(int(m[1]), int(m[2])) for path in paths if (m := _SHARD.fullmatch(path.name))]
+    if not numbers:
+        raise UserError(f"{folder}: no train-0000N-of-0000M.parquet here; fetch this configuration.")
+    missing = sorted(set(range(numbers[0][1])) - {number for number, _ in numbers})
+    if missing:
+        raise UserError(f"{folder}: shard {missing[0]} of {numbers[0][1]} is missing; fetch it again.")
+    return paths
+
+
+def rows(paths: Sequence[Path], columns: dict[str, pa.DataType | None]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (where, row) of the files, in order, with the named columns; a type of None takes any.
+
+    Raises:
+        UserError: a file that isn't Parquet or is cut off, an empty one, a column that is missing or of another type.
+    """
+    for path in paths:
+        number = 0
+        try:
+            with pq.ParquetFile(path) as file:
+                _check_columns(path, file.schema_arrow, columns)
+                for batch in file.iter_batches(batch_size=ROWS, columns=list(columns)):
+                    for row in batch.to_pylist():
+                        yield f"{path}, row {number}", row
+                        number += 1
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            reason = str(error).split("\n")[0]
+            raise UserError(
+                f"{path}: not a readable Parquet file ({reason}). It is cut off or damaged: fetch it again."
+            ) from None
+        if not number:
+            raise UserError(f"{path}: an empty shard; fetch it again or remove the configuration.")
+
+
+def take_picture(image: Any, where: str, column: str, store: PictureStore) -> str:
+    """Store the picture of a struct {bytes, path}; return its hash.
+
+    Raises:
+        BadRow: there are no bytes, or they are no usable picture.
+    """
+    content = image.get("bytes") if isinstance(image, dict) else image
+    if not content:
+        raise BadRow(where, column, "picture", "no picture bytes; expected {bytes, path} with bytes filled.")
+    try:
+        return store.add(content)
+    except BadPicture as bad:
+        raise BadRow(where, column, "picture", f"{bad}.") from None
+
+
+def _check_columns(path: Path, schema: pa.Schema, columns: dict[str, pa.DataType | None]) -> None:
+    for name, kind in columns.items():
+        if name not in schema.names:
+            raise UserError(f"{path}: no column '{name}'; found {', '.join(schema.names)}.")
+        found = schema.field(name).type
+        if kind is not None and not _like(found, kind):
+            raise UserError(f"{path}: column '{name}' is {found}, expected {kind}.")
+
+
+def _like(found: pa.DataType, kind: pa.DataType) -> bool:
+    """Return whether a column can stand for ``kind``: large and small variants alike, extra struct fields ignored."""
+    if pa.types.is_struct(kind):
+        names = {field.name: field.type for field in found} if pa.types.is_struct(found) else {}
+        return all(field.name in names and _like(names[field.name], field.type) for field in kind)
+    if pa.types.is_list(kind):
+        is_list = pa.types.is_list(found) or pa.types.is_large_list(found)
+        return is_list and _like(found.value_type, kind.value_type)
+    alike = ((pa.types.is_string, pa.types.is_large_string), (pa.types.is_binary, pa.types.is_large_binary))
+    for checks in alike:
+        if checks[0](kind):
+            return any(check(found) for check in checks) or pa.types.is_null(found)
+    return bool(found == kind)
