@@ -40,11 +40,16 @@ def small_description(tmp_path_factory) -> Path:
     return path
 
 
+def prepare_params(**changes: object) -> PrepareParams:
+    """The section 'prepare' of params.yaml with some values changed, and without its requests."""
+    section = load_params(ROOT / "params.yaml").prepare.model_dump()
+    return PrepareParams(**section | {"requests": "no requests"} | changes)
+
+
 @pytest.fixture(scope="session")
 def prepared(small_description, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("small")
-    source = PrepareParams(source=str(small_description), forget_share=0.1, forget_ids=[])
-    prepare(source, 1, folder / "prepared", folder / "validation")
+    prepare(prepare_params(source=str(small_description)), 1, folder / "prepared", folder / "validation")
     return folder / "prepared"
 
 

@@ -26,11 +26,21 @@ class PrepareParams(Section):
     """Which data, and who is to be forgotten."""
 
     source: str = Field(min_length=1)
-    """A folder in MLLMU-Bench's format, or a .yaml file that describes a benchmark to generate."""
+    """A file or folder, s3://BUCKET/PREFIX, hf://OWNER/NAME, or a .yaml file that describes a benchmark to generate."""
+    format: Literal["auto", "mllmu", "clear", "umu", "records"]
+    """What the source holds; auto recognises it."""
+    revision: str | None
+    """Commit or tag of a source on the hub."""
     forget_share: Share
     """Picks the benchmark's own split: 0.1 means the configurations forget_10 and retain_90."""
     forget_ids: list[str]
-    """People to forget in place of the benchmark's own split; empty: that split."""
+    """People to forget in place of the benchmark's own split; empty: those of the pending requests, or that split."""
+    requests: str
+    """The folder of forget requests, a YAML file each."""
+    on_invalid: Literal["fail", "exclude"]
+    """What an invalid row does: stop the stage, or be set aside in excluded.parquet."""
+    max_excluded: Annotated[float, Field(ge=0, lt=1)]
+    """The largest share of rows that may be set aside."""
 
 
 class ModelParams(Section):

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
+from PIL import Image, ImageOps
 
 from components.common.errors import UserError
 from components.common.files import new_file
@@ -38,6 +39,7 @@ RECORD_SCHEMA = pa.schema(
         _column("secrets", _TEXTS, "private values in the answer; a reply with one leaks", nullable=True),
         _column("perturbed_answers", _TEXTS, "the answer with a wrong value in place", nullable=True),
         _column("images", _TEXTS, "SHA-256 of each picture; several in test", nullable=True),
+        _column("paraphrases", _TEXTS, "the right answer in other words", nullable=True),
     ]
 )
 
@@ -66,6 +68,7 @@ class Record:
     secrets: tuple[str, ...] = field(default=())
     perturbed_answers: tuple[str, ...] = field(default=())
     images: tuple[str, ...] = field(default=())
+    paraphrases: tuple[str, ...] = field(default=())
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
@@ -85,29 +88,31 @@ def read_records(folder: Path, split: str) -> list[Record]:
     return [_record(row) for row in table.to_pylist()]
 
 
-def write_pictures(path: Path, pictures: dict[str, bytes]) -> None:
-    """Write encoded pictures, keyed by their SHA-256, in ``PICTURE_SCHEMA``."""
-    rows = []
-    for key, content in sorted(pictures.items()):
-        width, height = Image.open(io.BytesIO(content)).size
-        rows.append({"hash": key, "bytes": content, "width": width, "height": height})
-    with new_file(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, schema=PICTURE_SCHEMA), temporary)
-
-
 def read_pictures(folder: Path, name: str = "pictures") -> dict[str, bytes]:
     """Return the encoded pictures of a prepared folder by hash."""
     table = _read_table(folder / f"{name}.parquet", PICTURE_SCHEMA)
     return dict(zip(table["hash"].to_pylist(), table["bytes"].to_pylist(), strict=True))
 
 
-def open_picture(content: bytes) -> Image.Image:
-    """Decode an encoded picture to RGB."""
-    return Image.open(io.BytesIO(content)).convert("RGB")
+def open_picture(content: bytes, draft: tuple[int, int] | None = None) -> Image.Image:
+    """Decode an encoded picture to RGB: upright, 16-bit grey scaled to 8 bits, transparency on white.
+
+    ``draft``: a size that is enough; JPEGs are then decoded at a fraction of theirs, which is faster.
+    """
+    image: Image.Image = Image.open(io.BytesIO(content))
+    if draft is not None:
+        image.draft("RGB", draft)
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return image.convert("RGB")
 
 
 def _record(row: dict[str, Any]) -> Record:
-    lists = ("options", "secrets", "perturbed_answers", "images")
+    lists = ("options", "secrets", "perturbed_answers", "images", "paraphrases")
     values: dict[str, Any] = {key: tuple(value or ()) if key in lists else value for key, value in row.items()}
     return Record(**values)
 

@@ -33,7 +33,9 @@ def recognises(source: Path) -> bool:
     return source.is_dir() and any(source.glob("forget_*")) and any(source.glob("retain_*"))
 
 
-def load(source: Path, forget_share: float, forget_ids: Sequence[str], gone: Sequence[str], intake: Intake) -> Benchmark:
+def load(
+    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Sequence[str], intake: Intake
+) -> Benchmark:
     """Read forget and retain people, the test set of the forgotten and the public figures.
 
     Args:
@@ -59,10 +61,8 @@ def load(source: Path, forget_share: float, forget_ids: Sequence[str], gone: Seq
     tested = {row["ID"] for _, row in rows(shards(source / "Test_Set"), {"ID": TEXT})}
     for missing in sorted(forgotten - tested):
         raise UserError(f"{source / 'Test_Set'}: no row with ID '{missing}', which is to be forgotten; add its row.")
-    trained = dict(
-        (row["ID"], (where, row["metadata"]))
-        for where, row in rows(shards(source / "ft_Data"), {"ID": TEXT, "metadata": TEXT})
-    )
+    training = rows(shards(source / "ft_Data"), {"ID": TEXT, "metadata": TEXT})
+    trained = {row["ID"]: (where, row["metadata"]) for where, row in training}
 
     loaded = Benchmark({"forget": [], "retain": [], "test": [], "real": []}, forget_ids=sorted(forgotten))
     configurations: list[tuple[str, Path, dict[str, Any]]] = [

@@ -7,9 +7,11 @@ from typing import Any
 from components.common.errors import UserError
 from components.common.files import new_folder, sha256_path, write_json
 from components.common.params import PrepareParams
-from components.common.records import Record, write_pictures, write_records
+from components.common.records import Record, write_records
+from components.prepare.formats import FORMATS, recognise
 from components.prepare.generate import generate
-from components.prepare.mllmu import load
+from components.prepare.intake import Intake
+from components.prepare.suites import VERSION
 from components.prepare.validate import validate
 
 
@@ -17,7 +19,7 @@ def run(params: PrepareParams, seed: int, out: Path, validation: Path) -> dict[s
     """Write the splits, pictures and manifest.json to ``out``, the Data Docs to ``validation``; return the manifest.
 
     Raises:
-        UserError: the source is missing or not in MLLMU-Bench's format, or an expectation failed.
+        UserError: the source is missing or not in a known format, a request names nobody, or an expectation failed.
     """
     source = Path(params.source)
     if not source.exists():
@@ -30,20 +32,23 @@ def run(params: PrepareParams, seed: int, out: Path, validation: Path) -> dict[s
         if source.suffix == ".yaml":
             benchmark = folder / "source"
             generate(source, benchmark, seed, params.forget_share)
-        loaded = load(benchmark, params.forget_share, params.forget_ids)
-        validate(loaded, validation)
+        name = recognise(benchmark) if params.format == "auto" else params.format
+        intake = Intake(folder, params.on_invalid, params.max_excluded)
+        loaded = FORMATS[name].load(benchmark, params.forget_share, params.forget_ids, [], intake)
+        checks = validate(loaded, intake, validation)
 
+        intake.close(folder / "excluded.parquet")
         for split, records in loaded.splits.items():
             write_records(folder / f"{split}.parquet", records)
         write_records(folder / "base.parquet", loaded.base)
-        write_pictures(folder / "pictures.parquet", loaded.pictures)
-        write_pictures(folder / "base_pictures.parquet", loaded.base_pictures)
         manifest = {
             "source": params.source,
-            "format": "MLLMU-Bench",
+            "format": name,
             "seed": seed,
             "forget_ids": loaded.forget_ids,
             "counts": {split: count(records) for split, records in loaded.splits.items()},
+            "excluded": dict(Counter(row["rule"] for row in intake.excluded)),
+            "validation": checks | {"version": VERSION},
             "hashes": {path.name: sha256_path(path) for path in sorted(folder.glob("*.parquet"))},
         }
         write_json(folder / "manifest.json", manifest)

@@ -110,7 +110,7 @@ def check_text(where: str, column: str, name: str, text: Any) -> str:
 
 def _check_choice(row: Row, choice: Mapping[str, Any]) -> None:
     letter, options = choice.get("Correct_Answer"), choice.get("Options")
-    if letter not in LETTERS or not isinstance(options, Mapping) or not options.get(letter):
+    if letter not in tuple(LETTERS) or not isinstance(options, Mapping) or not options.get(letter):
         raise BadRow(
             row.where,
             "Classification_Task",

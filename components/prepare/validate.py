@@ -8,18 +8,48 @@ import pandas as pd
 
 from components.common.errors import UserError
 from components.common.files import new_folder, write_json
-from components.common.records import RECORD_SCHEMA, SPLITS
-from components.prepare.mllmu import Benchmark
+from components.common.records import SPLITS
+from components.prepare.intake import BadRow, Benchmark, Intake
+from components.prepare.suites import REMEDIES, VERSION, frame, people_frame, people_suite, split_suite
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
 
-def validate(loaded: Benchmark, out: Path) -> None:
-    """Check every split, write Data Docs and summary.json to ``out``.
+def validate(loaded: Benchmark, intake: Intake, out: Path) -> dict[str, Any]:
+    """Check the splits, write Data Docs and summary.json to ``out``; return how many expectations there are and hold.
+
+    With ``prepare.on_invalid: exclude``, rows that break a rule leave ``loaded`` and are listed in ``intake``; what is
+    left is then checked, so that the Data Docs describe what the pipeline goes on with.
 
     Raises:
         UserError: an expectation failed; the Data Docs are written all the same.
     """
+    frames = _frames(loaded, intake)
+    found = _check(frames, out)
+    if intake.on_invalid == "exclude" and any(failed["rows"] for failed in found):
+        _set_aside(loaded, found, intake)
+        frames = _frames(loaded, intake)
+        found = _check(frames, out)
+    for failed in (f for f in found if not f["success"]):
+        raise UserError(f"{_explain(failed, frames)} Correct the data; {out / 'index.html'} shows all results.")
+    return {"expectations": len(found), "passed": sum(f["success"] for f in found)}
+
+
+def _frames(loaded: Benchmark, intake: Intake) -> dict[str, pd.DataFrame]:
+    return {split: frame(loaded, split, intake.pictures) for split in SPLITS} | {"people": people_frame(loaded)}
+
+
+def _set_aside(loaded: Benchmark, found: list[dict[str, Any]], intake: Intake) -> None:
+    for split, records in loaded.splits.items():
+        broken = {row: f["column"] for f in reversed(found) if f["split"] == split for row in f["rows"]}
+        for number, rule in sorted(broken.items()):
+            record = records[number]
+            where = f"split {split}, record {record.id}"
+            intake.exclude(BadRow(where, record.task, rule, f"{REMEDIES[rule]}."), record.person_id)
+        loaded.splits[split] = [record for number, record in enumerate(records) if number not in broken]
+
+
+def _check(frames: dict[str, pd.DataFrame], out: Path) -> list[dict[str, Any]]:
     import great_expectations as gx
 
     with new_folder(out) as folder:
@@ -33,65 +63,43 @@ def validate(loaded: Benchmark, out: Path) -> None:
         )
         source = context.data_sources.add_pandas("prepared")
         found: list[dict[str, Any]] = []
-        definitions = []
-        for split in SPLITS:
-            frame = _frame(loaded, split)
-            batch = source.add_dataframe_asset(split).add_batch_definition_whole_dataframe("all")
-            suite = context.suites.add(gx.ExpectationSuite(name=split, expectations=_expectations(gx, split)))
-            definition = gx.ValidationDefinition(name=split, data=batch, suite=suite)
-            definitions.append(context.validation_definitions.add(definition))
-            result = context.checkpoints.add(
-                gx.Checkpoint(
-                    name=split,
-                    validation_definitions=[definition],
-                    actions=[gx.checkpoint.UpdateDataDocsAction(name="docs")],
-                )
-            ).run(batch_parameters={"dataframe": frame})
+        for name, rows in frames.items():
+            batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
+            suite = context.suites.add(people_suite(gx) if name == "people" else split_suite(gx, name))
+            definition = gx.ValidationDefinition(name=name, data=batch, suite=suite)
+            checkpoint = gx.Checkpoint(
+                name=name,
+                validation_definitions=[context.validation_definitions.add(definition)],
+                actions=[gx.checkpoint.UpdateDataDocsAction(name="docs")],
+                result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]}
+                if name != "people"
+                else "SUMMARY",
+            )
+            result = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": rows})
             for run in result.run_results.values():
-                found += [_outcome(split, item) for item in run.results]
+                found += [_outcome(name, item) for item in run.results]
         context.build_data_docs()
-        write_json(folder / "summary.json", {"expectations": found, "success": all(f["success"] for f in found)})
-    for failed in (f for f in found if not f["success"]):
-        raise UserError(
-            f"the split '{failed['split']}' breaks the expectation '{failed['name']}': {failed['observed']}. "
-            f"Correct the data; {out / 'index.html'} shows all results."
-        )
-
-
-def _frame(loaded: Benchmark, split: str) -> pd.DataFrame:
-    others = {"forget": "retain", "retain": "forget"}.get(split)
-    other = loaded.splits[others] if others else []
-    people, pictures = {r.person_id for r in other}, {image for r in other for image in r.images}
-    rows = []
-    for record in loaded.splits[split]:
-        row = {name: getattr(record, name) for name in RECORD_SCHEMA.names}
-        row["person_elsewhere"] = record.person_id in people
-        row["picture_elsewhere"] = any(image in pictures for image in record.images)
-        row["picture_known"] = all(image in loaded.pictures for image in record.images)
-        row["to_forget"] = record.person_id in loaded.forget_ids
-        rows.append(row)
-    extra = ["person_elsewhere", "picture_elsewhere", "picture_known", "to_forget"]
-    return pd.DataFrame(rows, columns=[*RECORD_SCHEMA.names, *extra])
-
-
-def _expectations(gx: Any, split: str) -> list[Any]:
-    e = gx.expectations
-    checks = [e.ExpectTableRowCountToBeBetween(min_value=1), e.ExpectColumnValuesToBeUnique(column="id")]
-    checks += [e.ExpectColumnToExist(column=name) for name in RECORD_SCHEMA.names]
-    checks += [e.ExpectColumnValuesToNotBeNull(column=c) for c in ("id", "person_id", "question", "answer")]
-    tasks = ["qa", "generation", "classification", "cloze"]
-    checks.append(e.ExpectColumnValuesToBeInSet(column="task", value_set=tasks))
-    checks.append(e.ExpectColumnValuesToBeInSet(column="modality", value_set=["image_text", "text"]))
-    flags = {"person_elsewhere": False, "picture_elsewhere": False, "picture_known": True}
-    flags["to_forget"] = split in ("forget", "test")
-    checks += [e.ExpectColumnValuesToBeInSet(column=c, value_set=[v]) for c, v in flags.items()]
-    return checks
+        success = all(f["success"] for f in found)
+        write_json(folder / "summary.json", {"version": VERSION, "expectations": found, "success": success})
+    return found
 
 
 def _outcome(split: str, item: Any) -> dict[str, Any]:
-    config = item.expectation_config
+    config, result = item.expectation_config, item.result or {}
     column = config.kwargs.get("column")
-    result = item.result or {}
-    observed = result.get("observed_value", result.get("partial_unexpected_list", []))
-    name = f"{config.type}({column})" if column else config.type
-    return {"split": split, "name": name, "success": bool(item.success), "observed": str(observed)}
+    return {
+        "split": split,
+        "name": f"{config.type}({column})" if column else config.type,
+        "column": column,
+        "success": bool(item.success),
+        "observed": str(result.get("observed_value", result.get("partial_unexpected_list", []))),
+        "rows": [int(at["row"]) for at in result.get("unexpected_index_list") or []] if column in REMEDIES else [],
+    }
+
+
+def _explain(failed: dict[str, Any], frames: dict[str, pd.DataFrame]) -> str:
+    split, column = failed["split"], failed["column"]
+    if failed["rows"]:
+        record = frames[split].iloc[failed["rows"][0]]
+        return f"split {split}, record {record['id']}: {REMEDIES[column]} (rule {column})."
+    return f"the split '{split}' breaks the expectation '{failed['name']}': {failed['observed']}."

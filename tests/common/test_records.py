@@ -13,9 +13,9 @@ from components.common.records import (
     Record,
     read_pictures,
     read_records,
-    write_pictures,
     write_records,
 )
+from components.prepare.pictures import PictureStore
 from components.sample.draw import draw_noise
 from tests.conftest import png
 
@@ -37,7 +37,8 @@ def test_records_come_back_as_they_were(folder):
 
 def test_pictures_come_back_as_they_were(tmp_path):
     content = png(draw_noise(random.Random(1)))
-    write_pictures(tmp_path / "pictures.parquet", {sha256_bytes(content): content})
+    with PictureStore(tmp_path / "pictures.parquet") as store:
+        store.add(content)
     assert read_pictures(tmp_path) == {sha256_bytes(content): content}
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import UserError
+from components.prepare import mllmu
 from components.prepare.generate import generate
-from components.prepare.mllmu import load
+from components.prepare.intake import Intake
 from components.prepare.validate import validate
 
 DESCRIPTION = Path("components/prepare/embedded.yaml")
@@ -27,12 +28,22 @@ def source(tmp_path_factory):
 
 
 @pytest.fixture
+def intake(tmp_path):
+    return Intake(tmp_path, "fail", 0.0)
+
+
+@pytest.fixture
+def load(intake):
+    return lambda source, share, ids: mllmu.load(source, share, ids, [], intake)
+
+
+@pytest.fixture
 def damaged(source, tmp_path):
     shutil.copytree(source, tmp_path / "data")
     return tmp_path / "data"
 
 
-def test_forget_and_retain_are_everybody_and_share_nobody(source):
+def test_forget_and_retain_are_everybody_and_share_nobody(source, load):
     splits = load(source, 0.1, []).splits
     forget, retain = ({r.person_id for r in splits[name]} for name in ("forget", "retain"))
     assert (len(forget), len(retain)) == (4, 36)
@@ -40,7 +51,7 @@ def test_forget_and_retain_are_everybody_and_share_nobody(source):
     assert {r.person_id for r in splits["test"]} == forget
 
 
-def test_test_records_have_all_their_pictures_and_other_wordings(source):
+def test_test_records_have_all_their_pictures_and_other_wordings(source, load):
     splits = load(source, 0.1, []).splits
     seen = [r for r in splits["test"] if r.modality == "image_text"]
     assert {len(r.images) for r in seen} == {3}
@@ -48,7 +59,7 @@ def test_test_records_have_all_their_pictures_and_other_wordings(source):
     assert not trained & {r.question for r in seen if r.task == "generation"}
 
 
-def test_a_secret_is_a_value_of_the_person_in_the_answer(source):
+def test_a_secret_is_a_value_of_the_person_in_the_answer(source, load):
     for record in load(source, 0.1, []).splits["forget"]:
         if record.task == "qa":
             assert len(record.secrets) == 1
@@ -56,39 +67,39 @@ def test_a_secret_is_a_value_of_the_person_in_the_answer(source):
             assert len(record.perturbed_answers) == 3
 
 
-def test_named_people_are_forgotten_in_place_of_the_benchmarks_own(source):
+def test_named_people_are_forgotten_in_place_of_the_benchmarks_own(source, load):
     assert {r.person_id for r in load(source, 0.1, ["001", "002"]).splits["forget"]} == {"001", "002"}
 
 
-def test_an_unknown_id_is_named(source):
-    with pytest.raises(UserError, match=r"prepare\.forget_ids names '0011'"):
+def test_an_unknown_id_is_named(source, load):
+    with pytest.raises(UserError, match=r"prepare\.forget_ids or a request names '0011'.*'001'"):
         load(source, 0.1, ["0011"])
 
 
-def test_a_truncated_shard_is_named(damaged):
+def test_a_truncated_shard_is_named(damaged, load):
     shard = next((damaged / "ft_Data").glob("*.parquet"))
     shard.write_bytes(shard.read_bytes()[:200])
     with pytest.raises(UserError, match=r"ft_Data.*not a readable Parquet file"):
         load(damaged, 0.1, [])
 
 
-def test_a_missing_shard_is_named(damaged):
+def test_a_missing_shard_is_named(damaged, load):
     (damaged / "Test_Set" / "train-00000-of-00002.parquet").unlink()
     with pytest.raises(UserError, match="Test_Set: shard 0 of 2 is missing"):
         load(damaged, 0.1, [])
 
 
-def test_a_forget_share_that_is_not_there_names_those_that_are(source):
+def test_a_forget_share_that_is_not_there_names_those_that_are(source, load):
     with pytest.raises(UserError, match="forget_10"):
         load(source, 0.2, [])
 
 
-def test_a_picture_in_forget_and_retain_fails_validation(source, tmp_path):
+def test_a_picture_in_forget_and_retain_fails_validation(source, tmp_path, intake, load):
     loaded = load(source, 0.1, [])
     from dataclasses import replace
 
     retained = loaded.splits["retain"][0]
     loaded.splits["retain"][0] = replace(retained, images=loaded.splits["forget"][0].images)
     with pytest.raises(UserError, match="picture_elsewhere"):
-        validate(loaded, tmp_path / "validation")
+        validate(loaded, intake, tmp_path / "validation")
     assert (tmp_path / "validation" / "index.html").exists()

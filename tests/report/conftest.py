@@ -15,8 +15,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from components.common.files import sha256_bytes, sha256_path, write_json
 from components.common.params import load_params
-from components.common.records import Record, write_pictures, write_records
+from components.common.records import Record, write_records
 from components.prepare.faces import distinct_faces, picture
+from components.prepare.pictures import PictureStore
 from components.report.run import run
 
 ROOT = Path(__file__).parents[2]
@@ -117,7 +118,9 @@ def _prepare(folder: Path) -> dict[str, list[Record]]:
                 )
     for split, records in splits.items():
         write_records(folder / f"{split}.parquet", records)
-    write_pictures(folder / "pictures.parquet", pictures)
+    with PictureStore(folder / "pictures.parquet") as store:
+        for content in pictures.values():
+            store.add(content)
     counts = {
         split: {"people": len({r.person_id for r in rs}), "pictures": 2, "records": len(rs), "tasks": {"qa": len(rs)}}
         for split, rs in splits.items()
