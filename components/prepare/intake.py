@@ -52,7 +52,9 @@ class Intake:
         self.base_pictures = PictureStore(folder / "base_pictures.parquet")
         self.on_invalid, self.max_excluded = on_invalid, max_excluded
         self.rows = 0
-        self.excluded: list[dict[str, str | None]] = []
+        self.bad_rows: list[tuple[BadRow, str | None]] = []
+        self.records = 0
+        self.bad_records: list[tuple[BadRow, str | None]] = []
 
     @contextmanager
     def row(self, person_id: str | None = None) -> Iterator[None]:
@@ -63,19 +65,15 @@ class Intake:
         except BadRow as bad:
             if self.on_invalid == "fail":
                 raise
-            self.exclude(bad, person_id)
+            self.bad_rows.append((bad, person_id))
 
-    def exclude(self, bad: BadRow, person_id: str | None) -> None:
-        """Put a row on the list of those set aside."""
-        self.excluded.append(
-            {
-                "where": bad.where,
-                "column": bad.column,
-                "person_id": person_id,
-                "rule": bad.rule,
-                "message": bad.message,
-            }
-        )
+    @property
+    def excluded(self) -> list[dict[str, str | None]]:
+        """What was set aside, in ``EXCLUDED_SCHEMA``: rows of the source, then records that broke an expectation."""
+        return [
+            {"where": b.where, "column": b.column, "person_id": person, "rule": b.rule, "message": b.message}
+            for b, person in self.bad_rows + self.bad_records
+        ]
 
     def close(self, path: Path) -> None:
         """Finish the pictures and write the list of excluded rows to ``path``.
@@ -85,12 +83,15 @@ class Intake:
         """
         self.pictures.close()
         self.base_pictures.close()
-        if len(self.excluded) > self.max_excluded * self.rows:
-            first = self.excluded[0]
-            raise UserError(
-                f"{len(self.excluded)} of {self.rows} rows are invalid, more than prepare.max_excluded "
-                f"({self.max_excluded:g}) allows. The first: {first['where']}, column {first['column']}: "
-                f"{first['message']} Correct the data, or raise prepare.max_excluded."
-            )
+        for bad, total, name in (
+            (self.bad_rows, self.rows, "rows"),
+            (self.bad_records, self.records, "records"),
+        ):
+            if len(bad) > self.max_excluded * total:
+                raise UserError(
+                    f"{len(bad)} of {total} {name} are invalid, more than prepare.max_excluded "
+                    f"({self.max_excluded:g}) allows. The first: {bad[0][0]} "
+                    "Correct the data, or raise prepare.max_excluded."
+                )
         with new_file(path) as temporary:
             pq.write_table(pa.Table.from_pylist(self.excluded, schema=EXCLUDED_SCHEMA), temporary)

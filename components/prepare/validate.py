@@ -41,11 +41,13 @@ def _frames(loaded: Benchmark, intake: Intake) -> dict[str, pd.DataFrame]:
 
 def _set_aside(loaded: Benchmark, found: list[dict[str, Any]], intake: Intake) -> None:
     for split, records in loaded.splits.items():
+        intake.records += len(records)
         broken = {row: f["column"] for f in reversed(found) if f["split"] == split for row in f["rows"]}
         for number, rule in sorted(broken.items()):
             record = records[number]
             where = f"split {split}, record {record.id}"
-            intake.exclude(BadRow(where, record.task, rule, f"{REMEDIES[rule]}."), record.person_id)
+            bad = BadRow(where, record.task, rule, f"{REMEDIES[rule]}.")
+            intake.bad_records.append((bad, record.person_id))
         loaded.splits[split] = [record for number, record in enumerate(records) if number not in broken]
 
 
