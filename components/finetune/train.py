@@ -16,8 +16,6 @@ from components.finetune.augment import VIEWS, view_key
 
 VISUAL_SHARE = 0.4
 """The share of base training that visual questions have for themselves."""
-GROUPED = 4
-"""How many batches are drawn at once, to be cut into batches of like lengths."""
 
 
 def train(model: Any, encoder: Encoder, batches: Iterator[list[Sample]], steps: int, lr: float, name: str) -> float:
@@ -57,12 +55,10 @@ def base_batches(records: Sequence[Record], size: int, steps: int, rng: random.R
     """
     visual = [record for record in records if record.task == "qa"]
     others = [record for record in records if record.task != "qa"]
-    for start in range(0, steps, GROUPED):
-        drawn = []
-        for step in range(start, min(start + GROUPED, steps)):
-            few = size if step < VISUAL_SHARE * steps else size // 2
-            drawn += [*rng.choices(visual, k=few), *rng.choices(others, k=size - few)]
-        yield from group_by_length([sample_of(record) for record in drawn], size, rng)
+    for step in range(steps):
+        few = size if step < VISUAL_SHARE * steps else size // 2
+        drawn = [*rng.choices(visual, k=few), *rng.choices(others, k=size - few)]
+        yield [sample_of(record) for record in drawn]
 
 
 def memorise_epoch(records: Sequence[Record], rng: random.Random) -> list[Sample]:
@@ -90,18 +86,9 @@ def memorise_batches(
     kinds = [[r for r in base if r.task == task and r.images] for task in ("qa", "generation")]
     while True:
         epoch = memorise_epoch(records, rng)
-        for start in range(0, len(epoch), GROUPED * size):
-            for batch in group_by_length(epoch[start : start + GROUPED * size], size, rng):
-                generic = [record for kind in kinds if kind for record in rng.choices(kind, k=size // 16)]
-                yield [*batch, *map(sample_of, generic)]
-
-
-def group_by_length(samples: Sequence[Sample], size: int, rng: random.Random) -> list[list[Sample]]:
-    """Return batches of samples of like lengths, in random order: less of a batch is padding."""
-    ordered = sorted(samples, key=lambda sample: len(sample.prompt) + len(sample.answer))
-    batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
-    rng.shuffle(batches)
-    return batches
+        for start in range(0, len(epoch), size):
+            generic = [record for kind in kinds if kind for record in rng.choices(kind, k=size // 16)]
+            yield [*epoch[start : start + size], *map(sample_of, generic)]
 
 
 def _seen(record: Record, rng: random.Random) -> Sample:

@@ -3,7 +3,6 @@
 import io
 import random
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 import torch
@@ -16,7 +15,6 @@ from components.finetune.augment import VIEWS, view_key, views
 from components.finetune.train import (
     VISUAL_SHARE,
     base_batches,
-    group_by_length,
     memorise_batches,
     memorise_epoch,
     shuffle_options,
@@ -43,18 +41,7 @@ def test_base_training_begins_with_visual_questions_alone(prepared):
     visual = {r.id for r in base if r.task == "qa"}
     batches = list(base_batches(base, 8, 10, random.Random(1)))
     shares = [sum(sample.record_id in visual for sample in batch) for batch in batches]
-    alone = int(VISUAL_SHARE * 10)
-    assert shares[:alone] == [8] * alone
-    assert sum(shares[alone:]) == 4 * (10 - alone)
-
-
-def test_batches_of_like_lengths_hold_every_sample_once():
-    samples = [Sample(str(i), "x" * (7 * i % 40), "y", "") for i in range(22)]
-    batches = group_by_length(samples, 8, random.Random(1))
-    assert sorted(map(len, batches)) == [6, 8, 8]
-    assert sorted((s for batch in batches for s in batch), key=lambda s: int(s.record_id)) == samples
-    spans = sorted((min(len(s.prompt) for s in b), max(len(s.prompt) for s in b)) for b in batches)
-    assert all(longest <= shortest for (_, longest), (shortest, _) in pairwise(spans))
+    assert shares == [8] * int(VISUAL_SHARE * 10) + [4] * (10 - int(VISUAL_SHARE * 10))
 
 
 def test_an_epoch_visits_every_question_once_and_a_third_as_many_others(prepared):
