@@ -8,12 +8,13 @@ the same, is among those to forget; ``picture_known``; ``to_forget``; ``correct_
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from components.common.prompts import LETTERS
 from components.common.records import RECORD_SCHEMA, Record
 from components.prepare.intake import Benchmark
-from components.prepare.pictures import PictureStore
+from components.prepare.pictures import NEAR_BITS, PictureStore
 
 VERSION = 2
 """Goes up when a rule changes; it is part of the manifest."""
@@ -121,12 +122,14 @@ def people_suite(gx: Any) -> Any:
 
 
 def _near(forget: set[str], others: set[str], pictures: PictureStore) -> set[str]:
-    known = [pictures.fingerprints[key] for key in forget if key in pictures]
-    return {
-        key
-        for key in others - forget
-        if key in pictures and any(pictures.fingerprints[key].is_near(one) for one in known)
-    }
+    """Return which of the other pictures look like one of those to forget."""
+    keys = sorted(key for key in others - forget if key in pictures)
+    bits = np.array([pictures.fingerprints[key].bits for key in keys], dtype=np.uint64)
+    near: set[str] = set()
+    for one in (pictures.fingerprints[key] for key in forget if key in pictures):
+        alike = np.flatnonzero(np.bitwise_count(bits ^ np.uint64(one.bits)) <= NEAR_BITS)
+        near |= {keys[i] for i in alike if one.is_near(pictures.fingerprints[keys[i]])}
+    return near
 
 
 def _correct(record: Record) -> bool:

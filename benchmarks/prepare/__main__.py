@@ -1,0 +1,100 @@
+"""``python -m benchmarks.prepare``: prepare beside a plain copy of the same bytes, and its peak memory."""
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow.parquet as pq
+import typer
+
+from benchmarks.prepare.data import write
+from components.common import cli
+from components.common.cli import ParamsOption, stage_app
+from components.common.params import load_params
+
+
+def command(
+    params: ParamsOption = Path("params.yaml"),
+    rows: Annotated[int, typer.Option(help="People, with a picture of about 100 kB each.")] = 20_000,
+    runs: Annotated[int, typer.Option(help="Times that each is timed, in turn.")] = 3,
+    work: Annotated[Path, typer.Option(help="Where the data goes; made once for each number of rows.")] = Path("work"),
+    one: Annotated[Path | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Time prepare against reading and writing the same Parquet with pyarrow, and measure its peak memory."""
+    data = work / f"prepare-{rows}"
+    if one is not None:
+        _prepare(params, data, one)
+        return
+    if not (data / "ft_Data").is_dir():
+        write(data, rows)
+    ratios, peaks = [], []
+    with tempfile.TemporaryDirectory(dir=work) as folder:
+        for run in range(runs):
+            copied = _seconds(lambda: _copy(data, Path(folder) / "copy"))
+            out = Path(folder) / str(run)
+            arguments = ["--params", params, "--rows", str(rows), "--work", work, "--one", out]
+            done = subprocess.run(
+                [sys.executable, "-m", "benchmarks.prepare", *map(str, arguments)],
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            figures = json.loads(done.stdout.splitlines()[-1])
+            ratios.append(figures["seconds"] / copied)
+            peaks.append(figures["peak_mib"])
+            parts = ", ".join(f"{name} {seconds / copied:.2f}" for name, seconds in figures["parts"].items())
+            typer.echo(f"run {run + 1}: prepare / copy {ratios[-1]:.2f} ({parts}); peak {peaks[-1]:.0f} MiB")
+    low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
+    typer.echo(f"prepare / copy of {rows} rows: {middle:.2f} ({low:.2f} to {high:.2f}); peak {max(peaks):.0f} MiB")
+
+
+def _prepare(params: Path, data: Path, out: Path) -> None:
+    settings = load_params(params)
+    from components.prepare import run as stage
+
+    changes = {"source": str(data), "format": "mllmu", "forget_ids": [], "requests": str(out / "none")}
+    section = settings.prepare.model_copy(update=changes)
+    parts: dict[str, float] = {}
+    for name in ("validate",):
+        setattr(stage, name, _timed(getattr(stage, name), parts, name))
+    seconds = _seconds(lambda: stage.run(section, settings.seed, out / "prepared", out / "validation"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "peak_mib": peak, "parts": parts}))
+
+
+def _timed(work: Callable[..., object], parts: dict[str, float], name: str) -> Callable[..., object]:
+    def timed(*arguments: object) -> object:
+        start = time.perf_counter()
+        result = work(*arguments)
+        parts[name] = time.perf_counter() - start
+        return result
+
+    return timed
+
+
+def _copy(data: Path, out: Path) -> None:
+    """Read and write what prepare reads, row group by row group."""
+    out.mkdir(exist_ok=True)
+    for number, path in enumerate(sorted(data.rglob("*.parquet"))):
+        with pq.ParquetFile(path) as source, pq.ParquetWriter(out / f"{number}.parquet", source.schema_arrow) as copy:
+            for batch in source.iter_batches(batch_size=64):
+                copy.write_batch(batch)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+app = stage_app(command)
+
+if __name__ == "__main__":
+    cli.run(app)
