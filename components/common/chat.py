@@ -38,10 +38,12 @@ class Batch:
     ``inputs``: arguments of the model: ``input_ids``, ``attention_mask``, ``position_ids`` [B, S] and
     ``pixel_values`` of those samples that have a picture, in order. ``answers`` [B, N]: token ids of the answers,
     end token included, ``IGNORED`` to the left of shorter ones; N is the length of the longest.
+    ``samples``: the B samples.
     """
 
     inputs: dict[str, torch.Tensor]
     answers: torch.Tensor
+    samples: Sequence[Sample]
 
     @property
     def mask(self) -> torch.Tensor:
@@ -103,7 +105,7 @@ class Encoder:
         answers = torch.full((len(samples), longest), IGNORED)
         for row, (ids, count) in enumerate(encoded):
             answers[row, longest - count :] = torch.tensor(ids[-count:])
-        return Batch(self._inputs([ids for ids, _ in encoded], samples), answers.to(self.device))
+        return Batch(self._inputs([ids for ids, _ in encoded], samples), answers.to(self.device), samples)
 
     def prompts(self, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
         """Encode samples without their answers, for generation."""

@@ -85,9 +85,11 @@ class SampleParams(Section):
 class UnlearnParams(Section):
     """The unlearning run."""
 
-    method: Literal["viker", "ga", "graddiff"]
+    method: Literal["viker", "ga", "graddiff", "kl", "npo", "idk"]
     lambda_: Annotated[float, Field(ge=0, alias="lambda")]
     """Weight of ViKeR's regulariser; 0 is gradient ascent."""
+    beta: Rate
+    """Inverse temperature of npo and idk; 0.1 in their papers."""
     retain_weight: Annotated[float, Field(ge=0)]
     """Weight of KL(vanilla || unlearned) on retain samples; 0, as in the paper, leaves the term out."""
     retain_batch_size: Positive

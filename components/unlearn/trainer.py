@@ -3,6 +3,7 @@
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,10 +11,10 @@ from transformers import ProgressCallback, Trainer
 
 from components.common.chat import Batch, Encoder, Sample, answer_logits
 from components.common.params import UnlearnParams
-from components.unlearn.methods.ga import ga_loss
-from components.unlearn.methods.graddiff import graddiff_loss
+from components.unlearn.methods.inputs import Inputs
+from components.unlearn.methods.registry import METHODS
 from components.unlearn.methods.tokens import mean_kl
-from components.unlearn.methods.viker import viker_loss
+from components.unlearn.refusals import REFUSALS
 from components.unlearn.teacher import pad_teachers
 
 
@@ -28,6 +29,7 @@ class UnlearnTrainer(Trainer):
         self.remove_callback(ProgressCallback)
         self.add_callback(_LossInBar)
         self.params = params
+        self.method = METHODS[params.method]
         self.encoder = encoder
         self.retain = retain
         self.rng = random.Random(seed)
@@ -43,31 +45,55 @@ class UnlearnTrainer(Trainer):
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
         """Return the method's loss plus ``retain_weight`` * KL(vanilla || unlearned) on a fresh retain batch."""
-        params, forget = self.params, inputs["forget"]
-        logits = answer_logits(model, forget)
-        if params.retain_weight > 0 or params.method == "graddiff":
-            retain = self._draw_retain()
-            retain_logits = answer_logits(model, retain)
-
-        if params.method == "viker":
-            parts = viker_loss(logits, forget.answers, inputs["teacher"].to(logits.device), params.lambda_)
-        elif params.method == "graddiff":
-            parts = graddiff_loss(logits, forget.answers, retain_logits, retain.answers)
-        else:
-            parts = ga_loss(logits, forget.answers)
-
-        if params.retain_weight > 0:
-            with torch.no_grad(), model.disable_adapter():
-                vanilla = answer_logits(model, retain).softmax(-1)
-            parts["retain"] = mean_kl(vanilla, retain_logits, retain.answers)
-            parts["loss"] = parts["loss"] + params.retain_weight * parts["retain"]
+        given = self._inputs(model, inputs["forget"], inputs["teacher"])
+        parts = self.method(given, self.params)
+        if self.params.retain_weight > 0:
+            parts["retain"] = retain_loss(given)
+            parts["loss"] = parts["loss"] + self.params.retain_weight * parts["retain"]
         for name, value in parts.items():
             self.parts[name].append(value.item())
         return parts["loss"]
 
+    def _inputs(self, model: Any, forget: Batch, teacher: torch.Tensor | None) -> Inputs:
+        """Compute what the method and the retain term look at, and nothing else."""
+        needs = set(self.method.needs)
+        if self.params.retain_weight > 0:
+            needs |= {"retain_logits", "retain_answers", "retain_vanilla"}
+        given = Inputs(answer_logits(model, forget), forget.answers)
+        if "teacher" in needs and teacher is not None:
+            given.teacher = teacher.to(given.logits.device)
+        if "vanilla_logits" in needs:
+            given.vanilla_logits = self._vanilla(model, forget)
+        if "retain_logits" in needs:
+            retain = self._draw_retain()
+            given.retain_logits, given.retain_answers = answer_logits(model, retain), retain.answers
+            if "retain_vanilla" in needs:
+                given.retain_vanilla = self._vanilla(model, retain).softmax(-1)
+        if "refusal_logits" in needs:
+            refusal = self._refuse(forget)
+            given.refusal_logits, given.refusal_answers = answer_logits(model, refusal), refusal.answers
+            given.refusal_vanilla_logits = self._vanilla(model, refusal)
+        return given
+
+    def _vanilla(self, model: Any, batch: Batch) -> torch.Tensor:
+        with torch.no_grad(), model.disable_adapter():
+            return answer_logits(model, batch)
+
+    def _refuse(self, forget: Batch) -> Batch:
+        refused = [replace(sample, answer=self.rng.choice(REFUSALS)) for sample in forget.samples]
+        return self.encoder.batch(refused)
+
     def _draw_retain(self) -> Batch:
         count = min(self.params.retain_batch_size, len(self.retain))
         return self.encoder.batch(self.rng.sample(self.retain, count))
+
+
+def retain_loss(given: Inputs) -> torch.Tensor:
+    """Return mean_t KL(vanilla || unlearned) over the answer tokens of the retain batch, nats, at least 0."""
+    vanilla, logits, answers = given.retain_vanilla, given.retain_logits, given.retain_answers
+    if vanilla is None or logits is None or answers is None:
+        raise ValueError("the retain term needs the retain batch's logits, answers and vanilla probabilities")
+    return mean_kl(vanilla, logits, answers)
 
 
 class _LossInBar(ProgressCallback):

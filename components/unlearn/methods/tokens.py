@@ -18,6 +18,17 @@ def mean_log_likelihood(logits: Tensor, answers: Tensor) -> Tensor:
     return chosen[mask].mean()
 
 
+def log_likelihoods(logits: Tensor, answers: Tensor) -> Tensor:
+    """Return log p(y) of each whole answer [B]: the sum over its tokens, nats, at most 0.
+
+    Args:
+        logits: [B, N, V].
+        answers: [B, N], ``IGNORED`` where there is no answer token.
+    """
+    chosen = logits.log_softmax(-1).gather(-1, answers.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    return chosen.where(answers != IGNORED, 0.0).sum(-1)
+
+
 def mean_kl(probabilities: Tensor, logits: Tensor, answers: Tensor) -> Tensor:
     """Return mean_t KL(p_t || softmax(logits_t)) over the answer tokens, nats, at least 0.
 
