@@ -55,7 +55,7 @@ def prepared(small_description, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_model(prepared):
-    """An untrained LLaVA and its encoder, with the data's pictures and two scenes."""
+    """An untrained LLaVA and its encoder, with the data's pictures and three scenes."""
     torch.manual_seed(5)
     sizes = ModelParams(
         image_size=16, patch_size=8, vision_width=16, vision_layers=1, width=32, layers=2, heads=2, vocabulary=400
@@ -63,7 +63,7 @@ def small_model(prepared):
     records = read_records(prepared, "forget") + read_records(prepared, "retain")
     processor = build_processor(_texts(records), sizes)
     model = build_model(processor, sizes).eval()
-    scenes = {f"scene-{i}": png(draw_scene(random.Random(i))) for i in range(2)}
+    scenes = {f"scene-{i}": png(draw_scene(random.Random(i))) for i in range(3)}
     return model, Encoder(processor, read_pictures(prepared) | scenes, torch.device("cpu"))
 
 

@@ -80,7 +80,8 @@ class _Study:
     def unlearn(self, unlearn: UnlearnParams, name: str) -> list[Row]:
         """Return the figures after every epoch; after the last also the gate's verdict on the full evaluation."""
         qa = {split: [sample_of(r) for r in self.records[split] if r.task == "qa"] for split in ("forget", "retain")}
-        teachers = teacher_probabilities(self.model, self.encoder, qa["forget"], list(self.irrelevant), 32)
+        images = [list(self.irrelevant)] * len(qa["forget"])
+        teachers = teacher_probabilities(self.model, self.encoder, qa["forget"], images, 32)
         trainer = make_trainer(unlearn, self.seed, self.model, self.encoder, qa["forget"], qa["retain"], teachers)
         study, rows = self, []
 

@@ -63,7 +63,7 @@ def run(
     model, processor = load_model(resolve_model(vanilla), str(vanilla))
     encoder = Encoder(processor, read_pictures(prepared) | images, device())
 
-    teachers = teacher_probabilities(model, encoder, forget, list(images), batch_size=32)
+    teachers = teacher_probabilities(model, encoder, forget, [list(images)] * len(forget), batch_size=32)
     taught = time.perf_counter()
 
     trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers)

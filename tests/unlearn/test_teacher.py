@@ -15,15 +15,16 @@ SAMPLES = [
     Sample("c", "What does this person like to do in the evening?", "Chess", "scene-1"),
 ]
 IMAGES = ["scene-0", "scene-1"]
+OWN_IMAGES = [["scene-0", "scene-1"], ["scene-1", "scene-2"], ["scene-2", "scene-0"]]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
-def test_the_teacher_is_the_mean_over_the_irrelevant_images(small_model, batch_size):
+def test_the_teacher_is_the_mean_over_the_samples_own_irrelevant_images(small_model, batch_size):
     model, encoder = small_model
-    teachers = teacher_probabilities(model, encoder, SAMPLES, IMAGES, batch_size)
+    teachers = teacher_probabilities(model, encoder, SAMPLES, OWN_IMAGES, batch_size)
     with torch.no_grad():
-        for sample, teacher in zip(SAMPLES, teachers, strict=True):
-            shown = [encoder.batch([replace(sample, picture=image)]) for image in IMAGES]
+        for sample, images, teacher in zip(SAMPLES, OWN_IMAGES, teachers, strict=True):
+            shown = [encoder.batch([replace(sample, picture=image)]) for image in images]
             naive = torch.stack([answer_logits(model, batch)[0].softmax(-1) for batch in shown]).mean(0)
             torch.testing.assert_close(teacher, naive, atol=1e-5, rtol=1e-4)
             torch.testing.assert_close(teacher.sum(-1), torch.ones(len(teacher)))
@@ -31,8 +32,8 @@ def test_the_teacher_is_the_mean_over_the_irrelevant_images(small_model, batch_s
 
 def test_the_persons_own_picture_is_not_looked_at(small_model):
     model, encoder = small_model
-    one = teacher_probabilities(model, encoder, SAMPLES[:1], IMAGES, 1)
-    other = teacher_probabilities(model, encoder, [replace(SAMPLES[0], picture="scene-1")], IMAGES, 1)
+    one = teacher_probabilities(model, encoder, SAMPLES[:1], [IMAGES], 1)
+    other = teacher_probabilities(model, encoder, [replace(SAMPLES[0], picture="scene-1")], [IMAGES], 1)
     torch.testing.assert_close(one, other, atol=0, rtol=0)
 
 
