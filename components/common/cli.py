@@ -2,9 +2,11 @@
 
 import logging
 import os
+import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +16,8 @@ from rich.text import Text
 
 from components.common.errors import UserError
 
+TERMINATED = 128 + signal.SIGTERM
+"""The exit code, 143, of a program that ended because of SIGTERM."""
 ParamsOption = Annotated[Path, typer.Option("--params", help="The parameters of all stages.")]
 
 
@@ -28,10 +32,21 @@ def run(app: Callable[..., Any]) -> None:
     """Run a command-line program; a UserError becomes one paragraph on standard error and exit code 1."""
     quiet_libraries()
     try:
-        app()
+        with on_sigterm(lambda: sys.exit(TERMINATED)):  # temporary files are removed on the way out
+            app()
     except UserError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(Text.assemble(("error:", "bold red"), f" {error}"))
         sys.exit(1)
+
+
+@contextmanager
+def on_sigterm(action: Callable[[], object]) -> Iterator[None]:
+    """Call ``action`` when SIGTERM comes while the block runs, in place of what happened before."""
+    before = signal.signal(signal.SIGTERM, lambda *_: action())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def quiet_libraries() -> None:

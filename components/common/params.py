@@ -99,6 +99,8 @@ class UnlearnParams(Section):
     lr: Rate
     lora_r: Positive
     lora_alpha: Positive
+    checkpoint_steps: Positive
+    """Steps between two checkpoints; a run that is killed goes on from the last one."""
     key_token_entropy: Annotated[float, Field(ge=0)]
     """Nats; a token is called key in the records where the teacher's entropy is above this."""
 

@@ -17,15 +17,18 @@ def command(
     irrelevant: Annotated[Path, typer.Option(help="The irrelevant images.")] = Path("data/irrelevant"),
     out: Annotated[Path, typer.Option(help="The adapter, a PEFT folder.")] = Path("models/adapter"),
     records: Annotated[Path, typer.Option(help="Loss curve and key tokens.")] = Path("unlearning"),
+    state: Annotated[Path, typer.Option(help="Where a run under way keeps its checkpoints.")] = Path("work/unlearn"),
 ) -> None:
     """Unlearn the forget set: train a LoRA adapter with ViKeR, GA or GradDiff.
 
     The method and its settings are the section 'unlearn' of params.yaml. The vanilla model itself is not changed.
+    A run that was killed goes on from its last checkpoint when it is started again. After SIGTERM it saves one and
+    exits with 143.
     """
     settings = load_params(params)
     from components.unlearn.run import run
 
-    done = run(settings.unlearn, settings.seed, settings.threads, prepared, vanilla, irrelevant, out, records)
+    done = run(settings.unlearn, settings.seed, settings.threads, prepared, vanilla, irrelevant, out, records, state)
     typer.echo(
         f"{out}: {done['method']}, {done['steps']} steps on {done['samples']} samples in {done['seconds']:.0f} s; "
         f"{done['key_tokens']} of {done['tokens']} answer tokens are key tokens"

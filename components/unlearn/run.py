@@ -11,12 +11,14 @@ from torch.utils.data import Dataset
 from transformers import TrainingArguments
 
 from components.common.chat import Encoder, Sample, sample_of
+from components.common.cli import TERMINATED, on_sigterm
 from components.common.errors import UserError
-from components.common.files import need_folder, new_file, new_folder, write_json
+from components.common.files import need_folder, new_file, new_folder, sha256_path, write_json
 from components.common.models import device, load_model, resolve_model, seed_everything
 from components.common.params import UnlearnParams
 from components.common.records import read_pictures, read_records
 from components.unlearn.key_tokens import entropy_histogram, key_token_rows
+from components.unlearn.state import KeepState, State, restore
 from components.unlearn.teacher import teacher_probabilities
 from components.unlearn.trainer import UnlearnTrainer
 
@@ -49,11 +51,15 @@ def run(
     irrelevant: Path,
     out: Path,
     records: Path,
+    state_folder: Path,
 ) -> dict[str, Any]:
     """Write the adapter to ``out``, the loss curve and the key tokens to ``records``; return what was done.
 
+    ``state_folder`` keeps the run's state until it is over: killed at any moment, the same call goes on from there.
+
     Raises:
         UserError: an input is missing, or the model can't be loaded.
+        SystemExit: 143, after SIGTERM: the state is saved.
     """
     seed_everything(seed, threads)
     began = time.perf_counter()
@@ -63,11 +69,15 @@ def run(
     model, processor = load_model(resolve_model(vanilla), str(vanilla))
     encoder = Encoder(processor, read_pictures(prepared) | images, device())
 
-    teachers = teacher_probabilities(model, encoder, forget, [list(images)] * len(forget), batch_size=32)
+    state = State(state_folder, _inputs(params, seed, threads, prepared, vanilla, irrelevant))
+    teachers = state.load_teacher()
+    if teachers is None:
+        teachers = teacher_probabilities(model, encoder, forget, [list(images)] * len(forget), batch_size=32)
+        state.keep_teacher(teachers)
     taught = time.perf_counter()
 
-    trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers)
-    trainer.train()
+    trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, state_folder)
+    train_or_resume(trainer, state)
 
     adapted = trainer.model
     with new_folder(out) as folder:
@@ -90,6 +100,7 @@ def run(
         "key_tokens": int(tokens["key"].sum()),
     }
     write_json(records / "summary.json", summary)
+    state.close()
     return summary | {"teacher_seconds": taught - began, "seconds": time.perf_counter() - began}
 
 
@@ -101,8 +112,12 @@ def make_trainer(
     forget: list[Sample],
     retain: list[Sample],
     teachers: list[torch.Tensor],
+    checkpoints: Path | None = None,
 ) -> UnlearnTrainer:
-    """Put a fresh LoRA adapter on the language model and return the trainer that unlearns ``forget`` with it."""
+    """Put a fresh LoRA adapter on the language model and return the trainer that unlearns ``forget`` with it.
+
+    It saves checkpoints to the folder ``checkpoints``, if that is given.
+    """
     lora = LoraConfig(r=params.lora_r, lora_alpha=params.lora_alpha, target_modules=LANGUAGE_MODEL)
     return UnlearnTrainer(
         params,
@@ -110,15 +125,46 @@ def make_trainer(
         retain,
         seed,
         model=get_peft_model(model, lora),
-        args=training_arguments(params, seed),
+        args=training_arguments(params, seed, checkpoints),
         train_dataset=ForgetSet(forget, teachers),
     )
 
 
-def training_arguments(params: UnlearnParams, seed: int) -> TrainingArguments:
-    """Return Trainer's settings: AdamW at a constant rate, no checkpoints, nothing reported elsewhere."""
+def train_or_resume(trainer: UnlearnTrainer, state: State) -> None:
+    """Train from the newest checkpoint of ``state``, or from the beginning.
+
+    Raises:
+        SystemExit: 143 after SIGTERM, which Kubernetes sends before it evicts a pod; a checkpoint is saved first.
+    """
+    keep = KeepState(trainer)
+    trainer.add_callback(keep)
+    checkpoint = state.newest_checkpoint()
+    if checkpoint is not None:
+        restore(trainer, checkpoint)
+    with on_sigterm(keep.request_stop):
+        trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+    if keep.stop_requested:
+        raise SystemExit(TERMINATED)
+
+
+def _inputs(
+    params: UnlearnParams, seed: int, threads: int, prepared: Path, vanilla: Path, irrelevant: Path
+) -> dict[str, Any]:
+    """Return what decides the adapter: a state of other inputs is of no use."""
+    return {
+        "unlearn": params.model_dump(by_alias=True, exclude={"checkpoint_steps"}),
+        "seed": seed,
+        "threads": threads,
+        "data": sha256_path(prepared / "manifest.json"),
+        "vanilla": sha256_path(vanilla),
+        "irrelevant": sha256_path(irrelevant),
+    }
+
+
+def training_arguments(params: UnlearnParams, seed: int, checkpoints: Path | None) -> TrainingArguments:
+    """Return Trainer's settings: AdamW at a constant rate, nothing reported elsewhere."""
     return TrainingArguments(
-        output_dir="unlearning",
+        output_dir=str(checkpoints or "unlearning"),
         num_train_epochs=params.epochs,
         per_device_train_batch_size=params.batch_size,
         learning_rate=params.lr,
@@ -128,7 +174,9 @@ def training_arguments(params: UnlearnParams, seed: int) -> TrainingArguments:
         seed=seed,
         data_seed=seed,
         logging_steps=1,
-        save_strategy="no",
+        save_strategy="steps" if checkpoints else "no",
+        save_steps=params.checkpoint_steps,
+        save_total_limit=2,
         report_to=[],
         disable_tqdm=False,  # Trainer takes a quiet console for no wish for progress
         remove_unused_columns=False,

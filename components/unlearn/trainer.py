@@ -35,6 +35,16 @@ class UnlearnTrainer(Trainer):
         self.rng = random.Random(seed)
         self.parts: dict[str, list[float]] = defaultdict(list)
 
+    def progress(self) -> dict[str, Any]:
+        """Return, as JSON values, what a checkpoint must hold besides what Trainer saves in it."""
+        return {"rng": self.rng.getstate(), "parts": self.parts}
+
+    def restore_progress(self, progress: dict[str, Any]) -> None:
+        """Take back what ``progress`` returned."""
+        version, words, gauss = progress["rng"]
+        self.rng.setstate((version, tuple(words), gauss))
+        self.parts = defaultdict(list, progress["parts"])
+
     def _collate(self, rows: list[tuple[Sample, torch.Tensor | None]]) -> dict[str, Any]:
         batch = self.encoder.batch([sample for sample, _ in rows])
         teachers = [teacher for _, teacher in rows if teacher is not None]

@@ -1,0 +1,124 @@
+"""What a run keeps while it is under way: it can be killed at any moment and goes on from there."""
+
+import json
+import logging
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from transformers import TrainerCallback
+
+from components.common.files import new_file, sha256_path, write_json
+
+SEAL = "seal.json"
+"""In a checkpoint's folder, written last: the hashes of its other files. A checkpoint without it is torn."""
+PROGRESS = "progress.json"
+"""In a checkpoint's folder: what Trainer doesn't keep, see ``UnlearnTrainer.progress``."""
+INPUTS = "inputs.json"
+TEACHER = "teacher.safetensors"
+
+log = logging.getLogger(__name__)
+
+
+class State:
+    """The state folder of one run: what went into it, the teacher, sealed checkpoints."""
+
+    def __init__(self, folder: Path, inputs: Mapping[str, Any]) -> None:
+        """Open ``folder`` for a run on ``inputs`` (JSON values).
+
+        What another run left there is refused: a warning names what differs, and the run starts from the beginning.
+        """
+        self.folder = folder
+        now = json.loads(json.dumps(inputs))
+        before = _read(folder / INPUTS)
+        if before is not None and before != now:
+            log.warning("%s: the state is of another run, not used: %s", folder, "; ".join(differences(before, now)))
+        if before != now:
+            shutil.rmtree(folder, ignore_errors=True)
+            write_json(folder / INPUTS, now)
+
+    def load_teacher(self) -> list[torch.Tensor] | None:
+        """Return the teacher's distributions of each sample, or None where they have not been kept whole."""
+        try:
+            kept = load_file(self.folder / TEACHER)
+        except (FileNotFoundError, SafetensorError):
+            return None
+        return [kept[f"{number:06d}"] for number in range(len(kept))]
+
+    def keep_teacher(self, teachers: Sequence[torch.Tensor]) -> None:
+        """Keep the teacher's distributions."""
+        with new_file(self.folder / TEACHER) as path:
+            save_file({f"{number:06d}": teacher.contiguous() for number, teacher in enumerate(teachers)}, path)
+
+    def newest_checkpoint(self) -> Path | None:
+        """Return the newest checkpoint that is whole, or None; torn ones are passed over with a warning."""
+        found = [
+            (int(m[1]), path) for path in self.folder.iterdir() if (m := re.fullmatch(r"checkpoint-(\d+)", path.name))
+        ]
+        for _, path in sorted(found, reverse=True):
+            if _read(path / SEAL) == _hashes(path):
+                return path
+            log.warning("%s: a torn checkpoint, passed over", path)
+            shutil.rmtree(path)
+        return None
+
+    def close(self) -> None:
+        """Remove the folder: the run is over."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class KeepState(TrainerCallback):
+    """Seals each checkpoint of a trainer; on request, saves one at the end of the step and stops."""
+
+    def __init__(self, trainer: Any) -> None:
+        """Watch over ``trainer``, an UnlearnTrainer."""
+        self.trainer = trainer
+        self.stop_requested = False
+
+    def request_stop(self) -> None:
+        """Ask for a checkpoint and the end of training after the present step."""
+        self.stop_requested = True
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Save and stop where that was asked for."""
+        if self.stop_requested:
+            control.should_save = control.should_training_stop = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Complete the checkpoint that Trainer has just written."""
+        checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        write_json(checkpoint / PROGRESS, self.trainer.progress())
+        write_json(checkpoint / SEAL, _hashes(checkpoint))
+
+
+def restore(trainer: Any, checkpoint: Path) -> None:
+    """Give ``trainer`` back what ``KeepState`` kept; Trainer restores the rest when it resumes."""
+    trainer.restore_progress(_read(checkpoint / PROGRESS))
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> list[str]:
+    """Return a phrase for each key whose value differs, ``KEY was A, is B``, sections in dotted keys."""
+    found: list[str] = []
+    for key in sorted({*before, *now}):
+        one, other, name = before.get(key), now.get(key), f"{above}{key}"
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            found += differences(one, other, f"{name}.")
+        elif one != other:
+            found.append(f"{name} was {one!r}, is {other!r}")
+    return found
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {path.name: sha256_path(path) for path in sorted(folder.iterdir()) if path.name != SEAL}
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
