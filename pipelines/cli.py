@@ -12,7 +12,7 @@ from components.common import cli
 from components.common.cli import stage_app
 
 STAGES = ("prepare", "finetune", "sample", "unlearn", "evaluate", "gate", "register", "report")
-SPANNING = ("profile", "summary")
+SPANNING = ("request", "profile", "summary")
 
 
 class Stages(TyperGroup):
@@ -27,7 +27,8 @@ class Stages(TyperGroup):
         if cmd_name in STAGES:
             app = import_module(f"components.{cmd_name}.__main__").app
         elif cmd_name in SPANNING:
-            app = stage_app(getattr(import_module(f"pipelines.{cmd_name}"), cmd_name))
+            module = import_module(f"pipelines.{cmd_name}")
+            app = module.app if hasattr(module, "app") else stage_app(getattr(module, cmd_name))
         else:
             return None
         command = get_command(app)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from components.common.params import Params
+from components.common.params import Params, load_params
+from components.common.requests import read_requests
 from pipelines.cli import STAGES
 
 ROOT = Path(__file__).parents[1]
@@ -66,9 +67,19 @@ def test_what_decides_the_numbers_of_torch_is_a_parameter(stage: str) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_data_that_a_stage_reads_is_written_by_an_earlier_one(stage: str) -> None:
     earlier = [out for other in STAGES[: STAGES.index(stage)] for out in outs(other)]
-    data = [dep for dep in MAP[stage]["deps"] if not dep.startswith(("components/", "${prepare.source}"))]
+    data = [dep for dep in MAP[stage]["deps"] if not dep.startswith(("components/", "${prepare."))]
     assert set(data) <= set(earlier)
     assert bool(data) == (stage != "prepare")
+
+
+def test_a_change_of_the_source_or_of_a_forget_request_reruns_prepare() -> None:
+    assert {"${prepare.source}", "${prepare.requests}"} <= set(MAP["prepare"]["deps"])
+
+
+def test_the_folder_of_requests_is_there_in_a_fresh_clone() -> None:
+    folder = load_params(ROOT / "params.yaml").prepare.requests
+    assert subprocess.run(["git", "ls-files", "--error-unmatch", folder], cwd=ROOT, capture_output=True).returncode == 0
+    assert read_requests(ROOT / folder) == {}
 
 
 def test_no_output_lies_inside_another() -> None:

@@ -1,25 +1,16 @@
 """params.yaml: one section a stage, validated; an error names the key, the value and what is allowed."""
 
-import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import Field, field_validator
 
-from components.common.errors import UserError
+from components.common.schema import Section, read_yaml, validated
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0)]
 Kind = Literal["scene", "pet", "noise", "photo", "folder"]
-
-
-class Section(BaseModel):
-    """A section of params.yaml: unknown keys are errors, values don't change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
 
 
 class PrepareParams(Section):
@@ -36,7 +27,7 @@ class PrepareParams(Section):
     forget_ids: list[str]
     """People to forget in place of the benchmark's own split; empty: those of the pending requests, or that split."""
     requests: str
-    """The folder of forget requests, a YAML file each."""
+    """The folder of forget requests, a YAML file each; the people of those that are carried out are in no split."""
     on_invalid: Literal["fail", "exclude"]
     """What an invalid row does: stop the stage, or be set aside in excluded.parquet."""
     max_excluded: Annotated[float, Field(ge=0, lt=1)]
@@ -163,40 +154,4 @@ def load_params(path: Path) -> Params:
     Raises:
         UserError: missing file, invalid YAML, an unknown or missing key, a wrong type, a value out of range.
     """
-    try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file. Run in the project's root, or name it with --params.") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: expected sections such as 'prepare:' and 'unlearn:', found {values!r}.")
-    try:
-        return Params.model_validate(values)
-    except ValidationError as error:
-        problems = "; ".join(_explain(values, dict(e)) for e in error.errors())
-        raise UserError(f"{path}: {problems}.") from None
-
-
-def _explain(values: dict[str, Any], error: dict[str, Any]) -> str:
-    key = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        known = _keys_beside(error["loc"])
-        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
-        return f"unknown key '{key}' (value {error['input']!r}): {hint}"
-    if error["type"] == "missing":
-        return f"missing key '{key}'"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"'{key}' is {error['input']!r}: {message[0].lower()}{message[1:]}"
-
-
-def _keys_beside(location: tuple[Any, ...]) -> list[str]:
-    section: Any = Params
-    for part in location[:-1]:
-        field = next((f for n, f in section.model_fields.items() if part in (n, f.alias)), None)
-        if field is None:
-            break
-        kinds = (field.annotation, *get_args(field.annotation))
-        section = next((t for t in kinds if isinstance(t, type) and issubclass(t, Section)), section)
-    return sorted(field.alias or name for name, field in section.model_fields.items())
+    return validated(Params, read_yaml(path, "Run in the project's root, or name it with --params."), path)

@@ -1,9 +1,18 @@
 """Who is in the data, and who of them is to be forgotten."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 
-from components.common.errors import UserError
+from components.common.errors import UserError, did_you_mean
+
+
+class UnknownPerson(UserError):
+    """An ID to forget that nobody in the data has; whoever knows who asked for it says so in its place."""
+
+    def __init__(self, person_id: str, known: Iterable[str]) -> None:
+        """Name the ID and those like it."""
+        self.person_id = person_id
+        self.problem = f"names '{person_id}', an ID that nobody in the data has{did_you_mean(person_id, known)}"
+        super().__init__(f"prepare.forget_ids or a request {self.problem}")
 
 
 def check_people(found: Iterable[tuple[str, str | None]]) -> set[str]:
@@ -36,9 +45,7 @@ def check_forget(forget_ids: Iterable[str], known: set[str], gone: Sequence[str]
     """
     forgotten = set(forget_ids) - set(gone)
     for unknown in sorted(forgotten - known):
-        near = difflib.get_close_matches(unknown, sorted(known), n=3)
-        hint = f"; did you mean {' or '.join(repr(one) for one in near)}?" if near else "."
-        raise UserError(f"prepare.forget_ids or a request names '{unknown}', an ID that nobody in the data has{hint}")
+        raise UnknownPerson(unknown, known)
     if not forgotten:
         raise UserError("nobody is left to forget: everyone named was forgotten earlier. Add a request.")
     if forgotten >= known - set(gone):

@@ -8,6 +8,7 @@ from components.common.errors import UserError
 from components.common.files import new_folder, sha256_path, write_json
 from components.common.params import PrepareParams
 from components.common.records import Record, write_records
+from components.prepare.asked import read_asked
 from components.prepare.formats import FORMATS, recognise
 from components.prepare.generate import generate
 from components.prepare.intake import Intake
@@ -27,6 +28,7 @@ def run(params: PrepareParams, seed: int, out: Path, validation: Path) -> dict[s
             f"prepare.source is '{source}': no such file or folder. Expected a folder in MLLMU-Bench's format, "
             "or a .yaml file that describes a benchmark to generate."
         )
+    asked = read_asked(params)
     with new_folder(out) as folder:
         benchmark = source
         if source.suffix == ".yaml":
@@ -34,7 +36,8 @@ def run(params: PrepareParams, seed: int, out: Path, validation: Path) -> dict[s
             generate(source, benchmark, seed, params.forget_share)
         name = recognise(benchmark) if params.format == "auto" else params.format
         intake = Intake(folder, params.on_invalid, params.max_excluded)
-        loaded = FORMATS[name].load(benchmark, params.forget_share, params.forget_ids, [], intake)
+        with asked.named():
+            loaded = FORMATS[name].load(benchmark, params.forget_share, asked.people, asked.gone, intake)
         checks = validate(loaded, intake, validation)
 
         intake.close(folder / "excluded.parquet")
@@ -46,6 +49,8 @@ def run(params: PrepareParams, seed: int, out: Path, validation: Path) -> dict[s
             "format": name,
             "seed": seed,
             "forget_ids": loaded.forget_ids,
+            "requests": asked.carried_by(loaded.forget_ids),
+            "gone": asked.gone,
             "counts": {split: count(records) for split, records in loaded.splits.items()},
             "excluded": dict(Counter(row["rule"] for row in intake.excluded)),
             "validation": checks | {"version": VERSION},

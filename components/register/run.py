@@ -17,8 +17,8 @@ BATCH = 1000
 """The most metrics that MLflow takes in one request."""
 PARAMS_BATCH = 100
 """The most parameters that MLflow takes in one request."""
-LONGEST_PARAM = 6000
-"""The most characters of one parameter; params.yaml itself is among the artifacts."""
+LONGEST_PARAM = 5000
+"""The most characters of one parameter or tag; params.yaml itself is among the artifacts."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,9 @@ def run(
     flat = {name: _text(value) for name, value in flatten(params.model_dump(mode="json", by_alias=True)).items()}
     key = _key(lineage.adapter, sha256_path(metrics), sha256_path(gate), flat)
     hashes = {f"{name}_sha256": getattr(lineage, name) for name in places}
-    tags = hashes | {"verdict": str(judged["verdict"])} | code_version(params_file.resolve().parent)
+    carried = read_json(places["data"], "prepare").get("requests", [])
+    asked = {"requests": _text(", ".join(carried))} if carried else {}
+    tags = hashes | asked | {"verdict": str(judged["verdict"])} | code_version(params_file.resolve().parent)
     values = numbers({k: v for k, v in measured.items() if k != "inputs"})
     values["gate.passed"] = float(judged["verdict"] == "pass")
     evidence = Evidence(

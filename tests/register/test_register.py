@@ -69,6 +69,14 @@ def test_the_same_inputs_again_make_no_second_run_or_version(work: Work) -> None
     assert len(work.versions()) == 1
 
 
+def test_the_version_says_which_forget_requests_it_carries_out(work: Work) -> None:
+    manifest = {"seed": 7, "forget_ids": ["003"], "requests": ["2026-11-24-1", "court-7"]}
+    (work.folder / "data/prepared/manifest.json").write_text(json.dumps(manifest))
+    work.evaluate()
+    work.register()
+    assert work.versions()[0].tags["requests"] == "2026-11-24-1, court-7"
+
+
 def test_a_run_that_was_cut_off_is_not_reused(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mlflow.MlflowClient.log_artifacts", lambda *a, **k: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(UserError, match="full"):

@@ -1,0 +1,146 @@
+"""``viker request``: writes, shows and closes forget requests."""
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+from typer.testing import CliRunner
+
+from components.common.errors import UserError
+from components.common.requests import read_requests
+from pipelines.request import app
+
+ROOT = Path(__file__).parents[2]
+TODAY = date.today()
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch) -> Path:
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def call(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "160"})
+    if isinstance(result.exception, UserError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def the_requests():
+    return list(read_requests(Path("requests")).values())
+
+
+def prepare_from(source: str, prepared: Path, folder: Path) -> None:
+    manifest = json.loads((prepared / "manifest.json").read_text()) | {"source": source}
+    folder.mkdir(parents=True)
+    for split in ("forget", "retain"):
+        (folder / f"{split}.parquet").write_bytes((prepared / f"{split}.parquet").read_bytes())
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_a_request_is_due_in_30_days_and_has_the_next_id_of_today():
+    call("add", "001", "017", "--reason", "erasure")
+    call("add", "003", "--reason", "minor")
+    first, second = the_requests()
+    assert (first.id, second.id) == (f"{TODAY}-1", f"{TODAY}-2")
+    assert first.people == ["001", "017"] and first.date == TODAY
+    assert first.deadline == TODAY + timedelta(days=30)
+
+
+def test_deadline_and_id_are_taken_as_given():
+    call("add", "001", "--reason", "legal_order", "--deadline", str(TODAY + timedelta(days=7)), "--id", "court-7")
+    (request,) = the_requests()
+    assert (request.id, request.deadline) == ("court-7", TODAY + timedelta(days=7))
+    assert Path("requests/court-7.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--deadline", "tomorrow"], "--deadline is 'tomorrow': expected a day such as"),
+        (["--deadline", "2020-01-01"], "'deadline' 2020-01-01 is before 'date'"),
+        (["--id", "../outside"], "'id' is '../outside'"),
+        (["--id", "taken"], "--id is 'taken': there is a request of that ID"),
+    ],
+)
+def test_a_wrong_request_is_not_written(arguments, said):
+    call("add", "001", "--reason", "erasure", "--id", "taken")
+    with pytest.raises(UserError, match=said):
+        call("add", "002", "--reason", "erasure", *arguments)
+    assert [path.name for path in Path("requests").iterdir()] == ["taken.yaml"]
+
+
+def test_an_unknown_reason_is_a_usage_error_that_lists_the_codes():
+    result = CliRunner().invoke(app, ["add", "001", "--reason", "because"], env={"COLUMNS": "200"})
+    assert result.exit_code == 2 and "erasure" in result.output and not Path("requests").exists()
+
+
+def test_people_are_looked_up_in_data_prepared_from_the_same_source(prepared):
+    prepare_from("components/prepare/embedded.yaml", prepared, Path("data/prepared"))
+    with pytest.raises(UserError, match=r"'0011' is an ID that nobody .*'001'.*viker prepare"):
+        call("add", "0011", "--reason", "erasure")
+    assert "prepare will check" not in call("add", "001", "--reason", "erasure")
+
+
+def test_data_of_another_source_says_nothing_of_the_people(prepared):
+    prepare_from("elsewhere", prepared, Path("data/prepared"))
+    assert "prepare will check" in call("add", "nobody", "--reason", "erasure")
+
+
+def test_the_list_shows_the_most_urgent_first_and_marks_what_is_overdue():
+    call("add", "001", "--reason", "erasure", "--id", "later")
+    call("add", "002", "--reason", "erasure", "--id", "soon", "--deadline", str(TODAY + timedelta(days=2)))
+    call("add", "003", "--reason", "erasure", "--id", "done")
+    call("done", "done", "--version", "4")
+    text = Path("requests/soon.yaml").read_text().replace(str(TODAY + timedelta(days=2)), "2026-01-02")
+    Path("requests/soon.yaml").write_text(text.replace(str(TODAY), "2026-01-01"))
+    rows = [line for line in call("list").splitlines() if line.startswith("│")]
+    assert [row.split()[1] for row in rows] == ["soon", "later", "done"]
+    assert "overdue" in rows[0] and "pending" in rows[1] and f"carried out {TODAY}, version 4" in rows[2]
+
+
+def test_done_marks_a_request_as_carried_out_and_keeps_its_comments():
+    call("add", "001", "--reason", "erasure", "--id", "r")
+    Path("requests/r.yaml").write_text(Path("requests/r.yaml").read_text() + "# by letter\n")
+    call("done", "r", "--version", "3")
+    (request,) = the_requests()
+    assert request.carried_out is not None
+    assert (request.carried_out.date, request.carried_out.version) == (TODAY, 3)
+    assert "# by letter" in Path("requests/r.yaml").read_text()
+    with pytest.raises(UserError, match=r"carried out on .* by version 3 already"):
+        call("done", "r", "--version", "4")
+
+
+def test_an_unknown_id_is_named_with_those_like_it():
+    call("add", "001", "--reason", "erasure", "--id", "letter-1")
+    for arguments in (["done", "leter-1", "--version", "1"], ["status", "leter-1"]):
+        with pytest.raises(UserError, match="no request 'leter-1' in requests; did you mean 'letter-1'"):
+            call(*arguments)
+
+
+def test_the_status_says_what_is_left_and_whether_the_data_carries_it(prepared):
+    prepare_from("components/prepare/embedded.yaml", prepared, Path("data/prepared"))
+    call("add", "001", "--reason", "erasure", "--id", "a")
+    call("add", "002", "--reason", "erasure", "--id", "b")
+    manifest = Path("data/prepared/manifest.json")
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"requests": ["b"]}))
+    rows = json.loads(call("status", "--json"))
+    assert [(row["id"], row["state"], row["days_left"], row["prepared"]) for row in rows] == [
+        ("a", "pending", 30, False),
+        ("b", "pending", 30, True),
+    ]
+    assert json.loads(call("status", "b", "--json")) == rows[1:]
+    assert "days left    30" in call("status", "b")
+
+
+def test_a_file_that_is_no_request_is_an_error_not_left_out():
+    Path("requests").mkdir()
+    with Path("requests/x.yaml").open("w") as stream:
+        YAML().dump({"id": "x"}, stream)
+    with pytest.raises(UserError, match=r"requests/x\.yaml: missing key 'date'"):
+        call("list")
