@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.common.errors import UserError
+from components.common.pictures import BadPicture
 from components.prepare.intake import BadRow
-from components.prepare.pictures import BadPicture, PictureStore
+from components.prepare.pictures import PictureStore
 
 ROWS = 64
 """How many rows are in memory at a time."""

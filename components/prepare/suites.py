@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from components.common.pictures import NEAR_BITS
 from components.common.prompts import LETTERS
 from components.common.records import RECORD_SCHEMA, Record
 from components.prepare.intake import Benchmark
-from components.prepare.pictures import NEAR_BITS, PictureStore
+from components.prepare.pictures import PictureStore
 
 VERSION = 2
 """Goes up when a rule changes; it is part of the manifest."""

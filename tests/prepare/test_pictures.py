@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from components.common.pictures import BadPicture, check, fingerprint
 from components.common.records import open_picture, read_pictures
-from components.prepare.pictures import BadPicture, check, fingerprint
 from tests.prepare.damage import ANIMATED, JPEG, PNG, bomb, encoded
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def test_a_picture_bomb_costs_little_memory_before_it_is_refused(tmp_path):
     (tmp_path / "bomb.png").write_bytes(bomb())
     assert (tmp_path / "bomb.png").stat().st_size < 50_000
     code = (
-        "import resource, sys; from pathlib import Path; from components.prepare.pictures import BadPicture, check\n"
+        "import resource, sys; from pathlib import Path; from components.common.pictures import BadPicture, check\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try: check(Path(sys.argv[1]).read_bytes())\n"
         "except BadPicture as bad: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, bad)\n"
