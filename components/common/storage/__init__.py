@@ -1,0 +1,52 @@
+"""Data from elsewhere: what ``s3://`` and ``hf://`` name becomes a file or folder in a cache, whole and checked."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from components.common.errors import UserError
+
+
+def is_remote(uri: str) -> bool:
+    """Return whether ``uri`` names something to fetch, and not a path."""
+    return "://" in uri
+
+
+def fetch(uri: str, revision: str | None, cache: Path) -> Path:
+    """Return the file or folder that ``uri`` names, fetched where it isn't local.
+
+    What is in ``cache`` already, with the right size and checksum, isn't fetched again; what was cut off goes on where
+    it stopped. A file of the result is whole or absent.
+
+    Args:
+        uri: a path, ``s3://BUCKET/PREFIX`` (all below that prefix, or one object) or ``hf://OWNER/NAME`` (a data set).
+        revision: commit or tag of a data set on the hub; None for all else.
+        cache: the folder for what is fetched, a subfolder for each source and revision.
+
+    Raises:
+        UserError: there is no such file, bucket, prefix, data set or revision; access is denied; the network fails;
+            a checksum is wrong; or a name leads out of the folder.
+    """
+    scheme = uri.partition("://")[0]
+    if revision is not None and scheme != "hf":
+        raise UserError(f"revision '{revision}': only hf:// has revisions, '{uri}' has none. Set it to null.")
+    if not is_remote(uri):
+        if not Path(uri).exists():
+            raise UserError(f"'{uri}': no such file or folder. Expected a path, s3://BUCKET/PREFIX or hf://OWNER/NAME.")
+        return Path(uri)
+    if scheme == "s3":
+        from components.common.storage.s3 import fetch_s3
+
+        return fetch_s3(uri, cache / cache_key(uri, None))
+    if scheme == "hf":
+        from components.common.storage.hub import fetch_hub, pinned
+
+        return fetch_hub(uri, pinned(uri, revision), cache / cache_key(uri, revision))
+    raise UserError(f"'{scheme}://' is not known here. Expected a path, s3://BUCKET/PREFIX or hf://OWNER/NAME.")
+
+
+def cache_key(uri: str, revision: str | None) -> str:
+    """Return the name of a source's folder in the cache: readable, and no two sources share it."""
+    source = f"{uri.rstrip('/')}@{revision or ''}"
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", source).strip("-")[:60]
+    return f"{readable}-{hashlib.sha256(source.encode()).hexdigest()[:12]}"
