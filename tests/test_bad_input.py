@@ -104,6 +104,21 @@ def test_an_empty_folder_of_irrelevant_images_is_named(project, monkeypatch, cap
 
 
 @pytest.mark.parametrize(
+    ("sample", "named"),
+    [
+        ({"k": 5, "pool": 4}, ["sample.pool", "sample.k"]),
+        ({"kinds": ["folder"]}, ["sample.folder", "'folder'"]),
+        ({"kinds": ["cats"]}, ["sample.kinds", "cats"]),
+    ],
+)
+def test_a_wrong_parameter_of_sample_is_named(project, monkeypatch, capsys, sample, named):
+    change(sample=sample)
+    code, said = call("sample", monkeypatch, capsys)
+    assert (code, written()) == (1, set())
+    assert_one_paragraph(said, ["params.yaml", *named])
+
+
+@pytest.mark.parametrize(
     ("stage", "first"),
     [
         *(("finetune", "prepare"), ("sample", "prepare"), ("unlearn", "prepare"), ("evaluate", "prepare")),

@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 
 from benchmarks.demo.settings import settings
 from components.common.chat import Encoder, sample_of
+from components.common.irrelevant import images_of, read_irrelevant
 from components.common.models import device, load_model, seed_everything
 from components.common.params import Params, UnlearnParams
 from components.common.records import SPLITS, read_pictures, read_records, write_records
@@ -68,7 +69,7 @@ class _Study:
         seed_everything(seed, params.threads)
         self.params, self.seed = params, seed
         self.records = {split: read_records(data, split) for split in SPLITS}
-        self.irrelevant = {file.name: file.read_bytes() for file in sorted(images.glob("*.png"))}
+        self.irrelevant, self.assigned = read_irrelevant(images)
         self.model, processor = load_model(str(model), "the benchmark's model")
         self.encoder = Encoder(processor, read_pictures(data) | self.irrelevant, device())
 
@@ -80,7 +81,7 @@ class _Study:
     def unlearn(self, unlearn: UnlearnParams, name: str) -> list[Row]:
         """Return the figures after every epoch; after the last also the gate's verdict on the full evaluation."""
         qa = {split: [sample_of(r) for r in self.records[split] if r.task == "qa"] for split in ("forget", "retain")}
-        images = [list(self.irrelevant)] * len(qa["forget"])
+        images = images_of(self.assigned, [sample.record_id for sample in qa["forget"]])
         teachers = teacher_probabilities(self.model, self.encoder, qa["forget"], images, 32)
         trainer = make_trainer(unlearn, self.seed, self.model, self.encoder, qa["forget"], qa["retain"], teachers)
         study, rows = self, []

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from components.common.schema import Section, read_yaml, validated
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0)]
-Kind = Literal["scene", "pet", "noise", "photo", "folder"]
+Kind = Literal["scene", "pet", "noise", "photo", "folder", "forget", "retain"]
 
 
 class PrepareParams(Section):
@@ -69,8 +69,25 @@ class SampleParams(Section):
     kinds: Annotated[list[Kind], Field(min_length=1)]
     k: Positive
     """How many images the teacher averages over; 5 in the paper."""
+    pool: Positive
+    """How many images there are; each question gets k of them."""
     folder: str | None
     """The user's own images, for the kind 'folder'."""
+
+    @field_validator("pool")
+    @classmethod
+    def _enough(cls, pool: int, info: ValidationInfo) -> int:
+        k = info.data.get("k", 1)
+        if pool < k:
+            raise ValueError(f"expected at least sample.k, which is {k}: an image is not shown twice")
+        return pool
+
+    @field_validator("folder")
+    @classmethod
+    def _folder_named(cls, folder: str | None, info: ValidationInfo) -> str | None:
+        if not folder and "folder" in info.data.get("kinds", ()):
+            raise ValueError("the kind 'folder' takes its images from there; name a folder")
+        return folder
 
 
 class UnlearnParams(Section):

@@ -5,7 +5,7 @@ A prepared folder holds ``forget.parquet``, ``retain.parquet``, ``test.parquet``
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,23 @@ def read_pictures(folder: Path, name: str = "pictures") -> dict[str, bytes]:
     """Return the encoded pictures of a prepared folder by hash."""
     table = _read_table(folder / f"{name}.parquet", PICTURE_SCHEMA)
     return dict(zip(table["hash"].to_pylist(), table["bytes"].to_pylist(), strict=True))
+
+
+def iter_pictures(folder: Path, name: str = "pictures") -> Iterator[tuple[str, bytes]]:
+    """Yield (hash, encoded picture) of a prepared folder, with no more than one row group in memory.
+
+    Raises:
+        UserError: the file is missing or broken.
+    """
+    path = folder / f"{name}.parquet"
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=64, columns=["hash", "bytes"]):
+                yield from zip(batch["hash"].to_pylist(), batch["bytes"].to_pylist(), strict=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file. The stage 'prepare' writes it: run 'viker prepare' first.") from None
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise UserError(f"{path}: not a readable Parquet file ({error}). Run 'viker prepare' again.") from None
 
 
 def open_picture(content: bytes, draft: tuple[int, int] | None = None) -> Image.Image:

@@ -1,5 +1,6 @@
 """``python -m components.sample``: choose or draw the irrelevant images."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -13,19 +14,30 @@ from components.common.params import load_params
 def command(
     params: ParamsOption = Path("params.yaml"),
     prepared: Annotated[Path, typer.Option(help="The prepared data, to check against.")] = Path("data/prepared"),
-    out: Annotated[Path, typer.Option(help="The images and their manifest.")] = Path("data/irrelevant"),
+    out: Annotated[Path, typer.Option(help="The images, who gets which, and the manifest.")] = Path("data/irrelevant"),
 ) -> None:
     """Sample irrelevant images: what the teacher sees in place of the person.
 
-    The kinds are the key 'sample.kinds'. An image that resembles a picture of the data is refused.
+    Gathers `sample.pool` images of the kinds in `sample.kinds`; each forget question gets `sample.k` of them, seeded.
+    An image that can't be read, or resembles a picture of the data, is refused and listed in manifest.json.
     """
     settings = load_params(params)
     from components.sample.run import run
 
     manifest = run(settings.sample, settings.seed, prepared, out)
-    for kind in manifest["kinds"]:
-        typer.echo(f"{kind}: {sum(image['kind'] == kind for image in manifest['images'])} images")
+    for kind, count in Counter(image["kind"] for image in manifest["images"]).items():
+        typer.echo(f"{kind}: {count} images")
+    typer.echo(f"each question gets {manifest['k']} of {manifest['pool']}")
     typer.echo(f"checked against {manifest['checked_against']} pictures, {len(manifest['refused'])} refused")
+    for reason, count in Counter(image["reason"] for image in manifest["refused"]).most_common(5):
+        typer.echo(f"  {count} x {reason}")
+    if manifest["ablation"]:
+        typer.secho(
+            "warning: the kinds 'forget' and 'retain' show people of the data: an ablation of the paper, which hurts. "
+            "Don't promote an adapter made with it.",
+            fg="yellow",
+            err=True,
+        )
 
 
 app = stage_app(command)

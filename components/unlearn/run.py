@@ -12,8 +12,8 @@ from transformers import TrainingArguments
 
 from components.common.chat import Encoder, Sample, sample_of
 from components.common.cli import TERMINATED, on_sigterm
-from components.common.errors import UserError
-from components.common.files import need_folder, new_file, new_folder, sha256_path, write_json
+from components.common.files import new_file, new_folder, sha256_path, write_json
+from components.common.irrelevant import images_of, read_irrelevant
 from components.common.models import device, load_model, resolve_model, seed_everything
 from components.common.params import UnlearnParams
 from components.common.records import read_pictures, read_records
@@ -65,14 +65,15 @@ def run(
     began = time.perf_counter()
     forget = [sample_of(r) for r in read_records(prepared, "forget") if r.task == "qa"]
     retain = [sample_of(r) for r in read_records(prepared, "retain") if r.task == "qa"]
-    images = _read_images(irrelevant)
+    images, assigned = read_irrelevant(irrelevant)
+    shown = images_of(assigned, [sample.record_id for sample in forget])
     model, processor = load_model(resolve_model(vanilla), str(vanilla))
     encoder = Encoder(processor, read_pictures(prepared) | images, device())
 
     state = State(state_folder, _inputs(params, seed, threads, prepared, vanilla, irrelevant))
     teachers = state.load_teacher()
     if teachers is None:
-        teachers = teacher_probabilities(model, encoder, forget, [list(images)] * len(forget), batch_size=32)
+        teachers = teacher_probabilities(model, encoder, forget, shown, batch_size=32)
         state.keep_teacher(teachers)
     taught = time.perf_counter()
 
@@ -196,10 +197,3 @@ def loss_curve(trainer: UnlearnTrainer) -> pd.DataFrame:
     frame["lr"] = [row["learning_rate"] for row in steps]
     frame["grad_norm"] = [row["grad_norm"] for row in steps]
     return frame
-
-
-def _read_images(folder: Path) -> dict[str, bytes]:
-    files = sorted(need_folder(folder, "sample").glob("*.png"))
-    if not files:
-        raise UserError(f"{folder}: no irrelevant image (*.png) here. Run 'viker sample' to make them.")
-    return {file.name: file.read_bytes() for file in files}

@@ -11,11 +11,12 @@ from components.common.errors import UserError
 from components.common.files import sha256_path
 from components.common.params import SampleParams
 from components.common.records import read_pictures
-from components.sample.run import PHOTOS, run
+from components.sample.run import run
+from components.sample.sources import PHOTOS
 
 
-def settings(*kinds: str, k: int = 3, folder: Path | None = None) -> SampleParams:
-    return SampleParams(kinds=list(kinds), k=k, folder=folder and str(folder))
+def settings(*kinds: str, k: int = 3, pool: int | None = None, folder: Path | None = None) -> SampleParams:
+    return SampleParams(kinds=list(kinds), k=k, pool=pool or k, folder=folder and str(folder))
 
 
 @pytest.mark.parametrize("kind", ["scene", "pet", "noise", "photo"])
@@ -55,7 +56,7 @@ def test_a_picture_of_the_data_is_refused_and_listed(prepared, tmp_path):
     Image.new("RGB", (32, 32), (9, 99, 9)).save(mine / "green.png")
     manifest = run(settings("folder", k=1, folder=mine), 5, prepared, tmp_path / "out")
     assert [image["origin"] for image in manifest["images"]] == ["green.png"]
-    with pytest.raises(UserError, match=r"sample\.k is 2.*only 1 image"):
+    with pytest.raises(UserError, match=r"sample\.pool is 2.*only 1 image"):
         run(settings("folder", k=2, folder=mine), 5, prepared, tmp_path / "two")
     assert not (tmp_path / "two").exists()
 
