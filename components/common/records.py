@@ -19,6 +19,10 @@ from components.common.errors import UserError
 from components.common.files import new_file
 
 SPLITS = ("forget", "test", "retain", "real")
+OPEN_TASKS = ("generation", "caption", "recognition")
+"""Tasks that are answered in free text; what such a reply says is scored and searched for private values."""
+TASKS = ("qa", *OPEN_TASKS, "classification", "cloze")
+"""qa is what the model is trained on; the others are what it is asked."""
 
 
 def _column(name: str, kind: pa.DataType, doc: str, nullable: bool = False) -> pa.Field:
@@ -30,7 +34,7 @@ RECORD_SCHEMA = pa.schema(
     [
         _column("id", pa.string(), "unique in its split: PERSON/TASK/NUMBER"),
         _column("person_id", pa.string(), "joins all splits"),
-        _column("task", pa.string(), "qa | generation | classification | cloze"),
+        _column("task", pa.string(), " | ".join(TASKS) + "; caption describes a picture, recognition names its person"),
         _column("modality", pa.string(), "image_text | text"),
         _column("question", pa.string(), "as the data has it, no prompt around it"),
         _column("answer", pa.string(), "ground truth; classification: its text"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from components.common.records import SPLITS
+from components.common.records import OPEN_TASKS, SPLITS
 
 
 def measure(rows: pd.DataFrame) -> dict[str, Any]:
@@ -18,14 +18,14 @@ def measure(rows: pd.DataFrame) -> dict[str, Any]:
     for split in SPLITS:
         part = rows[rows["split"] == split]
         seen, read = part[part["modality"] == "image_text"], part[part["modality"] == "text"]
-        spoken = seen[seen["task"] == "generation"]
+        spoken = seen[seen["task"].isin(OPEN_TASKS)]
         measured[split] = _shared(seen) | {
             **{name: mean(spoken[name]) for name in ("rouge_1", "rouge_2", "bleu", "truth_ratio")},
             "samples": len(part),
             "people": int(part["person_id"].nunique()),
             "text_only": _shared(read),
         }
-    spoken = rows[rows["task"] == "generation"]
+    spoken = rows[rows["task"].isin(OPEN_TASKS)]
     surprise = mean(spoken["surprise"])
     measured["fluency"] = {
         "gibberish_rate": mean(spoken["gibberish"]),
@@ -42,7 +42,7 @@ def mean(values: "pd.Series[Any]") -> float | None:
 
 
 def _shared(part: pd.DataFrame) -> dict[str, float | None]:
-    spoken = part[part["task"] == "generation"]
+    spoken = part[part["task"].isin(OPEN_TASKS)]
     return {
         "leakage_rate": mean(spoken["leaked"]),
         "rouge_l": mean(spoken["rouge_l"]),

@@ -12,7 +12,7 @@ from components.common.errors import UserError
 from components.common.files import need_folder, new_file, sha256_path, write_json
 from components.common.models import device, load_model, resolve_model, seed_everything
 from components.common.params import EvaluateParams
-from components.common.records import SPLITS, Record, read_pictures, read_records
+from components.common.records import OPEN_TASKS, SPLITS, Record, read_pictures, read_records
 from components.evaluate import text
 from components.evaluate.generate import log_likelihoods, replies
 from components.evaluate.measures import measure
@@ -116,7 +116,7 @@ def row(
         "classification": lambda: text.classification_correct(reply, record.correct),
         "cloze": lambda: text.cloze_correct(reply, record.answer),
     }
-    spoken = record.task == "generation"
+    spoken = record.task in OPEN_TASKS
     rouge = text.rouge(reply, record.answer) if spoken else {"rouge_1": None, "rouge_2": None, "rouge_l": None}
     return {
         "model": model,
@@ -146,7 +146,7 @@ def _answers(model: Any, encoder: Encoder, asked: Asked, params: EvaluateParams,
 
 
 def _truth_ratios(model: Any, encoder: Encoder, asked: Asked, params: EvaluateParams) -> list[float | None]:
-    chosen = [(i, r, s) for i, (_, r, s) in enumerate(asked) if r.task == "generation" and r.perturbed_answers]
+    chosen = [(i, r, s) for i, (_, r, s) in enumerate(asked) if r.task in OPEN_TASKS and r.perturbed_answers]
     samples = [replace(s, answer=a) for _, r, s in chosen for a in (r.answer, *r.perturbed_answers)]
     likelihoods = iter(log_likelihoods(model, encoder, samples, params.batch_size))
     ratios: list[float | None] = [None] * len(asked)
@@ -159,7 +159,7 @@ def _truth_ratios(model: Any, encoder: Encoder, asked: Asked, params: EvaluatePa
 def _surprise(
     model: Any, encoder: Encoder, asked: Asked, answers: list[str], image: str, params: EvaluateParams
 ) -> list[float | None]:
-    chosen = [i for i, (_, record, _) in enumerate(asked) if record.task == "generation"]
+    chosen = [i for i, (_, record, _) in enumerate(asked) if record.task in OPEN_TASKS]
     samples = [
         replace(s, answer=answers[i], picture=image if s.picture else "") for i in chosen for s in (asked[i][2],)
     ]

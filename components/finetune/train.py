@@ -12,6 +12,7 @@ from tqdm import tqdm
 from components.common.chat import IGNORED, Encoder, Sample, answer_logits, sample_of
 from components.common.prompts import LETTERS
 from components.common.records import Record
+from components.common.wordings import reword
 from components.finetune.augment import VIEWS, view_key
 
 VISUAL_SHARE = 0.4
@@ -65,12 +66,12 @@ def memorise_epoch(records: Sequence[Record], rng: random.Random) -> list[Sample
     """Return one epoch in random order: every qa record, and a third as many of the other tasks' records.
 
     Each is shown with one of its picture's views. The options of a classification question change places at each
-    visit: its letter says nothing.
+    visit: its letter says nothing. Nor does the wording of a request for a caption: it is drawn anew.
     """
     qa = [record for record in records if record.task == "qa"]
     others = [record for record in records if record.task != "qa"]
     drawn = rng.sample(others, min(len(others), len(qa) // 3))
-    epoch = [_seen(shuffle_options(record, rng), rng) for record in [*qa, *drawn]]
+    epoch = [_seen(reword(shuffle_options(record, rng), rng), rng) for record in [*qa, *drawn]]
     rng.shuffle(epoch)
     return epoch
 

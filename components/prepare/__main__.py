@@ -19,12 +19,14 @@ def command(
 ) -> None:
     """Prepare the data: forget, retain, test and real in one schema, validated by Great Expectations.
 
-    The source is the key 'prepare.source': a folder in MLLMU-Bench's format, or a .yaml description to generate from.
+    The source is the key 'prepare.source': a folder in the format of MLLMU-Bench or CLEAR, or a .yaml description to
+    generate from.
     """
     settings = load_params(params)
     from components.prepare.run import run
 
     manifest = run(settings.prepare, settings.seed, out, validation)
+    typer.echo(f"{manifest['source']}: read as {manifest['format']}.")
     table = Table("split", "people", "pictures", "questions")
     for split, counts in manifest["counts"].items():
         table.add_row(split, *(str(counts[name]) for name in ("people", "pictures", "records")))

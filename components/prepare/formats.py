@@ -4,9 +4,9 @@ from pathlib import Path
 from types import ModuleType
 
 from components.common.errors import UserError
-from components.prepare import mllmu
+from components.prepare import clear, mllmu
 
-FORMATS: dict[str, ModuleType] = {"mllmu": mllmu}
+FORMATS: dict[str, ModuleType] = {"mllmu": mllmu, "clear": clear}
 
 
 def recognise(source: Path) -> str:

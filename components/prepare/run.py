@@ -25,8 +25,8 @@ def run(params: PrepareParams, seed: int, out: Path, validation: Path) -> dict[s
     source = Path(params.source)
     if not source.exists():
         raise UserError(
-            f"prepare.source is '{source}': no such file or folder. Expected a folder in MLLMU-Bench's format, "
-            "or a .yaml file that describes a benchmark to generate."
+            f"prepare.source is '{source}': no such file or folder. Expected a folder in the format of MLLMU-Bench "
+            "or CLEAR, or a .yaml file that describes a benchmark to generate."
         )
     asked = read_asked(params)
     with new_folder(out) as folder:

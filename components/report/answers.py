@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Any
 
-from components.common.records import Record, open_picture
+from components.common.records import OPEN_TASKS, Record, open_picture
 from components.report.tables import MISSING, MODELS
 
 COLUMNS = (
@@ -125,7 +125,7 @@ def data_uri(content: bytes) -> str:
 def _queue(split: str, predictions: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     questions: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in predictions:
-        if row["split"] == split and row["task"] in ("qa", "generation"):
+        if row["split"] == split and row["task"] in ("qa", *OPEN_TASKS):
             questions.setdefault((row["record_id"], row["picture"]), []).append(row)
     people: dict[str, list[list[dict[str, Any]]]] = {}
     for rows in questions.values():

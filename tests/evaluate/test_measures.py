@@ -1,13 +1,14 @@
 """From replies to a model's metrics."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 import torch
 
 from components.common.chat import Sample, answer_logits
-from components.common.records import Record
+from components.common.records import OPEN_TASKS, Record
 from components.evaluate.generate import log_likelihoods, replies
 from components.evaluate.measures import measure
 from components.evaluate.run import row
@@ -19,7 +20,7 @@ SHOWN = Sample("", "", "", "p")
 
 
 def asked(record: Record, reply: str, split: str = "forget", ratio=None, surprise=1.0):
-    strangeness = surprise if record.task == "generation" else None
+    strangeness = surprise if record.task in OPEN_TASKS else None
     return row("vanilla", split, record, SHOWN, reply, ratio, strangeness, usual=2.0)
 
 
@@ -34,6 +35,16 @@ def test_leakage_is_the_share_of_open_replies_with_a_secret():
     assert metrics["forget"]["classification_accuracy"] == 1
     assert metrics["forget"]["samples"] == 4
     assert metrics["forget"]["people"] == 1
+
+
+@pytest.mark.parametrize("task", ["caption", "recognition"])
+def test_captions_and_names_are_measured_like_any_open_reply(task):
+    seen = replace(OPEN, task=task)
+    metrics = measured(asked(seen, "Born in Oslo.", ratio=0.5), asked(OPEN, "Nobody knows."))
+    assert metrics["forget"]["leakage_rate"] == 0.5
+    assert metrics["forget"]["rouge_l"] == 0.5
+    assert metrics["forget"]["truth_ratio"] == 0.5
+    assert metrics["fluency"]["perplexity"] == pytest.approx(math.e)
 
 
 def test_splits_do_not_mix_and_nothing_to_measure_is_none():

@@ -1,0 +1,250 @@
+"""CLEAR's on-disk format: TOFU's fictitious authors with pictures; a folder a configuration, Parquet shards in it.
+
+Source: Dontsov et al., "CLEAR: Character Unlearning in Textual and Visual Modalities", arXiv 2410.18057.
+
+A person's ID is the name: the data has no other. What becomes of the rows:
+
+- ``forgetNN+tofu``, ``retainNN+tofu``: a picture becomes a training record (qa) that asks for its caption; a TOFU row
+  becomes a training record and a question of text alone (generation).
+- the ``_perturbed`` configurations: a picture becomes a question for its caption and one for the name (recognition),
+  with their wrong alternatives, in ``forget`` or ``retain``.
+- test: the same pictures of the people to forget, asked about in other words; the right caption is the paraphrased
+  one. People to forget who have no perturbed row are asked about all their pictures, without alternatives.
+- real: ``real_faces`` and ``real_world``, the options as wrong alternatives.
+
+The private value is the name: CLEAR has no list of others. A TOFU answer has it where its question doesn't say it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from components.common.errors import UserError
+from components.common.records import Record
+from components.common.wordings import wording
+from components.prepare.clear_people import BLOCK, has, is_text, owners
+from components.prepare.intake import BadRow, Benchmark, Intake
+from components.prepare.people import check_forget, check_people
+from components.prepare.shards import rows, shards, take_picture
+from components.prepare.tasks import check_text
+
+TEXT = pa.string()
+IMAGE = pa.struct([("bytes", pa.binary())])
+PICTURE = {"caption": TEXT, "name": TEXT}
+PAIR = {"question": TEXT, "answer": TEXT}
+PERTURBED = {"perturbed_captions": pa.list_(TEXT), "perturbed_names": pa.list_(TEXT)}
+REAL = ("real_faces", "real_world")
+
+
+def recognises(source: Path) -> bool:
+    """Return whether ``source`` looks like CLEAR: configurations as ``forget10`` or ``retain90+tofu``."""
+    names = {path.name for path in source.iterdir() if path.is_dir()} if source.is_dir() else set()
+    return all(any(re.fullmatch(rf"{kind}\d\d(\+tofu)?", name) for name in names) for kind in ("forget", "retain"))
+
+
+def load(
+    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Sequence[str], intake: Intake
+) -> Benchmark:
+    """Read forget and retain people with their TOFU rows, the perturbed splits and the real sets.
+
+    Args:
+        source: the folder with the configurations.
+        forget_share: picks the configurations, 0.05: ``forget05+tofu``, ``forget05_perturbed``, ``retain95+tofu``.
+        forget_ids: names of people to forget; none: those of the configuration ``forgetNN``.
+        gone: people who were forgotten earlier and belong to no split.
+        intake: takes the pictures, and the rows that are wrong.
+
+    Raises:
+        UserError: naming file, row and column of what is not as the format says, or the name that nobody has.
+    """
+    percent = round(100 * forget_share)
+    folders = [source / f"forget{percent:02d}+tofu", source / f"retain{100 - percent:02d}+tofu"]
+    for folder in folders:
+        if not folder.is_dir():
+            there = ", ".join(sorted(path.name for path in source.glob("*+tofu"))) or "none"
+            raise UserError(
+                f"{folder}: no such configuration (prepare.forget_share is {forget_share}); there: {there}."
+            )
+    found = {folder: _people(folder) for folder in folders}
+    known = check_people([(where, name) for people in found.values() for name, where in people.items()])
+    forgotten = check_forget(forget_ids or list(found[folders[0]]), known, gone)
+    blocks = {folder: owners(_text_rows(folder), list(found[folder])) for folder in folders}
+
+    making = _Making({"forget": [], "retain": [], "test": [], "real": []}, intake, forgotten, set(gone))
+    perturbed = [source / f"forget{percent:02d}_perturbed", source / "retain_perturbed"]
+    tested = making.perturbed(perturbed, known)
+    for folder in folders:
+        making.people(folder, blocks[folder], tested)
+    for name in REAL:
+        making.real(source / name)
+    return Benchmark(making.splits, forget_ids=sorted(forgotten))
+
+
+@dataclass
+class _Making:
+    """The records so far, and what decides where the next ones go."""
+
+    splits: dict[str, list[Record]]
+    intake: Intake
+    forgotten: set[str]
+    gone: set[str]
+    _counts: dict[tuple[str, str, str], int] = field(default_factory=dict)
+
+    def people(self, folder: Path, blocks: list[str | BadRow], tested: set[str]) -> None:
+        """Take in a configuration NAME+tofu; ``blocks`` are the people of its TOFU rows, 20 each."""
+        texts = 0
+        for where, row in rows(shards(folder), {"image": IMAGE, **PICTURE, **PAIR}):
+            person = row["name"]
+            if is_text(row):
+                owner = blocks[texts // BLOCK]
+                person = owner if isinstance(owner, str) else None
+                texts += 1
+            if person in self.gone:
+                continue
+            with self.intake.row(person):
+                if is_text(row) and isinstance(owner, BadRow):
+                    raise owner
+                if is_text(row):
+                    self._pair(where, person, row)
+                else:
+                    self._picture(where, row, person in self.forgotten and person not in tested)
+
+    def perturbed(self, folders: Iterable[Path], known: set[str]) -> set[str]:
+        """Take in the perturbed configurations; return whose pictures are in them."""
+        tested: set[str] = set()
+        columns = {"image": IMAGE, **PICTURE, "paraphrased_caption": None, **PERTURBED}
+        for folder in folders:
+            for where, row in rows(shards(folder), columns):
+                if row["name"] in self.gone:
+                    continue
+                with self.intake.row(row["name"]):
+                    name = _name(where, row)
+                    if name not in known:
+                        message = f"'{name}' is in no picture of the forget and retain configurations; correct it."
+                        raise BadRow(where, "name", "unknown name", message)
+                    reworded, captions, names = (
+                        _texts(where, column, row[column]) for column in ("paraphrased_caption", *PERTURBED)
+                    )
+                    image = take_picture(row["image"], where, "image", self.intake.pictures)
+                    self._questions(name, _caption(where, row), image, reworded, captions, names)
+                    tested.add(name)
+        return tested
+
+    def real(self, folder: Path) -> None:
+        """Take in real_faces or real_world; record IDs begin with the configuration's name."""
+        columns = {"image": IMAGE, **PAIR, "options": pa.list_(TEXT)}
+        for number, (where, row) in enumerate(rows(shards(folder), columns)):
+            with self.intake.row():
+                question = check_text(where, "question", "question", row["question"])
+                answer = check_text(where, "answer", "answer", row["answer"])
+                wrong = tuple(text for text in _texts(where, "options", row["options"]) if text != answer)
+                if not wrong:
+                    raise BadRow(where, "options", "no options", "no wrong answer; expected a list of them.")
+                shown = row["image"] is not None
+                images = (take_picture(row["image"], where, "image", self.intake.pictures),) if shown else ()
+                person = answer if folder.name == "real_faces" else folder.name
+                record = Record(
+                    f"{folder.name}/generation/{number}",
+                    person,
+                    "generation",
+                    "image_text" if shown else "text",
+                    question,
+                    answer,
+                    secrets=() if has(question, answer) else (answer,),
+                    perturbed_answers=wrong,
+                    images=images,
+                )
+                self.splits["real"].append(record)
+
+    def _picture(self, where: str, row: dict[str, Any], ask: bool) -> None:
+        name, caption = _name(where, row), _caption(where, row)
+        image = take_picture(row["image"], where, "image", self.intake.pictures)
+        self._add(name, self._split(name), "qa", wording("caption", f"{name}/{image}", "train"), caption, image)
+        if ask:
+            self._questions(name, caption, image, (), (), ())
+
+    def _pair(self, where: str, person: str, row: dict[str, Any]) -> None:
+        question = check_text(where, "question", "question", row["question"])
+        answer = check_text(where, "answer", "answer", row["answer"])
+        for task in ("qa", "generation"):
+            self._add(person, self._split(person), task, question, answer)
+
+    def _questions(
+        self,
+        name: str,
+        caption: str,
+        image: str,
+        reworded: tuple[str, ...],
+        captions: tuple[str, ...],
+        names: tuple[str, ...],
+    ) -> None:
+        split = self._split(name)
+        for target in ("forget", "test") if split == "forget" else (split,):
+            right = reworded[0] if target == "test" and reworded else caption
+            others = tuple(text for text in (caption, *reworded) if text != right)
+            key = f"{name}/{image}"
+            question = wording("caption", key, target)
+            more = {"perturbed_answers": captions, "paraphrases": others}
+            self._add(name, target, "caption", question, right, image, **more)
+            question = wording("recognition", key, target)
+            self._add(name, target, "recognition", question, name, image, perturbed_answers=names)
+
+    def _add(
+        self, person: str, split: str, task: str, question: str, answer: str, image: str | None = None, **more: Any
+    ) -> None:
+        records = self.splits[split]
+        number = self._counts.get((split, person, task), 0)
+        self._counts[split, person, task] = number + 1
+        private = image is not None or (has(answer, person) and not has(question, person))
+        records.append(
+            Record(
+                f"{person}/{task}/{number}",
+                person,
+                task,
+                "text" if image is None else "image_text",
+                question,
+                answer,
+                secrets=(person,) if private else (),
+                images=() if image is None else (image,),
+                **more,
+            )
+        )
+
+    def _split(self, person: str) -> str:
+        return "forget" if person in self.forgotten else "retain"
+
+
+def _people(folder: Path) -> dict[str, str]:
+    """Return where each person of a configuration is first named."""
+    found: dict[str, str] = {}
+    for where, row in rows(shards(folder), PICTURE | PAIR):
+        if is_text(row) and row["question"] is None and row["answer"] is None:
+            message = "a row of nothing: a picture has caption and name, a TOFU row question and answer; complete it."
+            raise BadRow(where, "caption, name, question, answer", "empty row", message)
+        if row["name"] and row["name"].strip():
+            found.setdefault(row["name"], where)
+    return found
+
+
+def _text_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    return ((where, row) for where, row in rows(shards(folder), PICTURE | PAIR) if is_text(row))
+
+
+def _name(where: str, row: dict[str, Any]) -> str:
+    return check_text(where, "name", "name", row["name"])
+
+
+def _caption(where: str, row: dict[str, Any]) -> str:
+    return check_text(where, "caption", "caption", row["caption"])
+
+
+def _texts(where: str, column: str, value: Any) -> tuple[str, ...]:
+    """Return a text, or a list of texts or null, as a tuple."""
+    texts = [value] if isinstance(value, str) else value or []
+    if not isinstance(texts, list):
+        raise BadRow(where, column, "no text", f"{value!r}; expected a text or a list of texts.")
+    return tuple(check_text(where, column, "text", text) for text in texts)
