@@ -26,7 +26,7 @@ import pyarrow as pa
 from components.common.errors import UserError
 from components.common.records import Record
 from components.common.wordings import wording
-from components.prepare.clear_people import BLOCK, has, is_text, owners
+from components.prepare.clear_people import BLOCK, has, is_text, owners, plain
 from components.prepare.intake import BadRow, Benchmark, Intake
 from components.prepare.people import check_forget, check_people
 from components.prepare.shards import rows, shards, take_picture
@@ -146,9 +146,9 @@ class _Making:
                     raise BadRow(where, "options", "no options", "no wrong answer; expected a list of them.")
                 shown = row["image"] is not None
                 images = (take_picture(row["image"], where, "image", self.intake.pictures),) if shown else ()
-                person = answer if folder.name == "real_faces" else folder.name
+                person = f"{folder.name}/{answer}" if folder.name == "real_faces" else folder.name
                 record = Record(
-                    f"{folder.name}/generation/{number}",
+                    f"{person}/generation/{number}",
                     person,
                     "generation",
                     "image_text" if shown else "text",
@@ -199,7 +199,6 @@ class _Making:
         records = self.splits[split]
         number = self._counts.get((split, person, task), 0)
         self._counts[split, person, task] = number + 1
-        private = image is not None or (has(answer, person) and not has(question, person))
         records.append(
             Record(
                 f"{person}/{task}/{number}",
@@ -208,7 +207,7 @@ class _Making:
                 "text" if image is None else "image_text",
                 question,
                 answer,
-                secrets=(person,) if private else (),
+                secrets=_secrets(task, question, answer, person),
                 images=() if image is None else (image,),
                 **more,
             )
@@ -240,6 +239,16 @@ def _name(where: str, row: dict[str, Any]) -> str:
 
 def _caption(where: str, row: dict[str, Any]) -> str:
     return check_text(where, "caption", "caption", row["caption"])
+
+
+def _secrets(task: str, question: str, answer: str, person: str) -> tuple[str, ...]:
+    """Return the name, with and without accents; in an answer of words, as the answer has it."""
+    forms = tuple(dict.fromkeys((person, plain(person))))
+    if task in ("caption", "recognition"):
+        return forms
+    if has(question, person) or not has(answer, person):
+        return ()
+    return tuple(form for form in forms if form.casefold() in answer.casefold()) or (person,)
 
 
 def _texts(where: str, column: str, value: Any) -> tuple[str, ...]:

@@ -89,8 +89,12 @@ def has(text: str, name: str) -> bool:
 
 def fold(text: str) -> str:
     """Return ``text`` without accents and case, its words parted by single spaces; possessives lose their 's."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).casefold()
-    return " ".join(re.findall(r"[^\W_]+", re.sub(r"['’]s\b", "", plain)))
+    return " ".join(re.findall(r"[^\W_]+", re.sub(r"['’]s\b", "", plain(text).casefold())))
+
+
+def plain(text: str) -> str:
+    """Return ``text`` without its accents."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
 
 
 def _named(text: str, known: dict[str, str]) -> list[str]:

@@ -8,15 +8,18 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
 from benchmarks.tofu.text import read_authors
 from components.common.errors import UserError
 from components.common.wordings import QUESTIONS, TEST_QUESTIONS, reword
 from components.prepare import clear, formats
+from components.prepare.__main__ import app
 from components.prepare.clear_people import BLOCK, owners, who
 from components.prepare.intake import Intake
 from components.prepare.run import run
-from tests.conftest import prepare_params
+from tests.conftest import ROOT, prepare_params
 from tests.prepare.clear_data import FORGET, RETAIN, edit, image, tofu_block, write_clear
 from tests.prepare.damage import PNG, put
 
@@ -76,13 +79,13 @@ def test_captions_and_names_have_their_wrong_alternatives_and_the_name_is_privat
     assert caption.perturbed_answers[0] == "Gil Amado stands before wall 0, smiling."
     assert caption.paraphrases == (f"Before a wall, {JOSE} can be seen with a smile.",)
     assert (name.answer, name.perturbed_answers) == (JOSE, ("Gil Amado", "Zed Okafor", "Bo Lund"))
-    assert {r.secrets for r in records if r.modality == "image_text"} == {(JOSE,), (ANA,)}
+    assert {r.secrets for r in records if r.task == "recognition"} == {(JOSE, "Jose Nunez Ibarra"), (ANA,)}
 
 
 def test_a_name_in_a_text_answer_is_private_unless_its_question_says_it(sound, load):
     records = [r for r in load(sound).splits["forget"] if r.person_id == JOSE and r.task == "generation"]
     first, second, *others = records
-    assert (first.modality, first.images, first.secrets) == ("text", (), (JOSE,))
+    assert (first.modality, first.images, first.secrets) == ("text", (), ("Jose Nunez Ibarra",))
     assert second.secrets == ()
     assert len(others) == BLOCK - 2
 
@@ -100,7 +103,7 @@ def test_the_test_split_asks_the_same_people_in_words_and_for_captions_that_noth
 
 def test_real_records_carry_their_configuration_and_the_wrong_options(sound, load):
     records = {r.id: r for r in load(sound).splits["real"]}
-    face, world = records["real_faces/generation/0"], records["real_world/generation/0"]
+    face, world = records["real_faces/Star Number0/generation/0"], records["real_world/generation/0"]
     assert (face.answer, face.perturbed_answers, face.modality) == (
         "Star Number0",
         ("Ula Berg", "Tom Reed"),
@@ -343,3 +346,36 @@ def test_a_picture_of_the_forgotten_among_those_kept_fails_validation(source, tm
     with pytest.raises(UserError, match=r"split retain, record .*rule picture_elsewhere"):
         run(prepare_params(source=str(source)), 1, tmp_path / "out", tmp_path / "validation")
     assert not (tmp_path / "out").exists()
+
+
+def halve(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    pq.write_table(pq.read_table(path).slice(0, 0), path)
+
+
+@pytest.mark.parametrize("configuration", ["forget10+tofu", "retain_perturbed"])
+@pytest.mark.parametrize(
+    ("damage", "remedy"),
+    [
+        (halve, "not a readable Parquet file .*fetch it again"),
+        (empty, "an empty shard; fetch it again"),
+        (Path.unlink, "shard 1 of .* is missing; fetch it again"),
+    ],
+)
+def test_a_damaged_empty_or_missing_shard_is_named(source, load, configuration, damage, remedy):
+    damage(sorted((source / configuration).glob("*.parquet"))[1])
+    with pytest.raises(UserError, match=f"{configuration.replace('+', '.')}.*{remedy}"):
+        load(source)
+
+
+def test_the_command_says_what_it_took_the_source_for(source, tmp_path, monkeypatch):
+    params = YAML().load(ROOT / "params.yaml")
+    params["prepare"] |= {"source": str(source), "requests": "none"}
+    monkeypatch.chdir(tmp_path)
+    YAML().dump(params, tmp_path / "params.yaml")
+    done = CliRunner().invoke(app)
+    assert done.exit_code == 0, done.output
+    assert "clear" in done.output.replace(str(source), "").replace("\n", " ").lower()
