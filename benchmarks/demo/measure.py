@@ -82,7 +82,7 @@ class _Study:
         """Return the figures after every epoch; after the last also the gate's verdict on the full evaluation."""
         qa = {split: [sample_of(r) for r in self.records[split] if r.task == "qa"] for split in ("forget", "retain")}
         images = images_of(self.assigned, [sample.record_id for sample in qa["forget"]])
-        teachers = teacher_probabilities(self.model, self.encoder, qa["forget"], images, 32)
+        teachers = teacher_probabilities(self.model, self.encoder, qa["forget"], images, 8)
         trainer = make_trainer(unlearn, self.seed, self.model, self.encoder, qa["forget"], qa["retain"], teachers)
         study, rows = self, []
 

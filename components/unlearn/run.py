@@ -73,7 +73,7 @@ def run(
     state = State(state_folder, _inputs(params, seed, threads, prepared, vanilla, irrelevant))
     teachers = state.load_teacher()
     if teachers is None:
-        teachers = teacher_probabilities(model, encoder, forget, shown, batch_size=32)
+        teachers = teacher_probabilities(model, encoder, forget, shown, batch_size=8)
         state.keep_teacher(teachers)
     taught = time.perf_counter()
 

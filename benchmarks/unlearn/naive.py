@@ -1,0 +1,17 @@
+"""The teacher by its formula and nothing else: what the fast one must equal, and what it is measured against."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from components.common.chat import Encoder, Sample, answer_logits
+
+
+@torch.no_grad()
+def naive_teacher(model: Any, encoder: Encoder, sample: Sample, images: Sequence[str]) -> Tensor:
+    """Return the teacher [T, V] of one sample: a whole forward pass, vision tower included, for each image."""
+    batches = [encoder.batch([replace(sample, picture=image)]) for image in images]
+    return torch.stack([answer_logits(model, batch)[0].softmax(-1) for batch in batches]).mean(0)

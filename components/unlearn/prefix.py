@@ -1,0 +1,116 @@
+"""One picture, many questions: the prompt up to the picture's end is computed once, the rest of all as one tree."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from components.common.chat import Encoder, Sample
+
+Tail = tuple[list[int], int]
+"""The token ids of a text after the picture, and how many at their end are the answer's, end token included."""
+
+
+class NotSharedError(Exception):
+    """The model or its prompts don't allow a shared prefix; the message says why."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Several texts, each token once where they begin alike: N nodes, of which M predict an answer token.
+
+    ``ids``, ``depths`` [N], the depth of a first token is 0; ``sees`` [N, N], bool: whether a node (row) has another
+    (column) among its ancestors or is it; ``asked`` [M]: the predicting nodes, ascending; ``answers``: for each text
+    the places in ``asked`` [T] that predict its T answer tokens.
+    """
+
+    ids: Tensor
+    depths: Tensor
+    sees: Tensor
+    asked: Tensor
+    answers: list[Tensor]
+
+
+def build_tree(tails: Sequence[Tail]) -> Tree:
+    """Return the tree of ``tails``; the last token of each predicts nothing and is left out.
+
+    Raises:
+        NotSharedError: a text has no token before its answer.
+    """
+    nodes: dict[tuple[int, int], int] = {}
+    depths: list[int] = []
+    sees: list[Tensor] = []
+    paths = []
+    for ids, count in tails:
+        if len(ids) <= count:
+            raise NotSharedError("an answer follows the picture with no text between")
+        parent = -1
+        path: list[int] = []
+        for depth, token in enumerate(ids[:-1]):
+            node = nodes.setdefault((parent, token), len(nodes))
+            if node == len(depths):
+                depths.append(depth)
+                sees.append(torch.tensor([*path, node]))
+            path.append(node)
+            parent = node
+        paths.append(path[len(ids) - count - 1 :])
+    size = len(depths)
+    seen = torch.zeros(size, size, dtype=torch.bool)
+    for node, ancestors in enumerate(sees):
+        seen[node, ancestors] = True
+    asked = sorted({node for path in paths for node in path})
+    place = {node: index for index, node in enumerate(asked)}
+    answers = [torch.tensor([place[node] for node in path]) for path in paths]
+    tokens = torch.tensor([token for _, token in nodes])
+    return Tree(tokens, torch.tensor(depths), seen, torch.tensor(asked), answers)
+
+
+def split_at_picture(encoder: Encoder, model: Any, sample: Sample) -> tuple[list[int], Tail]:
+    """Return a sample's token ids before its picture, and the tail after it; without a picture all is tail."""
+    batch = encoder.batch([sample])
+    ids = batch.inputs["input_ids"][0].tolist()
+    image = model.config.image_token_id
+    if image not in ids:
+        return [], (ids, int(batch.mask.sum()))
+    end = len(ids) - ids[::-1].index(image)
+    return ids[: ids.index(image)], (ids[end:], int(batch.mask.sum()))
+
+
+class Prefix:
+    """A model that has read the prompt up to a picture's end, its keys and values kept."""
+
+    def __init__(self, model: Any, encoder: Encoder, sample: Sample) -> None:
+        """Read the start of the prompt of ``sample``; nothing is read if it has no picture."""
+        inputs = encoder.batch([sample]).inputs
+        ids = inputs["input_ids"]
+        places = (ids[0] == model.config.image_token_id).nonzero()
+        self.model = model
+        self.length = int(places[-1]) + 1 if len(places) else 0
+        self.cache = None
+        if self.length:
+            cut = {name: t[:, : self.length] if t.shape == ids.shape else t for name, t in inputs.items()}
+            self.cache = model(**cut, use_cache=True, logits_to_keep=1).past_key_values
+
+    def logits(self, tree: Tree) -> Tensor:
+        """Return the logits [M, V] of the tree's predicting nodes."""
+        device, size = self.model.device, len(tree.ids)
+        mask = torch.zeros(1, 1, size, self.length + size, device=device, dtype=self.model.dtype)
+        mask[0, 0, :, self.length :].masked_fill_(~tree.sees.to(device), torch.finfo(mask.dtype).min)
+        logits: Tensor = self.model(
+            input_ids=tree.ids[None].to(device),
+            attention_mask=mask,
+            position_ids=(self.length + tree.depths)[None].to(device),
+            past_key_values=self.cache,
+            use_cache=self.cache is not None,
+            logits_to_keep=tree.asked.to(device),
+        ).logits[0]
+        if self.cache is not None:
+            self.cache.crop(-size)
+        return logits
+
+
+def shown(sample: Sample, image: str) -> Sample:
+    """Return the sample with another picture."""
+    return replace(sample, picture=image)
