@@ -22,7 +22,8 @@ from components.finetune.run import run as finetune
 from components.gate.judge import judge
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
-from components.unlearn.run import LANGUAGE_MODEL, make_trainer
+from components.unlearn.adapter import LANGUAGE_MODEL
+from components.unlearn.run import make_trainer
 from components.unlearn.teacher import teacher_probabilities
 
 Row = dict[str, Any]

@@ -76,7 +76,7 @@ def _counted(rows: pd.DataFrame) -> pd.Series | None:
 
 def _cell(rows: pd.DataFrame, name: str) -> str:
     values = rows[name].dropna() if name in rows else pd.Series(dtype=float)
-    if values.empty:
+    if values.empty or (name == "verdict" and len(values) < len(rows)):
         return "–"
     if name == "verdict":
         return f"{(values == 'pass').sum()} of {len(values)}"

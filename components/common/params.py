@@ -105,6 +105,8 @@ class UnlearnParams(Section):
     epochs: Positive
     batch_size: Positive
     lr: Rate
+    start_from: str | None
+    """The folder of an adapter that carries earlier requests, to train further; null starts from the vanilla model."""
     lora_r: Positive
     lora_alpha: Positive
     checkpoint_steps: Positive

@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-from peft import LoraConfig, get_peft_model
 from torch.utils.data import Dataset
 from transformers import TrainingArguments
 
@@ -17,13 +16,11 @@ from components.common.irrelevant import images_of, read_irrelevant
 from components.common.models import device, load_model, resolve_model, seed_everything
 from components.common.params import UnlearnParams
 from components.common.records import read_pictures, read_records
+from components.unlearn.adapter import check_start, put_adapter
 from components.unlearn.key_tokens import entropy_histogram, key_token_rows
 from components.unlearn.state import KeepState, State, restore
 from components.unlearn.teacher import teacher_probabilities
 from components.unlearn.trainer import UnlearnTrainer
-
-LANGUAGE_MODEL = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
-"""The layers that get LoRA matrices: linear ones of the language model; vision tower and projector stay frozen."""
 
 
 class ForgetSet(Dataset[tuple[Sample, torch.Tensor]]):
@@ -58,9 +55,10 @@ def run(
     ``state_folder`` keeps the run's state until it is over: killed at any moment, the same call goes on from there.
 
     Raises:
-        UserError: an input is missing, or the model can't be loaded.
+        UserError: an input is missing, the model can't be loaded, or ``unlearn.start_from`` doesn't fit.
         SystemExit: 143, after SIGTERM: the state is saved.
     """
+    check_start(params)
     seed_everything(seed, threads)
     began = time.perf_counter()
     forget = [sample_of(r) for r in read_records(prepared, "forget") if r.task == "qa"]
@@ -115,17 +113,16 @@ def make_trainer(
     teachers: list[torch.Tensor],
     checkpoints: Path | None = None,
 ) -> UnlearnTrainer:
-    """Put a fresh LoRA adapter on the language model and return the trainer that unlearns ``forget`` with it.
+    """Put the adapter on the language model and return the trainer that unlearns ``forget`` with it.
 
     It saves checkpoints to the folder ``checkpoints``, if that is given.
     """
-    lora = LoraConfig(r=params.lora_r, lora_alpha=params.lora_alpha, target_modules=LANGUAGE_MODEL)
     return UnlearnTrainer(
         params,
         encoder,
         retain,
         seed,
-        model=get_peft_model(model, lora),
+        model=put_adapter(params, model),
         args=training_arguments(params, seed, checkpoints),
         train_dataset=ForgetSet(forget, teachers),
     )
@@ -159,6 +156,7 @@ def _inputs(
         "data": sha256_path(prepared / "manifest.json"),
         "vanilla": sha256_path(vanilla),
         "irrelevant": sha256_path(irrelevant),
+        "start_from": params.start_from and sha256_path(Path(params.start_from)),
     }
 
 
