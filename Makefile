@@ -11,11 +11,11 @@ INSTALLED := $(VENV)/.installed
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench-demo ui clean
+.PHONY: help install demo test lint bench bench-prepare bench-demo ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## make the virtual environment; the other targets do it by themselves
 
@@ -37,6 +37,12 @@ lint: $(INSTALLED) ## ruff and mypy
 	$(IN_VENV) ruff check .
 	$(IN_VENV) ruff format --check .
 	$(IN_VENV) mypy
+
+# Every benchmark of speed is a target of its own, and a part of this one.
+bench: bench-prepare ## measure speed and memory; what it came to is in docs/benchmarks.md
+
+bench-prepare: $(INSTALLED) ## prepare beside a plain copy of the same bytes; 2 GB on disk
+	$(IN_VENV) python -m benchmarks.prepare
 
 bench-demo: $(INSTALLED) ## measure ViKeR against its baselines over three seeds; long
 	$(IN_VENV) python -m benchmarks.demo

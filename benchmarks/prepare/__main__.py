@@ -35,6 +35,7 @@ def command(
     if not (data / "ft_Data").is_dir():
         write(data, rows)
     ratios, peaks = [], []
+    work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=work) as folder:
         for run in range(runs):
             copied = _seconds(lambda: _copy(data, Path(folder) / "copy"))

@@ -1,7 +1,7 @@
 """``python -m components.prepare``: read or generate the benchmark, validate it, write the splits."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -27,10 +27,26 @@ def command(
 
     manifest = run(settings.prepare, settings.seed, out, validation)
     typer.echo(f"{manifest['source']}: read as {manifest['format']}.")
-    table = Table("split", "people", "pictures", "questions")
-    for split, counts in manifest["counts"].items():
-        table.add_row(split, *(str(counts[name]) for name in ("people", "pictures", "records")))
-    Console().print(table)
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table("split", "people", "pictures", "questions", "checks passed")
+    for split, checks in manifest["validation"]["suites"].items():
+        counts = manifest["counts"].get(split, {})
+        cells = [str(counts.get(name, "")) for name in ("people", "pictures", "records")]
+        table.add_row(split, *cells, f"{checks['passed']} of {checks['expectations']}")
+    console.print(table)
+    excluded = ", ".join(f"{rule} {rows}" for rule, rows in manifest["excluded"].items())
+    console.print(f"to forget:  {_origin(manifest, settings.prepare.forget_ids)}", markup=False)
+    console.print(
+        f"excluded:   {f'{excluded}; listed in {out}/excluded.parquet' if excluded else 'nothing'}", markup=False
+    )
+    console.print(f"Data Docs:  {validation / 'index.html'}", markup=False)
+
+
+def _origin(manifest: dict[str, Any], named: list[str]) -> str:
+    if named:
+        return "the people of prepare.forget_ids"
+    requests = ", ".join(manifest["requests"])
+    return f"the people of the requests {requests}" if requests else "the benchmark's own split, no request is pending"
 
 
 app = stage_app(command)

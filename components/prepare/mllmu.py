@@ -14,7 +14,7 @@ from components.common.errors import UserError
 from components.common.prompts import LETTERS
 from components.prepare.intake import BadRow, Benchmark, Intake
 from components.prepare.people import check_forget, check_people
-from components.prepare.shards import rows, shards, take_picture
+from components.prepare.shards import ahead, rows, shards, take_picture
 from components.prepare.tasks import Row, records_of
 
 TEXT = pa.string()
@@ -71,10 +71,13 @@ def load(
         ("real", source / "Retain_Set", PERSON),
     ]
     for split, folder, columns in configurations:
-        for where, row in rows(shards(folder), columns):
+        wanted = (
+            (where, row)
+            for where, row in rows(shards(folder), columns)
+            if row["ID"] not in gone and (split != "test" or row["ID"] in forgotten)
+        )
+        for where, row in ahead(wanted, intake.pictures):
             person = row["ID"]
-            if (split == "test" and person not in forgotten) or person in gone:
-                continue
             with intake.row(person):
                 target = split if split != "people" else "forget" if person in forgotten else "retain"
                 pairs = _pairs(*trained[person]) if target != "test" and person in trained else []
@@ -83,7 +86,7 @@ def load(
                 images = tuple(take_picture(image, where, column, intake.pictures) for image in shown)
                 loaded.splits[target] += records_of(_row(where, row, images, pairs))
     if (source / "Base_Set").is_dir():
-        for where, row in rows(shards(source / "Base_Set"), PERSON | {"metadata": TEXT}):
+        for where, row in ahead(rows(shards(source / "Base_Set"), PERSON | {"metadata": TEXT}), intake.base_pictures):
             with intake.row(row["ID"]):
                 images = (take_picture(row["image"], where, "image", intake.base_pictures),)
                 loaded.base += records_of(_row(where, row, images, _pairs(where, row["metadata"])))

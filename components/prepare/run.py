@@ -53,7 +53,7 @@ def run(params: PrepareParams, seed: int, out: Path, validation: Path) -> dict[s
             "gone": asked.gone,
             "counts": {split: count(records) for split, records in loaded.splits.items()},
             "excluded": dict(Counter(row["rule"] for row in intake.excluded)),
-            "validation": checks | {"version": VERSION},
+            "validation": {"version": VERSION, "suites": checks},
             "hashes": {path.name: sha256_path(path) for path in sorted(folder.glob("*.parquet"))},
         }
         write_json(folder / "manifest.json", manifest)

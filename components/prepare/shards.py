@@ -1,7 +1,8 @@
 """Parquet shards, read a few rows at a time; what is wrong with a file is said with its name."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from components.prepare.pictures import PictureStore
 
 ROWS = 64
 """How many rows are in memory at a time."""
+AHEAD = 16
+"""How many rows are waiting while their pictures are looked at."""
 _SHARD = re.compile(r"\w+-(\d{5})-of-(\d{5})(-\w+)?\.parquet")
 
 
@@ -56,6 +59,18 @@ def rows(paths: Sequence[Path], columns: dict[str, pa.DataType | None]) -> Itera
             ) from None
         if not number:
             raise UserError(f"{path}: an empty shard; fetch it again or remove the configuration.")
+
+
+def ahead(found: Iterable[tuple[str, dict[str, Any]]], store: PictureStore) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (where, row) as they are; the pictures of the rows to come are looked at meanwhile."""
+    waiting: deque[tuple[str, dict[str, Any]]] = deque()
+    for where, row in found:
+        shown = [row["image"]] if "image" in row else row["images"] or []
+        store.begin(content for image in shown if image and (content := image["bytes"]))
+        waiting.append((where, row))
+        if len(waiting) > AHEAD:
+            yield waiting.popleft()
+    yield from waiting
 
 
 def take_picture(image: Any, where: str, column: str, store: PictureStore) -> str:
