@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 from benchmarks.demo.settings import settings
 from components.common.chat import Encoder, sample_of
 from components.common.irrelevant import images_of, read_irrelevant
-from components.common.models import device, load_model, seed_everything
+from components.common.models import device, language_layers, load_model, seed_everything
 from components.common.params import Params, UnlearnParams
 from components.common.records import SPLITS, read_pictures, read_records, write_records
 from components.evaluate.measures import measure
@@ -22,7 +22,6 @@ from components.finetune.run import run as finetune
 from components.gate.judge import judge
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
-from components.unlearn.adapter import LANGUAGE_MODEL
 from components.unlearn.run import make_trainer
 from components.unlearn.teacher import teacher_probabilities
 
@@ -76,7 +75,7 @@ class _Study:
 
     def untouched(self) -> Row:
         """Return the figures of the model as it is."""
-        lora = LoraConfig(target_modules=LANGUAGE_MODEL)
+        lora = LoraConfig(target_modules=language_layers(self.model))
         return self._figures(get_peft_model(self.model, lora).eval(), "vanilla")
 
     def unlearn(self, unlearn: UnlearnParams, name: str) -> list[Row]:

@@ -1,13 +1,15 @@
-"""From a question about a picture to tensors: the model's own chat template, answers aligned on the right."""
+"""From a question about a picture to tensors: the model's own processor and template, answers aligned on the right."""
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
 from PIL import Image
+from transformers import PaliGemmaProcessor
 
+from components.common.dialogue import Dialogue
 from components.common.prompts import prompt_for, target_for
 from components.common.records import Record, open_picture
 
@@ -35,8 +37,9 @@ def sample_of(record: Record, picture: str | None = None) -> Sample:
 class Batch:
     """B samples, padded on the left so that all answers end in the last column.
 
-    ``inputs``: arguments of the model: ``input_ids``, ``attention_mask``, ``position_ids`` [B, S] and
-    ``pixel_values`` of those samples that have a picture, in order. ``answers`` [B, N]: token ids of the answers,
+    ``inputs``: arguments of the model: ``input_ids`` and ``attention_mask`` [B, S]; ``position_ids`` [B, S] or token
+    types [B, S], by family; what the image processor makes of those samples' pictures, in order (``pixel_values``,
+    with ``image_grid_thw``, ``image_sizes`` or ``pixel_attention_mask``). ``answers`` [B, N]: token ids of the answers,
     end token included, ``IGNORED`` to the left of shorter ones; N is the length of the longest.
     ``samples``: the B samples.
     """
@@ -51,6 +54,14 @@ class Batch:
         return self.answers != IGNORED
 
 
+@dataclass(frozen=True)
+class Picture:
+    """What a processor makes of one picture: its ``text`` in the prompt, and the model's arguments ``tensors``."""
+
+    text: str
+    tensors: dict[str, torch.Tensor]
+
+
 class Encoder:
     """Turns samples into batches for one model; remembers what it has tokenised and what it has decoded."""
 
@@ -58,78 +69,118 @@ class Encoder:
         """Keep the model's processor and the encoded pictures by hash."""
         self.processor = processor
         self.tokenizer = processor.tokenizer
+        self.dialogue = Dialogue(processor)
         self.pictures = dict(pictures)
         self.device = device
-        self._pixels: dict[str, torch.Tensor] = {}
-        self._ids: dict[tuple[str, str, bool], tuple[list[int], int]] = {}
+        self._seen: dict[str, Picture] = {}
+        self._ids: dict[tuple[str, str, str], tuple[list[int], int]] = {}
 
-    @cached_property
-    def image_tokens(self) -> str:
-        """The text that a picture becomes in the prompt: the image token, once for each feature vector."""
-        token = self.processor.image_token
-        blank = Image.new("RGB", (8, 8))
-        ids = self.processor(text=token, images=[blank])["input_ids"][0]
-        return token * list(ids).count(self.tokenizer.convert_tokens_to_ids(token))
-
-    def prompt_text(self, prompt: str, with_picture: bool) -> str:
-        """Return the prompt in the model's chat template, up to where the answer starts."""
-        content: list[dict[str, str]] = [{"type": "image"}] if with_picture else []
-        content.append({"type": "text", "text": prompt})
-        message = [{"role": "user", "content": content}]
-        return str(self.processor.apply_chat_template(message, add_generation_prompt=True)).rstrip()
+    def picture(self, key: str) -> Picture:
+        """Return a picture as the model's processor encodes it; "" is a blank one of 8 x 8 pixels."""
+        if key not in self._seen:
+            image = open_picture(self.pictures[key]) if key else Image.new("RGB", (8, 8))
+            made = self.processor(
+                text=[self.processor.image_token],
+                images=[image],
+                images_kwargs={"return_tensors": "pt"},
+                return_text_replacement_offsets=True,
+            )
+            tensors = {name: value for name, value in made.items() if isinstance(value, torch.Tensor)}
+            self._seen[key] = Picture(made["text_replacement_offsets"][0][0]["replacement"], tensors)
+        return self._seen[key]
 
     def ids(self, prompt: str, answer: str, with_picture: bool) -> tuple[list[int], int]:
-        """Return the token ids of prompt and answer, and how many of them are the answer's, end token included."""
-        key = (prompt, answer, with_picture)
-        if key not in self._ids:
-            text = self.prompt_text(prompt, with_picture)
-            if with_picture:
-                text = text.replace(self.processor.image_token, self.image_tokens, 1)
-            full = self.tokenizer(f"{text} {answer}{self.tokenizer.eos_token}", return_offsets_mapping=True)
-            starts = sum(end <= len(text) for _, end in full["offset_mapping"])
-            self._ids[key] = (full["input_ids"], len(full["input_ids"]) - starts)
-        return self._ids[key]
+        """Return the token ids of prompt and answer, and how many of them are the answer's, end token included.
 
-    def pixels(self, picture: str) -> torch.Tensor:
-        """Return the pixel values [3, H, W] of a picture, as the model's image processor makes them."""
-        if picture not in self._pixels:
-            image = open_picture(self.pictures[picture])
-            values = self.processor.image_processor(images=image, return_tensors="pt")["pixel_values"][0]
-            self._pixels[picture] = torch.as_tensor(values)
-        return self._pixels[picture]
+        The answer's ids don't depend on the picture. Those of the prompt are a blank picture's: the same for all
+        pictures in families that scale to one size.
+        """
+        return self._tokens(prompt, answer, self.picture("").text if with_picture else "")
 
     def batch(self, samples: Sequence[Sample]) -> Batch:
         """Encode samples with their answers."""
-        encoded = [self.ids(s.prompt, s.answer, bool(s.picture)) for s in samples]
+        encoded = [self._encode(sample) for sample in samples]
         longest = max(count for _, count in encoded)
         answers = torch.full((len(samples), longest), IGNORED)
         for row, (ids, count) in enumerate(encoded):
             answers[row, longest - count :] = torch.tensor(ids[-count:])
-        return Batch(self._inputs([ids for ids, _ in encoded], samples), answers.to(self.device), samples)
+        return Batch(self._inputs(encoded, samples), answers.to(self.device), samples)
 
     def prompts(self, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
         """Encode samples without their answers, for generation."""
-        encoded = [self.ids(s.prompt, s.answer, bool(s.picture)) for s in samples]
-        inputs = self._inputs([ids[:-count] for ids, count in encoded], samples)
-        inputs.pop("position_ids")
+        encoded = [(ids[:-count], 0) for ids, count in map(self._encode, samples)]
+        inputs = self._inputs(encoded, samples)
+        inputs.pop("position_ids", None)
         return inputs
 
-    def _inputs(self, rows: list[list[int]], samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
-        width = max(map(len, rows))
-        ids = torch.full((len(rows), width), self.tokenizer.pad_token_id)
+    def _encode(self, sample: Sample) -> tuple[list[int], int]:
+        return self._tokens(sample.prompt, sample.answer, self.picture(sample.picture).text if sample.picture else "")
+
+    def _tokens(self, prompt: str, answer: str, picture: str) -> tuple[list[int], int]:
+        key = (prompt, answer, picture)
+        if key not in self._ids:
+            text = self.dialogue.prompt(prompt, bool(picture))
+            if picture:
+                text = text.replace(self.processor.image_token, picture, 1)
+            whole = self.dialogue.answered(text, answer, bool(picture))
+            full = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
+            starts = sum(end <= len(text) for _, end in full["offset_mapping"])
+            self._ids[key] = (full["input_ids"], len(full["input_ids"]) - starts)
+        return self._ids[key]
+
+    def _inputs(self, encoded: list[tuple[list[int], int]], samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
+        width = max(len(ids) for ids, _ in encoded)
+        pad = self.tokenizer.pad_token_id
+        ids = torch.full((len(encoded), width), self.tokenizer.eos_token_id if pad is None else pad)
         mask = torch.zeros_like(ids)
-        for row, tokens in enumerate(rows):
+        for row, (tokens, _) in enumerate(encoded):
             ids[row, width - len(tokens) :] = torch.tensor(tokens)
             mask[row, width - len(tokens) :] = 1
-        inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": (mask.cumsum(1) - 1).clamp(min=0)}
-        shown = [self.pixels(s.picture) for s in samples if s.picture]
-        if shown:
-            inputs["pixel_values"] = torch.stack(shown)
+        inputs = {"input_ids": ids, "attention_mask": mask} | self._places(encoded, ids, mask)
+        inputs |= _join([self.picture(s.picture).tensors for s in samples if s.picture])
         return {name: tensor.to(self.device) for name, tensor in inputs.items()}
+
+    def _places(
+        self, encoded: list[tuple[list[int], int]], ids: torch.Tensor, mask: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Return the positions of the tokens, or their types in families that find the positions by themselves."""
+        if isinstance(self.processor, PaliGemmaProcessor):  # 0 sees all of the prompt, 1 what came before it
+            types = torch.zeros_like(ids)
+            for row, (_, count) in enumerate(encoded):
+                types[row, types.shape[1] - count :] = 1
+            return {"token_type_ids": types}
+        if getattr(self.processor, "return_mm_token_type_ids", False):
+            types = torch.tensor(self.processor.create_mm_token_type_ids(ids.tolist())) * mask
+            own = "mm_token_type_ids" in self.processor.model_input_names
+            return {"mm_token_type_ids" if own else "token_type_ids": types}
+        return {"position_ids": (mask.cumsum(1) - 1).clamp(min=0)}
+
+
+def _join(pictures: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Return the tensors of all pictures in one, along the first dimension; zeros fill up the smaller ones."""
+    joined = {}
+    for name in pictures[0] if pictures else ():
+        parts = [picture[name] for picture in pictures]
+        most = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
+        filled = [part.new_zeros(part.shape[0], *most) for part in parts]
+        for whole, part in zip(filled, parts, strict=True):
+            whole[tuple(map(slice, part.shape))] = part
+        joined[name] = torch.cat(filled)
+    return joined
 
 
 def answer_logits(model: Any, batch: Batch) -> torch.Tensor:
     """Return the logits [B, N, V] that predict the answers' tokens; nothing is computed for other positions."""
     keep = batch.answers.shape[1] + 1
-    logits: torch.Tensor = model(**batch.inputs, use_cache=False, logits_to_keep=keep).logits
+    inner = getattr(model, "module", model)  # what DDP wraps
+    inner = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
+    if "logits_to_keep" in inspect.signature(inner.forward).parameters:
+        logits: torch.Tensor = model(**batch.inputs, use_cache=False, logits_to_keep=keep).logits
+        return logits[:, :-1]
+    head = inner.get_output_embeddings()
+    hook = head.register_forward_pre_hook(lambda _, given: (given[0][:, -keep:], *given[1:]))
+    try:
+        logits = model(**batch.inputs, use_cache=False).logits
+    finally:
+        hook.remove()
     return logits[:, :-1]

@@ -3,11 +3,13 @@
 import json
 import os
 import random
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from transformers.utils import logging as transformers_logging
 
@@ -68,3 +70,25 @@ def load_model(name: str, where: str) -> tuple[Any, Any]:
         ) from None
     processor.tokenizer.padding_side = "left"
     return model.eval().to(device()), processor
+
+
+def language_layers(model: Any) -> str:
+    """Return a regular expression for the layers that get LoRA matrices: the linear ones of the language model.
+
+    Vision tower, projector and output head stay frozen. Found by structure, whatever a family calls its parts.
+
+    Raises:
+        UserError: the model has no language model of its own, or one without linear layers.
+    """
+    language = model.get_decoder()
+    head = model.get_output_embeddings()
+    path = next((name for name, module in model.named_modules() if module is language), "")
+    linear = (name for name, module in language.named_modules() if isinstance(module, nn.Linear) and module is not head)
+    names = sorted({name.rpartition(".")[2] for name in linear})
+    if not path or not names:
+        parts = ", ".join(f"{name} ({type(part).__name__})" for name, part in model.base_model.named_children())
+        raise UserError(
+            f"{type(model).__name__}: no linear layers of a language model to put LoRA on. It is made of {parts}. "
+            "Bring a model whose language model is a part of its own, such as a LLaVA."
+        )
+    return rf"{re.escape(path)}\..*\b({'|'.join(names)})"

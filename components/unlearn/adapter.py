@@ -6,10 +6,8 @@ from typing import Any
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 
 from components.common.errors import UserError
+from components.common.models import language_layers
 from components.common.params import UnlearnParams
-
-LANGUAGE_MODEL = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
-"""The layers that get LoRA matrices: linear ones of the language model; vision tower and projector stay frozen."""
 
 
 def put_adapter(params: UnlearnParams, model: Any) -> Any:
@@ -19,7 +17,7 @@ def put_adapter(params: UnlearnParams, model: Any) -> Any:
     """
     if params.start_from is not None:
         return PeftModel.from_pretrained(model, params.start_from, is_trainable=True)
-    lora = LoraConfig(r=params.lora_r, lora_alpha=params.lora_alpha, target_modules=LANGUAGE_MODEL)
+    lora = LoraConfig(r=params.lora_r, lora_alpha=params.lora_alpha, target_modules=language_layers(model))
     return get_peft_model(model, lora)
 
 
