@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
 from components.common.errors import UserError
@@ -59,17 +60,49 @@ def load_model(name: str, where: str) -> tuple[Any, Any]:
     Raises:
         UserError: there is no such model, it has no safetensors weights, or it isn't an image-text-to-text model.
     """
+    _check_name(name, where)
     try:
         processor = AutoProcessor.from_pretrained(name)
         model = AutoModelForImageTextToText.from_pretrained(name, use_safetensors=True)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(
-            f"{where}: can't load the model '{name}': {reason} "
-            "Expected a folder that save_pretrained wrote (safetensors, processor included) or a hub name."
-        ) from None
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise UserError(f"{where}: can't load the model '{name}': {_reason(error)}") from None
     processor.tokenizer.padding_side = "left"
     return model.eval().to(device()), processor
+
+
+def _check_name(name: str, where: str) -> None:
+    """Check that a folder, where ``name`` means one, is there and holds a model; the error lists what is."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            found = ", ".join(sorted(entry.name for entry in path.iterdir())[:12]) or "nothing"
+            raise UserError(
+                f"{where}: can't load the model '{name}': no config.json in that folder; it holds {found}. "
+                "Expected a folder that save_pretrained wrote, processor included."
+            )
+    elif path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
+        beside = path.parent
+        folders = sorted(entry.name for entry in beside.iterdir() if entry.is_dir()) if beside.is_dir() else []
+        raise UserError(
+            f"{where}: can't load the model '{name}': no such folder; in '{beside}' there is "
+            f"{', '.join(folders[:12]) or 'no folder'}. Expected a folder that save_pretrained wrote, or a hub name "
+            "such as llava-hf/llava-1.5-7b-hf."
+        )
+
+
+def _reason(error: Exception) -> str:
+    """Return why transformers could not load a model, in a line, and what would do."""
+    text = str(error).strip()
+    first = text.split("\n")[0]
+    if "Unrecognized configuration class" in text:
+        types = ", ".join(sorted(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES))
+        return f"it is no image-text-to-text model. transformers has these types of them: {types}."
+    if isinstance(error, ImportError):
+        return f"{' '.join(text.split())} Install that package beside this one."
+    return (
+        f"{first} Expected a folder that save_pretrained wrote (safetensors, processor included), or the name of a "
+        "model on the hub, which this machine must be able to reach."
+    )
 
 
 def language_layers(model: Any) -> str:

@@ -127,6 +127,17 @@ class TestProfilesThatComeWithTheProject:
             pytest.skip("params.yaml differs from the committed one, or this is no git work tree")
         assert apply_profile("demo", params, PROFILES) == []
 
+    @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("llava-")])
+    def test_the_papers_profiles_have_its_settings(self, params: Path, name: str) -> None:
+        apply_profile(name, params, PROFILES)
+        made = load_params(params)
+        paper = {"method": "viker", "retain_weight": 0, "epochs": 1, "batch_size": 2, "lr": 5e-6, "lora_r": 8}
+        assert {key: getattr(made.unlearn, key) for key in paper} == paper
+        assert made.unlearn.lora_alpha == 16 and made.sample.k == 5
+        _, _, size, benchmark, share = name.split("-")
+        assert made.prepare.format == benchmark and made.prepare.forget_share == int(share) / 100
+        assert size in str(made.finetune.deployed_model)
+
     def test_tofu_reads_what_its_converter_writes(self, params: Path) -> None:
         apply_profile("tofu", params, PROFILES)
         made = load_params(params)
