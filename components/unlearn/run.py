@@ -17,6 +17,7 @@ from components.common.models import device, load_model, resolve_model, seed_eve
 from components.common.params import UnlearnParams
 from components.common.records import read_pictures, read_records
 from components.unlearn.adapter import check_start, put_adapter
+from components.unlearn.features import reuse_features
 from components.unlearn.key_tokens import entropy_histogram, key_token_rows
 from components.unlearn.state import KeepState, State, restore
 from components.unlearn.teacher import teacher_probabilities
@@ -119,7 +120,7 @@ def make_trainer(
     """
     return UnlearnTrainer(
         params,
-        encoder,
+        reuse_features(model, encoder, forget),
         retain,
         seed,
         model=put_adapter(params, model),
