@@ -19,14 +19,15 @@ def command(
 ) -> None:
     """Prepare the data: forget, retain, test and real in one schema, validated by Great Expectations.
 
-    The source is the key 'prepare.source': a folder in the format of MLLMU-Bench or CLEAR, or a .yaml description to
-    generate from.
+    The source is the key 'prepare.source': a benchmark's folder, a table of your own, or a .yaml to generate from.
     """
     settings = load_params(params)
+    from components.prepare.formats import NAMES
     from components.prepare.run import run
 
     manifest = run(settings.prepare, settings.seed, out, validation)
-    typer.echo(f"{manifest['source']}: read as {manifest['format']}.")
+    how = "recognised" if settings.prepare.format == "auto" else "as prepare.format says"
+    typer.echo(f"{manifest['source']}: read as {NAMES[manifest['format']]} ({how}).")
     console = Console(highlight=False, soft_wrap=True)
     table = Table("split", "people", "pictures", "questions", "checks passed")
     for split, checks in manifest["validation"]["suites"].items():

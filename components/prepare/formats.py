@@ -4,9 +4,11 @@ from pathlib import Path
 from types import ModuleType
 
 from components.common.errors import UserError
-from components.prepare import clear, mllmu
+from components.prepare import clear, mllmu, own, umu
 
-FORMATS: dict[str, ModuleType] = {"mllmu": mllmu, "clear": clear}
+FORMATS: dict[str, ModuleType] = {"mllmu": mllmu, "clear": clear, "umu": umu, "records": own}
+NAMES = {"mllmu": "MLLMU-Bench", "clear": "CLEAR", "umu": "UMU-Bench", "records": "your own table of questions"}
+"""What the console calls them."""
 
 
 def recognise(source: Path) -> str:

@@ -36,11 +36,12 @@ class BadRow(UserError):
 
 @dataclass
 class Benchmark:
-    """The splits and the base samples as records, and who is to be forgotten."""
+    """The splits and the base samples as records, who is to be forgotten, and which splits may be empty."""
 
     splits: dict[str, list[Record]]
     base: list[Record] = field(default_factory=list)
     forget_ids: list[str] = field(default_factory=list)
+    may_lack: tuple[str, ...] = ()
 
 
 class Intake:

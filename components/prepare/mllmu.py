@@ -14,7 +14,7 @@ from components.common.errors import UserError
 from components.common.prompts import LETTERS
 from components.prepare.intake import BadRow, Benchmark, Intake
 from components.prepare.people import check_forget, check_people
-from components.prepare.shards import ahead, rows, shards, take_picture
+from components.prepare.shards import ahead, columns_of, rows, shards, take_picture
 from components.prepare.tasks import Row, records_of
 
 TEXT = pa.string()
@@ -30,7 +30,8 @@ TEST = {"ID": TEXT, "images": pa.list_(IMAGE), **TASKS}
 
 def recognises(source: Path) -> bool:
     """Return whether ``source`` looks like MLLMU-Bench."""
-    return source.is_dir() and any(source.glob("forget_*")) and any(source.glob("retain_*"))
+    named = source.is_dir() and any(source.glob("forget_*")) and any(source.glob("retain_*"))
+    return named and not any("MM_QA" in columns for columns in columns_of(source.glob("*_*/*.parquet")))
 
 
 def load(

@@ -37,6 +37,15 @@ def shards(folder: Path) -> list[Path]:
     return paths
 
 
+def columns_of(paths: Iterable[Path]) -> Iterator[list[str]]:
+    """Yield the columns of those of the files that are readable Parquet."""
+    for path in paths:
+        try:
+            yield pq.read_schema(path).names
+        except (pa.ArrowException, OSError, UnicodeDecodeError):
+            continue
+
+
 def rows(paths: Sequence[Path], columns: dict[str, pa.DataType | None]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (where, row) of the files, in order, with the named columns; a type of None takes any.
 

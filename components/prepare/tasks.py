@@ -23,7 +23,7 @@ class Row:
     person_id: str
     images: tuple[str, ...]
     pairs: Sequence[Mapping[str, Any]] = ()
-    """{Question, Answer}: what the model is trained on."""
+    """{Question, Answer} and maybe Type, else Image_Textual: what the model is trained on."""
     classification: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     """By modality: {Question, Options, Correct_Answer}."""
     generation: Sequence[Mapping[str, Any]] = ()
@@ -57,7 +57,7 @@ def records_of(row: Row) -> list[Record]:
         wrong = [
             answer.replace(text, other)
             for text, options in right.items()
-            if task in ("qa", "generation") and _has(answer, text)
+            if task in ("qa", "generation") and has(answer, text)
             for other in options.values()
             if other and other != text
         ]
@@ -69,7 +69,7 @@ def records_of(row: Row) -> list[Record]:
                 modality,
                 question,
                 answer,
-                secrets=tuple(sorted(v for v in private if _has(answer, v) and not _has(question, v))),
+                secrets=tuple(sorted(v for v in private if has(answer, v) and not has(question, v))),
                 perturbed_answers=tuple(wrong),
                 images=row.images if modality == "image_text" else (),
                 **more,
@@ -77,7 +77,8 @@ def records_of(row: Row) -> list[Record]:
         )
 
     for pair in row.pairs:
-        add("qa", "metadata", "image_text", pair["Question"], pair["Answer"])
+        modality = _modality(row, pair.get("Type", "Image_Textual"), "metadata")
+        add("qa", "metadata", modality, pair["Question"], pair["Answer"])
     for task, column, items in (
         ("generation", "Generation_Task", row.generation),
         ("cloze", "Mask_Task", row.mask),
@@ -125,5 +126,6 @@ def _modality(row: Row, kind: Any, column: str) -> str:
     return MODALITIES[kind]
 
 
-def _has(text: str, value: str) -> bool:
+def has(text: str, value: str) -> bool:
+    """Return whether ``value`` stands in ``text`` as whole words, whatever their case."""
     return bool(value) and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text, re.IGNORECASE) is not None

@@ -26,11 +26,11 @@ def validate(loaded: Benchmark, intake: Intake, out: Path) -> dict[str, Any]:
         UserError: an expectation failed; the Data Docs are written all the same.
     """
     frames = _frames(loaded, intake)
-    found = _check(frames, out)
+    found = _check(frames, loaded.may_lack, out)
     if intake.on_invalid == "exclude" and any(failed["rows"] for failed in found):
         _set_aside(loaded, found, intake)
         frames = _frames(loaded, intake)
-        found = _check(frames, out)
+        found = _check(frames, loaded.may_lack, out)
     for failed in (f for f in found if not f["success"]):
         raise UserError(f"{_explain(failed, frames)} Correct the data; {out / 'index.html'} shows all results.")
     counts = {name: [f["success"] for f in found if f["split"] == name] for name in frames}
@@ -53,7 +53,7 @@ def _set_aside(loaded: Benchmark, found: list[dict[str, Any]], intake: Intake) -
         loaded.splits[split] = [record for number, record in enumerate(records) if number not in broken]
 
 
-def _check(frames: dict[str, pd.DataFrame], out: Path) -> list[dict[str, Any]]:
+def _check(frames: dict[str, pd.DataFrame], may_lack: tuple[str, ...], out: Path) -> list[dict[str, Any]]:
     import great_expectations as gx
 
     with new_folder(out) as folder:
@@ -69,7 +69,8 @@ def _check(frames: dict[str, pd.DataFrame], out: Path) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         for name, rows in frames.items():
             batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
-            suite = context.suites.add(people_suite(gx) if name == "people" else split_suite(gx, name))
+            rules = people_suite(gx) if name == "people" else split_suite(gx, name, int(name not in may_lack))
+            suite = context.suites.add(rules)
             definition = gx.ValidationDefinition(name=name, data=batch, suite=suite)
             checkpoint = gx.Checkpoint(
                 name=name,

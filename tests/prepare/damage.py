@@ -55,3 +55,9 @@ NOISE = Image.fromarray(np.random.default_rng(1).integers(0, 255, (40, 40, 3), d
 PNG, JPEG = encoded(NOISE, "PNG"), encoded(NOISE, "JPEG", quality=95)
 ANIMATED = encoded(NOISE, "GIF", save_all=True, append_images=[NOISE.rotate(90)])
 DOT = encoded(Image.new("RGB", (1, 1)), "PNG")
+
+
+def portrait(seed: int) -> bytes:
+    """A small PNG that looks like no other seed's."""
+    coarse = Image.fromarray(np.random.default_rng(seed).integers(0, 255, (5, 5, 3), dtype=np.uint8))
+    return encoded(coarse.resize((24, 24), Image.Resampling.BICUBIC), "PNG")
