@@ -1,6 +1,6 @@
 """The one suite that every loader passes, through the whole stage; a new format joins by a line in ``DATA``.
 
-Round trip of the data in ``mllmu_data`` (conftest's small benchmark), ``umu_data`` and ``own_data``: people, pictures
+Round trip of the data in ``write_mllmu``, ``clear_data``, ``umu_data`` and ``own_data``: people, pictures
 and records of each task per split, in ``COUNTS``.
 """
 
@@ -25,6 +25,7 @@ from components.prepare.generate import generate
 from components.prepare.run import run
 from tests.conftest import ROOT, prepare_params
 from tests.prepare import own_data, umu_data
+from tests.prepare.clear_data import write_clear
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def write_mllmu(folder: Path) -> Path:
 SHARD = "train-00000-of-00001.parquet"
 DATA = {
     "mllmu": Data("mllmu", write_mllmu, 0.1, f"forget_10/{SHARD}", "ID"),
+    "clear": Data("clear", write_clear, 0.1, f"forget10+tofu/{SHARD}", "question"),
     "umu": Data("umu", umu_data.write_umu, 0.05, f"forget_5/{SHARD}", "MM_QA"),
     "own csv": Data("records", own_data.write_own, 0.1, "questions.csv", "answer"),
     "own jsonl": Data("records", own_data.write_jsonl, 0.1, "", "answer"),
@@ -72,6 +74,12 @@ COUNTS = {
         "test": (1, 3, MLLMU),
         "retain": (9, 9, {"qa": 108} | {task: 9 * count for task, count in MLLMU.items()}),
         "real": (2, 2, {"qa": 24} | {task: 2 * count for task, count in MLLMU.items()}),
+    },
+    "clear": {  # 20 rows of TOFU a person, 3 pictures of which 2 are in the perturbed configurations
+        "forget": (2, 6, {"qa": 46, "generation": 40, "caption": 4, "recognition": 4}),
+        "test": (2, 4, {"caption": 4, "recognition": 4}),
+        "retain": (18, 54, {"qa": 414, "generation": 360, "caption": 36, "recognition": 36}),
+        "real": (5, 6, {"generation": 7}),
     },
     "umu": {
         "forget": (1, 1, {"qa": 4, "generation": 2, "cloze": 2, "classification": 2}),
@@ -143,7 +151,7 @@ def test_the_program_says_what_it_took_the_data_for(sound, tmp_path, monkeypatch
     monkeypatch.setattr(sys, "argv", ["prepare"])
     with pytest.raises(SystemExit) as ended:
         cli.run(importlib.import_module("components.prepare.__main__").app)
-    names = {"mllmu": "MLLMU-Bench", "umu": "UMU-Bench", "records": "your own table"}
+    names = {"mllmu": "MLLMU-Bench", "clear": "CLEAR", "umu": "UMU-Bench", "records": "your own table"}
     assert f"read as {names[sound.data.format]}" in " ".join(capsys.readouterr().out.split())
     assert not ended.value.code
 
@@ -209,9 +217,9 @@ def test_a_secret_stands_in_the_answer_and_not_in_the_question(sound):
             assert secret.lower() in record.answer.lower()
 
 
-def test_a_right_letter_points_to_the_answer(sound):
+def test_a_right_letter_points_to_the_answer(name, sound):
     choices = [r for records in sound.splits.values() for r in records if r.task == "classification"]
-    assert choices
+    assert bool(choices) == (name != "clear")
     assert all(r.options["ABCD".index(r.correct)] == r.answer for r in choices)
 
 
