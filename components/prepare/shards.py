@@ -113,7 +113,7 @@ def _like(found: pa.DataType, kind: pa.DataType) -> bool:
         return all(field.name in names and _like(names[field.name], field.type) for field in kind)
     if pa.types.is_list(kind):
         is_list = pa.types.is_list(found) or pa.types.is_large_list(found)
-        return is_list and _like(found.value_type, kind.value_type)
+        return pa.types.is_null(found) or (is_list and _like(found.value_type, kind.value_type))
     alike = ((pa.types.is_string, pa.types.is_large_string), (pa.types.is_binary, pa.types.is_large_binary))
     for checks in alike:
         if checks[0](kind):

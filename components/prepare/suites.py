@@ -19,7 +19,7 @@ from components.common.records import RECORD_SCHEMA, TASKS, Record
 from components.prepare.intake import Benchmark
 from components.prepare.pictures import PictureStore
 
-VERSION = 4
+VERSION = 5
 """Goes up when a rule changes; it is part of the manifest."""
 MOST_CHARACTERS = 4000
 FLAGS = {

@@ -22,7 +22,7 @@ from components.common.prompts import LETTERS
 from components.common.records import Record
 from components.prepare.intake import BadRow, Benchmark, Intake
 from components.prepare.people import check_forget, check_people
-from components.prepare.shards import columns_of, rows, shards, take_picture
+from components.prepare.shards import ahead, columns_of, rows, shards, take_picture
 from components.prepare.tasks import Row, check_text, records_of
 
 TEXT = pa.string()
@@ -63,10 +63,9 @@ def load(
     forgotten = check_forget(forget_ids or own, known, gone)
     loaded = Benchmark({"forget": [], "retain": [], "test": [], "real": []}, forget_ids=sorted(forgotten))
     for folder in (*folders, real):
-        for where, row in rows(shards(folder), PERSON):
+        wanted = ((where, row) for where, row in rows(shards(folder), PERSON) if row["ID"] not in gone)
+        for where, row in ahead(wanted, intake.pictures):
             person = row["ID"]
-            if person in gone:
-                continue
             with intake.row(person):
                 made = records_of(_row(where, row, (take_picture(row["image"], where, "image", intake.pictures),)))
                 target = "real" if folder == real else "forget" if person in forgotten else "retain"

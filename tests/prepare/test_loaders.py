@@ -55,7 +55,7 @@ def write_mllmu(folder: Path) -> Path:
 SHARD = "train-00000-of-00001.parquet"
 DATA = {
     "mllmu": Data("mllmu", write_mllmu, 0.1, f"forget_10/{SHARD}", "ID"),
-    "clear": Data("clear", write_clear, 0.1, f"forget10+tofu/{SHARD}", "question"),
+    "clear": Data("clear", write_clear, 0.1, "forget10+tofu/train-00000-of-00003.parquet", "question"),
     "umu": Data("umu", umu_data.write_umu, 0.05, f"forget_5/{SHARD}", "MM_QA"),
     "own csv": Data("records", own_data.write_own, 0.1, "questions.csv", "answer"),
     "own jsonl": Data("records", own_data.write_jsonl, 0.1, "", "answer"),
@@ -169,8 +169,9 @@ def test_everything_comes_through_in_the_documented_numbers(name, sound):
 
 
 def test_every_expectation_holds(sound):
-    checks = sound.manifest["validation"]
-    assert checks["expectations"] == checks["passed"] > 100
+    suites = sound.manifest["validation"]["suites"]
+    assert set(suites) == {*SPLITS, "people"}
+    assert all(suite["expectations"] == suite["passed"] > 5 for suite in suites.values())
 
 
 def test_splits_are_in_the_one_schema(sound):
