@@ -19,7 +19,7 @@ def command(
     records: Annotated[Path, typer.Option(help="Loss curve and key tokens.")] = Path("unlearning"),
     state: Annotated[Path, typer.Option(help="Where a run under way keeps its checkpoints.")] = Path("work/unlearn"),
 ) -> None:
-    """Unlearn the forget set: train a LoRA adapter with ViKeR, GA or GradDiff.
+    """Unlearn the forget set: train a LoRA adapter with ViKeR, or with a method to compare it with.
 
     The method and its settings are the section 'unlearn' of params.yaml. The vanilla model itself is not changed.
     A run that was killed goes on from its last checkpoint when it is started again. After SIGTERM it saves one and

@@ -1,6 +1,7 @@
 """ViKeR from top to bottom: load, ask the teacher, train the adapter, save it with the evidence."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +12,39 @@ from transformers import TrainingArguments
 
 from components.common.chat import Encoder, Sample, sample_of
 from components.common.cli import TERMINATED, on_sigterm
+from components.common.errors import UserError
 from components.common.files import new_file, new_folder, sha256_path, write_json
 from components.common.irrelevant import images_of, read_irrelevant
 from components.common.models import device, load_model, resolve_model, seed_everything
 from components.common.params import UnlearnParams
 from components.common.records import read_pictures, read_records
+from components.unlearn.abort import Diverged
 from components.unlearn.adapter import check_start, put_adapter
 from components.unlearn.features import reuse_features
 from components.unlearn.key_tokens import entropy_histogram, key_token_rows
+from components.unlearn.methods.registry import METHODS
 from components.unlearn.state import KeepState, State, restore
+from components.unlearn.stop import StopWhenForgotten
 from components.unlearn.teacher import teacher_probabilities
 from components.unlearn.trainer import UnlearnTrainer
 
+PARTS = ("loss", "ga", "kl", "retain")
+"""The columns that the loss curve has for every method."""
 
-class ForgetSet(Dataset[tuple[Sample, torch.Tensor]]):
-    """The forget samples, each with its teacher's distributions."""
 
-    def __init__(self, samples: list[Sample], teachers: list[torch.Tensor]) -> None:
+class TrainingSet(Dataset[tuple[Sample, torch.Tensor | None]]):
+    """The samples to train on, each with its teacher's distributions, or None where the loss takes none."""
+
+    def __init__(self, samples: Sequence[Sample], teachers: Sequence[torch.Tensor] | None) -> None:
         """Pair samples with teachers."""
-        self.rows = list(zip(samples, teachers, strict=True))
+        given: Sequence[torch.Tensor | None] = teachers or [None] * len(samples)
+        self.rows = list(zip(samples, given, strict=True))
 
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> tuple[Sample, torch.Tensor]:
+    def __getitem__(self, index: int) -> tuple[Sample, torch.Tensor | None]:
         """Return one sample and its teacher [T, V]."""
         return self.rows[index]
 
@@ -56,7 +65,8 @@ def run(
     ``state_folder`` keeps the run's state until it is over: killed at any moment, the same call goes on from there.
 
     Raises:
-        UserError: an input is missing, the model can't be loaded, or ``unlearn.start_from`` doesn't fit.
+        UserError: an input is missing, the model can't be loaded, ``unlearn.start_from`` doesn't fit, or the loss
+            diverges; the last good adapter is then beside ``out``.
         SystemExit: 143, after SIGTERM: the state is saved.
     """
     check_start(params)
@@ -66,23 +76,27 @@ def run(
     retain = [sample_of(r) for r in read_records(prepared, "retain") if r.task == "qa"]
     images, assigned = read_irrelevant(irrelevant)
     shown = images_of(assigned, [sample.record_id for sample in forget])
-    model, processor = load_model(resolve_model(vanilla), str(vanilla))
+    model, processor = _load(params, vanilla)
     encoder = Encoder(processor, read_pictures(prepared) | images, device())
 
     state = State(state_folder, _inputs(params, seed, threads, prepared, vanilla, irrelevant))
     teachers = state.load_teacher()
     if teachers is None:
-        teachers = teacher_probabilities(model, encoder, forget, shown, batch_size=8)
+        seen = [[""]] * len(forget) if params.teacher == "text_only" else shown
+        teachers = teacher_probabilities(model, encoder, forget, seen, batch_size=8)
         state.keep_teacher(teachers)
     taught = time.perf_counter()
 
     trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, state_folder)
-    train_or_resume(trainer, state)
+    try:
+        train_or_resume(trainer, state)
+    except Diverged as error:
+        last_good = out.with_name(f"{out.name}.last_good")
+        _save(trainer.model, last_good)
+        raise UserError(f"{error} {last_good} holds the adapter as it was before that step.") from None
 
     adapted = trainer.model
-    with new_folder(out) as folder:
-        adapted.save_pretrained(folder, safe_serialization=True)
-        (folder / "README.md").unlink(missing_ok=True)
+    _save(adapted, out)
     tokens = key_token_rows(forget, teachers, encoder, params.key_token_entropy)
     with new_file(records / "key_tokens.parquet") as path:
         tokens.to_parquet(path, index=False)
@@ -93,7 +107,7 @@ def run(
         curve.to_csv(path, index=False)
     summary = {
         "method": params.method,
-        "samples": len(forget),
+        "samples": len(trainer.train_dataset),
         "steps": len(curve),
         "trained_parameters": sum(p.numel() for p in adapted.parameters() if p.requires_grad),
         "tokens": len(tokens),
@@ -116,17 +130,25 @@ def make_trainer(
 ) -> UnlearnTrainer:
     """Put the adapter on the language model and return the trainer that unlearns ``forget`` with it.
 
-    It saves checkpoints to the folder ``checkpoints``, if that is given.
+    The method 'retrain' learns ``retain`` instead. The trainer saves checkpoints to the folder ``checkpoints``, if
+    that is given.
     """
-    return UnlearnTrainer(
+    unlearns = METHODS[params.method].unlearns
+    taught = "teacher" in METHODS[params.method].needs and params.teacher != "none"
+    model.set_attn_implementation(params.attention)
+    trainer = UnlearnTrainer(
         params,
         reuse_features(model, encoder, forget),
         retain,
         seed,
         model=put_adapter(params, model),
         args=training_arguments(params, seed, checkpoints),
-        train_dataset=ForgetSet(forget, teachers),
+        train_dataset=TrainingSet(forget if unlearns else retain, teachers if taught else None),
     )
+    if params.stop_when is not None:
+        bound = params.stop_when.key_token_probability
+        trainer.add_callback(StopWhenForgotten(encoder, forget, teachers, params.key_token_entropy, bound))
+    return trainer
 
 
 def train_or_resume(trainer: UnlearnTrainer, state: State) -> None:
@@ -162,15 +184,19 @@ def _inputs(
 
 
 def training_arguments(params: UnlearnParams, seed: int, checkpoints: Path | None) -> TrainingArguments:
-    """Return Trainer's settings: AdamW at a constant rate, nothing reported elsewhere."""
+    """Return Trainer's settings: AdamW, nothing reported elsewhere."""
     return TrainingArguments(
         output_dir=str(checkpoints or "unlearning"),
         num_train_epochs=params.epochs,
         per_device_train_batch_size=params.batch_size,
         learning_rate=params.lr,
-        lr_scheduler_type="constant",
+        gradient_accumulation_steps=params.gradient_accumulation,
+        lr_scheduler_type="constant_with_warmup" if params.lr_scheduler == "constant" else params.lr_scheduler,
+        warmup_steps=params.warmup,
         weight_decay=0.0,
-        max_grad_norm=1.0,
+        max_grad_norm=params.max_grad_norm,
+        gradient_checkpointing=params.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
         seed=seed,
         data_seed=seed,
         logging_steps=1,
@@ -187,12 +213,33 @@ def training_arguments(params: UnlearnParams, seed: int, checkpoints: Path | Non
 
 
 def loss_curve(trainer: UnlearnTrainer) -> pd.DataFrame:
-    """Return a row a step: step, epoch, loss and its parts, learning rate and norm of the gradient."""
+    """Return a row a step: step, epoch, loss and its parts, learning rate and norm of the gradient.
+
+    ``loss``, ``ga``, ``kl`` and ``retain`` are always there, empty where the method has no such part; then come the
+    method's own. Under accumulation a value is the mean over the step's batches.
+    """
     steps = [row for row in trainer.state.log_history if "grad_norm" in row]
-    parts = {name: trainer.parts.get(name) for name in ("loss", "ga", "kl", "retain")}
+    parts = {name: trainer.parts.get(name) for name in dict.fromkeys((*PARTS, *trainer.parts))}
     frame = pd.DataFrame({name: values if values else [float("nan")] * len(steps) for name, values in parts.items()})
     frame.insert(0, "step", [row["step"] for row in steps])
     frame.insert(1, "epoch", [row["epoch"] for row in steps])
     frame["lr"] = [row["learning_rate"] for row in steps]
     frame["grad_norm"] = [row["grad_norm"] for row in steps]
     return frame
+
+
+def _load(params: UnlearnParams, vanilla: Path) -> tuple[Any, Any]:
+    """Load the model to train and its processor: the vanilla one, or for 'retrain' the one before it."""
+    if params.method == "retrain":
+        model, processor = load_model(str(params.base_model), "unlearn.base_model")
+    else:
+        model, processor = load_model(resolve_model(vanilla), str(vanilla))
+    for parameter in model.parameters():  # not the buffers: rotary positions need float32
+        parameter.data = parameter.data.to(getattr(torch, params.precision))
+    return model, processor
+
+
+def _save(adapted: Any, folder: Path) -> None:
+    with new_folder(folder) as temporary:
+        adapted.save_pretrained(temporary, safe_serialization=True)
+        (temporary / "README.md").unlink(missing_ok=True)

@@ -85,8 +85,8 @@ class KeepState(TrainerCallback):
         self.stop_requested = True
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Save and stop where that was asked for."""
-        if self.stop_requested:
+        """Save and stop where that was asked for; a run that ends with this step anyway needs no checkpoint."""
+        if self.stop_requested and not control.should_training_stop:
             control.should_save = control.should_training_stop = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

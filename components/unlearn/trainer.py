@@ -7,10 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch.utils.data import Sampler
 from transformers import ProgressCallback, Trainer
 
 from components.common.chat import Batch, Encoder, Sample, answer_logits
 from components.common.params import UnlearnParams
+from components.unlearn.abort import check
+from components.unlearn.lengths import LengthGrouped
 from components.unlearn.methods.inputs import Inputs
 from components.unlearn.methods.registry import METHODS
 from components.unlearn.methods.tokens import mean_kl
@@ -30,10 +33,13 @@ class UnlearnTrainer(Trainer):
         self.add_callback(_LossInBar)
         self.params = params
         self.method = METHODS[params.method]
+        self.retain_term = self.method.unlearns and params.retain_weight > 0
         self.encoder = encoder
         self.retain = retain
         self.rng = random.Random(seed)
         self.parts: dict[str, list[float]] = defaultdict(list)
+        self.step_parts: list[dict[str, float]] = []
+        self.shown: list[Sequence[Sample]] = []
 
     def progress(self) -> dict[str, Any]:
         """Return, as JSON values, what a checkpoint must hold besides what Trainer saves in it."""
@@ -54,20 +60,48 @@ class UnlearnTrainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        """Return the method's loss plus ``retain_weight`` * KL(vanilla || unlearned) on a fresh retain batch."""
+        """Return the method's loss plus ``retain_weight`` * KL(vanilla || unlearned) on a fresh retain batch.
+
+        Raises:
+            Diverged: the loss is NaN, infinite or exploded.
+        """
+        self.shown.append(inputs["forget"].samples)
         given = self._inputs(model, inputs["forget"], inputs["teacher"])
         parts = self.method(given, self.params)
-        if self.params.retain_weight > 0:
+        if self.retain_term:
             parts["retain"] = retain_loss(given)
             parts["loss"] = parts["loss"] + self.params.retain_weight * parts["retain"]
-        for name, value in parts.items():
-            self.parts[name].append(value.item())
+        values = {name: value.item() for name, value in parts.items()}
+        check("loss", values["loss"], self.state.global_step + 1, self.shown)
+        self.step_parts.append(values)
         return parts["loss"]
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        """Check the step's gradient before the optimiser takes it, and close the step's record.
+
+        Raises:
+            Diverged: the gradient is NaN, infinite or exploded.
+        """
+        norm = super()._get_grad_norm(model, grad_norm)
+        check("gradient's norm", float(norm), self.state.global_step + 1, self.shown)
+        for name in self.step_parts[0]:
+            values = [parts[name] for parts in self.step_parts]
+            self.parts[name].append(sum(values) / len(values))
+        self.step_parts, self.shown = [], []
+        return norm
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
+        if not self.params.group_by_length:
+            sampler: Sampler[int] | None = super()._get_train_sampler(train_dataset)
+            return sampler
+        samples = [sample for sample, _ in self.train_dataset]
+        lengths = [len(self.encoder.ids(s.prompt, s.answer, bool(s.picture))[0]) for s in samples]
+        return LengthGrouped(lengths, self.params.batch_size * self.params.gradient_accumulation, self.args.seed)
 
     def _inputs(self, model: Any, forget: Batch, teacher: torch.Tensor | None) -> Inputs:
         """Compute what the method and the retain term look at, and nothing else."""
         needs = set(self.method.needs)
-        if self.params.retain_weight > 0:
+        if self.retain_term:
             needs |= {"retain_logits", "retain_answers", "retain_vanilla"}
         given = Inputs(answer_logits(model, forget), forget.answers)
         if "teacher" in needs and teacher is not None:
@@ -78,7 +112,7 @@ class UnlearnTrainer(Trainer):
             retain = self._draw_retain()
             given.retain_logits, given.retain_answers = answer_logits(model, retain), retain.answers
             if "retain_vanilla" in needs:
-                given.retain_vanilla = self._vanilla(model, retain).softmax(-1)
+                given.retain_vanilla = self._vanilla(model, retain).softmax(-1, dtype=torch.float32)
         if "refusal_logits" in needs:
             refusal = self._refuse(forget)
             given.refusal_logits, given.refusal_answers = answer_logits(model, refusal), refusal.answers
@@ -95,7 +129,9 @@ class UnlearnTrainer(Trainer):
 
     def _draw_retain(self) -> Batch:
         count = min(self.params.retain_batch_size, len(self.retain))
-        return self.encoder.batch(self.rng.sample(self.retain, count))
+        drawn = self.rng.sample(self.retain, count)
+        self.shown.append(drawn)
+        return self.encoder.batch(drawn)
 
 
 def retain_loss(given: Inputs) -> torch.Tensor:

@@ -51,3 +51,42 @@ def test_loaded_values_do_not_change():
     loaded = load_params(SHIPPED)
     with pytest.raises(ValueError, match="frozen"):
         loaded.unlearn.epochs = 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"method: viker": "method: retrain"}, ["unlearn.base_model", "before it learnt the people"]),
+        ({"teacher: irrelevant": "teacher: none", "use_ga: true": "use_ga: false"}, ["unlearn.use_ga"]),
+        ({"lambda: 2.0": "lambda: 0.0", "use_ga: true": "use_ga: false"}, ["unlearn.use_ga", "lambda above 0"]),
+        ({"weighting: kl": "weighting: hard_mask", "use_ga: true": "use_ga: false"}, ["unlearn.use_ga"]),
+        ({"weighting: kl": "weighting: hard_mask", "teacher: irrelevant": "teacher: none"}, ["unlearn.weighting"]),
+        ({"stop_when: null": "stop_when: {answer: 0.1}"}, ["unlearn.stop_when.answer"]),
+        (
+            {
+                "method: viker": "method: retrain",
+                "base_model: null": "base_model: base",
+                "start_from: null": "start_from: a",
+            },
+            ["unlearn.start_from", "unlearn.base_model alone"],
+        ),
+        (
+            {
+                "method: viker": "method: retrain",
+                "base_model: null": "base_model: base",
+                "stop_when: null": "stop_when: {key_token_probability: 0.1}",
+            },
+            ["unlearn.stop_when", "retrain forgets nothing"],
+        ),
+    ],
+)
+def test_settings_of_unlearn_that_contradict_each_other_are_named(tmp_path, changes, named):
+    text = SHIPPED.read_text()
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_params(tmp_path / "params.yaml")
+    for part in named:
+        assert part in str(caught.value)

@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from components.unlearn.methods.tokens import log_likelihoods
+from components.unlearn.methods.tokens import chosen, log_likelihoods, log_probabilities, whole_answers
 
 
 def idk_loss(
@@ -18,7 +18,8 @@ def idk_loss(
     """Return ``loss`` = -2 / beta * mean_i log sigmoid(beta * (refusal_i - ratio_i)), a mean over samples; at least 0.
 
     ``ratio`` is mean_i log(p(y_i) / p_0(y_i)) of the true answers, ``refusal`` the same of the refusals; p_0 is the
-    frozen model. The factor 2 / beta is NPO's, so that the two take the same learning rates.
+    frozen model; ``ga`` is mean_t log p(y_t), as for the other methods. The factor 2 / beta is NPO's, so that
+    the two take the same learning rates.
 
     Args:
         logits: [B, N, V] of the forget batch at its answer positions.
@@ -32,8 +33,9 @@ def idk_loss(
     Source: Maini et al., "TOFU", arXiv 2401.06121, preference optimisation; Rafailov et al., "Direct Preference
     Optimization", arXiv 2305.18290, equation 7; a baseline of arXiv 2601.22020.
     """
-    ratio = log_likelihoods(logits, answers) - log_likelihoods(vanilla_logits, answers).detach()
+    true = chosen(log_probabilities(logits, answers), answers)
+    ratio = whole_answers(true, answers) - log_likelihoods(vanilla_logits, answers).detach()
     refusal = log_likelihoods(refusal_logits, refusal_answers)
     refusal = refusal - log_likelihoods(refusal_vanilla_logits, refusal_answers).detach()
     loss = 2 / beta * softplus(beta * (ratio - refusal)).mean()
-    return {"loss": loss, "ratio": ratio.mean(), "refusal": refusal.mean()}
+    return {"loss": loss, "ga": true.mean(), "ratio": ratio.mean(), "refusal": refusal.mean()}
