@@ -1,0 +1,84 @@
+"""``python -m benchmarks.unlearn``: the teacher beside the naive way, a ViKeR step and a run beside gradient ascent."""
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from benchmarks.unlearn.model import IMAGES, bench
+from benchmarks.unlearn.naive import naive_teacher
+from components.common import cli
+from components.common.cli import ParamsOption, stage_app
+from components.common.params import load_params
+from components.unlearn.run import make_trainer
+from components.unlearn.teacher import teacher_probabilities
+
+NAIVE = 2
+"""Samples that the naive teacher is timed on, before and after the fast one: it takes the same time for each."""
+
+
+def command(
+    params: ParamsOption = Path("params.yaml"),
+    size: Annotated[str, typer.Option(help="toy, or llava: 576 image tokens.")] = "llava",
+    samples: Annotated[int, typer.Option(help="Forget samples.")] = 200,
+    runs: Annotated[int, typer.Option(help="Times that each pair is timed, in turn.")] = 5,
+) -> None:
+    """Print each ratio's lowest, median and highest value."""
+    settings = load_params(params)
+    torch.set_num_threads(1)  # two threads that wait for each other measure whoever else uses the cores
+    made = bench(size, samples)
+    images = [IMAGES] * samples
+    steps = {name: _step(settings, size, samples, name) for name in ("ga", "viker")}
+    ratios: dict[str, list[float]] = {"naive teacher / fast": [], "ViKeR step / GA step": [], "ViKeR run / GA run": []}
+    for run in range(runs + 1):
+        naive = _seconds(lambda: _naive(made))
+        fast = _seconds(lambda: teacher_probabilities(made.model, made.encoder, made.samples, images, 8)) / samples
+        naive = (naive + _seconds(lambda: _naive(made))) / (2 * NAIVE)
+        ga = _seconds(steps["ga"])
+        viker = _seconds(steps["viker"])
+        ga = (ga + _seconds(steps["ga"])) / 2
+        if run == 0:
+            continue  # the first of each finds cold caches
+        # what is timed is three steps of two samples
+        found = (naive / fast, viker / ga, (2 * 3 * fast + viker) / ga)
+        for values, value in zip(ratios.values(), found, strict=True):
+            values.append(value)
+    for name, values in ratios.items():
+        typer.echo(f"{size}, {name}: {min(values):.2f}, {statistics.median(values):.2f}, {max(values):.2f}")
+
+
+def _naive(made: Any) -> None:
+    for sample in made.samples[:NAIVE]:
+        naive_teacher(made.model, made.encoder, sample, IMAGES)
+
+
+def _step(settings: Any, size: str, samples: int, method: str) -> Callable[[], None]:
+    """Return one training step without the optimiser, which both methods have alike, on two samples."""
+    made = bench(size, samples)
+    section = settings.unlearn.model_copy(update={"method": method, "retain_weight": 0.0, "batch_size": 2})
+    forget = made.samples[:2]
+    teachers = teacher_probabilities(made.model, made.encoder, forget, [IMAGES] * 2, 2)
+    trainer = make_trainer(section, settings.seed, made.model, made.encoder, forget, forget, teachers)
+    rows = list(trainer.train_dataset)
+
+    def step() -> None:
+        for _ in range(3):
+            trainer.compute_loss(trainer.model, trainer.data_collator(rows)).backward()
+
+    return step
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+app = stage_app(command)
+
+if __name__ == "__main__":
+    cli.run(app)

@@ -1,0 +1,73 @@
+"""Models with random weights and samples to measure on: the speed of a model does not depend on what it knows."""
+
+import io
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from components.common.chat import Encoder, Sample
+from components.common.params import ModelParams
+from components.finetune.build import build_model, build_processor
+
+SIZES = {
+    "toy": ModelParams(
+        image_size=48, patch_size=12, vision_width=96, vision_layers=2, width=128, layers=3, heads=4, vocabulary=1024
+    ),
+    # LLaVA-1.5-7B at an eighth of its width and vocabulary and a quarter of its depth: 576 image tokens, and vision
+    # tower and head take about the share of the work that they take there
+    "llava": ModelParams(
+        image_size=336, patch_size=14, vision_width=128, vision_layers=6, width=512, layers=8, heads=8, vocabulary=4008
+    ),
+}
+QUESTION, ANSWER = 20, 30
+"""Tokens of question, chat template included, and answer, end token included."""
+IMAGES = [f"irrelevant-{i}" for i in range(5)]
+
+
+@dataclass
+class Bench:
+    """A model, its encoder, and forget samples, no two questions alike."""
+
+    model: Any
+    encoder: Encoder
+    samples: list[Sample]
+
+
+def bench(size: str, samples: int) -> Bench:
+    """Return the model named ``size`` and ``samples`` samples of 4 pictures, questions and answers of random words."""
+    torch.manual_seed(0)
+    rng = random.Random(0)
+    sizes = SIZES[size]
+    words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=5)) for _ in range(400)]
+    processor = build_processor([" ".join(rng.choices(words, k=20_000))], sizes)
+    model = build_model(processor, sizes).eval()
+    pictures = {name: _noise(sizes.image_size, i) for i, name in enumerate([*IMAGES, "p0", "p1", "p2", "p3"])}
+    encoder = Encoder(processor, pictures, torch.device("cpu"))
+    whole = [word for word in words if len(processor.tokenizer(f" {word}")["input_ids"]) == 1]
+    template = _tail(encoder, model, Sample("", whole[0], whole[0], IMAGES[0])) - 2
+    made = [
+        Sample(
+            str(i),
+            " ".join(rng.choices(whole, k=QUESTION - template)),
+            " ".join(rng.choices(whole, k=ANSWER - 1)),
+            f"p{i % 4}",
+        )
+        for i in range(samples)
+    ]
+    return Bench(model, encoder, made)
+
+
+def _tail(encoder: Encoder, model: Any, sample: Sample) -> int:
+    ids, _ = encoder.ids(sample.prompt, sample.answer, True)
+    return ids[::-1].index(model.config.image_token_id)
+
+
+def _noise(side: int, seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 255, (side, side, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
