@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench bench-prepare bench-demo ui clean
+.PHONY: help install demo test lint bench bench-prepare bench-unlearn bench-demo ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -39,10 +39,14 @@ lint: $(INSTALLED) ## ruff and mypy
 	$(IN_VENV) mypy
 
 # Every benchmark of speed is a target of its own, and a part of this one.
-bench: bench-prepare ## measure speed and memory; what it came to is in docs/benchmarks.md
+bench: bench-prepare bench-unlearn ## measure speed and memory; what it came to is in docs/benchmarks.md
 
 bench-prepare: $(INSTALLED) ## prepare beside a plain copy of the same bytes; 2 GB on disk
 	$(IN_VENV) python -m benchmarks.prepare
+
+bench-unlearn: $(INSTALLED) ## the teacher beside the naive way, ViKeR beside gradient ascent; long
+	$(IN_VENV) python -m benchmarks.unlearn --size toy
+	$(IN_VENV) python -m benchmarks.unlearn --size llava
 
 bench-demo: $(INSTALLED) ## measure ViKeR against its baselines over three seeds; long
 	$(IN_VENV) python -m benchmarks.demo
