@@ -46,11 +46,22 @@ def apply_profile(name: str, params_path: Path, profiles_dir: Path) -> list[str]
             f"no profile '{name}' in {profiles_dir}: there is {', '.join(existing) or 'none'}. "
             f"A profile is a file {profiles_dir}/NAME.yaml with the keys of params.yaml that it changes."
         )
-    load_params(params_path)
     source = profiles_dir / f"{name}.yaml"
+    load_params(params_path)
+    return change_params(params_path, _read(source), source)
+
+
+def change_params(params_path: Path, changes: dict[str, Any], source: Path) -> list[str]:
+    """Merge ``changes`` into the file ``params_path``, comments kept, and return the keys whose value changed.
+
+    Nothing is written unless the whole result is valid.
+
+    Raises:
+        UserError: the result isn't valid; the message names ``source``, where the changes come from.
+    """
     yaml = _round_trip()
     values = yaml.load(params_path.read_text(encoding="utf-8"))
-    changed = list(_merge(values, _read(source), ""))
+    changed = list(_merge(values, changes, ""))
     if changed:
         with new_file(params_path) as temporary:
             with temporary.open("w", encoding="utf-8") as stream:

@@ -102,6 +102,13 @@ def test_the_lock_is_not_ignored_as_experiments_need_it_in_git() -> None:
     assert code == 1
 
 
+def test_of_imported_data_only_the_hash_is_put_into_git() -> None:
+    paths = ["data/raw/mllmu.dvc", "data/raw/mllmu/x.parquet", "data/raw/.mllmu.1.tmp/x", "data/sources/x", "data/x"]
+    command = ["git", "check-ignore", "--no-index", *paths]
+    ignored = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert ignored.stdout.split() == paths[1:]
+
+
 def test_a_registration_is_never_taken_from_the_run_cache() -> None:
     assert {"metrics/register.json": {"persist": True}} in MAP["register"]["outs"]
 

@@ -16,16 +16,18 @@ def command(
     params: ParamsOption = Path("params.yaml"),
     out: Annotated[Path, typer.Option(help="The splits, pictures and manifest.")] = Path("data/prepared"),
     validation: Annotated[Path, typer.Option(help="Data Docs of the validation.")] = Path("validation"),
+    cache: Annotated[Path, typer.Option(help="What is fetched of a source that isn't local.")] = Path("data/sources"),
 ) -> None:
     """Prepare the data: forget, retain, test and real in one schema, validated by Great Expectations.
 
-    The source is the key 'prepare.source': a benchmark's folder, a table of your own, or a .yaml to generate from.
+    The source is the key 'prepare.source': a benchmark's folder, a table of your own, s3://BUCKET/PREFIX, hf://OWNER/NAME
+    with 'prepare.revision', or a .yaml to generate from.
     """
     settings = load_params(params)
     from components.prepare.formats import NAMES
     from components.prepare.run import run
 
-    manifest = run(settings.prepare, settings.seed, out, validation)
+    manifest = run(settings.prepare, settings.seed, out, validation, cache)
     how = "recognised" if settings.prepare.format == "auto" else "as prepare.format says"
     typer.echo(f"{manifest['source']}: read as {NAMES[manifest['format']]} ({how}).")
     console = Console(highlight=False, soft_wrap=True)

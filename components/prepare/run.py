@@ -4,7 +4,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import UserError
 from components.common.files import new_folder, sha256_path, write_json
 from components.common.params import PrepareParams
 from components.common.records import Record, write_records
@@ -12,23 +11,23 @@ from components.prepare.asked import read_asked
 from components.prepare.formats import FORMATS, recognise
 from components.prepare.generate import generate
 from components.prepare.intake import Intake
+from components.prepare.sources import locate
 from components.prepare.suites import VERSION
 from components.prepare.validate import validate
 
 
-def run(params: PrepareParams, seed: int, out: Path, validation: Path) -> dict[str, Any]:
+def run(
+    params: PrepareParams, seed: int, out: Path, validation: Path, cache: Path = Path("data/sources")
+) -> dict[str, Any]:
     """Write the splits, pictures and manifest.json to ``out``, the Data Docs to ``validation``; return the manifest.
+
+    ``cache`` keeps what is fetched of a source that isn't local.
 
     Raises:
         UserError: the source is missing or not in a known format, a request names nobody, or an expectation failed.
     """
-    source = Path(params.source)
-    if not source.exists():
-        raise UserError(
-            f"prepare.source is '{source}': no such file or folder. Expected a folder in the format of MLLMU-Bench "
-            "or CLEAR, or a .yaml file that describes a benchmark to generate."
-        )
     asked = read_asked(params)
+    source = locate(params, cache)
     with new_folder(out) as folder:
         benchmark = source
         if source.suffix == ".yaml":
@@ -46,6 +45,7 @@ def run(params: PrepareParams, seed: int, out: Path, validation: Path) -> dict[s
         write_records(folder / "base.parquet", loaded.base)
         manifest = {
             "source": params.source,
+            "revision": params.revision,
             "format": name,
             "seed": seed,
             "forget_ids": loaded.forget_ids,

@@ -4,6 +4,7 @@ The hub's own library fetches, resumes and checks; token, mirror and proxy come 
 """
 
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,7 @@ def fetch_hub(uri: str, revision: str, folder: Path) -> Path:
             (files / wrong["path"]).unlink()
         named = ", ".join([*(wrong["path"] for wrong in found.mismatches), *found.missing_paths][:3])
         raise UserError(f"{uri}: missing, or with a wrong checksum: {named}. Run again to fetch these anew.")
+    shutil.rmtree(files / ".cache", ignore_errors=True)  # the library's own notes
     complete.write_text(f"{commit}\n", encoding="utf-8")
     return files
 

@@ -16,7 +16,7 @@ import pytest
 from components.common.errors import UserError
 from components.common.storage import fetch
 from components.common.storage import s3 as storage
-from tests.common.storage.conftest import CREDENTIALS
+from tests.s3 import CREDENTIALS
 
 ROOT = Path(__file__).parents[3]
 
