@@ -114,3 +114,16 @@ class Prefix:
 def shown(sample: Sample, image: str) -> Sample:
     """Return the sample with another picture."""
     return replace(sample, picture=image)
+
+
+def need_causal_text(model: Any) -> None:
+    """Check what a comparison of logits in half precision could miss.
+
+    Raises:
+        NotSharedError: positions follow the picture's rows and columns, or the prompt looks ahead to its own end.
+    """
+    text = model.config.get_text_config()
+    if "mrope_section" in (getattr(text, "rope_parameters", None) or {}):
+        raise NotSharedError("this model's positions follow the picture's rows and columns")
+    if model.config.model_type == "paligemma":
+        raise NotSharedError("this model's prompt looks ahead to its own end")

@@ -9,7 +9,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from components.common.chat import Encoder, Sample, answer_logits
-from components.unlearn.prefix import NotSharedError, Prefix, Tail, build_tree, shown, split_at_picture
+from components.unlearn.prefix import (
+    NotSharedError,
+    Prefix,
+    Tail,
+    build_tree,
+    need_causal_text,
+    shown,
+    split_at_picture,
+)
 
 BLOCK_BYTES = 2**30
 """The most memory that the running sums of the distributions take, in float32."""
@@ -42,6 +50,7 @@ def teacher_probabilities(
 def _after_shared_prefixes(
     model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[Sequence[str]], batch_size: int
 ) -> list[Tensor]:
+    need_causal_text(model)
     befores = set()
     tails: dict[tuple[int, bool], Tail] = {}
     for i, image in ((i, image) for i, own in enumerate(images) for image in own):

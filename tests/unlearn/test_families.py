@@ -9,7 +9,9 @@ from peft import PeftModel
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
+from benchmarks.unlearn.naive import naive_teacher
 from components.common.chat import Encoder, Sample, answer_logits
+from components.unlearn.features import FeatureEncoder, reuse_features
 from components.unlearn.run import make_trainer
 from components.unlearn.teacher import teacher_probabilities
 from tests.conftest import png
@@ -102,3 +104,23 @@ def test_one_step_trains_the_language_model_alone_and_comes_back_from_disk(famil
         said = back.generate(**prompts, do_sample=False, max_new_tokens=3)
     assert said.shape[0] == len(SAMPLES) and said.shape[1] > prompts["input_ids"].shape[1]
     trainer.model.unload()
+
+
+def test_the_fast_teacher_is_the_naive_one_or_says_why_it_is_not_fast(family, caplog):
+    name, model, encoder = family
+    images = [["grey", "square"], ["square", "wide"], ["wide", "grey"]]
+    teachers = teacher_probabilities(model, encoder, SAMPLES, images, 3)
+    for sample, own, teacher in zip(SAMPLES, images, teachers, strict=True):
+        torch.testing.assert_close(teacher, naive_teacher(model, encoder, sample, own), atol=1e-5, rtol=1e-5)
+    why = {"qwen2_vl": "rows and columns", "qwen2_5_vl": "rows and columns", "paligemma": "looks ahead"}
+    assert why.get(name, "") in caplog.text
+    assert bool(caplog.records) == (name in why)
+
+
+def test_kept_features_give_the_logits_of_the_pictures(family):
+    _, model, encoder = family
+    keeping = reuse_features(model, encoder, SAMPLES)
+    assert isinstance(keeping, FeatureEncoder)
+    with torch.no_grad():
+        kept, plain = (answer_logits(model, e.batch(SAMPLES)) for e in (keeping, encoder))
+    torch.testing.assert_close(kept, plain, atol=1e-5, rtol=1e-5)
