@@ -72,7 +72,9 @@ class SampleParams(Section):
     pool: Positive
     """How many images there are; each question gets k of them."""
     folder: str | None
-    """The user's own images, for the kind 'folder'."""
+    """The user's own images, for the kind 'folder': a path, s3://BUCKET/PREFIX or hf://OWNER/NAME."""
+    revision: str | None
+    """Commit or tag of a folder on the hub."""
 
     @field_validator("pool")
     @classmethod

@@ -15,6 +15,7 @@ def command(
     params: ParamsOption = Path("params.yaml"),
     prepared: Annotated[Path, typer.Option(help="The prepared data, to check against.")] = Path("data/prepared"),
     out: Annotated[Path, typer.Option(help="The images, who gets which, and the manifest.")] = Path("data/irrelevant"),
+    cache: Annotated[Path, typer.Option(help="What is fetched of a folder that isn't local.")] = Path("data/sources"),
 ) -> None:
     """Sample irrelevant images: what the teacher sees in place of the person.
 
@@ -24,7 +25,7 @@ def command(
     settings = load_params(params)
     from components.sample.run import run
 
-    manifest = run(settings.sample, settings.seed, prepared, out)
+    manifest = run(settings.sample, settings.seed, prepared, out, cache)
     for kind, count in Counter(image["kind"] for image in manifest["images"]).items():
         typer.echo(f"{kind}: {count} images")
     typer.echo(f"each question gets {manifest['k']} of {manifest['pool']}")

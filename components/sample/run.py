@@ -18,10 +18,12 @@ from components.sample.encode import encode
 from components.sample.sources import ABLATIONS, source
 
 
-def run(params: SampleParams, seed: int, prepared: Path, out: Path) -> dict[str, Any]:
+def run(
+    params: SampleParams, seed: int, prepared: Path, out: Path, cache: Path = Path("data/sources")
+) -> dict[str, Any]:
     """Write ``params.pool`` images, the kinds in turn, who gets which, and manifest.json to ``out``.
 
-    Return the manifest.
+    Return the manifest. ``cache`` keeps what is fetched of a folder that isn't local.
 
     Raises:
         UserError: a source can't be used, or has too few images that show nobody of the data.
@@ -29,7 +31,7 @@ def run(params: SampleParams, seed: int, prepared: Path, out: Path) -> dict[str,
     records = [record.id for record in read_records(prepared, "forget")]
     known = Known(prepared)
     rng = random.Random(seed)
-    sources = [(kind, source(kind, params, prepared, rng)) for kind in params.kinds]
+    sources = [(kind, source(kind, params, prepared, cache, rng)) for kind in params.kinds]
     chosen: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
     with new_folder(out) as folder:

@@ -12,6 +12,7 @@ from PIL import Image
 from components.common.errors import UserError
 from components.common.params import SampleParams
 from components.common.records import iter_pictures, read_records
+from components.common.storage import fetch, is_remote
 from components.sample.draw import draw_noise, draw_pet, draw_scene
 
 Given = Image.Image | Path | bytes
@@ -30,11 +31,13 @@ PHOTOS = (
 """Photographs that come with scikit-image and show nobody."""
 
 
-def source(kind: str, params: SampleParams, prepared: Path, rng: random.Random) -> Iterator[tuple[str, Given]]:
+def source(
+    kind: str, params: SampleParams, prepared: Path, cache: Path, rng: random.Random
+) -> Iterator[tuple[str, Given]]:
     """Yield (origin, image) of one kind: without end where they are drawn, else each once in random order.
 
     Raises:
-        UserError: the folder can't be used.
+        UserError: the folder can't be used or fetched.
     """
     if kind in DRAWN:
         number = 0
@@ -46,7 +49,7 @@ def source(kind: str, params: SampleParams, prepared: Path, rng: random.Random) 
     elif kind in ABLATIONS:
         yield from _people(kind, params.pool, prepared, rng)
     else:
-        yield from _files(Path(params.folder or ""), f"sample.folder is '{params.folder}'", rng)
+        yield from _folder(params.folder or "", params.revision, cache, rng)
 
 
 def _photos(rng: random.Random) -> Iterator[tuple[str, Image.Image]]:
@@ -68,6 +71,20 @@ def _people(split: str, count: int, prepared: Path, rng: random.Random) -> Itera
     content = {key: picture for key, picture in iter_pictures(prepared) if key in set(wanted)}
     for key in wanted:
         yield f"{split} {key}", content[key]
+
+
+def _folder(uri: str, revision: str | None, cache: Path, rng: random.Random) -> Iterator[tuple[str, Given]]:
+    """Yield the images of the user's folder, wherever it is; those that were fetched have its URI in their origin."""
+    if not is_remote(uri):
+        yield from _files(Path(uri), f"sample.folder is '{uri}'", rng)
+        return
+    try:
+        fetched = fetch(uri, revision, cache)
+    except UserError as error:
+        raise UserError(f"sample.folder: {error}") from None
+    folder = fetched if fetched.is_dir() else fetched.parent
+    for name, image in _files(folder, f"sample.folder is '{uri}'", rng):
+        yield f"{uri.rstrip('/')}/{name}", image
 
 
 def _files(folder: Path, what: str, rng: random.Random) -> Iterator[tuple[str, Given]]:

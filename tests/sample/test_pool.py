@@ -125,3 +125,19 @@ def test_an_assignment_that_does_not_fit_is_an_error(prepared, tmp_path):
     (tmp_path / "out/assigned.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match=r"assigned\.parquet.*viker sample"):
         read_irrelevant(tmp_path / "out")
+
+
+def test_images_come_from_an_s3_prefix_with_their_address_as_origin(prepared, tmp_path, s3, bucket):
+    for number in range(4):
+        s3.put_object(Bucket=bucket, Key=f"scenes/{number}.png", Body=encoded(pattern(number), "PNG"))
+    s3.put_object(Bucket=bucket, Key="scenes/broken.png", Body=b"no picture")
+    uri = f"s3://{bucket}/scenes"
+    manifest = run(settings("folder", k=4, folder=uri), 3, prepared, tmp_path / "out", tmp_path / "cache")
+    assert {image["origin"] for image in manifest["images"]} == {f"{uri}/{number}.png" for number in range(4)}
+    assert all(image["origin"] == f"{uri}/broken.png" for image in manifest["refused"])
+
+
+def test_a_prefix_without_objects_is_named_with_the_parameter(prepared, tmp_path, bucket):
+    with pytest.raises(UserError, match=rf"sample\.folder: .*{bucket}/none"):
+        run(settings("folder", folder=f"s3://{bucket}/none"), 3, prepared, tmp_path / "out", tmp_path / "cache")
+    assert not (tmp_path / "out").exists()

@@ -15,8 +15,8 @@ from components.sample.run import run
 from components.sample.sources import PHOTOS
 
 
-def settings(*kinds: str, k: int = 3, pool: int | None = None, folder: Path | None = None) -> SampleParams:
-    return SampleParams(kinds=list(kinds), k=k, pool=pool or k, folder=folder and str(folder))
+def settings(*kinds: str, k: int = 3, pool: int | None = None, folder: Path | str | None = None) -> SampleParams:
+    return SampleParams(kinds=list(kinds), k=k, pool=pool or k, folder=folder and str(folder), revision=None)
 
 
 @pytest.mark.parametrize("kind", ["scene", "pet", "noise", "photo"])
