@@ -31,7 +31,8 @@ endif
 	@$(IN_VENV) viker summary
 
 test: lint ## lint, types and all tests
-	$(IN_VENV) python -m pytest
+	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n 2 -m "not slow"
+	$(IN_VENV) python -m pytest -m slow
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(IN_VENV) ruff check .
