@@ -11,6 +11,7 @@ import typer
 from components.common import cli
 from components.common.cli import stage_app
 from components.common.files import new_file, read_json
+from components.report.tokens import texts
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -95,8 +96,8 @@ def heat_map(tokens: pd.DataFrame, path: Path) -> None:
 def _lines(part: pd.DataFrame) -> list[list[tuple[str, float | None, bool]]]:
     """Return the answer's tokens with entropy and key, broken into lines of ``WIDTH`` characters."""
     lines: list[list[tuple[str, float | None, bool]]] = [[]]
-    for token, entropy, key in zip(part["token"][:-1], part["entropy"], part["key"], strict=False):
-        word = token.replace("Ġ", " ").replace("Ċ", " ")
+    words = texts(list(part["token"][:-1]), byte_level=True)
+    for word, entropy, key in zip(words, part["entropy"], part["key"], strict=False):
         if sum(len(w) for w, _, _ in lines[-1]) + len(word) > WIDTH:
             lines.append([])
         lines[-1].append((word, entropy, key))
