@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
@@ -68,6 +68,26 @@ def load_model(name: str, where: str) -> tuple[Any, Any]:
         raise UserError(f"{where}: can't load the model '{name}': {_reason(error)}") from None
     processor.tokenizer.padding_side = "left"
     return model.eval().to(device()), processor
+
+
+def empty_model(named: Any, where: str) -> Any:
+    """Return an image-text-to-text model without weights (on the meta device), from its configuration alone.
+
+    Args:
+        named: a folder, the name of a model on a hub, or a configuration.
+        where: the parameter or file that named it, for the error.
+
+    Raises:
+        UserError: there is no such model, or it isn't an image-text-to-text model.
+    """
+    if isinstance(named, str):
+        _check_name(named, where)
+    try:
+        config = AutoConfig.from_pretrained(named) if isinstance(named, str) else named
+        with torch.device("meta"):
+            return AutoModelForImageTextToText.from_config(config)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise UserError(f"{where}: can't load the model '{named}': {_reason(error)}") from None
 
 
 def _check_name(name: str, where: str) -> None:

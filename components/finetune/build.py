@@ -57,9 +57,15 @@ def build_processor(texts: Iterable[str], params: ModelParams) -> LlavaProcessor
     )
 
 
-def build_model(processor: Any, params: ModelParams) -> LlavaForConditionalGeneration:
-    """Return a LLaVA of the sizes in ``params`` with random weights."""
-    tokenizer = processor.tokenizer
+def build_config(params: ModelParams, vocabulary: int, image_token_id: int = 0, **tokens: int) -> LlavaConfig:
+    """Return the configuration of a LLaVA of the sizes in ``params``.
+
+    Args:
+        params: the sizes; the vocabulary is not taken from there.
+        vocabulary: how many tokens the tokenizer has.
+        image_token_id: stands for a patch of the picture.
+        tokens: other token ids that the language model knows: ``pad_token_id`` and the like.
+    """
     vision = CLIPVisionConfig(
         hidden_size=params.vision_width,
         intermediate_size=4 * params.vision_width,
@@ -70,23 +76,34 @@ def build_model(processor: Any, params: ModelParams) -> LlavaForConditionalGener
         projection_dim=params.vision_width,
     )
     text = LlamaConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=vocabulary,
         hidden_size=params.width,
         intermediate_size=3 * params.width,
         num_hidden_layers=params.layers,
         num_attention_heads=params.heads,
         max_position_embeddings=2048,
         tie_word_embeddings=True,
+        **tokens,
+    )
+    return LlavaConfig(
+        vision_config=vision,
+        text_config=text,
+        image_token_id=image_token_id,
+        vision_feature_layer=-1,
+        tie_word_embeddings=True,
+    )
+
+
+def build_model(processor: Any, params: ModelParams) -> LlavaForConditionalGeneration:
+    """Return a LLaVA of the sizes in ``params`` with random weights."""
+    tokenizer = processor.tokenizer
+    config = build_config(
+        params,
+        len(tokenizer),
+        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
-    )
-    config = LlavaConfig(
-        vision_config=vision,
-        text_config=text,
-        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
-        vision_feature_layer=-1,
-        tie_word_embeddings=True,
     )
     model = LlavaForConditionalGeneration(config)
     model.generation_config.pad_token_id = tokenizer.pad_token_id

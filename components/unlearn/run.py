@@ -25,7 +25,7 @@ from components.unlearn.key_tokens import entropy_histogram, key_token_rows
 from components.unlearn.methods.registry import METHODS
 from components.unlearn.state import KeepState, State, restore
 from components.unlearn.stop import StopWhenForgotten
-from components.unlearn.teacher import teacher_probabilities
+from components.unlearn.teacher import TEACHER_BATCH, teacher_probabilities
 from components.unlearn.trainer import UnlearnTrainer
 
 PARTS = ("loss", "ga", "kl", "retain")
@@ -83,7 +83,7 @@ def run(
     teachers = state.load_teacher()
     if teachers is None:
         seen = [[""]] * len(forget) if params.teacher == "text_only" else shown
-        teachers = teacher_probabilities(model, encoder, forget, seen, batch_size=8)
+        teachers = teacher_probabilities(model, encoder, forget, seen, TEACHER_BATCH)
         state.keep_teacher(teachers)
     taught = time.perf_counter()
 

@@ -22,6 +22,9 @@ from components.unlearn.prefix import (
 BLOCK_BYTES = 2**30
 """The most memory that the running sums of the distributions take, in float32."""
 
+TEACHER_BATCH = 8
+"""Samples that a run lets follow an image in one pass."""
+
 log = logging.getLogger(__name__)
 
 

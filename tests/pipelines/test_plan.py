@@ -1,0 +1,174 @@
+"""viker plan: each formula against a real model or by hand, and the whole against measured peaks."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from components.common.errors import UserError
+from components.common.models import empty_model, language_layers
+from components.common.params import ModelParams, load_params
+from components.finetune.build import build_config
+from components.unlearn.adapter import put_adapter
+from components.unlearn.memory import (
+    Load,
+    activation_bytes,
+    adapter_bytes,
+    batches,
+    feature_bytes,
+    kept_per_token,
+    number_bytes,
+    sizes_of,
+    teacher_bytes,
+)
+from pipelines.cli import app
+from pipelines.plan import GIB, estimate
+
+ROOT = Path(__file__).parents[2]
+PARAMS = load_params(ROOT / "params.yaml")
+SIZES = {
+    "8M": {"width": 320, "layers": 6, "heads": 8, "vocabulary": 2000},
+    "63M": {"width": 768, "layers": 8, "heads": 12, "vocabulary": 3000},
+}
+VISION = {"image_size": 168, "patch_size": 14, "vision_width": 64, "vision_layers": 2}
+DEPLOYED = "llava-hf/llava-1.5-7b-hf"
+
+
+def changed(section: str, **values: object):
+    part = getattr(PARAMS, section)
+    return PARAMS.model_copy(update={section: part.model_copy(update=values)})
+
+
+def deployed(name: str = DEPLOYED, **unlearn: object):
+    paper = {"precision": "bfloat16", "retain_weight": 0.0} | unlearn
+    return changed("finetune", deployed_model=name).model_copy(
+        update={"unlearn": PARAMS.unlearn.model_copy(update=paper)}
+    )
+
+
+def part(estimated: dict, name: str) -> int:
+    return next(row["bytes"] for row in estimated["device"] + estimated["host"] if row["part"] == name)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return empty_model(build_config(PARAMS.finetune.model, 500), "finetune.model")
+
+
+def test_no_weights_are_loaded(small):
+    assert {p.device.type for p in small.parameters()} == {"meta"}
+
+
+def test_the_adapter_has_the_size_that_peft_gives_it(small):
+    sizes = sizes_of(small)
+    adapted = put_adapter(PARAMS.unlearn, empty_model(build_config(PARAMS.finetune.model, 500), "finetune.model"))
+    trained = [p for p in adapted.parameters() if p.requires_grad]
+    assert language_layers(small) and adapter_bytes(sizes, PARAMS.unlearn) == 4 * sum(p.numel() for p in trained)
+
+
+@pytest.mark.parametrize(("name", "billions"), [(DEPLOYED, 7.06), ("llava-hf/llava-1.5-13b-hf", 13.35)])
+def test_published_llavas_need_no_network_and_have_their_number_of_parameters(name, billions):
+    assert part(estimate(deployed(name), 500, 40, 60), "weights") / 2e9 == pytest.approx(billions, abs=0.01)
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_layer_keeps_what_autograd_saves(precision, attention):
+    from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRotaryEmbedding
+
+    config = build_config(ModelParams(**VISION, **SIZES["8M"]), 500)
+    unlearn = PARAMS.unlearn.model_copy(update={"precision": precision, "attention": attention})
+    dtype = getattr(torch, precision)
+    frozen = empty_model(config, "finetune.model").to_empty(device="cpu").to(dtype)
+    frozen.set_attn_implementation(attention)
+    model = put_adapter(unlearn, frozen)
+    layer = next(m for m in model.modules() if isinstance(m, LlamaDecoderLayer))
+    shown = torch.randn(1, 64, 320, dtype=dtype, requires_grad=True)
+    around = LlamaRotaryEmbedding(config.text_config)(shown, torch.arange(64)[None])
+    own = {p.untyped_storage().data_ptr() for p in model.parameters()} | {
+        t.untyped_storage().data_ptr() for t in around
+    }
+    kept: dict[int, torch.Tensor] = {}
+
+    def keep(tensor):
+        kept.setdefault(tensor.untyped_storage().data_ptr(), tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        layer(shown, position_embeddings=around)
+    measured = sum(t.untyped_storage().nbytes() for place, t in kept.items() if place not in own)
+    assert 64 * kept_per_token(sizes_of(frozen), unlearn, 64) == pytest.approx(measured, rel=0.02)
+
+
+def test_activations_grow_with_the_samples_and_shrink_with_checkpointing(small):
+    sizes, load = sizes_of(small), Load(10, 16, 20, 30)
+    plain = PARAMS.unlearn.model_copy(update={"retain_weight": 0.0})
+    both = plain.model_copy(update={"retain_weight": 1.0, "retain_batch_size": plain.batch_size})
+    again = plain.model_copy(update={"gradient_checkpointing": True})
+    assert batches(both) == [plain.batch_size] * 2
+    assert activation_bytes(sizes, both, load) == 2 * activation_bytes(sizes, plain, load)
+    assert activation_bytes(sizes, again, load) < activation_bytes(sizes, plain, load)
+
+
+def test_the_teacher_is_kept_in_float32_and_the_features_up_to_their_limit(small):
+    sizes = sizes_of(small)
+    assert teacher_bytes(sizes, Load(10, 16, 20, 30)) == 10 * 30 * 500 * 4
+    plain = PARAMS.unlearn.model_copy(update={"retain_weight": 0.0})
+    assert feature_bytes(sizes, plain, Load(10, 16, 20, 30)) == 10 * 16 * 128 * number_bytes(plain)
+    assert feature_bytes(sizes, plain, Load(10**7, 16, 20, 30)) == 2 * GIB
+
+
+def test_a_gpu_fits_only_with_a_tenth_in_reserve():
+    estimated = estimate(deployed(), 500, 40, 60)
+    assert estimated["peak"] == max(estimated["peaks"].values())
+    assert estimated["fits"] == {
+        gpu: estimated["peak"] <= 0.9 * int(gpu) * GIB for gpu in ("16", "24", "40", "48", "80")
+    }
+    assert estimated["fits"]["80"] and not estimated["fits"]["16"]
+
+
+def test_an_unknown_model_is_a_users_error_that_names_the_parameter(tmp_path):
+    with pytest.raises(UserError, match=r"finetune\.deployed_model: can't load the model .*no such folder"):
+        estimate(deployed(str(tmp_path / "none")), 500, 40, 60)
+
+
+def test_json_and_table_say_the_same():
+    run = CliRunner().invoke
+    shown = run(app, ["plan", "--params", str(ROOT / "params.yaml")], env={"COLUMNS": "100"})
+    told = json.loads(run(app, ["plan", "--params", str(ROOT / "params.yaml"), "--json"]).stdout)
+    assert shown.exit_code == 0 and told["model"] == "finetune.model"
+    assert all(f"{row['bytes'] / GIB:.2f}" in shown.stdout for row in told["device"] + told["host"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("size", "changes"),
+    [
+        ("8M", {"retain_weight": 0.0}),
+        ("63M", {"retain_weight": 0.0}),
+        ("8M", {}),
+        ("8M", {"gradient_checkpointing": True}),
+        ("8M", {"precision": "bfloat16", "retain_weight": 0.0}),
+        ("8M", {"attention": "eager", "retain_weight": 0.0}),
+    ],
+)
+def test_the_plan_is_within_15_percent_of_the_measured_peak(size, changes):
+    small = {"epochs": 1, "batch_size": 2, "retain_batch_size": 3}
+    unlearn = PARAMS.unlearn.model_copy(update=small | changes)
+    sizes = VISION | SIZES[size]
+    given = json.dumps({"sizes": sizes, "unlearn": unlearn.model_dump(by_alias=True)})
+    command = [sys.executable, "-m", "tests.pipelines.plan_peak", given]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    measured = json.loads(told.splitlines()[-1])
+
+    model = ModelParams(**sizes | {"vocabulary": measured["vocabulary"]})
+    params = changed("finetune", model=model).model_copy(update={"unlearn": unlearn})
+    planned = estimate(params, 2 * unlearn.batch_size, measured["sequence"] - 144 - 30, 30)["peaks"]["training"]
+
+    assert planned == pytest.approx(measured["peak"], rel=0.15)
+    weights = measured["weights"]
+    assert planned - weights == pytest.approx(measured["peak"] - weights, rel=0.15), "besides the weights"
