@@ -117,13 +117,15 @@ def kept_per_token(sizes: Sizes, params: UnlearnParams, sequence: int) -> int:
 
 def batches(params: UnlearnParams) -> list[int]:
     """Return the samples of each batch that a step keeps activations of: forget, then retain, then refusals."""
-    needs = METHODS[params.method].needs
-    found = [params.batch_size]
-    if "retain_logits" in needs or (METHODS[params.method].unlearns and params.retain_weight > 0):
-        found.append(params.retain_batch_size)
-    if "refusal_logits" in needs:
-        found.append(params.batch_size)
-    return found
+    refused = "refusal_logits" in METHODS[params.method].needs
+    return [size for size in (params.batch_size, retained(params), params.batch_size * refused) if size]
+
+
+def retained(params: UnlearnParams) -> int:
+    """Return the retain samples of a step."""
+    method = METHODS[params.method]
+    drawn = "retain_logits" in method.needs or (method.unlearns and params.retain_weight > 0)
+    return params.retain_batch_size * drawn
 
 
 def activation_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
@@ -156,18 +158,22 @@ def loss_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
     model's probabilities, 4; the rows that go into log p, e) and of two gradients, 4 + 4. An entropy takes 3 * 4 for
     ``CHUNK`` rows.
     """
-    e, method, rows = number_bytes(params), METHODS[params.method], load.answer * sizes.vocabulary
-    taught = "teacher" in method.needs and params.teacher != "none"
-    vanilla = "vanilla_logits" in method.needs
-    kept = params.batch_size * (4 + (8 if taught else 0))
-    held = params.batch_size * (e + (e if vanilla else 0))
-    last = params.batch_size
-    for batch in batches(params)[1:]:
-        to_vanilla = method.unlearns and (params.retain_weight > 0 or "retain_vanilla" in method.needs)
-        kept += batch * (8 if to_vanilla else 4)
-        held += batch * (e + (4 if to_vanilla else 0))
-        last = batch
-    entropies = 12 * min(CHUNK, last * load.answer) * sizes.vocabulary if taught or params.retain_weight > 0 else 0
+    e, needs, rows = number_bytes(params), METHODS[params.method].needs, load.answer * sizes.vocabulary
+    forget, retain = params.batch_size, retained(params)
+    kept, held = 4 * forget, e * forget
+    if "vanilla_logits" in needs:
+        held += e * forget
+    taught = "teacher" in needs and params.teacher != "none"
+    if taught:
+        kept += 8 * forget
+    to_vanilla = retain > 0 and (params.retain_weight > 0 or "retain_vanilla" in needs)
+    kept += (8 if to_vanilla else 4) * retain
+    held += (e + 4 if to_vanilla else e) * retain
+    if "refusal_logits" in needs:
+        kept += 4 * forget
+        held += 2 * e * forget
+    last = retain or forget
+    entropies = 12 * min(CHUNK, last * load.answer) * sizes.vocabulary if taught or to_vanilla else 0
     return rows * (kept + max(held + last * e, 8 * max(batches(params)))) + entropies
 
 
@@ -210,5 +216,5 @@ def feature_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
     A retain batch brings new pictures in every step.
     """
     steps = params.epochs * -(-load.samples // params.batch_size)
-    pictures = load.samples + steps * sum(batches(params)[1:2])
+    pictures = load.samples + steps * retained(params)
     return min(MOST_BYTES, number_bytes(params) * pictures * load.image * sizes.width)

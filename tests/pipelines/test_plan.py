@@ -136,6 +136,23 @@ def test_an_unknown_model_is_a_users_error_that_names_the_parameter(tmp_path):
         estimate(deployed(str(tmp_path / "none")), 500, 40, 60)
 
 
+def test_a_family_without_a_fixed_number_of_image_tokens_needs_to_be_told(tmp_path):
+    from transformers import Qwen2VLConfig
+
+    text = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    Qwen2VLConfig(text_config=text | {"num_key_value_heads": 1, "vocab_size": 100}).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="--image-tokens"):
+        estimate(deployed(str(tmp_path)), 500, 40, 60)
+    assert "676 tokens" in str(estimate(deployed(str(tmp_path)), 500, 40, 60, image_tokens=576)["device"])
+
+
+@pytest.mark.parametrize("method", ["viker", "ga", "graddiff", "kl", "npo", "idk"])
+def test_a_step_of_any_method_takes_more_with_a_retain_term(method):
+    bare, kept = (estimate(deployed(method=method, retain_weight=w), 9, 40, 60)["peak"] for w in (0.0, 1.0))
+    more = kept > bare if method not in ("graddiff", "kl") else kept >= bare  # these have a retain batch either way
+    assert more
+
+
 def test_json_and_table_say_the_same():
     run = CliRunner().invoke
     shown = run(app, ["plan", "--params", str(ROOT / "params.yaml")], env={"COLUMNS": "100"})
