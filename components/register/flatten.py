@@ -9,9 +9,6 @@ from typing import Any
 from components.common.errors import UserError
 from components.common.files import need_folder
 
-CURVE = ("loss", "ga", "kl", "retain", "lr", "grad_norm")
-"""The columns of loss.csv that become step metrics."""
-
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the leaves of nested mappings by dotted path, in reading order; lists are leaves."""
@@ -55,8 +52,8 @@ def read_curve(unlearning: Path) -> list[tuple[str, float, int]]:
 def _points(path: Path, reader: "csv.DictReader[str]") -> Iterator[tuple[str, float, int]]:
     for row in reader:
         step = int(_number(path, reader.line_num, "step", row["step"]))
-        for name in CURVE:
-            if row.get(name):
+        for name in (column for column in row if column not in ("step", "epoch")):
+            if row[name]:
                 yield f"train.{name}", _number(path, reader.line_num, name, row[name]), step
 
 
