@@ -17,8 +17,8 @@ SIZES = {
     "toy": ModelParams(
         image_size=48, patch_size=12, vision_width=96, vision_layers=2, width=128, layers=3, heads=4, vocabulary=1024
     ),
-    # LLaVA-1.5-7B at an eighth of its width and vocabulary and a quarter of its depth: 576 image tokens, and vision
-    # tower and head take about the share of the work that they take there
+    # LLaVA-1.5-7B at an eighth of its width and a quarter of its depth, with its 576 image tokens; the words below make
+    # about 1,500 tokens, which keeps the head's share of the work small
     "llava": ModelParams(
         image_size=336, patch_size=14, vision_width=128, vision_layers=6, width=512, layers=8, heads=8, vocabulary=4008
     ),
