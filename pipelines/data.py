@@ -111,7 +111,7 @@ def _bring(found: Path, target: Path, source: str, force: bool, move: bool) -> N
 def _track(target: Path, source: str, commit: str | None) -> str:
     """Put ``target`` under DVC, note in its .dvc file where it came from, and return its hash."""
     command = [sys.executable, "-m", "dvc", "add", "--quiet", str(target)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
     if result.returncode:
         raise UserError(
             f"{target}: DVC can't track it: {' '.join(result.stderr.split())} The data are there: when this is put "

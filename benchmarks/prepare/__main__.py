@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import typer
 
 from benchmarks.prepare.data import write
+from benchmarks.timing import seconds
 from components.common import cli
 from components.common.cli import ParamsOption, stage_app
 from components.common.params import load_params
@@ -38,7 +39,7 @@ def command(
     work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=work) as folder:
         for run in range(runs):
-            copied = _seconds(lambda: _copy(data, Path(folder) / "copy"))
+            copied = seconds(lambda: _copy(data, Path(folder) / "copy"))
             out = Path(folder) / str(run)
             arguments = ["--params", params, "--rows", str(rows), "--work", work, "--one", out]
             done = subprocess.run(
@@ -50,7 +51,7 @@ def command(
             figures = json.loads(done.stdout.splitlines()[-1])
             ratios.append(figures["seconds"] / copied)
             peaks.append(figures["peak_mib"])
-            parts = ", ".join(f"{name} {seconds / copied:.2f}" for name, seconds in figures["parts"].items())
+            parts = ", ".join(f"{name} {part / copied:.2f}" for name, part in figures["parts"].items())
             typer.echo(f"run {run + 1}: prepare / copy {ratios[-1]:.2f} ({parts}); peak {peaks[-1]:.0f} MiB")
     low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
     typer.echo(f"prepare / copy of {rows} rows: {middle:.2f} ({low:.2f} to {high:.2f}); peak {max(peaks):.0f} MiB")
@@ -65,9 +66,9 @@ def _prepare(params: Path, data: Path, out: Path) -> None:
     parts: dict[str, float] = {}
     for name in ("validate",):
         setattr(stage, name, _timed(getattr(stage, name), parts, name))
-    seconds = _seconds(lambda: stage.run(section, settings.seed, out / "prepared", out / "validation"))
+    took = seconds(lambda: stage.run(section, settings.seed, out / "prepared", out / "validation"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "peak_mib": peak, "parts": parts}))
+    print(json.dumps({"seconds": took, "peak_mib": peak, "parts": parts}))
 
 
 def _timed(work: Callable[..., object], parts: dict[str, float], name: str) -> Callable[..., object]:
@@ -87,12 +88,6 @@ def _copy(data: Path, out: Path) -> None:
         with pq.ParquetFile(path) as source, pq.ParquetWriter(out / f"{number}.parquet", source.schema_arrow) as copy:
             for batch in source.iter_batches(batch_size=64):
                 copy.write_batch(batch)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 app = stage_app(command)

@@ -1,7 +1,6 @@
 """``python -m benchmarks.unlearn``: the teacher beside the naive way, a ViKeR step and a run beside gradient ascent."""
 
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +8,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from benchmarks.timing import seconds
 from benchmarks.unlearn.model import IMAGES, bench
 from benchmarks.unlearn.naive import naive_teacher
 from components.common import cli
@@ -35,12 +35,12 @@ def command(
     steps = {name: _step(settings, size, samples, name) for name in ("ga", "viker")}
     ratios: dict[str, list[float]] = {"naive teacher / fast": [], "ViKeR step / GA step": [], "ViKeR run / GA run": []}
     for run in range(runs + 1):
-        naive = _seconds(lambda: _naive(made))
-        fast = _seconds(lambda: teacher_probabilities(made.model, made.encoder, made.samples, images, 8)) / samples
-        naive = (naive + _seconds(lambda: _naive(made))) / (2 * NAIVE)
-        ga = _seconds(steps["ga"])
-        viker = _seconds(steps["viker"])
-        ga = (ga + _seconds(steps["ga"])) / 2
+        naive = seconds(lambda: _naive(made))
+        fast = seconds(lambda: teacher_probabilities(made.model, made.encoder, made.samples, images, 8)) / samples
+        naive = (naive + seconds(lambda: _naive(made))) / (2 * NAIVE)
+        ga = seconds(steps["ga"])
+        viker = seconds(steps["viker"])
+        ga = (ga + seconds(steps["ga"])) / 2
         if run == 0:
             continue  # the first of each finds cold caches
         # what is timed is three steps of two samples
@@ -70,12 +70,6 @@ def _step(settings: Any, size: str, samples: int, method: str) -> Callable[[], N
             trainer.compute_loss(trainer.model, trainer.data_collator(rows)).backward()
 
     return step
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 app = stage_app(command)

@@ -81,7 +81,7 @@ def fingerprint(content: bytes) -> Fingerprint:
     """
     try:
         image = open_picture(content, draft=(64, 64))
-    except Exception as error:  # see check
+    except Exception as error:  # whatever Pillow's decoders raise on bytes from outside: damaged
         raise BadPicture(f"damaged ({error}); fetch it again") from None
     values = image.convert("L").resize((9, 8), Image.Resampling.BILINEAR).tobytes()
     rising = [values[9 * y + x] > values[9 * y + x + 1] for y in range(8) for x in range(8)]

@@ -17,7 +17,7 @@ from transformers import (
 from components.common.params import ModelParams
 
 SPECIAL = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
-IMAGE_TOKEN = "<image>"  # noqa: S105
+IMAGE_TOKEN = "<image>"  # noqa: S105 - a token of the vocabulary, no secret
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
     "{% for part in message['content'] %}"

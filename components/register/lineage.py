@@ -97,8 +97,7 @@ def code_version(folder: Path) -> dict[str, str]:
 
         with git.Repo(folder, search_parent_directories=True) as repo:
             return {"git_commit": repo.head.commit.hexsha, "git_dirty": str(repo.is_dirty()).lower()}
-    except Exception:
-        # No git, no repository, no commit yet, a folder of another owner: an image has none of them and registers too.
+    except Exception:  # no git, repository or commit, another owner's folder: an image has none, and registers too
         return {}
 
 
