@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench bench-prepare bench-unlearn bench-demo ui clean
+.PHONY: help install demo test chromium lint bench bench-prepare bench-unlearn bench-demo ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -30,9 +30,14 @@ endif
 	@$(IN_VENV) dvc repro
 	@$(IN_VENV) viker summary
 
-test: lint ## lint, types and all tests
+test: lint chromium ## lint, types and all tests
 	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n 2 -m "not slow"
 	$(IN_VENV) python -m pytest -m slow
+
+chromium: ## the browser that some tests look at pages with: Debian's, where it is missing and can be installed
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }; } \
+		|| echo "No Chromium: the tests that look at pages will be skipped; install Debian's package 'chromium'"
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(IN_VENV) ruff check .

@@ -15,6 +15,7 @@ from components.finetune.build import build_model, build_processor
 from components.finetune.run import _texts
 from components.prepare.run import run as prepare
 from components.sample.draw import draw_scene
+from tests.browser import browser  # noqa: F401 - a fixture, found here by pytest
 from tests.s3 import aws, between, bucket, moto_endpoint, s3  # noqa: F401 - fixtures, found here by pytest
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)
