@@ -107,15 +107,17 @@ def test_the_vanilla_model_is_a_usual_folder_of_transformers(demo):
 def test_unlearning_and_evaluating_again_give_the_same_bytes(demo, tmp_path):
     adapter, records = tmp_path / "adapter", tmp_path / "unlearning"
     run(demo, "python", "-m", "components.unlearn", "--out", str(adapter), "--records", str(records))
-    predictions, again = tmp_path / "predictions.parquet", tmp_path / "evaluate.json"
+    predictions, attacks = tmp_path / "predictions.parquet", tmp_path / "attacks.parquet"
+    again = tmp_path / "evaluate.json"
     run(
         demo,
         *("python", "-m", "components.evaluate", "--adapter", str(adapter)),
-        *("--predictions", str(predictions), "--metrics", str(again)),
+        *("--predictions", str(predictions), "--attacks", str(attacks), "--metrics", str(again)),
     )
     pairs = {demo / "models/adapter/adapter_model.safetensors": adapter / "adapter_model.safetensors"}
     pairs |= {demo / "unlearning" / name: records / name for name in ("loss.csv", "key_tokens.parquet", "summary.json")}
     pairs |= {demo / "metrics/evaluate.json": again, demo / "evaluation/predictions.parquet": predictions}
+    pairs |= {demo / "evaluation/attacks.parquet": attacks}
     assert [first.name for first, second in pairs.items() if first.read_bytes() != second.read_bytes()] == []
 
 

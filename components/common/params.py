@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from components.common.attack_params import AttacksParams
 from components.common.schema import Section, read_yaml, validated
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -197,6 +198,7 @@ class EvaluateParams(Section):
 
     batch_size: Positive
     max_new_tokens: Positive
+    attacks: AttacksParams
 
 
 class GateParams(Section):

@@ -17,6 +17,7 @@ def command(
     adapter: Annotated[Path, typer.Option(help="The adapter that forgets.")] = Path("models/adapter"),
     irrelevant: Annotated[Path, typer.Option(help="The irrelevant images.")] = Path("data/irrelevant"),
     predictions: Annotated[Path, typer.Option(help="Every reply.")] = Path("evaluation/predictions.parquet"),
+    attacks: Annotated[Path, typer.Option(help="Every reply under attack.")] = Path("evaluation/attacks.parquet"),
     metrics: Annotated[Path, typer.Option(help="The metrics.")] = Path("metrics/evaluate.json"),
 ) -> None:
     """Evaluate: leakage, ROUGE, BLEU, classification, cloze, truth ratio and fluency, before and after unlearning."""
@@ -24,7 +25,16 @@ def command(
     from components.evaluate.run import run
 
     found = run(
-        settings.evaluate, settings.seed, settings.threads, prepared, vanilla, adapter, irrelevant, predictions, metrics
+        settings.evaluate,
+        settings.seed,
+        settings.threads,
+        prepared,
+        vanilla,
+        adapter,
+        irrelevant,
+        predictions,
+        attacks,
+        metrics,
     )
     for name in ("vanilla", "unlearned"):
         rates = ", ".join(f"{split} {found[name][split]['leakage_rate']}" for split in ("forget", "test", "retain"))

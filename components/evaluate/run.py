@@ -14,6 +14,9 @@ from components.common.models import device, load_model, resolve_model, seed_eve
 from components.common.params import EvaluateParams
 from components.common.records import OPEN_TASKS, SPLITS, Record, read_pictures, read_records
 from components.evaluate import text
+from components.evaluate.attacks.registry import attack
+from components.evaluate.attacks.subject import Subject
+from components.evaluate.attacks.targets import read_targets
 from components.evaluate.generate import log_likelihoods, replies
 from components.evaluate.measures import measure
 
@@ -34,9 +37,10 @@ def run(
     adapter: Path,
     irrelevant: Path,
     predictions: Path,
+    attacks: Path,
     metrics: Path,
 ) -> dict[str, Any]:
-    """Question both models, write the predictions and the metrics, return the metrics.
+    """Question and attack both models, write every reply and the metrics, return the metrics.
 
     Raises:
         UserError: an input is missing, or a model can't be loaded.
@@ -63,8 +67,15 @@ def run(
     everything = pd.concat(tables.values(), ignore_index=True)[COLUMNS]
     with new_file(predictions) as path:
         everything.astype({"correct": "boolean", "leaked": "boolean", "gibberish": "boolean"}).to_parquet(path)
+    subjects = [
+        Subject(name, adapted, name == "unlearned", encoder, params.batch_size, params.max_new_tokens)
+        for name in tables
+    ]
+    under_attack, attacked = attack(subjects, read_targets(prepared), params.attacks, seed)
+    with new_file(attacks) as path:
+        attacked.to_parquet(path)
     inputs = {"adapter": adapter, "model": vanilla, "data": prepared / "manifest.json"}
-    result = {name: measure(table) for name, table in tables.items()}
+    result = {name: measure(table) | {"attacks": under_attack[name]} for name, table in tables.items()}
     result["inputs"] = {name: sha256_path(path) for name, path in inputs.items()}
     write_json(metrics, result)
     return result
