@@ -14,7 +14,7 @@ from components.common.cli import ParamsOption
 from components.common.files import read_json
 from components.common.params import load_params
 from components.common.records import SPLITS
-from components.register.tracking import DEFAULT_URI, without_secrets
+from components.common.tracking import DEFAULT_URI, without_secrets
 from components.report import tables
 
 

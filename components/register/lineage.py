@@ -1,16 +1,12 @@
 """What a version was made from: hashes that are checked before anything is registered, code and packages."""
 
-import platform
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import UserError
 from components.common.files import need_folder, sha256_path
 from components.common.rules import look_up
-
-PACKAGES = ("accelerate", "mlflow", "numpy", "peft", "safetensors", "tokenizers", "torch", "transformers")
 
 
 @dataclass(frozen=True)
@@ -88,28 +84,6 @@ def check_judged(gate: dict[str, Any], gate_path: Path, metrics: dict[str, Any],
             f"{gate_path} does not belong to these metrics: {problem}. "
             "Nothing was registered. Run 'viker gate' again, then 'viker register'."
         )
-
-
-def code_version(folder: Path) -> dict[str, str]:
-    """Return ``git_commit`` and ``git_dirty`` of the work tree around ``folder``; empty where there is none."""
-    try:
-        import git
-
-        with git.Repo(folder, search_parent_directories=True) as repo:
-            return {"git_commit": repo.head.commit.hexsha, "git_dirty": str(repo.is_dirty()).lower()}
-    except Exception:  # no git, repository or commit, another owner's folder: an image has none, and registers too
-        return {}
-
-
-def package_versions() -> dict[str, str]:
-    """Return the version of Python and of the packages that decide a result, as tags ``version.NAME``."""
-    versions = {"version.python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[f"version.{name}"] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def _short(digest: Any) -> str:

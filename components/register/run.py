@@ -9,9 +9,10 @@ from typing import Any
 
 from components.common.files import read_json, sha256_path, write_json
 from components.common.params import Params
-from components.register.flatten import flatten, numbers, read_curve
-from components.register.lineage import check_evaluated, check_judged, code_version, hash_inputs, package_versions
-from components.register.tracking import connect, experiment_id, explained, tracking_uri, without_secrets
+from components.common.tracking import connect, experiment_id, explained, tracking_uri, without_secrets
+from components.common.tracking.code import code_version, package_versions
+from components.common.tracking.flatten import flatten, numbers, read_curve
+from components.register.lineage import check_evaluated, check_judged, hash_inputs
 
 BATCH = 1000
 """The most metrics that MLflow takes in one request."""

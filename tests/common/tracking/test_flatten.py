@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.register.flatten import flatten, numbers, read_curve
-from components.register.tracking import DEFAULT_URI, tracking_uri, without_secrets
+from components.common.tracking import DEFAULT_URI, tracking_uri, without_secrets
+from components.common.tracking.flatten import flatten, numbers, read_curve
 
 NAMES = st.text("abcdefgh_", min_size=1, max_size=6)
 LEAVES = st.integers() | st.lists(st.integers(), max_size=2)
