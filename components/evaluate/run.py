@@ -9,7 +9,8 @@ from peft import PeftModel
 
 from components.common.chat import Encoder, Sample, sample_of
 from components.common.errors import UserError
-from components.common.files import need_folder, new_file, sha256_path, write_json
+from components.common.evidence import SCHEMA, hash_inputs, params_digest, seal
+from components.common.files import need_folder, new_file, write_json
 from components.common.models import device, load_model, resolve_model, seed_everything
 from components.common.params import EvaluateParams
 from components.common.records import OPEN_TASKS, SPLITS, Record, read_pictures, read_records
@@ -74,9 +75,10 @@ def run(
     under_attack, attacked = attack(subjects, read_targets(prepared), params.attacks, seed)
     with new_file(attacks) as path:
         attacked.to_parquet(path)
-    inputs = {"adapter": adapter, "model": vanilla, "data": prepared / "manifest.json"}
-    result = {name: measure(table) | {"attacks": under_attack[name]} for name, table in tables.items()}
-    result["inputs"] = {name: sha256_path(path) for name, path in inputs.items()}
+    result: dict[str, Any] = {name: measure(table) | {"attacks": under_attack[name]} for name, table in tables.items()}
+    inputs = hash_inputs(adapter, vanilla, prepared, predictions)
+    inputs["params"] = params_digest(seed, params.model_dump(mode="json", by_alias=True))
+    result = seal(result | {"schema": SCHEMA, "inputs": inputs})
     write_json(metrics, result)
     return result
 

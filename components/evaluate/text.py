@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from rouge_score.rouge_scorer import RougeScorer
 
+from components.common.leakage import leaks as leaks
+from components.common.leakage import normalise as normalise
+
 _ROUGE_KEYS = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL"}
 _ROUGE = RougeScorer(list(_ROUGE_KEYS.values()), use_stemmer=True)
 _SMOOTHING = SmoothingFunction().method1
@@ -16,31 +19,6 @@ _WORD = re.compile(r"\w+(?:(?<=\d)[^\w\s](?=\d)\w+)*")
 _LOOP_WORDS = 4
 _LOOP_TIMES = 3
 _REPETITION_WORDS = 3
-
-
-def normalise(text: str) -> str:
-    """Return ``text`` in NFKC, case folded, its words (letters, marks, digits) parted by single spaces.
-
-    Invisible format characters (zero-width spaces, soft hyphens) vanish, so that they can't hide a word.
-    Applying it twice changes nothing.
-    """
-    folded = _fold(_fold(text))
-    kept = (character if unicodedata.category(character)[0] in "LMN" else " " for character in folded)
-    return " ".join("".join(kept).split())
-
-
-def leaks(reply: str, secrets: Sequence[str]) -> bool | None:
-    """Return whether one of the secrets occurs in the reply as whole words; None where there is no secret.
-
-    Both sides are normalised first. Over many replies its mean is ``leakage_rate``, 0..1: lower is better on
-    forget and test, higher on retain and real. A secret of a script without spaces between words counts only
-    where something other than a letter stands on both sides of it. Source: this project.
-    """
-    words = [known for known in map(normalise, secrets) if known]
-    if not words:
-        return None
-    padded = f" {normalise(reply)} "
-    return any(f" {known} " in padded for known in words)
 
 
 def rouge(reply: str, answer: str) -> dict[str, float]:
@@ -125,11 +103,6 @@ def truth_ratio(right_logprob: float, wrong_logprobs: Sequence[float]) -> float:
         return math.exp(difference)
     except OverflowError:
         return math.inf
-
-
-def _fold(text: str) -> str:
-    visible = "".join(character for character in text if unicodedata.category(character) != "Cf")
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).casefold())
 
 
 def _words(text: str) -> list[str]:
