@@ -23,12 +23,15 @@ def command(
 
     The method and its settings are the section 'unlearn' of params.yaml. The vanilla model itself is not changed.
     A run that was killed goes on from its last checkpoint when it is started again. After SIGTERM it saves one and
-    exits with 143.
+    exits with 143. With several GPUs: `accelerate launch --multi_gpu --num_processes N -m components.unlearn`.
     """
     settings = load_params(params)
+    from components.unlearn.processes import first
     from components.unlearn.run import run
 
     done = run(settings.unlearn, settings.seed, settings.threads, prepared, vanilla, irrelevant, out, records, state)
+    if not first():
+        return
     typer.echo(
         f"{out}: {done['method']}, {done['steps']} steps on {done['samples']} samples in {done['seconds']:.0f} s; "
         f"{done['key_tokens']} of {done['tokens']} answer tokens are key tokens"

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from components.common.chat import Sample
 from components.common.errors import UserError
+from components.unlearn.processes import all_of
 
 LIMIT = 1e6
 """A loss (nats) or a gradient's norm at or above this has exploded: an answer at log p = -100 is long forgotten."""
@@ -19,7 +20,7 @@ def check(what: str, value: float, step: int, shown: Iterable[Sequence[Sample]])
 
     Args:
         what: the name of the value.
-        value: a loss in nats, or a norm.
+        value: a loss in nats, or a norm; the same in all processes of the run.
         step: the number of the step, from 1.
         shown: the batches that the value comes from.
 
@@ -28,7 +29,7 @@ def check(what: str, value: float, step: int, shown: Iterable[Sequence[Sample]])
     """
     if math.isfinite(value) and abs(value) < LIMIT:
         return
-    names = dict.fromkeys(sample.record_id for batch in shown for sample in batch)
+    names = dict.fromkeys(all_of([sample.record_id for batch in shown for sample in batch]))
     raise Diverged(
         f"unlearning stopped at step {step}: its {what} is {value:g}. The step's samples: {', '.join(names)}. "
         "Lower unlearn.lr or unlearn.epochs, set unlearn.max_grad_norm or unlearn.warmup, or raise unlearn.lambda "

@@ -23,6 +23,7 @@ from components.unlearn.adapter import check_start, put_adapter
 from components.unlearn.features import reuse_features
 from components.unlearn.key_tokens import entropy_histogram, key_token_rows
 from components.unlearn.methods.registry import METHODS
+from components.unlearn.processes import first, join, world
 from components.unlearn.state import KeepState, State, restore
 from components.unlearn.stop import StopWhenForgotten
 from components.unlearn.teacher import TEACHER_BATCH, teacher_probabilities
@@ -63,6 +64,8 @@ def run(
     """Write the adapter to ``out``, the loss curve and the key tokens to ``records``; return what was done.
 
     ``state_folder`` keeps the run's state until it is over: killed at any moment, the same call goes on from there.
+    Under `accelerate launch` all processes call this, with the same arguments; ``batch_size`` and
+    ``retain_batch_size`` are then those of each.
 
     Raises:
         UserError: an input is missing, the model can't be loaded, ``unlearn.start_from`` doesn't fit, or the loss
@@ -70,6 +73,7 @@ def run(
         SystemExit: 143, after SIGTERM: the state is saved.
     """
     check_start(params)
+    join()
     seed_everything(seed, threads)
     began = time.perf_counter()
     forget = [sample_of(r) for r in read_records(prepared, "forget") if r.task == "qa"]
@@ -80,11 +84,13 @@ def run(
     encoder = Encoder(processor, read_pictures(prepared) | images, device())
 
     state = State(state_folder, _inputs(params, seed, threads, prepared, vanilla, irrelevant))
-    teachers = state.load_teacher()
-    if teachers is None:
-        seen = [[""]] * len(forget) if params.teacher == "text_only" else shown
-        teachers = teacher_probabilities(model, encoder, forget, seen, TEACHER_BATCH)
-        state.keep_teacher(teachers)
+    seen = [[""]] * len(forget) if params.teacher == "text_only" else shown
+    teachers = state.teachers(
+        len(forget),
+        lambda own: teacher_probabilities(
+            model, encoder, [forget[i] for i in own], [seen[i] for i in own], TEACHER_BATCH
+        ),
+    )
     taught = time.perf_counter()
 
     trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, state_folder)
@@ -92,28 +98,29 @@ def run(
         train_or_resume(trainer, state)
     except Diverged as error:
         last_good = out.with_name(f"{out.name}.last_good")
-        _save(trainer.model, last_good)
+        if first():
+            _save(trainer.model, last_good)
         raise UserError(f"{error} {last_good} holds the adapter as it was before that step.") from None
 
-    adapted = trainer.model
-    _save(adapted, out)
     tokens = key_token_rows(forget, teachers, encoder, params.key_token_entropy)
-    with new_file(records / "key_tokens.parquet") as path:
-        tokens.to_parquet(path, index=False)
-    with new_file(records / "entropy.csv") as path:
-        entropy_histogram(tokens).to_csv(path, index=False)
     curve = loss_curve(trainer)
-    with new_file(records / "loss.csv") as path:
-        curve.to_csv(path, index=False)
     summary = {
         "method": params.method,
         "samples": len(trainer.train_dataset),
         "steps": len(curve),
-        "trained_parameters": sum(p.numel() for p in adapted.parameters() if p.requires_grad),
+        "trained_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         "tokens": len(tokens),
         "key_tokens": int(tokens["key"].sum()),
     }
-    write_json(records / "summary.json", summary)
+    if first():
+        _save(trainer.model, out)
+        with new_file(records / "key_tokens.parquet") as path:
+            tokens.to_parquet(path, index=False)
+        with new_file(records / "entropy.csv") as path:
+            entropy_histogram(tokens).to_csv(path, index=False)
+        with new_file(records / "loss.csv") as path:
+            curve.to_csv(path, index=False)
+        write_json(records / "summary.json", summary)
     state.close()
     return summary | {"teacher_seconds": taught - began, "seconds": time.perf_counter() - began}
 
@@ -176,6 +183,7 @@ def _inputs(
         "unlearn": params.model_dump(by_alias=True, exclude={"checkpoint_steps"}),
         "seed": seed,
         "threads": threads,
+        "processes": world(),
         "data": sha256_path(prepared / "manifest.json"),
         "vanilla": sha256_path(vanilla),
         "irrelevant": sha256_path(irrelevant),
@@ -209,6 +217,7 @@ def training_arguments(params: UnlearnParams, seed: int, checkpoints: Path | Non
         dataloader_pin_memory=False,
         use_cpu=not torch.cuda.is_available(),
         full_determinism=False,
+        ddp_find_unused_parameters=False,
     )
 
 

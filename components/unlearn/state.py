@@ -4,7 +4,7 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
 from components.common.files import new_file, sha256_path, write_json
+from components.unlearn.processes import any_of, first, first_then_others, rank, share_of, wait, world
 
 SEAL = "seal.json"
 """In a checkpoint's folder, written last: the hashes of its other files. A checkpoint without it is torn."""
 PROGRESS = "progress.json"
 """In a checkpoint's folder: what Trainer doesn't keep, see ``UnlearnTrainer.progress``."""
 INPUTS = "inputs.json"
-TEACHER = "teacher.safetensors"
+TEACHER = "teacher-{}-of-{}.safetensors"
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +30,15 @@ class State:
     """The state folder of one run: what went into it, the teacher, sealed checkpoints."""
 
     def __init__(self, folder: Path, inputs: Mapping[str, Any]) -> None:
-        """Open ``folder`` for a run on ``inputs`` (JSON values).
+        """Open ``folder`` for a run on ``inputs`` (JSON values); all processes of the run share it.
 
         What another run left there is refused: a warning names what differs, and the run starts from the beginning.
         """
         self.folder = folder
+        first_then_others(lambda: self._open(inputs))
+
+    def _open(self, inputs: Mapping[str, Any]) -> None:
+        folder = self.folder
         now = json.loads(json.dumps(inputs))
         before = _read(folder / INPUTS)
         if before is not None and before != now:
@@ -42,21 +47,29 @@ class State:
             shutil.rmtree(folder, ignore_errors=True)
             write_json(folder / INPUTS, now)
 
-    def load_teacher(self) -> list[torch.Tensor] | None:
-        """Return the teacher's distributions of each sample, or None where they have not been kept whole."""
-        try:
-            kept = load_file(self.folder / TEACHER)
-        except (FileNotFoundError, SafetensorError):
-            return None
-        return [kept[f"{number:06d}"] for number in range(len(kept))]
+    def teachers(self, count: int, make: Callable[[Sequence[int]], list[torch.Tensor]]) -> list[torch.Tensor]:
+        """Return the teacher's distributions of ``count`` samples: those that are kept, or else what ``make`` makes.
 
-    def keep_teacher(self, teachers: Sequence[torch.Tensor]) -> None:
-        """Keep the teacher's distributions."""
-        with new_file(self.folder / TEACHER) as path:
-            save_file({f"{number:06d}": teacher.contiguous() for number, teacher in enumerate(teachers)}, path)
+        ``make`` gets the numbers of some samples and returns theirs. Each process makes its share; a share is kept
+        as soon as it is whole.
+        """
+        mine = self.folder / TEACHER.format(rank(), world())
+        if _load(mine) is None:
+            own = share_of(range(count))
+            with new_file(mine) as path:
+                made = zip(own, make(own), strict=True)
+                save_file({f"{number:06d}": teacher.contiguous() for number, teacher in made}, path)
+        wait()
+        kept: dict[str, torch.Tensor] = {}
+        for process in range(world()):
+            kept |= _load(self.folder / TEACHER.format(process, world())) or {}
+        return [kept[f"{number:06d}"] for number in range(count)]
 
     def newest_checkpoint(self) -> Path | None:
         """Return the newest checkpoint that is whole, or None; torn ones are passed over with a warning."""
+        return first_then_others(self._newest_checkpoint)
+
+    def _newest_checkpoint(self) -> Path | None:
         found = [
             (int(m[1]), path) for path in self.folder.iterdir() if (m := re.fullmatch(r"checkpoint-(\d+)", path.name))
         ]
@@ -69,7 +82,9 @@ class State:
 
     def close(self) -> None:
         """Remove the folder: the run is over."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        wait()
+        if first():
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class KeepState(TrainerCallback):
@@ -86,11 +101,15 @@ class KeepState(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Save and stop where that was asked for; a run that ends with this step anyway needs no checkpoint."""
+        self.stop_requested = any_of(self.stop_requested, self.trainer.args.device)
         if self.stop_requested and not control.should_training_stop:
             control.should_save = control.should_training_stop = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Complete the checkpoint that Trainer has just written."""
+        """Complete the checkpoint that Trainer has just written, once all processes have written their parts."""
+        wait()
+        if not first():
+            return
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         write_json(checkpoint / PROGRESS, self.trainer.progress())
         write_json(checkpoint / SEAL, _hashes(checkpoint))
@@ -111,6 +130,15 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], above: str = 
         elif one != other:
             found.append(f"{name} was {one!r}, is {other!r}")
     return found
+
+
+def _load(path: Path) -> dict[str, torch.Tensor] | None:
+    """Return the tensors of a file, or None where it is not there or torn."""
+    try:
+        tensors: dict[str, torch.Tensor] = load_file(path)
+    except (FileNotFoundError, SafetensorError):
+        return None
+    return tensors
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -18,6 +18,7 @@ from components.unlearn.prefix import (
     shown,
     split_at_picture,
 )
+from components.unlearn.processes import first
 
 BLOCK_BYTES = 2**30
 """The most memory that the running sums of the distributions take, in float32."""
@@ -65,7 +66,7 @@ def _after_shared_prefixes(
     counts = [tails[i, bool(own[0])][1] for i, own in enumerate(images)]
     teachers: list[Tensor] = []
     checked = False
-    with tqdm(total=sum(map(len, images)), desc="teacher", unit="answer") as bar:
+    with tqdm(total=sum(map(len, images)), desc="teacher", unit="answer", disable=not first()) as bar:
         for block in _blocks(counts, model.config.get_text_config().vocab_size):
             sums: dict[int, Tensor] = {}
             for image in dict.fromkeys(image for i in block for image in images[i]):
@@ -91,7 +92,7 @@ def _plain(
     model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[Sequence[str]], batch_size: int
 ) -> list[Tensor]:
     teachers = []
-    for start in tqdm(range(0, len(samples), batch_size), desc="teacher", unit="batch"):
+    for start in tqdm(range(0, len(samples), batch_size), desc="teacher", unit="batch", disable=not first()):
         group = samples[start : start + batch_size]
         batches = [
             encoder.batch([shown(sample, image) for sample, image in zip(group, column, strict=True)])

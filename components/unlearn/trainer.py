@@ -17,6 +17,7 @@ from components.unlearn.lengths import LengthGrouped
 from components.unlearn.methods.inputs import Inputs
 from components.unlearn.methods.registry import METHODS
 from components.unlearn.methods.tokens import mean_kl
+from components.unlearn.processes import mean, rank, share_of, world
 from components.unlearn.refusals import REFUSALS
 from components.unlearn.teacher import pad_teachers
 
@@ -71,7 +72,8 @@ class UnlearnTrainer(Trainer):
         if self.retain_term:
             parts["retain"] = retain_loss(given)
             parts["loss"] = parts["loss"] + self.params.retain_weight * parts["retain"]
-        values = {name: value.item() for name, value in parts.items()}
+        told = mean(torch.stack([value.detach().float() for value in parts.values()])).tolist()
+        values = dict(zip(parts, told, strict=True))
         check("loss", values["loss"], self.state.global_step + 1, self.shown)
         self.step_parts.append(values)
         return parts["loss"]
@@ -120,16 +122,18 @@ class UnlearnTrainer(Trainer):
         return given
 
     def _vanilla(self, model: Any, batch: Batch) -> torch.Tensor:
-        with torch.no_grad(), model.disable_adapter():
+        with torch.no_grad(), self.accelerator.unwrap_model(model).disable_adapter():
             return answer_logits(model, batch)
 
     def _refuse(self, forget: Batch) -> Batch:
-        refused = [replace(sample, answer=self.rng.choice(REFUSALS)) for sample in forget.samples]
-        return self.encoder.batch(refused)
+        count = len(forget.samples)
+        drawn = [self.rng.choice(REFUSALS) for _ in range(count * world())][count * rank() :]
+        pairs = zip(forget.samples, drawn[:count], strict=True)
+        return self.encoder.batch([replace(sample, answer=answer) for sample, answer in pairs])
 
     def _draw_retain(self) -> Batch:
-        count = min(self.params.retain_batch_size, len(self.retain))
-        drawn = self.rng.sample(self.retain, count)
+        count = min(self.params.retain_batch_size * world(), len(self.retain))
+        drawn = share_of(self.rng.sample(self.retain, count))
         self.shown.append(drawn)
         return self.encoder.batch(drawn)
 

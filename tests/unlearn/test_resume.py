@@ -20,6 +20,7 @@ from components.unlearn.run import run as unlearn
 from components.unlearn.state import SEAL, State, differences
 
 ROOT = Path(__file__).parents[2]
+TEACHER = "teacher-0-of-1.safetensors"
 ARGUMENTS = ("prepared", "vanilla", "irrelevant", "out", "records", "state")
 
 
@@ -63,7 +64,7 @@ def until(process: "subprocess.Popen[bytes]", there: Path) -> None:
 def test_killed_in_the_teacher_in_training_and_by_sigterm_it_ends_with_the_same_bytes(project, uninterrupted):
     folder = project / "interrupted"
     for there, how, code in (
-        ("teacher.safetensors", signal.SIGKILL, -signal.SIGKILL),
+        (TEACHER, signal.SIGKILL, -signal.SIGKILL),
         (f"checkpoint-6/{SEAL}", signal.SIGKILL, -signal.SIGKILL),
         (f"checkpoint-9/{SEAL}", signal.SIGTERM, 143),
     ):
@@ -121,24 +122,38 @@ def test_a_torn_checkpoint_is_passed_over_with_a_warning(tmp_path, caplog, damag
 
 
 def test_the_state_of_another_run_is_refused_with_the_difference_named(tmp_path, caplog):
-    State(tmp_path / "state", {"unlearn": {"lambda": 1.0}, "data": "a"}).keep_teacher([torch.ones(1, 2)])
+    made = Counting()
+    State(tmp_path / "state", {"unlearn": {"lambda": 1.0}, "data": "a"}).teachers(2, made)
     again = State(tmp_path / "state", {"data": "a", "unlearn": {"lambda": 1.0}})
-    assert again.load_teacher() is not None
+    assert [len(one) for one in again.teachers(2, made)] == [1, 2] and made.calls == 1
     with caplog.at_level(logging.WARNING):
         other = State(tmp_path / "state", {"unlearn": {"lambda": 2.0}, "data": "a"})
     assert "unlearn.lambda was 1.0, is 2.0" in caplog.text
     assert "data" not in caplog.text
-    assert other.load_teacher() is None
+    other.teachers(2, made)
+    assert made.calls == 2
     assert other.newest_checkpoint() is None
 
 
 def test_a_torn_teacher_is_computed_again(tmp_path):
     state = State(tmp_path / "state", {})
-    state.keep_teacher([torch.ones(2, 3), torch.zeros(1, 3)])
-    assert [len(one) for one in state.load_teacher() or []] == [2, 1]
-    path = state.folder / "teacher.safetensors"
+    made = Counting()
+    before = [teacher.clone() for teacher in state.teachers(2, made)]  # what is loaded lies in the file
+    path = state.folder / TEACHER
     path.write_bytes(path.read_bytes()[:-3])
-    assert state.load_teacher() is None
+    after = state.teachers(2, made)
+    assert made.calls == 2
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+class Counting:
+    """Makes a teacher of i + 1 tokens for sample i, and counts how often it was asked."""
+
+    calls = 0
+
+    def __call__(self, numbers):
+        self.calls += 1
+        return [torch.full((i + 1, 3), float(i)) for i in numbers]
 
 
 def test_differences_are_named_by_key():

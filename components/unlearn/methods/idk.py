@@ -4,6 +4,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from components.unlearn.methods.tokens import chosen, log_likelihoods, log_probabilities, whole_answers
+from components.unlearn.processes import token_mean
 
 
 def idk_loss(
@@ -38,4 +39,4 @@ def idk_loss(
     refusal = log_likelihoods(refusal_logits, refusal_answers)
     refusal = refusal - log_likelihoods(refusal_vanilla_logits, refusal_answers).detach()
     loss = 2 / beta * softplus(beta * (ratio - refusal)).mean()
-    return {"loss": loss, "ga": true.mean(), "ratio": ratio.mean(), "refusal": refusal.mean()}
+    return {"loss": loss, "ga": token_mean(true), "ratio": ratio.mean(), "refusal": refusal.mean()}

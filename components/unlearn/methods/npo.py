@@ -4,6 +4,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from components.unlearn.methods.tokens import chosen, log_likelihoods, log_probabilities, whole_answers
+from components.unlearn.processes import token_mean
 
 
 def npo_loss(logits: Tensor, answers: Tensor, vanilla_logits: Tensor, beta: float) -> dict[str, Tensor]:
@@ -24,4 +25,4 @@ def npo_loss(logits: Tensor, answers: Tensor, vanilla_logits: Tensor, beta: floa
     true = chosen(log_probabilities(logits, answers), answers)
     ratio = whole_answers(true, answers) - log_likelihoods(vanilla_logits, answers).detach()
     loss = 2 / beta * softplus(beta * ratio).mean()
-    return {"loss": loss, "ga": true.mean(), "ratio": ratio.mean()}
+    return {"loss": loss, "ga": token_mean(true), "ratio": ratio.mean()}

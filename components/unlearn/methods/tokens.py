@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from components.common.chat import IGNORED
+from components.unlearn.processes import token_mean
 
 CHUNK = 128
 """Rows of the vocabulary's size that a divergence or an entropy handles at a time."""
@@ -59,7 +60,7 @@ def mean_log_likelihood(logits: Tensor, answers: Tensor) -> Tensor:
         logits: [B, N, V].
         answers: [B, N], ``IGNORED`` where there is no answer token.
     """
-    return chosen(log_probabilities(logits, answers), answers).mean()
+    return token_mean(chosen(log_probabilities(logits, answers), answers))
 
 
 def log_likelihoods(logits: Tensor, answers: Tensor) -> Tensor:
@@ -80,4 +81,4 @@ def mean_kl(probabilities: Tensor, logits: Tensor, answers: Tensor) -> Tensor:
         logits: [B, N, V].
         answers: [B, N], ``IGNORED`` where there is no answer token.
     """
-    return divergence(probabilities[answers != IGNORED], log_probabilities(logits, answers)).mean()
+    return token_mean(divergence(probabilities[answers != IGNORED], log_probabilities(logits, answers)))

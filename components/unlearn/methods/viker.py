@@ -5,6 +5,7 @@ from torch import Tensor
 from components.common.chat import IGNORED
 from components.unlearn.methods.tokens import chosen, divergence, log_probabilities
 from components.unlearn.methods.weights import token_weights
+from components.unlearn.processes import token_mean
 
 
 def viker_loss(
@@ -39,11 +40,11 @@ def viker_loss(
     """
     log_p = log_probabilities(logits, answers)
     true = chosen(log_p, answers)
-    ga = true.mean()
+    ga = token_mean(true)
     if teacher is None or (weighting == "kl" and lambda_ == 0):
         return {"loss": ga, "ga": ga}
     p = teacher[answers != IGNORED]
     if weighting != "kl":
-        return {"loss": (token_weights(p, weighting, mask_threshold) * true).mean(), "ga": ga}
-    kl = divergence(p, log_p).mean()
+        return {"loss": token_mean(token_weights(p, weighting, mask_threshold) * true), "ga": ga}
+    kl = token_mean(divergence(p, log_p))
     return {"loss": ga + lambda_ * kl if use_ga else lambda_ * kl, "ga": ga, "kl": kl}
