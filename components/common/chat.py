@@ -106,9 +106,9 @@ class Encoder:
             answers[row, longest - count :] = torch.tensor(ids[-count:])
         return Batch(self._inputs(encoded, samples), answers.to(self.device), samples)
 
-    def prompts(self, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
-        """Encode samples without their answers, for generation."""
-        encoded = [(ids[:-count], 0) for ids, count in map(self._encode, samples)]
+    def prompts(self, samples: Sequence[Sample], begun: bool = False) -> dict[str, torch.Tensor]:
+        """Encode samples for generation: without their answers, or ``begun`` with them, but for the end token."""
+        encoded = [(ids[: -1 if begun else -count], 0) for ids, count in map(self._encode, samples)]
         inputs = self._inputs(encoded, samples)
         inputs.pop("position_ids", None)
         return inputs

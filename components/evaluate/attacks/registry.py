@@ -7,7 +7,18 @@ import pandas as pd
 
 from components.common.attack_params import AttacksParams
 from components.evaluate.attacks import (
+    few_shot,
+    multiple_choice,
+    other_pictures,
     paraphrase,
+    picture_changes,
+    prefix,
+    probe,
+    quantised,
+    relearn,
+    sampling,
+    text_only,
+    typographic,
 )
 from components.evaluate.attacks.subject import Subject
 from components.evaluate.attacks.table import Attacked, block, empty_block
@@ -15,6 +26,19 @@ from components.evaluate.attacks.targets import NotApplicable, Targets
 
 ATTACKS: dict[str, Callable[[Subject, Targets, Any, int], Attacked]] = {
     "paraphrase": paraphrase.run,
+    "picture_changes": picture_changes.run,
+    "other_pictures": other_pictures.run,
+    "text_only": text_only.run,
+    "prefix": prefix.run,
+    "multiple_choice": multiple_choice.run,
+    "sampling": sampling.run,
+    "few_shot": few_shot.run,
+    "typographic": typographic.run,
+    "quantised_int8": quantised.run_int8,
+    "quantised_int4": quantised.run_int4,
+    "relearn_forget": relearn.run_forget,
+    "relearn_retain": relearn.run_retain,
+    "probe": probe.run,
 }
 """Each asks a subject about the targets, with its section of evaluate.attacks and the seed."""
 

@@ -3,7 +3,7 @@
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from components.common.records import OPEN_TASKS, Record, read_records
@@ -78,6 +78,16 @@ def decoys(record: Record) -> tuple[str, ...]:
     truth = f" {normalise(record.answer)} "
     values = dict.fromkeys(normalise(value) for value in wrong)
     return tuple(v for v in values if v and len(v.split()) <= _LONGEST_DECOY and f" {v} " not in truth)
+
+
+def invented(record: Record) -> Record | None:
+    """Return the record with a wrong answer, and a decoy as its secret, or None where it has none."""
+    known = decoys(record)
+    for other in record.perturbed_answers:
+        value = _difference(record.answer, other)
+        if value in known:
+            return replace(record, answer=other, secrets=(value,), perturbed_answers=())
+    return None
 
 
 def _difference(answer: str, other: str) -> str:

@@ -1,0 +1,85 @@
+"""The right answer among wrong ones: does the model recognise what it no longer says?"""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from components.common.attack_params import AttackParams
+from components.common.chat import sample_of
+from components.common.prompts import LETTERS, classification_prompt
+from components.common.records import Record
+from components.evaluate.attacks.subject import Subject
+from components.evaluate.attacks.table import Attacked, Question, block, row
+from components.evaluate.attacks.targets import NotApplicable, Targets
+
+
+def run(subject: Subject, targets: Targets, settings: AttackParams, seed: int) -> Attacked:
+    """Have the model choose among four options by letter, and, in ``by_likelihood``, among four whole answers.
+
+    The choice is the likeliest of the four letters, so that a model can't get out of it with a refusal; of the
+    answers, the one with the highest likelihood a token. Guessing gives 0.25.
+
+    Raises:
+        NotApplicable: no open question has three wrong options or perturbed answers.
+    """
+    rng = random.Random(seed)
+    asked = []
+    for record in targets.questions(settings.questions, seed):
+        options = _options(record, targets)
+        if options:
+            asked.append((record, rng.sample(options, len(options))))
+    if not asked:
+        raise NotApplicable("no open question has three wrong options or perturbed answers")
+    questions, named = [], []
+    for record, options in asked:
+        prompt = classification_prompt(record.question, tuple(options))
+        questions.append(Question(record, replace(sample_of(record), prompt=prompt)))
+        named.append([f"{letter}: {text}" for letter, text in zip(LETTERS, options, strict=True)])
+    rows = _choose(subject, questions, [list(LETTERS)] * len(asked), named, max)
+    return Attacked(rows, _by_likelihood(subject, [record for record, _ in asked], seed))
+
+
+def _by_likelihood(subject: Subject, records: list[Record], seed: int) -> dict[str, Any]:
+    """Return the block of choices among whole answers, with ``least_likely_rate``: how often the right one comes last.
+
+    Above 0.25 the model gives the value away by shunning it.
+    """
+    questions = [Question(r, sample_of(r)) for r in records if len(r.perturbed_answers) >= len(LETTERS) - 1]
+    if not questions:
+        return {}
+    answers = [[q.record.answer, *q.record.perturbed_answers[: len(LETTERS) - 1]] for q in questions]
+    found = block(Attacked(_choose(subject, questions, answers, answers, max)), seed)
+    last = block(Attacked(_choose(subject, questions, answers, answers, min)), seed)
+    found["least_likely_rate"] = last["leakage_rate"]
+    found["intervals"]["least_likely_rate"] = last["intervals"]["leakage_rate"]
+    return {"by_likelihood": found}
+
+
+def _options(record: Record, targets: Targets) -> list[str]:
+    """Return the right option and three wrong ones: those of the data, or the answer and its perturbed forms."""
+    for other in targets.forget:
+        if (other.task, other.person_id, other.question) == ("classification", record.person_id, record.question):
+            return list(other.options)
+    whole = [record.answer, *record.perturbed_answers[: len(LETTERS) - 1]]
+    return whole if len(whole) == len(LETTERS) else []
+
+
+def _choose(
+    subject: Subject,
+    questions: list[Question],
+    answers: list[list[str]],
+    named: list[list[str]],
+    which: Callable[[list[float]], float],
+) -> pd.DataFrame:
+    """Return the rows of the likeliest (``which``: max) of each question's ``answers``; the reply is its name."""
+    samples = [replace(q.sample, answer=a) for q, choices in zip(questions, answers, strict=True) for a in choices]
+    scores = iter(subject.likelihoods(samples))
+    rows = []
+    for question, choices, names in zip(questions, answers, named, strict=True):
+        values = [next(scores) for _ in choices]
+        chosen = names[values.index(which(values))]
+        rows.append(row(question, [chosen]) | {"chance": 1 / len(choices)})
+    return pd.DataFrame(rows)
