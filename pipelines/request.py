@@ -15,7 +15,7 @@ from components.common.cli import ParamsOption
 from components.common.errors import UserError, did_you_mean
 from components.common.files import new_file, read_json
 from components.common.params import PrepareParams, load_params
-from components.common.requests import REASONS, ForgetRequest, Reason, read_requests
+from components.common.requests import REASONS, ForgetRequest, Reason, carried_out, read_requests
 from components.common.schema import validated
 
 MONTH = timedelta(days=30)
@@ -119,12 +119,9 @@ def done(
             f"{path}: carried out on {request.carried_out.date} by version {request.carried_out.version} already. "
             "Edit the file if that is wrong."
         )
-    yaml = _yaml()
-    values = yaml.load(path.read_text(encoding="utf-8"))
-    values["carried_out"] = {"date": date.today(), "version": version}
-    validated(ForgetRequest, dict(values) | {"carried_out": dict(values["carried_out"])}, path)
-    with new_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
-        yaml.dump(values, stream)
+    text = carried_out(path.read_text(encoding="utf-8"), date.today(), version)
+    with new_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     _say(f"{path}: carried out by version {version}. The next 'dvc repro' leaves its people out of all splits.")
 
 

@@ -7,10 +7,12 @@ person: each was made for a reason of its own and has its own deadline; the pers
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
+from ruamel.yaml import YAML
 
 from components.common.errors import UserError
 from components.common.schema import Section, read_yaml, shown, validated
@@ -102,6 +104,19 @@ def read_requests(folder: Path) -> dict[Path, ForgetRequest]:
         first[request.id.casefold()] = path
         found[path] = request
     return found
+
+
+def carried_out(text: str, day: Day, version: int) -> str:
+    """Return a request file's ``text`` with the note that ``version`` carried it out; comments and order stay."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    values = yaml.load(text)
+    values["carried_out"] = {"date": day, "version": version}
+    validated(ForgetRequest, dict(values) | {"carried_out": dict(values["carried_out"])}, Path(str(values.get("id"))))
+    stream = StringIO()
+    yaml.dump(values, stream)
+    return stream.getvalue()
 
 
 def people_of(requests: Iterable[ForgetRequest]) -> list[str]:

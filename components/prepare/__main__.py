@@ -17,17 +17,22 @@ def command(
     out: Annotated[Path, typer.Option(help="The splits, pictures and manifest.")] = Path("data/prepared"),
     validation: Annotated[Path, typer.Option(help="Data Docs of the validation.")] = Path("validation"),
     cache: Annotated[Path, typer.Option(help="What is fetched of a source that isn't local.")] = Path("data/sources"),
+    requests: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Request files by name, in place of the folder prepare.requests.")
+    ] = None,
 ) -> None:
     """Prepare the data: forget, retain, test and real in one schema, validated by Great Expectations.
 
-    The source is the key 'prepare.source': a benchmark's folder, a table of your own, s3://BUCKET/PREFIX, hf://OWNER/NAME
-    with 'prepare.revision', or a .yaml to generate from.
+    The source is the key 'prepare.source': a benchmark's folder, a table of your own, s3://BUCKET/PREFIX,
+    hf://OWNER/NAME or dvc+GIT#PATH with 'prepare.revision', or a .yaml to generate from.
     """
     settings = load_params(params)
+    from components.prepare.asked import with_requests
     from components.prepare.formats import NAMES
     from components.prepare.run import run
 
-    manifest = run(settings.prepare, settings.seed, out, validation, cache)
+    with with_requests(settings.prepare, requests) as section:
+        manifest = run(section, settings.seed, out, validation, cache)
     how = "recognised" if settings.prepare.format == "auto" else "as prepare.format says"
     typer.echo(f"{manifest['source']}: read as {NAMES[manifest['format']]} ({how}).")
     console = Console(highlight=False, soft_wrap=True)

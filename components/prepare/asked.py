@@ -1,5 +1,7 @@
 """Whom the forget requests, or ``prepare.forget_ids`` in their place, ask to forget, and who is gone already."""
 
+import json
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +39,18 @@ class Asked:
         """Return the IDs of the pending requests all of whose people are forgotten, now or earlier."""
         done = {*forgotten, *self.gone}
         return sorted(request.id for request in self.pending.values() if done.issuperset(request.people))
+
+
+@contextmanager
+def with_requests(params: PrepareParams, given: str | None) -> Iterator[PrepareParams]:
+    """Yield ``params`` with the request files of ``given``, JSON of their texts by name, as the folder of requests."""
+    if given is None:
+        yield params
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in json.loads(given).items():
+            (Path(folder) / Path(name).name).write_text(text, encoding="utf-8")
+        yield params.model_copy(update={"requests": folder})
 
 
 def read_asked(params: PrepareParams) -> Asked:

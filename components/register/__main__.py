@@ -20,6 +20,9 @@ def command(
     out: Annotated[Path, typer.Option(help="Run, version and aliases are written here.")] = Path(
         "metrics/register.json"
     ),
+    pipeline_run: Annotated[
+        str | None, typer.Option(help="The ID of the run in Kubeflow, which goes into a tag of the MLflow run.")
+    ] = None,
 ) -> None:
     """Record the run in MLflow and register the adapter.
 
@@ -33,7 +36,7 @@ def command(
     from components.common.params import load_params
     from components.register.run import run
 
-    made = run(load_params(params), params, adapter, model, prepared, unlearning, metrics, gate, out)
+    made = run(load_params(params), params, adapter, model, prepared, unlearning, metrics, gate, out, pipeline_run)
     typer.echo(f"{made['model_name']} version {made['version']}: {', '.join(made['aliases'])} (run {made['run_id']})")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from components.common.files import read_json, sha256_path, write_json
 from components.common.params import Params
-from components.common.tracking import connect, experiment_id, explained, tracking_uri, without_secrets
+from components.common.tracking import RUN_TAG, connect, experiment_id, explained, tracking_uri, without_secrets
 from components.common.tracking.code import code_version, package_versions
 from components.common.tracking.flatten import flatten, numbers, read_curve
 from components.register.lineage import check_evaluated, check_judged, hash_inputs
@@ -43,6 +43,7 @@ def run(
     metrics: Path,
     gate: Path,
     out: Path,
+    pipeline_run: str | None = None,
 ) -> dict[str, Any]:
     """Register an evaluated adapter; write ``out`` (metrics/register.json) and return its content.
 
@@ -64,6 +65,7 @@ def run(
     hashes = {f"{name}_sha256": getattr(lineage, name) for name in places}
     carried = read_json(places["data"], "prepare").get("requests", [])
     asked = {"requests": _text(", ".join(carried))} if carried else {}
+    asked |= {RUN_TAG: pipeline_run} if pipeline_run else {}
     tags = hashes | asked | {"verdict": str(judged["verdict"])} | code_version(params_file.resolve().parent)
     values = numbers({k: v for k, v in measured.items() if k != "inputs"})
     values["gate.passed"] = float(judged["verdict"] == "pass")

@@ -1,10 +1,11 @@
-"""Data from elsewhere: what ``s3://`` and ``hf://`` name becomes a file or folder in a cache, whole and checked."""
+"""Data from elsewhere: what ``s3://``, ``hf://`` and ``dvc+`` name becomes a file or folder in a cache."""
 
 import hashlib
 import re
 from pathlib import Path
 
 from components.common.errors import UserError
+from components.common.files import sha256_path
 
 
 def is_remote(uri: str) -> bool:
@@ -19,8 +20,9 @@ def fetch(uri: str, revision: str | None, cache: Path) -> Path:
     it stopped. A file of the result is whole or absent.
 
     Args:
-        uri: a path, ``s3://BUCKET/PREFIX`` (all below that prefix, or one object) or ``hf://OWNER/NAME`` (a data set).
-        revision: commit or tag of a data set on the hub; None for all else.
+        uri: a path, ``s3://BUCKET/PREFIX`` (all below that prefix, or one object), ``hf://OWNER/NAME`` (a data set) or
+            ``dvc+GIT#PATH`` (what DVC tracks in a git repository).
+        revision: commit or tag of a data set on the hub, or of a git repository; None for all else.
         cache: the folder for what is fetched, a subfolder for each source and revision.
 
     Raises:
@@ -28,8 +30,8 @@ def fetch(uri: str, revision: str | None, cache: Path) -> Path:
             a checksum is wrong; or a name leads out of the folder.
     """
     scheme = uri.partition("://")[0]
-    if revision is not None and scheme != "hf":
-        raise UserError(f"revision '{revision}': only hf:// has revisions, '{uri}' has none. Set it to null.")
+    if revision is not None and not _has_revisions(uri):
+        raise UserError(f"revision '{revision}': only hf:// and dvc+ have revisions, '{uri}' has none. Set it to null.")
     if not is_remote(uri):
         if not Path(uri).exists():
             raise UserError(f"'{uri}': no such file or folder. Expected a path, s3://BUCKET/PREFIX or hf://OWNER/NAME.")
@@ -42,7 +44,46 @@ def fetch(uri: str, revision: str | None, cache: Path) -> Path:
         from components.common.storage.hub import fetch_hub, pinned
 
         return fetch_hub(uri, pinned(uri, revision), cache / cache_key(uri, revision))
+    if uri.startswith("dvc+"):
+        from components.common.storage.dvc import fetch_dvc
+        from components.common.storage.hub import pinned
+
+        return fetch_dvc(uri, pinned(uri, revision), cache / cache_key(uri, revision))
     raise UserError(f"'{scheme}://' is not known here. Expected a path, s3://BUCKET/PREFIX or hf://OWNER/NAME.")
+
+
+def pin(uri: str, revision: str | None) -> str | None:
+    """Return the commit that ``revision`` names now; what has no revisions keeps None.
+
+    Raises:
+        UserError: it has revisions and none is given, or there is no such revision.
+    """
+    if not _has_revisions(uri):
+        return revision
+    from components.common.storage import dvc, hub
+
+    return (hub if uri.startswith("hf://") else dvc).commit_of(uri, hub.pinned(uri, revision))
+
+
+def state(uri: str) -> str:
+    """Return a text that differs when what ``uri`` names has changed, without fetching it.
+
+    Empty for what has revisions: these say it. For a path it is the hash of all that lies there.
+
+    Raises:
+        UserError: there is nothing, or it can't be reached.
+    """
+    if uri.startswith("s3://"):
+        from components.common.storage.s3 import listing
+
+        return listing(uri)
+    if _has_revisions(uri):
+        return ""
+    return sha256_path(fetch(uri, None, Path()))
+
+
+def _has_revisions(uri: str) -> bool:
+    return uri.startswith(("hf://", "dvc+"))
 
 
 def cache_key(uri: str, revision: str | None) -> str:

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from components.common.errors import UserError
+from components.common.files import sha256_bytes
 from components.common.storage.transfer import Object, transfer
 
 WORKERS = 16
@@ -56,6 +57,41 @@ def fetch_s3(uri: str, folder: Path) -> Path:
             _tidy(partial, {partial / o.partial_name for o in objects})
             _transfer_all(client, uri, bucket, objects, folder)
     return files / objects[0].name if single else files
+
+
+def listing(uri: str) -> str:
+    """Return the hash of all keys below a prefix with their sizes and ETags.
+
+    Raises:
+        UserError: see ``components.common.storage.fetch``.
+    """
+    bucket, prefix = _parse(uri)
+    with explained(uri):
+        objects, _ = _list(_client(), uri, bucket, prefix)
+    return sha256_bytes("\n".join(sorted(f"{o.key}\0{o.size}\0{o.etag}" for o in objects)).encode())
+
+
+def read_s3(uri: str) -> tuple[bytes, str]:
+    """Return an object and its ETag.
+
+    Raises:
+        UserError: see ``components.common.storage.fetch``.
+    """
+    bucket, key = _parse(uri)
+    with explained(uri):
+        answer = _client().get_object(Bucket=bucket, Key=key)
+        return bytes(answer["Body"].read()), str(answer["ETag"])
+
+
+def replace_s3(uri: str, content: bytes, etag: str) -> None:
+    """Write an object in place of the one with that ETag.
+
+    Raises:
+        UserError: it has changed since, or see ``components.common.storage.fetch``; nothing is written then.
+    """
+    bucket, key = _parse(uri)
+    with explained(uri):
+        _client().put_object(Bucket=bucket, Key=key, Body=content, IfMatch=etag)
 
 
 def _client() -> Any:

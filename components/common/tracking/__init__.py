@@ -2,6 +2,7 @@
 
 from components.common.tracking.connection import (
     DEFAULT_URI,
+    RUN_TAG,
     connect,
     experiment_id,
     explained,
@@ -9,4 +10,4 @@ from components.common.tracking.connection import (
     without_secrets,
 )
 
-__all__ = ["DEFAULT_URI", "connect", "experiment_id", "explained", "tracking_uri", "without_secrets"]
+__all__ = ["DEFAULT_URI", "RUN_TAG", "connect", "experiment_id", "explained", "tracking_uri", "without_secrets"]

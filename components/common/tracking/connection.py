@@ -11,6 +11,8 @@ from typing import Any
 from components.common.errors import UserError
 
 DEFAULT_URI = "sqlite:///mlflow.db"
+RUN_TAG = "viker.pipeline_run"
+"""The tag by which a run names the run of Kubeflow that made it."""
 
 # Read by MLflow when it is imported or called; whoever sets them has the last word.
 for _name, _value in {

@@ -1,0 +1,31 @@
+"""The stage evaluate as a component of Kubeflow Pipelines."""
+
+from kfp import dsl
+
+from components.common.task import image
+
+
+@dsl.container_component
+def evaluate(
+    params: dict,
+    prepared: dsl.Input[dsl.Dataset],
+    vanilla: dsl.Input[dsl.Model],
+    irrelevant: dsl.Input[dsl.Dataset],
+    adapter: dsl.Input[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+    predictions: dsl.Output[dsl.Dataset],
+) -> dsl.ContainerSpec:
+    """Question the vanilla and the unlearned model."""
+    return dsl.ContainerSpec(
+        image=image("evaluate"),
+        command=["python", "-m", "components.common.task", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
+        args=[
+            "components.evaluate",
+            f"--prepared={prepared.path}",
+            f"--vanilla={vanilla.path}",
+            f"--irrelevant={irrelevant.path}",
+            f"--adapter={adapter.path}",
+            f"--metrics={metrics.path}",
+            f"--predictions={predictions.path}",
+        ],
+    )

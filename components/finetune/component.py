@@ -1,0 +1,15 @@
+"""The stage finetune as a component of Kubeflow Pipelines."""
+
+from kfp import dsl
+
+from components.common.task import image
+
+
+@dsl.container_component
+def finetune(params: dict, prepared: dsl.Input[dsl.Dataset], vanilla: dsl.Output[dsl.Model]) -> dsl.ContainerSpec:
+    """Make the vanilla model, or point to the deployed one."""
+    return dsl.ContainerSpec(
+        image=image("finetune"),
+        command=["python", "-m", "components.common.task", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
+        args=["components.finetune", f"--prepared={prepared.path}", f"--out={vanilla.path}"],
+    )

@@ -1,0 +1,106 @@
+"""``python -m components.prepare.resolve``: before a run in Kubeflow, fix what may differ from the run before.
+
+The requests are read, the revision of the data is turned into a commit, what lies in S3 is put down by its ETags, and
+all parameters are checked, before any node with a GPU is asked for. What comes out has only values that stay the same,
+so Kubeflow's cache can tell whether a stage has been run with them already.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from components.common import cli
+from components.common.cli import ParamsOption, stage_app
+from components.common.errors import UserError
+from components.common.files import sha256_bytes, write_json
+from components.common.params import Params
+from components.common.requests import people_of, read_requests
+from components.common.schema import read_yaml, validated
+from components.common.storage import fetch, is_remote, pin, state
+
+READS = {
+    "prepare": ("seed", "prepare"),
+    "finetune": ("seed", "threads", "finetune"),
+    "sample": ("seed", "sample"),
+    "unlearn": ("seed", "threads", "unlearn"),
+    "evaluate": ("seed", "threads", "evaluate"),
+    "gate": ("gate",),
+}
+"""The sections that each stage reads, as dvc.yaml has them; register and report read all but 'deploy'."""
+
+
+def command(
+    out: Annotated[Path, typer.Option(help="Where the values go, JSON.")],
+    params: ParamsOption = Path("params.yaml"),
+    source: Annotated[str, typer.Option(help="In place of prepare.source.")] = "",
+    revision: Annotated[str, typer.Option(help="In place of prepare.revision.")] = "",
+    requests: Annotated[str, typer.Option(help="In place of prepare.requests; a folder or s3://….")] = "",
+    model: Annotated[str, typer.Option(help="In place of finetune.deployed_model.")] = "",
+    policy: Annotated[str, typer.Option(help="In place of gate.policy.")] = "",
+    only_requests: Annotated[str, typer.Option(help="true: without a pending request there is no work.")] = "false",
+) -> None:
+    """Decide whether there is work, and with which parameters; exits with 0 either way."""
+    given = {
+        ("prepare", "source"): source,
+        ("prepare", "revision"): revision,
+        ("prepare", "requests"): requests,
+        ("finetune", "deployed_model"): model,
+        ("gate", "policy"): policy,
+    }
+    values = read_yaml(params, "Name the file with --params.")
+    for (section, key), value in given.items():
+        if value:
+            values[section][key] = value
+    found = resolve(validated(Params, values, params), only_requests.lower() == "true")
+    write_json(out, found)
+    pending = ", ".join(found["requests"]) or "none"
+    typer.echo(f"pending requests: {pending}; {'there is work' if found['work'] == 'yes' else 'nothing to do'}")
+
+
+def resolve(params: Params, only_requests: bool) -> dict[str, Any]:
+    """Return ``work`` (yes or no), ``requests`` (their IDs), ``pending`` (the files), ``state``, and params by stage.
+
+    Raises:
+        UserError: a request is none, the source or its revision isn't there, or there is no connection to it.
+    """
+    section = params.prepare
+    with tempfile.TemporaryDirectory() as cache:
+        try:
+            folder = (
+                fetch(section.requests, None, Path(cache)) if is_remote(section.requests) else Path(section.requests)
+            )
+        except UserError as error:
+            raise UserError(f"prepare.requests: {error}") from None
+        requests = read_requests(folder)
+        files = {path.name: path.read_text(encoding="utf-8") for path in requests}
+    pending = [request for request in requests.values() if request.carried_out is None]
+    work = not only_requests or bool(people_of(pending) or section.forget_ids)
+
+    values = params.model_dump(mode="json", by_alias=True)
+    values.pop("deploy", None)
+    states = []
+    if work:
+        for name, key in (("prepare", "source"), ("sample", "folder")):
+            place = values[name][key]
+            if place:
+                values[name]["revision"] = pin(place, values[name]["revision"])
+                states.append(state(place))
+    by_stage = {stage: {key: values[key] for key in keys} for stage, keys in READS.items()}
+    return {
+        "work": "yes" if work else "no",
+        "requests": sorted(request.id for request in pending),
+        "folder": section.requests,
+        "pending": files,
+        "state": sha256_bytes("\n".join(states).encode()),
+        **by_stage,
+        "register": values,
+        "report": values,
+    }
+
+
+app = stage_app(command)
+
+if __name__ == "__main__":
+    cli.run(app)

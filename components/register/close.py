@@ -1,0 +1,67 @@
+"""``python -m components.register.close``: mark the requests that a promoted version carries out as done."""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.common import cli
+from components.common.cli import stage_app
+from components.common.errors import UserError
+from components.common.files import new_file, read_json, write_json
+from components.common.requests import carried_out, read_requests
+from components.common.storage import fetch, is_remote
+
+
+def command(
+    requests: Annotated[str, typer.Option(help="The folder of requests, or s3://….")],
+    version: Annotated[int, typer.Option(min=1, help="The version that was promoted.")],
+    out: Annotated[Path, typer.Option(help="Which requests are done, JSON.")],
+    prepared: Annotated[Path, typer.Option(help="The prepared data, whose manifest names them.")] = Path(
+        "data/prepared"
+    ),
+    cache: Annotated[Path, typer.Option(help="What is fetched of a folder that isn't local.")] = Path("data/sources"),
+) -> None:
+    """Note the version in each request that the prepared data carries out.
+
+    A request that is done already stays as it is. A file that changes while this runs is not overwritten.
+    """
+    asked = read_json(prepared / "manifest.json", "prepare")["requests"]
+    done = close(requests, asked, version, cache)
+    write_json(out, {"version": version, "requests": done})
+    typer.echo(f"carried out by version {version}: {', '.join(done) or 'no request'}")
+
+
+def close(where: str, asked: list[str], version: int, cache: Path) -> list[str]:
+    """Mark the requests with the IDs ``asked`` and return those that were not done before.
+
+    Raises:
+        UserError: one of them is no longer there, or a file can't be written.
+    """
+    folder = fetch(where, None, cache) if is_remote(where) and asked else Path(where)
+    found = {request.id: (path, request) for path, request in (read_requests(folder) if asked else {}).items()}
+    missing = sorted(set(asked) - set(found))
+    if missing:
+        raise UserError(f"{where}: no request {', '.join(missing)}, which version {version} carries out. Put it back.")
+    done = [name for name in asked if found[name][1].carried_out is None]
+    for name in done:
+        path = found[name][0]
+        if is_remote(where):
+            from components.common.storage.s3 import read_s3, replace_s3
+
+            place = f"{where.rstrip('/')}/{path.name}"
+            content, etag = read_s3(place)
+            replace_s3(place, carried_out(content.decode(), date.today(), version).encode(), etag)
+        else:
+            with new_file(path) as temporary:
+                temporary.write_text(
+                    carried_out(path.read_text(encoding="utf-8"), date.today(), version), encoding="utf-8"
+                )
+    return done
+
+
+app = stage_app(command)
+
+if __name__ == "__main__":
+    cli.run(app)

@@ -1,0 +1,72 @@
+"""``python -m components.register.finish``: how a run of Kubeflow ended, and nothing left open in MLflow."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from components.common import cli
+from components.common.cli import stage_app
+from components.common.files import new_file, write_json
+from components.common.tracking import RUN_TAG, connect, explained, tracking_uri
+
+ENDS = {"CANCELLED": "KILLED"}
+"""MLflow's word for how a run ended that was still open; FAILED for all others: a run that is done ends itself."""
+
+
+def command(
+    status: Annotated[str, typer.Option(help="Kubeflow's final status, JSON.")],
+    run: Annotated[str, typer.Option(help="The ID of the run in Kubeflow.")],
+    page: Annotated[Path, typer.Option(help="The status to read, Markdown.")],
+    out: Annotated[Path, typer.Option(help="The status for programs, JSON.")],
+) -> None:
+    """Write the status of the run, and end the runs in MLflow that it has left open.
+
+    The status is written first: it is there even where MLflow doesn't answer.
+    """
+    ended = summary(json.loads(status), run)
+    write_json(out, ended)
+    with new_file(page) as temporary:
+        temporary.write_text(markdown(ended), encoding="utf-8")
+    closed = close_runs(run, ENDS.get(ended["state"], "FAILED"))
+    typer.echo(f"run {run}: {ended['state']}; runs of MLflow that were left open: {', '.join(closed) or 'none'}")
+
+
+def summary(status: dict[str, Any], run: str) -> dict[str, Any]:
+    """Return state, run and error of Kubeflow's final status; its keys may be written either way."""
+    error = status.get("error") or {}
+    return {
+        "state": str(status.get("state", "UNKNOWN")),
+        "run": run,
+        "error": str(error.get("message") or status.get("error_message") or ""),
+    }
+
+
+def markdown(ended: dict[str, Any]) -> str:
+    """Return the status as a page."""
+    error = f"\n\n```\n{ended['error']}\n```" if ended["error"] else ""
+    return f"# {ended['state']}\n\nRun `{ended['run']}`.{error}\n"
+
+
+def close_runs(run: str, state: str) -> list[str]:
+    """End MLflow's runs of this run of Kubeflow that are still open, and return their IDs.
+
+    Raises:
+        UserError: MLflow doesn't answer.
+    """
+    uri = tracking_uri()
+    client = connect(uri)
+    with explained(uri, "the runs can't be ended", "Check MLFLOW_TRACKING_URI and the access to it"):
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        query = f"tags.`{RUN_TAG}` = '{run}' and attributes.status = 'RUNNING'"
+        found = [item.info.run_id for item in client.search_runs(experiments, query)]
+        for run_id in found:
+            client.set_terminated(run_id, state)
+    return found
+
+
+app = stage_app(command)
+
+if __name__ == "__main__":
+    cli.run(app)

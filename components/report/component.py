@@ -1,0 +1,33 @@
+"""The stage report as a component of Kubeflow Pipelines."""
+
+from kfp import dsl
+
+from components.common.task import image
+
+
+@dsl.container_component
+def report(
+    params: dict,
+    prepared: dsl.Input[dsl.Dataset],
+    unlearning: dsl.Input[dsl.Artifact],
+    predictions: dsl.Input[dsl.Dataset],
+    metrics: dsl.Input[dsl.Metrics],
+    judged: dsl.Input[dsl.Metrics],
+    registered: dsl.Input[dsl.Artifact],
+    evidence: dsl.Output[dsl.HTML],
+) -> dsl.ContainerSpec:
+    """Write the evidence report."""
+    return dsl.ContainerSpec(
+        image=image("report"),
+        command=["python", "-m", "components.common.task", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
+        args=[
+            "components.report",
+            f"--prepared={prepared.path}",
+            f"--unlearning={unlearning.path}",
+            f"--predictions={predictions.path}",
+            f"--metrics={metrics.path}",
+            f"--gate={judged.path}",
+            f"--register={registered.path}",
+            f"--out={evidence.path}",
+        ],
+    )

@@ -1,0 +1,30 @@
+"""The stage unlearn as a component of Kubeflow Pipelines."""
+
+from kfp import dsl
+
+from components.common.task import CACHE, image
+
+
+@dsl.container_component
+def unlearn(
+    params: dict,
+    prepared: dsl.Input[dsl.Dataset],
+    vanilla: dsl.Input[dsl.Model],
+    irrelevant: dsl.Input[dsl.Dataset],
+    adapter: dsl.Output[dsl.Model],
+    unlearning: dsl.Output[dsl.Artifact],
+) -> dsl.ContainerSpec:
+    """Train the adapter that forgets; a task that was killed goes on from its last checkpoint when it is retried."""
+    return dsl.ContainerSpec(
+        image=image("unlearn"),
+        command=["python", "-m", "components.common.task", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
+        args=[
+            "components.unlearn",
+            f"--prepared={prepared.path}",
+            f"--vanilla={vanilla.path}",
+            f"--irrelevant={irrelevant.path}",
+            f"--out={adapter.path}",
+            f"--records={unlearning.path}",
+            f"--state={CACHE}/unlearn/{dsl.PIPELINE_JOB_ID_PLACEHOLDER}",
+        ],
+    )
