@@ -77,7 +77,14 @@ def pipeline(defaults: dict[str, Any], settle: Callable[[dsl.PipelineTask], Any]
                     adapter=adapter,
                 )
                 metrics = measured.outputs["metrics"]
-                judged = gate(params=given["gate"], metrics=metrics)
+                judged = gate(
+                    params=given["gate"],
+                    prepared=prepared,
+                    vanilla=vanilla,
+                    adapter=adapter,
+                    predictions=measured.outputs["predictions"],
+                    metrics=metrics,
+                )
                 registered = register(
                     params=given["register"],
                     adapter=adapter,

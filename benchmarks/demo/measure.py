@@ -10,16 +10,16 @@ from typing import Any
 from peft import LoraConfig, get_peft_model
 from transformers import TrainerCallback
 
-from benchmarks.demo.settings import settings
+from benchmarks.demo.settings import RULES, settings
 from components.common.chat import Encoder, sample_of
 from components.common.irrelevant import images_of, read_irrelevant
 from components.common.models import device, language_layers, load_model, seed_everything
 from components.common.params import Params, UnlearnParams
 from components.common.records import SPLITS, read_pictures, read_records, write_records
+from components.common.rules import apply_rule, parse_rule
 from components.evaluate.measures import measure
 from components.evaluate.run import Asked, ask
 from components.finetune.run import run as finetune
-from components.gate.judge import judge
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
 from components.unlearn.run import make_trainer
@@ -79,7 +79,7 @@ class _Study:
         return self._figures(get_peft_model(self.model, lora).eval(), "vanilla")
 
     def unlearn(self, unlearn: UnlearnParams, name: str) -> list[Row]:
-        """Return the figures after every epoch; after the last also the gate's verdict on the full evaluation."""
+        """Return the figures after every epoch; after the last also whether the full evaluation meets ``RULES``."""
         qa = {split: [sample_of(r) for r in self.records[split] if r.task == "qa"] for split in ("forget", "retain")}
         images = images_of(self.assigned, [sample.record_id for sample in qa["forget"]])
         teachers = teacher_probabilities(self.model, self.encoder, qa["forget"], images, 8)
@@ -116,9 +116,8 @@ class _Study:
 
     def _verdict(self, model: Any) -> Row:
         metrics = {name: measure(table) for name, table in self._ask(model, self._asked()).items()}
-        verdict = judge(self.params.gate.rules, metrics)
-        failed = [rule["rule"] for rule in verdict["rules"] if not rule["passed"]]
-        return {"verdict": verdict["verdict"], "failed": "; ".join(failed)}
+        failed = [rule for rule in RULES if not apply_rule(parse_rule(rule), metrics)["passed"]]
+        return {"verdict": "fail" if failed else "pass", "failed": "; ".join(failed)}
 
     def _asked(self) -> Asked:
         return [

@@ -17,3 +17,14 @@ def settings(demo: UnlearnParams) -> dict[str, UnlearnParams]:
         "ViKeR λ=1, retain term": demo.model_copy(update={"lambda_": 1.0}),
         "ViKeR λ=2, retain term": demo.model_copy(update={"lambda_": 2.0}),
     }
+
+
+RULES = (
+    "unlearned.forget.leakage_rate <= 0.10",
+    "unlearned.test.leakage_rate <= 0.15",
+    "unlearned.retain.leakage_rate >= 0.85 * vanilla.retain.leakage_rate",
+    "unlearned.retain.rouge_l >= 0.85 * vanilla.retain.rouge_l",
+    "unlearned.real.rouge_l >= 0.85 * vanilla.real.rouge_l",
+    "unlearned.fluency.gibberish_rate <= 0.02",
+)
+"""What a setting must meet at the end: of the gate's default policy what needs no attack."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from components.common.attack_params import AttacksParams
+from components.common.rules import parse_rule, readable
 from components.common.schema import Section, read_yaml, validated
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -204,16 +205,24 @@ class EvaluateParams(Section):
 class GateParams(Section):
     """What an adapter must show before it may be promoted."""
 
-    rules: Annotated[list[str], Field(min_length=1)]
+    policy: Literal["default", "strict", "benchmark"] | None
+    """A file in components/gate/policies; null: the rules here alone."""
+    rules: list[str]
+    """Further rules; see components/common/rules.py."""
+    require: list[str]
+    """What must be among the metrics: the path of a number, or a rule on counts."""
 
     @field_validator("rules")
     @classmethod
-    def _parsed(cls, rules: list[str]) -> list[str]:
-        from components.common.rules import parse_rule
+    def _parsed(cls, rules: list[str], info: ValidationInfo) -> list[str]:
+        if not rules and info.data.get("policy", "") is None:
+            raise ValueError("without a policy at least one rule is needed: a gate without rules lets everything pass")
+        return [parse_rule(rule).text for rule in rules]
 
-        for rule in rules:
-            parse_rule(rule)
-        return rules
+    @field_validator("require")
+    @classmethod
+    def _readable(cls, require: list[str]) -> list[str]:
+        return [readable(one) for one in require]
 
 
 class RegisterParams(Section):

@@ -1,17 +1,15 @@
 """The command line of the stage gate."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from components.common import cli
 from components.common.params import load_params
 from components.gate.run import run
+from components.gate.show import show
 
 FAILED = 3
 """Exit code of a failed gate: apart from 1, an error, and 2, wrong usage."""
@@ -19,6 +17,10 @@ FAILED = 3
 
 def command(
     params: cli.ParamsOption = Path("params.yaml"),
+    prepared: Annotated[Path, typer.Option(help="The prepared data.")] = Path("data/prepared"),
+    vanilla: Annotated[Path, typer.Option(help="The model that knows the people.")] = Path("models/vanilla"),
+    adapter: Annotated[Path, typer.Option(help="The adapter that forgets.")] = Path("models/adapter"),
+    predictions: Annotated[Path, typer.Option(help="Every reply.")] = Path("evaluation/predictions.parquet"),
     metrics: Annotated[Path, typer.Option(help="What evaluate measured.")] = Path("metrics/evaluate.json"),
     out: Annotated[Path, typer.Option(help="Where the verdict goes, JSON.")] = Path("metrics/gate.json"),
     enforce: Annotated[
@@ -26,37 +28,17 @@ def command(
         typer.Option(help="Exit with 3 where the gate fails; else exit with 0 and leave it to what reads the verdict."),
     ] = True,
 ) -> None:
-    """Hold the metrics against the rules of `gate.rules` and write the verdict.
+    """Hold the metrics against the policy `gate.policy` and the rules `gate.rules`, and write the verdict.
 
-    The gate passes where **every** rule passes. A metric that is missing, null or NaN fails its rule: what was
-    not measured is not proven. Exit codes: 0 passed, 3 failed, 1 an error in what was given, 2 wrong usage.
+    The gate passes where **every** rule passes and **everything** required is there. A metric that is missing, null
+    or NaN fails: what was not measured is not proven. So do metrics that were edited, or measured on another adapter,
+    model, data or settings than those that lie here. Exit codes: 0 passed, 3 failed, 1 an error in what was given,
+    2 wrong usage.
     """
-    verdict = run(load_params(params).gate, metrics, out)
-    show(verdict, Console())
+    verdict = run(load_params(params), prepared, vanilla, adapter, predictions, metrics, out)
+    show(verdict, Console(highlight=False))
     if enforce and verdict["verdict"] != "pass":
         raise typer.Exit(FAILED)
-
-
-def show(verdict: dict[str, Any], console: Console) -> None:
-    """Print a line a rule, then the verdict, with the reasons for what failed."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("rule", overflow="fold")
-    table.add_column("value", justify="right")
-    table.add_column("threshold", justify="right")
-    table.add_column("")
-    for rule in verdict["rules"]:
-        mark = Text("pass", "green") if rule["passed"] else Text("fail", "bold red")
-        table.add_row(Text(rule["rule"]), _number(rule["value"]), _number(rule["threshold"]), mark)
-    console.print(table)
-    passed = verdict["verdict"] == "pass"
-    console.print(Text(f"gate: {verdict['verdict']}", "bold green" if passed else "bold red"))
-    for rule in verdict["rules"]:
-        if not rule["passed"]:
-            console.print(Text(f"  {rule['reason']}"), soft_wrap=True)
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f}"
 
 
 app = cli.stage_app(command)

@@ -8,13 +8,26 @@ from components.common.task import image
 @dsl.container_component
 def gate(
     params: dict,
+    prepared: dsl.Input[dsl.Dataset],
+    vanilla: dsl.Input[dsl.Model],
+    adapter: dsl.Input[dsl.Model],
+    predictions: dsl.Input[dsl.Dataset],
     metrics: dsl.Input[dsl.Metrics],
     judged: dsl.Output[dsl.Metrics],
     verdict: dsl.OutputPath(str),
 ) -> dsl.ContainerSpec:
-    """Hold the metrics against the rules; ``verdict`` is pass or fail."""
+    """Hold the metrics against files, policy and rules; ``verdict`` is pass or fail."""
     return dsl.ContainerSpec(
         image=image("gate"),
         command=["python", "-m", "components.common.task", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
-        args=["components.gate", "--no-enforce", f"--metrics={metrics.path}", f"--out={judged.path}"],
+        args=[
+            "components.gate",
+            "--no-enforce",
+            f"--prepared={prepared.path}",
+            f"--vanilla={vanilla.path}",
+            f"--adapter={adapter.path}",
+            f"--predictions={predictions.path}",
+            f"--metrics={metrics.path}",
+            f"--out={judged.path}",
+        ],
     )

@@ -1,19 +1,42 @@
-"""Read the metrics, judge them, write the verdict."""
+"""Read the metrics, hold them against the files and the policy, write the verdict."""
 
 from pathlib import Path
 from typing import Any
 
+from components.common.evidence import hash_inputs, params_digest, seal
 from components.common.files import read_json, write_json
-from components.common.params import GateParams
+from components.common.params import Params
+from components.gate.evidence import check_evidence
 from components.gate.judge import judge
+from components.gate.policies import load_policy
+from components.gate.recount import recount
 
 
-def run(params: GateParams, metrics: Path, out: Path) -> dict[str, Any]:
-    """Write the verdict on ``metrics`` to ``out`` and return it; see ``judge`` for its shape.
+def run(
+    params: Params, prepared: Path, vanilla: Path, adapter: Path, predictions: Path, metrics: Path, out: Path
+) -> dict[str, Any]:
+    """Write the verdict on ``metrics`` to ``out`` and return it.
+
+    It is what ``judge`` returns, with ``policy`` and ``policy_sha256`` (None without one), ``own`` (the rules of
+    params.yaml and what it requires), ``inputs`` (the SHA-256 of what lies here, and the metrics' digest) and the
+    ``digest`` of it all.
 
     Raises:
-        UserError: the metrics are missing or not JSON.
+        UserError: the metrics, or what they were measured on, are missing or can't be read.
     """
-    verdict = judge(params.rules, read_json(metrics, "evaluate"))
-    write_json(out, verdict)
-    return verdict
+    measured = read_json(metrics, "evaluate")
+    measured = measured if isinstance(measured, dict) else {}
+    found = hash_inputs(adapter, vanilla, prepared, predictions)
+    found["params"] = params_digest(params.seed, params.evaluate.model_dump(mode="json", by_alias=True))
+    policy, policy_hash = load_policy(params.gate)
+
+    evidence = check_evidence(measured, found, prepared) + recount(measured, prepared, predictions)
+    verdict = judge(policy, measured, evidence) | {
+        "policy": params.gate.policy,
+        "policy_sha256": policy_hash,
+        "own": {"rules": params.gate.rules, "require": params.gate.require},
+        "inputs": found | {"metrics": measured.get("digest")},
+    }
+    sealed = seal(verdict)
+    write_json(out, sealed)
+    return sealed

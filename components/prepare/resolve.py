@@ -26,7 +26,7 @@ READS = {
     "sample": ("seed", "sample"),
     "unlearn": ("seed", "threads", "unlearn"),
     "evaluate": ("seed", "threads", "evaluate"),
-    "gate": ("gate",),
+    "gate": ("seed", "evaluate", "gate"),
 }
 """The sections that each stage reads, as dvc.yaml has them; register and report read all but 'deploy'."""
 

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import UserError
+from components.common.evidence import check_seal
 from components.common.files import need_folder, sha256_path
-from components.common.rules import look_up
+from components.common.params import GateParams
+from components.common.rules import apply_rule, parse_rule
 
 
 @dataclass(frozen=True)
@@ -60,25 +62,29 @@ def check_evaluated(actual: Lineage, metrics: dict[str, Any], metrics_path: Path
         )
 
 
-def check_judged(gate: dict[str, Any], gate_path: Path, metrics: dict[str, Any], policy: list[str]) -> None:
+def check_judged(gate: dict[str, Any], gate_path: Path, metrics: dict[str, Any], policy: GateParams) -> None:
     """Make sure that the verdict is about these metrics and by this policy, not left over from others.
 
     Raises:
-        UserError: the gate's rules are not those of params.yaml, a value is not the metric's, or the verdict does
-            not follow from the rules.
+        UserError: the verdict was edited, its policy is not that of params.yaml, it is about other metrics, or does
+            not follow from its rules and what they require.
     """
-    rules = gate.get("rules")
-    rules = rules if isinstance(rules, list) else []
-    judged = [" ".join(str(rule.get("rule")).split()) for rule in rules]
+    rules, require = ([r for r in gate.get(name) or [] if isinstance(r, dict)] for name in ("rules", "require"))
+    judged_on = gate.get("inputs")
     problem = ""
-    if judged != [" ".join(rule.split()) for rule in policy]:
-        problem = "its rules are not those of gate.rules in params.yaml"
+    if not check_seal(gate):
+        problem = "its digest does not fit its content: it was edited"
+    elif (gate.get("policy"), gate.get("own")) != (policy.policy, policy.model_dump(include={"rules", "require"})):
+        problem = "its rules are not those of the section gate in params.yaml"
+    elif not isinstance(judged_on, dict) or judged_on.get("metrics") != metrics.get("digest"):
+        problem = "it judged other metrics than those that evaluate measured"
     for rule in rules:
-        if rule.get("value") != look_up(metrics, str(rule.get("metric"))):
-            problem = f"it judged {rule.get('metric')} = {rule.get('value')}, which is not what evaluate measured"
-    expected = "pass" if rules and all(rule.get("passed") is True for rule in rules) else "fail"
+        again = apply_rule(parse_rule(str(rule.get("rule"))), metrics)
+        if any(rule.get(name) != value for name, value in again.items()):
+            problem = problem or f"of {again['rule']!r} it says: {rule.get('reason')} Now: {again['reason']}"
+    expected = "pass" if rules and all(one.get("passed") is True for one in (*rules, *require)) else "fail"
     if gate.get("verdict") != expected:
-        problem = f"its verdict is {gate.get('verdict')!r}, its rules say {expected!r}"
+        problem = problem or f"its verdict is {gate.get('verdict')!r}, its rules say {expected!r}"
     if problem:
         raise UserError(
             f"{gate_path} does not belong to these metrics: {problem}. "

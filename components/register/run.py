@@ -58,7 +58,7 @@ def run(
     lineage = hash_inputs(adapter, model, prepared)
     places = {"adapter": adapter, "model": model, "data": prepared / "manifest.json"}
     check_evaluated(lineage, measured, metrics, places)
-    check_judged(judged, gate, measured, params.gate.rules)
+    check_judged(judged, gate, measured, params.gate)
 
     flat = {name: _text(value) for name, value in flatten(params.model_dump(mode="json", by_alias=True)).items()}
     key = _key(lineage.adapter, sha256_path(metrics), sha256_path(gate), flat)
@@ -67,7 +67,7 @@ def run(
     asked = {"requests": _text(", ".join(carried))} if carried else {}
     asked |= {RUN_TAG: pipeline_run} if pipeline_run else {}
     tags = hashes | asked | {"verdict": str(judged["verdict"])} | code_version(params_file.resolve().parent)
-    values = numbers({k: v for k, v in measured.items() if k != "inputs"})
+    values = numbers({k: v for k, v in measured.items() if k not in ("inputs", "schema")})
     values["gate.passed"] = float(judged["verdict"] == "pass")
     evidence = Evidence(
         name=f"{params.unlearn.method}-{lineage.adapter[:8]}",

@@ -28,7 +28,10 @@ def load_changed(tmp_path, old: str, new: str):
         ("kinds: [scene]", "kinds: [selfie]", ["sample.kinds.0", "selfie", "'scene'"]),
         ("seed: 7", "seed: -1", ["seed", "-1", "greater than or equal to 0"]),
         ("seed: 7", "# no seed", ["missing key 'seed'"]),
-        ("unlearned.forget.leakage_rate <= 0.10", "leakage is low", ["gate.rules", "leakage is low", "not a rule"]),
+        ("  rules: []", "  rules: [leakage is low]", ["gate.rules", "leakage is low", "not a rule"]),
+        ("  require: []", "  require: [a = 1]", ["gate.require", "a = 1", "not the path of a metric"]),
+        ("policy: default", "policy: lax", ["gate.policy", "lax", "'default'", "'strict'"]),
+        ("policy: default", "policy: null", ["gate.rules", "at least one rule"]),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(tmp_path, old, new, named):

@@ -1,75 +1,105 @@
 """The command of the stage gate: files in, verdict out, exit code."""
 
+from __future__ import annotations
+
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from components.common.errors import UserError
+from components.common.evidence import check_seal
+from components.common.files import sha256_path
 from components.gate.__main__ import app
 
+if TYPE_CHECKING:
+    from tests.gate.conftest import Tree
+
 ROOT = Path(__file__).parents[2]
-SPLIT = {"leakage_rate": 0.9, "rouge_l": 0.9}
-VANILLA = {"forget": SPLIT, "test": SPLIT, "retain": SPLIT, "real": SPLIT, "fluency": {"gibberish_rate": 0.0}}
-FORGOT = {"leakage_rate": 0.0, "rouge_l": 0.2}
-UNLEARNED = VANILLA | {"forget": FORGOT, "test": FORGOT}
 
 
-def gate(folder: Path, metrics: object, *options: str) -> Result:
-    (folder / "evaluate.json").write_text(json.dumps(metrics))
-    paths = ["--metrics", str(folder / "evaluate.json"), "--out", str(folder / "out" / "gate.json")]
-    return CliRunner().invoke(app, ["--params", str(ROOT / "params.yaml"), *paths, *options])
+def leaky(metrics: dict) -> None:
+    metrics["unlearned"]["attacks"]["paraphrase"]["leakage_rate"] = 0.9
 
 
-def test_a_passed_gate_exits_with_0_and_writes_the_verdict(tmp_path: Path) -> None:
-    result = gate(tmp_path, {"vanilla": VANILLA, "unlearned": UNLEARNED})
+def test_a_passed_gate_exits_with_0_and_writes_the_verdict(tree: Tree) -> None:
+    result = CliRunner().invoke(app, tree.options())
     assert result.exit_code == 0, result.output
-    assert json.loads((tmp_path / "out" / "gate.json").read_text())["verdict"] == "pass"
+    assert json.loads(tree.out.read_text())["verdict"] == "pass"
     assert "gate: pass" in result.output
 
 
 @pytest.mark.parametrize(("option", "code"), [("--enforce", 3), ("--no-enforce", 0)])
-def test_a_failed_gate_is_written_and_exits_with_3_only_where_enforced(tmp_path, option, code) -> None:
-    result = gate(tmp_path, {"vanilla": VANILLA, "unlearned": VANILLA}, option)
-    verdict = json.loads((tmp_path / "out" / "gate.json").read_text())
+def test_a_failed_gate_is_written_and_exits_with_3_only_where_enforced(tree: Tree, option: str, code: int) -> None:
+    tree.edit(leaky, sealed=True)
+    result = CliRunner().invoke(app, [*tree.options(), option])
     assert result.exit_code == code
-    assert verdict["verdict"] == "fail"
-    assert "unlearned.forget.leakage_rate is 0.9, not <= 0.1." in result.output
+    assert json.loads(tree.out.read_text())["verdict"] == "fail"
+    assert "unlearned.attacks.paraphrase.leakage_rate is 0.9, not <=" in result.output
+    assert "Protects from: Facts that come back when a question is put in other words." in result.output
 
 
-def test_enforcing_is_the_default(tmp_path: Path) -> None:
-    assert gate(tmp_path, {"vanilla": VANILLA, "unlearned": VANILLA}).exit_code == 3
+def test_enforcing_is_the_default(tree: Tree) -> None:
+    tree.edit(leaky, sealed=True)
+    assert CliRunner().invoke(app, tree.options()).exit_code == 3
 
 
-def test_nan_in_the_metrics_file_fails_the_gate(tmp_path: Path) -> None:
-    unlearned = UNLEARNED | {"fluency": {"gibberish_rate": float("nan")}}
-    result = gate(tmp_path, {"vanilla": VANILLA, "unlearned": unlearned})
+def test_nan_in_the_metrics_file_fails_the_gate(tree: Tree) -> None:
+    tree.edit(lambda m: m["unlearned"]["fluency"].update(gibberish_rate=math.nan), sealed=True)
+    result = CliRunner().invoke(app, tree.options())
     assert result.exit_code == 3
-    verdict = json.loads((tmp_path / "out" / "gate.json").read_text())
+    verdict = json.loads(tree.out.read_text())
     assert [rule["metric"] for rule in verdict["rules"] if not rule["passed"]] == ["unlearned.fluency.gibberish_rate"]
 
 
-def test_missing_metrics_are_an_error_that_names_the_stage(tmp_path: Path) -> None:
-    out = tmp_path / "gate.json"
-    result = CliRunner().invoke(
-        app, ["--params", str(ROOT / "params.yaml"), "--metrics", str(tmp_path / "no.json"), "--out", str(out)]
-    )
+def test_metrics_that_are_no_object_fail_and_are_no_crash(tree: Tree) -> None:
+    tree.metrics.write_text("[1, 2]")
+    assert CliRunner().invoke(app, tree.options()).exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("missing", "stage"),
+    [("metrics", "evaluate"), ("predictions", "evaluate"), ("adapter", "unlearn"), ("vanilla", "finetune")],
+)
+def test_a_missing_input_is_an_error_that_names_the_stage(tree: Tree, missing: str, stage: str) -> None:
+    getattr(tree, missing).rename(tree.folder / "elsewhere")
+    result = CliRunner().invoke(app, tree.options())
     assert isinstance(result.exception, UserError)
-    assert "evaluate" in str(result.exception)
-    assert not out.exists()
+    assert f"viker {stage}" in str(result.exception)
+    assert not tree.out.exists()
 
 
-def test_the_module_is_the_program(tmp_path: Path) -> None:
-    (tmp_path / "evaluate.json").write_text("{}")
-    arguments = ["--params", str(ROOT / "params.yaml"), "--metrics", str(tmp_path / "evaluate.json")]
-    done = subprocess.run(
-        [sys.executable, "-m", "components.gate", *arguments, "--out", str(tmp_path / "gate.json")],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
+def test_the_verdict_says_by_which_policy_and_on_what(tree: Tree) -> None:
+    verdict = tree.judge(rules=["unlearned.forget.leakage_rate <= 0.01"])
+    policy = ROOT / "components/gate/policies/default.yaml"
+    assert (verdict["policy"], verdict["policy_sha256"]) == ("default", sha256_path(policy))
+    assert verdict["own"] == {"rules": ["unlearned.forget.leakage_rate <= 0.01"], "require": []}
+    assert verdict["rules"][-1]["rule"] == "unlearned.forget.leakage_rate <= 0.01"
+    metrics = json.loads(tree.metrics.read_text())
+    assert verdict["inputs"] == metrics["inputs"] | {"metrics": metrics["digest"]}
+    assert json.loads(tree.out.read_text()) == verdict
+    assert check_seal(verdict)
+
+
+def test_the_same_files_give_the_same_bytes(tree: Tree) -> None:
+    tree.judge()
+    first = tree.out.read_bytes()
+    tree.judge()
+    assert tree.out.read_bytes() == first
+
+
+def test_the_module_is_the_program_and_needs_no_torch(tree: Tree) -> None:
+    code = (
+        "import runpy, sys, types\n"
+        "sys.modules['torch'] = None  # importing it fails\n"
+        "sys.argv[0] = 'gate'\n"
+        "runpy.run_module('components.gate', run_name='__main__', alter_sys=False)"
     )
-    assert done.returncode == 3, done.stderr
-    assert "missing" in done.stdout
+    done = subprocess.run([sys.executable, "-c", code, *tree.options()], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "gate: pass" in done.stdout

@@ -12,8 +12,10 @@ import pytest
 from mlflow import MlflowClient
 from safetensors.numpy import save_file
 
+from components.common.evidence import seal
 from components.common.files import sha256_path, write_json
 from components.common.params import Params, load_params
+from components.common.rules import apply_rule, parse_rule
 from components.register.run import run
 
 ROOT = Path(__file__).parents[2]
@@ -54,18 +56,16 @@ class Work:
             "data": sha256_path(self.folder / "data/prepared/manifest.json"),
         }
         unlearned = {"forget": {"leakage_rate": leakage, "truth_ratio": None, "samples": 24}}
-        write_json(self.folder / "metrics/evaluate.json", {"unlearned": unlearned, "inputs": inputs})
-        passed = leakage is not None and leakage <= 0.1
-        rule = {
-            "rule": RULE,
-            "metric": "unlearned.forget.leakage_rate",
-            "operator": "<=",
-            "threshold": 0.1,
-            "value": leakage,
-            "passed": passed,
-            "reason": "measured.",
-        }
-        write_json(self.folder / "metrics/gate.json", {"verdict": "pass" if passed else "fail", "rules": [rule]})
+        metrics = seal({"unlearned": unlearned, "inputs": inputs})
+        write_json(self.folder / "metrics/evaluate.json", metrics)
+        rule = apply_rule(parse_rule(RULE), metrics)
+        self.judge({"verdict": "pass" if rule["passed"] else "fail", "rules": [rule], "require": []}, metrics)
+
+    def judge(self, verdict: dict[str, Any], metrics: dict[str, Any]) -> None:
+        """Write a verdict as the gate does."""
+        policy = {"policy": None, "policy_sha256": None, "own": {"rules": [RULE], "require": []}}
+        sealed = seal(verdict | policy | {"inputs": metrics["inputs"] | {"metrics": metrics["digest"]}})
+        write_json(self.folder / "metrics/gate.json", sealed)
 
     def unlearn(self, seed: int) -> None:
         """Write another adapter."""
@@ -104,7 +104,7 @@ def work(tmp_path: Path, tracking: str, monkeypatch: pytest.MonkeyPatch) -> Work
     params = params.model_copy(
         update={
             "register_": params.register_.model_copy(update=names),
-            "gate": params.gate.model_copy(update={"rules": [RULE]}),
+            "gate": params.gate.model_copy(update={"policy": None, "rules": [RULE]}),
         }
     )
     work = Work(tmp_path, params, MlflowClient(tracking))

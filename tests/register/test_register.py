@@ -13,6 +13,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from components.common.errors import UserError
+from components.common.evidence import seal
 from components.common.files import sha256_path
 
 if TYPE_CHECKING:
@@ -125,17 +126,31 @@ def test_metrics_without_hashes_register_nothing(work: Work) -> None:
 @pytest.mark.parametrize(
     ("edit", "problem"),
     [
-        ({"value": 0.01}, "not what evaluate measured"),
-        ({"passed": False}, "its rules say 'fail'"),
-        ({"rule": "unlearned.forget.leakage_rate <= 0.99"}, "not those of gate.rules"),
+        (lambda gate: gate["rules"][0].update(value=0.01), "not <= 0.1|of 'unlearned"),
+        (lambda gate: gate["rules"][0].update(passed=False), "it says"),
+        (lambda gate: gate["rules"][0].update(rule="unlearned.forget.leakage_rate <= 0.99"), "<= 0.99"),
+        (lambda gate: gate.update(verdict="fail"), "its rules say 'pass'"),
+        (lambda gate: gate["require"].append({"rule": "the data are those", "passed": False}), "its rules say 'fail'"),
+        (lambda gate: gate["own"].update(rules=["unlearned.forget.leakage_rate <= 0.99"]), "section gate"),
+        (lambda gate: gate.update(policy="benchmark"), "section gate"),
+        (lambda gate: gate["inputs"].update(metrics="0" * 64), "other metrics"),
     ],
 )
-def test_a_verdict_about_other_metrics_registers_nothing(work: Work, edit: dict, problem: str) -> None:
+def test_a_verdict_about_other_metrics_or_by_another_policy_registers_nothing(work: Work, edit, problem: str) -> None:
     path = work.folder / "metrics/gate.json"
     gate = json.loads(path.read_text())
-    gate["rules"][0] |= edit
-    path.write_text(json.dumps(gate))
+    edit(gate)
+    path.write_text(json.dumps(seal(gate)))
     with pytest.raises(UserError, match=problem):
+        work.register()
+    assert nothing_registered(work)
+
+
+def test_an_edited_verdict_registers_nothing(work: Work) -> None:
+    work.evaluate(leakage=0.4)
+    path = work.folder / "metrics/gate.json"
+    path.write_text(path.read_text().replace('"fail"', '"pass"'))
+    with pytest.raises(UserError, match="it was edited"):
         work.register()
     assert nothing_registered(work)
 
@@ -234,10 +249,10 @@ def test_a_loss_that_is_no_number_names_its_place(work: Work) -> None:
 
 
 def test_the_command_prints_one_line_and_keeps_everything_in_the_work_tree(work: Work) -> None:
-    lines = (work.folder / "params.yaml").read_text().splitlines()
-    rules = [line for line in lines if line.startswith("    - ")]
-    kept = [line for line in lines if line not in rules[1:]]
-    text = "\n".join(kept).replace(rules[0], f"    - {work.params.gate.rules[0]}")
+    text = (work.folder / "params.yaml").read_text()
+    for old, new in (("policy: default", "policy: null"), ("rules: []", f"rules: [{work.params.gate.rules[0]}]")):
+        assert old in text
+        text = text.replace(old, new)
     (work.folder / "params.yaml").write_text(text)
 
     done = subprocess.run(

@@ -1,0 +1,47 @@
+"""The verdict on a console."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def show(verdict: Mapping[str, Any], console: Console) -> None:
+    """Print a line a rule and requirement, the verdict, and for what failed the reason and what it protects from."""
+    console.print(_table("Required", verdict["require"]))
+    console.print(_table("Rules", verdict["rules"]))
+    results = [*verdict["require"], *verdict["rules"]]
+    failed = [result for result in results if not result["passed"]]
+    passed = verdict["verdict"] == "pass"
+    policy = f"policy {verdict['policy']}" if verdict["policy"] else "rules of params.yaml"
+    count = f"{len(results) - len(failed)} of {len(results)} met, {policy}"
+    console.print(Text.assemble((f"gate: {verdict['verdict']}", "bold green" if passed else "bold red"), f" ({count})"))
+    for result in failed:
+        console.print(Text.assemble(("✗ ", "red"), result["reason"]), soft_wrap=True)
+        console.print(Text(f"  Protects from: {result['protects']}", "dim"), soft_wrap=True)
+
+
+def _table(title: str, results: Sequence[Mapping[str, Any]]) -> Table:
+    numbers = any(result["value"] is not None or result["threshold"] is not None for result in results)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    table.add_column(title, overflow="fold")
+    if numbers:
+        table.add_column("value", justify="right", no_wrap=True)
+        table.add_column("threshold", justify="right", no_wrap=True)
+    for result in results:
+        mark = Text("✓", "green") if result["passed"] else Text("✗", "bold red")
+        cells = [_number(result["value"]), _threshold(result)] if numbers else []
+        table.add_row(mark, Text(result["rule"], "" if result["passed"] else "red"), *cells)
+    return table
+
+
+def _threshold(result: Mapping[str, Any]) -> str:
+    return f"{result['operator']} {_number(result['threshold'])}" if result["operator"] else ""
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
