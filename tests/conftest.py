@@ -25,6 +25,14 @@ ROOT = Path(__file__).parents[1]
 SMALLER = (("people: 40", "people: 10"), ("figures: 12", "figures: 2"), ("pictures: 2400", "pictures: 4"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_tracking():
+    """Stages under test record nothing, but where a test is about that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIKER_TRACKING", "off")
+        yield
+
+
 @pytest.fixture(scope="session")
 def params():
     return load_params(ROOT / "params.yaml")

@@ -9,5 +9,20 @@ from components.common.tracking.connection import (
     tracking_uri,
     without_secrets,
 )
+from components.common.tracking.recording import PIPELINE, STAGE, Stage, current, log_metrics, stage
 
-__all__ = ["DEFAULT_URI", "RUN_TAG", "connect", "experiment_id", "explained", "tracking_uri", "without_secrets"]
+__all__ = [
+    "DEFAULT_URI",
+    "PIPELINE",
+    "RUN_TAG",
+    "STAGE",
+    "Stage",
+    "connect",
+    "current",
+    "experiment_id",
+    "explained",
+    "log_metrics",
+    "stage",
+    "tracking_uri",
+    "without_secrets",
+]

@@ -1,6 +1,7 @@
 """Nested parameters and metrics as the flat, dotted names that MLflow keeps; the loss curve as steps."""
 
 import csv
+import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,6 +9,15 @@ from typing import Any
 
 from components.common.errors import UserError
 from components.common.files import need_folder
+
+LONGEST = 5000
+"""The most characters of one parameter or tag in MLflow."""
+
+
+def text(value: Any) -> str:
+    """Return a value as MLflow shows it: texts as they are, all else as JSON, shortened where it is too long."""
+    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
