@@ -5,13 +5,18 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do \
 PROFILE ?=
 TOFU_TEXT ?= ../shared/data/tofu
 UI_PORT ?= 5000
+REGISTRY ?=
+TAG ?=
+TORCH ?= cpu
+IMAGES ?=
+IMAGE_OPTIONS := $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(TAG),--tag $(TAG)) --torch $(TORCH) $(IMAGES)
 
 INSTALLED := $(VENV)/.installed
 # First on PATH: the commands in dvc.yaml say 'python' and must find this environment's.
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chromium lint bench bench-prepare bench-unlearn bench-demo ui clean
+.PHONY: help install demo test test-containers images images-push chromium lint bench bench-prepare bench-unlearn bench-demo ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -31,8 +36,17 @@ endif
 	@$(IN_VENV) viker summary
 
 test: lint chromium ## lint, types and all tests
-	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n 2 -m "not slow"
-	$(IN_VENV) python -m pytest -m slow
+	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n 2 -m "not slow and not containers"
+	$(IN_VENV) python -m pytest -m "slow and not containers"
+
+test-containers: $(INSTALLED) ## build the images and run the pipeline in them; needs a Docker engine
+	$(IN_VENV) python -m pytest -m containers tests/containers
+
+images: ## build the images, one a stage; IMAGES="gate report", REGISTRY=, TAG=, TORCH=cuda for nodes with GPUs
+	@$(PYTHON) docker/build.py $(IMAGE_OPTIONS)
+
+images-push: ## build and push them, print their digests; REGISTRY=registry.example/team
+	@$(PYTHON) docker/build.py --push $(IMAGE_OPTIONS)
 
 chromium: ## the browser that some tests look at pages with: Debian's, where it is missing and can be installed
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
@@ -65,9 +79,9 @@ clean: ## remove what the stages wrote; keeps MLflow's runs, DVC's cache and the
 	rm -rf data/prepared data/irrelevant data/tofu models/vanilla models/adapter
 	rm -rf evaluation metrics report unlearning validation work/unlearn
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt $(wildcard requirements/*.txt)
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 on PATH; install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Installing into $(VENV); the first time takes some minutes"
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,test]'
 	@touch $@
