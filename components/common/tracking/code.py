@@ -17,7 +17,7 @@ def code_version(folder: Path) -> dict[str, str]:
 
     dvc.lock, which a run writes itself, makes no tree dirty. An image has no work tree: its VIKER_COMMIT is the commit.
     """
-    commit = os.environ.get("VIKER_COMMIT", "unknown")
+    commit, _, changed = os.environ.get("VIKER_COMMIT", "unknown").partition("-")
     try:
         import git
 
@@ -25,7 +25,7 @@ def code_version(folder: Path) -> dict[str, str]:
             dirty = repo.git.status("--porcelain", "--untracked-files=no", "--", ":/", ":(exclude,top)dvc.lock")
             return {"git_commit": repo.head.commit.hexsha, "git_dirty": str(bool(dirty)).lower()}
     except Exception:  # no git, repository or commit, another owner's folder: an image has none, and registers too
-        return {} if commit == "unknown" else {"git_commit": commit, "git_dirty": "false"}
+        return {} if commit == "unknown" else {"git_commit": commit, "git_dirty": str(changed == "dirty").lower()}
 
 
 def code_changes(folder: Path) -> str:
