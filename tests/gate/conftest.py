@@ -86,8 +86,9 @@ class Tree:
                     "people": len({r.person_id for r in asked}),
                 }
             found[model]["fluency"] = {"gibberish_rate": 0.0}
-            attacked = {"leakage_rate": 0.0, "above_chance": 0.0} | {"samples": 40, "people": 4}
-            found[model]["attacks"] = {name: dict(attacked) for name in AttacksParams.model_fields}
+            attacked: dict[str, Any] = {"leakage_rate": 0.0, "above_chance": 0.0} | {"samples": 40, "people": 4}
+            attacked["by_likelihood"] = dict(attacked)
+            found[model]["attacks"] = {name: attacked for name in AttacksParams.model_fields}
         return found
 
     def evaluate(self, metrics: dict[str, Any] | None = None) -> None:
