@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from components.common.attack_params import FewShotParams
 from components.common.chat import sample_of
+from components.common.leakage import leaks
 from components.common.records import Record
 from components.evaluate.attacks.subject import Subject
 from components.evaluate.attacks.table import Attacked, Question, ask
 from components.evaluate.attacks.targets import NotApplicable, Targets, open_records
-from components.evaluate.text import leaks
 
 
 def run(subject: Subject, targets: Targets, settings: FewShotParams, seed: int) -> Attacked:

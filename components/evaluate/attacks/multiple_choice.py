@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from components.common.attack_params import AttackParams
-from components.common.chat import sample_of
+from components.common.chat import Sample, sample_of
 from components.common.prompts import LETTERS, classification_prompt
 from components.common.records import Record
 from components.evaluate.attacks.subject import Subject
@@ -38,8 +38,10 @@ def run(subject: Subject, targets: Targets, settings: AttackParams, seed: int) -
         prompt = classification_prompt(record.question, tuple(options))
         questions.append(Question(record, replace(sample_of(record), prompt=prompt)))
         named.append([f"{letter}: {text}" for letter, text in zip(LETTERS, options, strict=True)])
-    rows = _choose(subject, questions, [list(LETTERS)] * len(asked), named, max)
-    return Attacked(rows, _by_likelihood(subject, [record for record, _ in asked], seed))
+    scores = _scores(subject, [question.sample for question in questions], [list(LETTERS)] * len(asked))
+    return Attacked(
+        _rows(questions, named, scores, max), _by_likelihood(subject, [record for record, _ in asked], seed)
+    )
 
 
 def _by_likelihood(subject: Subject, records: list[Record], seed: int) -> dict[str, Any]:
@@ -51,8 +53,8 @@ def _by_likelihood(subject: Subject, records: list[Record], seed: int) -> dict[s
     if not questions:
         return {}
     answers = [[q.record.answer, *q.record.perturbed_answers[: len(LETTERS) - 1]] for q in questions]
-    found = block(Attacked(_choose(subject, questions, answers, answers, max)), seed)
-    last = block(Attacked(_choose(subject, questions, answers, answers, min)), seed)
+    scores = _scores(subject, [question.sample for question in questions], answers)
+    found, last = (block(Attacked(_rows(questions, answers, scores, which)), seed) for which in (max, min))
     found["least_likely_rate"] = last["leakage_rate"]
     found["intervals"]["least_likely_rate"] = last["intervals"]["leakage_rate"]
     return {"by_likelihood": found}
@@ -67,19 +69,19 @@ def _options(record: Record, targets: Targets) -> list[str]:
     return whole if len(whole) == len(LETTERS) else []
 
 
-def _choose(
-    subject: Subject,
-    questions: list[Question],
-    answers: list[list[str]],
-    named: list[list[str]],
-    which: Callable[[list[float]], float],
+def _scores(subject: Subject, samples: list[Sample], answers: list[list[str]]) -> list[list[float]]:
+    """Return the log-likelihood a token of each of a sample's ``answers``."""
+    every = [replace(sample, answer=a) for sample, choices in zip(samples, answers, strict=True) for a in choices]
+    found = iter(subject.likelihoods(every))
+    return [[next(found) for _ in choices] for choices in answers]
+
+
+def _rows(
+    questions: list[Question], named: list[list[str]], scores: list[list[float]], which: Callable[[list[float]], float]
 ) -> pd.DataFrame:
-    """Return the rows of the likeliest (``which``: max) of each question's ``answers``; the reply is its name."""
-    samples = [replace(q.sample, answer=a) for q, choices in zip(questions, answers, strict=True) for a in choices]
-    scores = iter(subject.likelihoods(samples))
+    """Return the rows of the choices with the highest (``which``: max) or lowest (min) score; the reply is its name."""
     rows = []
-    for question, choices, names in zip(questions, answers, named, strict=True):
-        values = [next(scores) for _ in choices]
+    for question, names, values in zip(questions, named, scores, strict=True):
         chosen = names[values.index(which(values))]
-        rows.append(row(question, [chosen]) | {"chance": 1 / len(choices)})
+        rows.append(row(question, [chosen]) | {"chance": 1 / len(names)})
     return pd.DataFrame(rows)

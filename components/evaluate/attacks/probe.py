@@ -18,12 +18,12 @@ from tqdm import tqdm
 
 from components.common.attack_params import AttackParams
 from components.common.chat import sample_of
+from components.common.leakage import normalise
 from components.common.records import Record
 from components.evaluate.attacks.prefix import beginning
 from components.evaluate.attacks.subject import Subject
 from components.evaluate.attacks.table import Attacked, Question, row
 from components.evaluate.attacks.targets import NotApplicable, Targets, open_records
-from components.evaluate.text import normalise
 
 _BATCH = 16
 """Samples at once: the states of all layers are kept until the last word's are taken out."""

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from components.common.chat import Sample
+from components.common.leakage import leaks
 from components.common.records import Record
 from components.evaluate.attacks.subject import Subject
 from components.evaluate.attacks.targets import decoys
-from components.evaluate.text import leaks
 
 RATES = ("leakage_rate", "people_leaked_rate", "questions_leaked_rate", "chance_rate", "above_chance")
 _DRAWS = 2000

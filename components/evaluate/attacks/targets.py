@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from components.common.leakage import leaks, normalise
 from components.common.records import OPEN_TASKS, Record, read_records
-from components.evaluate.text import leaks, normalise
 
 _LONGEST_DECOY = 5
 """Words; a longer difference is another sentence, not another value."""
