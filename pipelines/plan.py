@@ -63,12 +63,13 @@ def estimate(
     sizes = memory.sizes_of(model)
     image = _image_tokens(model.config, name) if image_tokens is None else image_tokens
     load = memory.Load(samples, image, prompt_tokens, answer_tokens)
-    weights = memory.number_bytes(unlearn) * sizes.parameters
+    weights = memory.weight_bytes(sizes, unlearn)
+    precision = unlearn.precision + (", the language model in 4 bits" if unlearn.load_in_4bit else "")
     adapter = memory.adapter_bytes(sizes, unlearn)
     rows = "+".join(map(str, memory.batches(unlearn)))
     again = ", computed again" if unlearn.gradient_checkpointing else ""
     device = [
-        ("weights", weights, f"{sizes.parameters / 1e6:,.1f} M, {unlearn.precision}"),
+        ("weights", weights, f"{sizes.parameters / 1e6:,.1f} M, {precision}"),
         ("adapter", adapter, f"LoRA, r {unlearn.lora_r}: {adapter / 4e6:,.1f} M, float32"),
         ("gradients", adapter, "as the adapter"),
         ("optimiser", 2 * adapter, "AdamW: two moments, float32"),
@@ -84,9 +85,10 @@ def estimate(
         ("teacher", memory.teacher_bytes(sizes, load), f"{samples} x {answer_tokens} x {sizes.vocabulary}, float32"),
         ("pictures", memory.pixel_bytes(sizes, load), "pixels, a picture a sample, float32"),
     ]
-    stored = getattr(model.config, "dtype", None)
+    dtype = getattr(model.config, "dtype", None)
+    stored = 4 if dtype is None else dtype.itemsize
     peaks = {
-        "loading": max(weights, (stored.itemsize if stored is not None else 4) * sizes.parameters),
+        "loading": weights if unlearn.load_in_4bit else max(weights, stored * sizes.parameters),
         "teacher": weights + memory.teacher_pass_bytes(sizes, unlearn, load),
         "training": sum(size for _, size, _ in device),
     }

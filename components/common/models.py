@@ -4,13 +4,14 @@ import json
 import os
 import random
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
@@ -52,24 +53,42 @@ def resolve_model(folder: Path) -> str:
     return str(folder)
 
 
-def load_model(name: str, where: str) -> tuple[Any, Any]:
+def load_model(name: str, where: str, in_4bit: bool = False) -> tuple[Any, Any]:
     """Load an image-text-to-text model in evaluation mode, and its processor.
 
     Args:
         name: a folder or the name of a model on a hub.
         where: the parameter or file that named it, for the error.
+        in_4bit: whether the linear layers of the language model are loaded in NF4, the rest as it is.
 
     Raises:
-        UserError: there is no such model, it has no safetensors weights, or it isn't an image-text-to-text model.
+        UserError: there is no such model, it has no safetensors weights, or it isn't an image-text-to-text model; or
+            bitsandbytes is missing, without which there are no 4 bits.
     """
     _check_name(name, where)
+    how: dict[str, Any] = {"quantization_config": _nf4(name, where), "device_map": {"": device()}} if in_4bit else {}
     try:
         processor = AutoProcessor.from_pretrained(name)
-        model = AutoModelForImageTextToText.from_pretrained(name, use_safetensors=True)
+        model = AutoModelForImageTextToText.from_pretrained(name, use_safetensors=True, **how)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise UserError(f"{where}: can't load the model '{name}': {_reason(error)}") from None
     processor.tokenizer.padding_side = "left"
-    return model.eval().to(device()), processor
+    if not in_4bit:
+        return model.eval().to(device()), processor
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):  # that kernel packs the weights for good and has no gradient
+            module.support_avx512bf16_for_cpu = False
+    return model.eval(), processor
+
+
+def _nf4(name: str, where: str) -> BitsAndBytesConfig:
+    """Return the settings that quantise the linear layers of the language model, its head excepted."""
+    if find_spec("bitsandbytes") is None:
+        raise UserError("unlearn.load_in_4bit needs bitsandbytes: pip install 'viker[quantised]', or set it to false.")
+    empty = empty_model(name, where)
+    chosen = re.compile(language_layers(empty))
+    kept = [n for n, m in empty.named_modules() if isinstance(m, nn.Linear) and not chosen.fullmatch(n)]
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", llm_int8_skip_modules=kept)
 
 
 def empty_model(named: Any, where: str) -> Any:

@@ -141,6 +141,9 @@ class UnlearnParams(Section):
     """Ends the run early; null: all epochs are run."""
     precision: Literal["float32", "bfloat16"]
     """Of the frozen model; the adapter and the losses are float32."""
+    load_in_4bit: bool
+    """Whether the frozen language model's matrices are loaded in 4 bits (NF4, by bitsandbytes): a quarter of the
+    memory of bfloat16, and rounded. The vision tower stays as it is."""
     attention: Literal["sdpa", "eager"]
     """torch's fused attention, or the plain one."""
     gradient_checkpointing: bool

@@ -21,9 +21,13 @@ from components.unlearn.teacher import TEACHER_BATCH
 
 @dataclass(frozen=True)
 class Sizes:
-    """A model's sizes; ``adapted`` holds the sum of inputs and outputs of the layers that get LoRA matrices."""
+    """A model's sizes; ``adapted`` holds the sum of inputs and outputs of the layers that get LoRA matrices.
+
+    ``matrices``: the weights of those layers, the part of ``parameters`` that 4 bits are for.
+    """
 
     parameters: int
+    matrices: int
     adapted: int
     layers: int
     width: int
@@ -65,6 +69,7 @@ def sizes_of(model: Any) -> Sizes:
     side = getattr(getattr(model.config, "vision_config", None), "image_size", 0)
     return Sizes(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
+        matrices=sum(layer.weight.numel() for layer in linear),
         adapted=sum(layer.in_features + layer.out_features for layer in linear),
         layers=text.num_hidden_layers,
         width=text.hidden_size,
@@ -80,6 +85,14 @@ def sizes_of(model: Any) -> Sizes:
 def number_bytes(params: UnlearnParams) -> int:
     """Return e, the bytes of a number of the frozen model and its activations."""
     return 4 if params.precision == "float32" else 2
+
+
+def weight_bytes(sizes: Sizes, params: UnlearnParams) -> int:
+    """Return e a parameter; in 4 bits 1/2 + 4/64 for those of ``matrices``, with a scale for each 64 of them."""
+    e = number_bytes(params)
+    if not params.load_in_4bit:
+        return e * sizes.parameters
+    return e * (sizes.parameters - sizes.matrices) + sizes.matrices // 2 + sizes.matrices // 16
 
 
 def adapter_bytes(sizes: Sizes, params: UnlearnParams) -> int:

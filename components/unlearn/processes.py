@@ -3,6 +3,7 @@
 A process alone is a world of one, and everything here is then nothing.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -10,11 +11,22 @@ import torch
 from accelerate import PartialState
 from torch import Tensor, distributed
 
+from components.common.errors import UserError
+
 Result = TypeVar("Result")
 
 
 def join() -> PartialState:
-    """Join the other processes of the run, if there are any: NCCL on GPUs, gloo on CPUs."""
+    """Join the other processes of the run, if there are any: NCCL on GPUs, gloo on CPUs.
+
+    Raises:
+        UserError: they would share the model out among them (FSDP), which has not been tried.
+    """
+    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
+        raise UserError(
+            "accelerate launch was told to use FSDP, with which unlearning has not been tried. Start it with "
+            "--multi_gpu, a whole model a GPU; what saves memory is unlearn.precision, load_in_4bit and gradient_checkpointing."
+        )
     return PartialState(cpu=not torch.cuda.is_available())
 
 
@@ -71,7 +83,7 @@ def mean(values: Tensor) -> Tensor:
 def token_mean(values: Tensor) -> Tensor:
     """Return sum(values) / (the mean number of values a process), so that the processes' average is the global mean.
 
-    ``values`` [T]: one a token. DDP and FSDP average the gradients of processes that have answers of unlike lengths;
+    ``values`` [T]: one a token. DDP averages the gradients of processes, whose answers are of unlike lengths;
     a mean in each of them would weigh their tokens differently.
     """
     if not together():

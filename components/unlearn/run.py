@@ -240,11 +240,12 @@ def loss_curve(trainer: UnlearnTrainer) -> pd.DataFrame:
 def _load(params: UnlearnParams, vanilla: Path) -> tuple[Any, Any]:
     """Load the model to train and its processor: the vanilla one, or for 'retrain' the one before it."""
     if params.method == "retrain":
-        model, processor = load_model(str(params.base_model), "unlearn.base_model")
+        model, processor = load_model(str(params.base_model), "unlearn.base_model", params.load_in_4bit)
     else:
-        model, processor = load_model(resolve_model(vanilla), str(vanilla))
+        model, processor = load_model(resolve_model(vanilla), str(vanilla), params.load_in_4bit)
     for parameter in model.parameters():  # not the buffers: rotary positions need float32
-        parameter.data = parameter.data.to(getattr(torch, params.precision))
+        if parameter.is_floating_point():  # what is in 4 bits stays so
+            parameter.data = parameter.data.to(getattr(torch, params.precision))
     return model, processor
 
 

@@ -12,6 +12,7 @@ import torch
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
+from components.common.errors import UserError
 from components.common.params import load_params
 from components.common.records import read_records
 from components.sample.run import run as sample
@@ -80,3 +81,9 @@ def test_alone_there_is_nothing_to_gather():
     assert (processes.world(), processes.rank(), processes.first()) == (1, 0, True)
     assert processes.share_of(["a", "b"]) == processes.all_of(["a", "b"]) == ["a", "b"]
     assert processes.any_of(True, torch.device("cpu")) and not processes.any_of(False, torch.device("cpu"))
+
+
+def test_what_has_not_been_tried_is_refused(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(UserError, match=r"FSDP.*--multi_gpu"):
+        processes.join()
