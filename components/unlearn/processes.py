@@ -25,7 +25,7 @@ def join() -> PartialState:
     if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
         raise UserError(
             "accelerate launch was told to use FSDP, with which unlearning has not been tried. Start it with "
-            "--multi_gpu, a whole model a GPU; what saves memory is unlearn.precision, load_in_4bit and gradient_checkpointing."
+            "--multi_gpu, a whole model a GPU; to save memory set unlearn.precision or unlearn.load_in_4bit."
         )
     return PartialState(cpu=not torch.cuda.is_available())
 
