@@ -19,7 +19,7 @@ BOUNDS = {
     "sample": 1000,
     "unlearn": 2000,
     "evaluate": 2000,
-    "gate": 400,
+    "gate": 700,
     "register": 700,
     "report": 900,
 }
