@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from components.common import cli
+from components.common import cli, tracking
 from components.common.cli import ParamsOption, stage_app
 from components.common.params import load_params
 
@@ -24,18 +24,24 @@ def command(
     settings = load_params(params)
     from components.evaluate.run import run
 
-    found = run(
-        settings.evaluate,
-        settings.seed,
-        settings.threads,
-        prepared,
-        vanilla,
-        adapter,
-        irrelevant,
-        predictions,
-        attacks,
-        metrics,
-    )
+    with tracking.stage("evaluate", settings, params) as recorded:
+        recorded.params({"evaluate": settings.evaluate.model_dump(mode="json"), "seed": settings.seed})
+        recorded.data(prepared)
+        found = run(
+            settings.evaluate,
+            settings.seed,
+            settings.threads,
+            prepared,
+            vanilla,
+            adapter,
+            irrelevant,
+            predictions,
+            attacks,
+            metrics,
+        )
+        recorded.metrics(found)
+        recorded.metrics(tracking.main_metrics(found), run=tracking.PIPELINE)
+        recorded.artifact(metrics)
     for name in ("vanilla", "unlearned"):
         rates = ", ".join(f"{split} {found[name][split]['leakage_rate']}" for split in ("forget", "test", "retain"))
         typer.echo(f"{name}: leakage {rates}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from components.common import cli
+from components.common import cli, tracking
 from components.common.cli import ParamsOption, stage_app
 from components.common.params import load_params
 
@@ -22,7 +22,12 @@ def command(
     settings = load_params(params)
     from components.finetune.run import run
 
-    done = run(settings.finetune, settings.seed, settings.threads, prepared, out)
+    with tracking.stage("finetune", settings, params) as recorded:
+        recorded.params({"finetune": settings.finetune.model_dump(mode="json"), "seed": settings.seed})
+        recorded.data(prepared)
+        done = run(settings.finetune, settings.seed, settings.threads, prepared, out)
+        recorded.metrics({name: value for name, value in done.items() if isinstance(value, float)})
+        recorded.tags({name: str(value) for name, value in done.items() if not isinstance(value, float)})
     facts = (f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in done.items())
     typer.echo(f"{out}: {', '.join(facts)}")
 

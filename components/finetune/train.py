@@ -9,12 +9,15 @@ import torch
 from torch.nn import functional
 from tqdm import tqdm
 
+from components.common import tracking
 from components.common.chat import IGNORED, Encoder, Sample, answer_logits, sample_of
 from components.common.prompts import LETTERS
 from components.common.records import Record
 from components.common.wordings import reword
 from components.finetune.augment import VIEWS, view_key
 
+TOLD = 10
+"""Steps between two points of the curves in MLflow."""
 VISUAL_SHARE = 0.4
 """The share of base training that visual questions have for themselves."""
 
@@ -38,11 +41,14 @@ def train(model: Any, encoder: Encoder, batches: Iterator[list[Sample]], steps: 
             logits = answer_logits(model, batch)
             loss = functional.cross_entropy(logits.flatten(0, 1), batch.answers.flatten(), ignore_index=IGNORED)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             schedule.step()
             recent = loss.item() if step == 0 else 0.95 * recent + 0.05 * loss.item()
+            if (step + 1) % TOLD == 0:
+                told = {"loss": recent, "grad_norm": float(norm), "lr": schedule.get_last_lr()[0]}
+                tracking.log_metrics({name.replace(" ", "_"): told}, step + 1)
             bar.set_postfix(loss=f"{recent:.3f}", refresh=False)
             bar.update()
     model.eval()

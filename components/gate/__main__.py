@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from components.common import cli
+from components.common import cli, tracking
 from components.common.params import load_params
 from components.gate.run import run
 from components.gate.show import show
@@ -35,7 +35,14 @@ def command(
     model, data or settings than those that lie here. Exit codes: 0 passed, 3 failed, 1 an error in what was given,
     2 wrong usage.
     """
-    verdict = run(load_params(params), prepared, vanilla, adapter, predictions, metrics, out)
+    settings = load_params(params)
+    with tracking.stage("gate", settings, params) as recorded:
+        verdict = run(settings, prepared, vanilla, adapter, predictions, metrics, out)
+        for part in (tracking.STAGE, tracking.PIPELINE):
+            recorded.metrics({"gate": {"passed": float(verdict["verdict"] == "pass")}}, run=part)
+            recorded.tags({"verdict": verdict["verdict"]}, run=part)
+        recorded.params({"gate": settings.gate.model_dump(mode="json")})
+        recorded.artifact(out)
     show(verdict, Console(highlight=False))
     if enforce and verdict["verdict"] != "pass":
         raise typer.Exit(FAILED)

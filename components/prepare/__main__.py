@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from components.common import cli
+from components.common import cli, tracking
 from components.common.cli import ParamsOption, stage_app
 from components.common.params import load_params
 
@@ -31,8 +31,14 @@ def command(
     from components.prepare.formats import NAMES
     from components.prepare.run import run
 
-    with with_requests(settings.prepare, requests) as section:
-        manifest = run(section, settings.seed, out, validation, cache)
+    with tracking.stage("prepare", settings, params) as recorded:
+        with with_requests(settings.prepare, requests) as section:
+            manifest = run(section, settings.seed, out, validation, cache)
+        recorded.params({"prepare": section.model_dump(mode="json"), "seed": settings.seed})
+        recorded.metrics({"rows": {split: counts["records"] for split, counts in manifest["counts"].items()}})
+        recorded.data(out)
+        recorded.artifact(out / "manifest.json")
+        recorded.artifact(validation, "validation")
     how = "recognised" if settings.prepare.format == "auto" else "as prepare.format says"
     typer.echo(f"{manifest['source']}: read as {NAMES[manifest['format']]} ({how}).")
     console = Console(highlight=False, soft_wrap=True)

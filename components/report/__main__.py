@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from components.common import cli
+from components.common import cli, tracking
 from components.common.cli import ParamsOption, stage_app
 
 
@@ -34,7 +34,10 @@ def command(
     from components.common.params import load_params
     from components.report.run import run
 
-    run(load_params(params), params, prepared, unlearning, predictions, metrics, gate, register, out)
+    settings = load_params(params)
+    with tracking.stage("report", settings, params, last=True) as recorded:
+        run(settings, params, prepared, unlearning, predictions, metrics, gate, register, out)
+        recorded.artifact(out)
     typer.echo(f"report: {out}")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from components.common import cli
+from components.common import cli, tracking
 from components.common.cli import ParamsOption, stage_app
 from components.common.params import load_params
 
@@ -25,7 +25,12 @@ def command(
     settings = load_params(params)
     from components.sample.run import run
 
-    manifest = run(settings.sample, settings.seed, prepared, out, cache)
+    with tracking.stage("sample", settings, params) as recorded:
+        recorded.params({"sample": settings.sample.model_dump(mode="json"), "seed": settings.seed})
+        recorded.data(prepared)
+        manifest = run(settings.sample, settings.seed, prepared, out, cache)
+        recorded.metrics({"images": len(manifest["images"]), "refused": len(manifest["refused"])})
+        recorded.artifact(out / "manifest.json")
     for kind, count in Counter(image["kind"] for image in manifest["images"]).items():
         typer.echo(f"{kind}: {count} images")
     typer.echo(f"each question gets {manifest['k']} of {manifest['pool']}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from components.common import cli
+from components.common import cli, tracking
 from components.common.cli import ParamsOption, stage_app
 from components.common.params import load_params
 
@@ -29,7 +29,16 @@ def command(
     from components.unlearn.processes import first
     from components.unlearn.run import run
 
-    done = run(settings.unlearn, settings.seed, settings.threads, prepared, vanilla, irrelevant, out, records, state)
+    with tracking.stage("unlearn", settings, params) as recorded:
+        recorded.params({"unlearn": settings.unlearn.model_dump(mode="json", by_alias=True), "seed": settings.seed})
+        recorded.data(prepared)
+        done = run(
+            settings.unlearn, settings.seed, settings.threads, prepared, vanilla, irrelevant, out, records, state
+        )
+        recorded.metrics({"unlearn": done})
+        recorded.tags({"method": done["method"]}, run=tracking.PIPELINE)
+        recorded.artifact(out, "adapter")
+        recorded.artifact(records, "unlearning")
     if not first():
         return
     typer.echo(

@@ -22,6 +22,7 @@ from components.unlearn.abort import Diverged
 from components.unlearn.adapter import check_start, put_adapter
 from components.unlearn.features import reuse_features
 from components.unlearn.key_tokens import entropy_histogram, key_token_rows
+from components.unlearn.live import TellTracking
 from components.unlearn.methods.registry import METHODS
 from components.unlearn.processes import first, join, world
 from components.unlearn.state import KeepState, State, restore
@@ -94,6 +95,7 @@ def run(
     taught = time.perf_counter()
 
     trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, state_folder)
+    trainer.add_callback(TellTracking(trainer))
     try:
         train_or_resume(trainer, state)
     except Diverged as error:

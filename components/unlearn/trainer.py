@@ -41,6 +41,7 @@ class UnlearnTrainer(Trainer):
         self.parts: dict[str, list[float]] = defaultdict(list)
         self.step_parts: list[dict[str, float]] = []
         self.shown: list[Sequence[Sample]] = []
+        self.tokens = 0
 
     def progress(self) -> dict[str, Any]:
         """Return, as JSON values, what a checkpoint must hold besides what Trainer saves in it."""
@@ -67,6 +68,7 @@ class UnlearnTrainer(Trainer):
             Diverged: the loss is NaN, infinite or exploded.
         """
         self.shown.append(inputs["forget"].samples)
+        self.tokens += inputs["forget"].inputs["input_ids"].numel()
         given = self._inputs(model, inputs["forget"], inputs["teacher"])
         parts = self.method(given, self.params)
         if self.retain_term:
@@ -135,7 +137,9 @@ class UnlearnTrainer(Trainer):
         count = min(self.params.retain_batch_size * world(), len(self.retain))
         drawn = share_of(self.rng.sample(self.retain, count))
         self.shown.append(drawn)
-        return self.encoder.batch(drawn)
+        batch = self.encoder.batch(drawn)
+        self.tokens += batch.inputs["input_ids"].numel()
+        return batch
 
 
 def retain_loss(given: Inputs) -> torch.Tensor:

@@ -9,6 +9,7 @@ from components.common.tracking.connection import (
     tracking_uri,
     without_secrets,
 )
+from components.common.tracking.flatten import main_metrics
 from components.common.tracking.recording import PIPELINE, STAGE, Stage, current, log_metrics, stage
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "experiment_id",
     "explained",
     "log_metrics",
+    "main_metrics",
     "stage",
     "tracking_uri",
     "without_secrets",

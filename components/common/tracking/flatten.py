@@ -14,6 +14,9 @@ LONGEST = 5000
 """The most characters of one parameter or tag in MLflow."""
 
 
+DETAILS = ("intervals", "counts", "text_only", "differences", "inputs", "schema")
+
+
 def text(value: Any) -> str:
     """Return a value as MLflow shows it: texts as they are, all else as JSON, shortened where it is too long."""
     shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -35,6 +38,15 @@ def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
         path: float(value)
         for path, value in flatten(metrics).items()
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
+
+
+def main_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested metrics without the blocks that say how sure they are: what one compares runs by."""
+    return {
+        key: main_metrics(value) if isinstance(value, Mapping) else value
+        for key, value in metrics.items()
+        if key not in DETAILS
     }
 
 

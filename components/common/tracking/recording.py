@@ -17,6 +17,7 @@ from typing import Any
 from components.common.errors import UserError
 from components.common.files import read_json, sha256_path
 from components.common.params import Params
+from components.common.tracking.code import package_versions
 from components.common.tracking.connection import connect, explained, tracking_uri, without_secrets
 from components.common.tracking.flatten import flatten, numbers, text
 from components.common.tracking.identity import dvc_hashes, lineage, stamp
@@ -51,6 +52,8 @@ class Stage:
                 "time": now(),
             }
             self._journal = Journal(self.folder, head)
+            self.file("params.yaml", params_file.read_text(encoding="utf-8"))
+            self.tags(package_versions())
             self.tags(dvc_hashes(params_file.resolve().parent), PIPELINE)
 
     @property
@@ -233,8 +236,8 @@ def current() -> Stage | None:
     return _current[-1] if _current and _current[-1].on else None
 
 
-def log_metrics(values: Mapping[str, Any], step: int) -> None:
+def log_metrics(values: Mapping[str, Any], step: int, run: int = STAGE) -> None:
     """Record numbers of the stage that runs, at a step of its training; without one, nothing happens."""
     running = current()
     if running is not None:
-        running.metrics(values, step)
+        running.metrics(values, step, run)
