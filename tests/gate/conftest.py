@@ -88,7 +88,7 @@ class Tree:
             found[model]["fluency"] = {"gibberish_rate": 0.0}
             attacked: dict[str, Any] = {"leakage_rate": 0.0, "above_chance": 0.0} | {"samples": 40, "people": 4}
             attacked["by_likelihood"] = dict(attacked)
-            found[model]["attacks"] = {name: attacked for name in AttacksParams.model_fields}
+            found[model]["attacks"] = dict.fromkeys(AttacksParams.model_fields, attacked)
         return found
 
     def evaluate(self, metrics: dict[str, Any] | None = None) -> None:

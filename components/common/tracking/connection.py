@@ -82,7 +82,7 @@ def explained(uri: str, problem: str, hint: str) -> Iterator[None]:
     except Exception as error:  # the stores raise errors of MLflow, SQLAlchemy, requests, botocore, database drivers
         reason = without_secrets(" ".join(f"{type(error).__name__}: {error}".split()))
         raise UserError(
-            f"MLflow at {without_secrets(uri)}: {problem} ({reason[:400]}). {hint}. Then run 'viker register' again."
+            f"MLflow at {without_secrets(uri)}: {problem} ({reason[:400]}). {hint}. Then run the command again."
         ) from None
 
 

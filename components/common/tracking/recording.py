@@ -41,7 +41,6 @@ class Stage:
         self.name = name
         self.folder = outbox() / stamp(name)
         self._journal: Journal | None = None
-        self._failed = False
         off = os.environ.get("VIKER_TRACKING") == "off" and not required
         if off or os.environ.get("RANK", "0") != "0":
             return
@@ -59,7 +58,7 @@ class Stage:
     @property
     def on(self) -> bool:
         """Return whether anything is recorded."""
-        return self._journal is not None and not self._failed
+        return self._journal is not None
 
     def metrics(self, values: Mapping[str, Any], step: int = 0, run: int = STAGE) -> None:
         """Record the finite numbers of nested values by dotted name."""
@@ -134,12 +133,10 @@ class Stage:
 
     @contextmanager
     def _safely(self) -> Iterator[None]:
-        if self._failed:
-            return
         try:
             yield
         except (OSError, ValueError, KeyError, TypeError, UserError) as error:
-            self._failed = True
+            self._journal = None
             log.warning("tracking: %s; nothing more of this stage is recorded", error)
 
 
