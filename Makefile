@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-containers images images-push chromium lint bench bench-prepare bench-unlearn bench-demo ui clean
+.PHONY: help install demo test test-containers images images-push chromium lint bench bench-prepare bench-unlearn bench-demo bench-gate ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -70,6 +70,9 @@ bench-unlearn: $(INSTALLED) ## the teacher beside the naive way, ViKeR beside gr
 
 bench-demo: $(INSTALLED) ## measure ViKeR against its baselines over three seeds; long
 	$(IN_VENV) python -m benchmarks.demo
+
+bench-gate: $(INSTALLED) ## plant failures and see that the gate catches each; long
+	$(IN_VENV) python -m benchmarks.gate
 
 ui: $(INSTALLED) ## open the MLflow UI on this machine; UI_PORT=5000
 	@echo "MLflow UI: http://127.0.0.1:$(UI_PORT) (stop it with Ctrl-C)"

@@ -128,3 +128,27 @@ def test_an_evaluation_of_other_questions_than_the_datas_fails(tree: Tree, chang
     verdict = tree.judge()
     assert COMPLETE in failed(verdict)
     assert word in next(r["reason"] for r in verdict["require"] if r["rule"] == COMPLETE)
+
+
+def without_choices(split: str, people: int) -> Callable:
+    """Leave out the questions with options and a picture about the first so many people of a split."""
+
+    def change(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        asked = [r for r in rows if r["split"] == split and "/classification/" in r["record_id"] and r["picture"]]
+        left = sorted({row["person_id"] for row in asked})[:people]
+        return [row for row in rows if row not in asked or row["person_id"] not in left]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("split", "people", "complete"), [("retain", 1, True), ("retain", 2, False), ("test", 1, False)]
+)
+def test_only_the_person_who_is_the_example_may_be_left_out(
+    tree: Tree, split: str, people: int, complete: bool
+) -> None:
+    before = tree.rows()
+    tree.write_rows(without_choices(split, people)(before))
+    assert len(tree.rows()) < len(before)
+    tree.evaluate()
+    assert (COMPLETE not in failed(tree.judge())) == complete

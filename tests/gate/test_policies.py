@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.gate.show import policy_table
 from components.common.errors import UserError
 from components.common.params import GateParams
 from components.gate.policies import FOLDER, load_policy, read_policy
 
+ROOT = Path(__file__).parents[2]
 SHIPPED = [path.stem for path in sorted(FOLDER.glob("*.yaml"))]
 OWN = "unlearned.forget.truth_ratio >= 0.9"
 
@@ -53,3 +55,9 @@ def test_a_policy_without_rules_or_with_something_else_is_refused(tmp_path: Path
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(UserError, match=named):
         read_policy(tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_page_says_of_every_rule_what_it_protects_from(name: str) -> None:
+    page = (ROOT / "docs/gate.md").read_text()
+    assert policy_table(read_policy(FOLDER / f"{name}.yaml")) in page

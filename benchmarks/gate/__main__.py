@@ -1,0 +1,80 @@
+"""``python -m benchmarks.gate``: make every failure, and see that the gate catches it and lets honest adapters pass."""
+
+import random
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.common import cli
+from components.common.cli import ParamsOption, stage_app
+from components.common.errors import UserError
+from components.common.files import new_file, write_json
+from components.common.params import load_params
+
+
+def command(
+    params: ParamsOption = Path("params.yaml"),
+    seeds: Annotated[str, typer.Option(help="Those of the honest adapters; failures are planted in the first.")] = (
+        "7,8,9"
+    ),
+    only: Annotated[str, typer.Option(help="Make only the failures whose names have this in them.")] = "",
+    work: Annotated[Path, typer.Option(help="What is made on the way; what is there isn't made again.")] = Path(
+        "work/gate"
+    ),
+    page: Annotated[Path, typer.Option(help="The page with the table.")] = Path("docs/gate.md"),
+    measured: Annotated[Path, typer.Option(help="What was measured, for the tests.")] = Path(
+        "tests/gate/measured.json"
+    ),
+) -> None:
+    """Judge honest adapters of several seeds and every planted failure by the policy of params.yaml.
+
+    Exits with 1 where an honest adapter fails or a failure is not caught by the rule that is there for it. About a
+    minute a failure and six a seed, on two cores.
+    """
+    settings = load_params(params)
+    from benchmarks.gate.failures import FAILURES, caught
+    from benchmarks.gate.honest import honest
+    from benchmarks.gate.plant import plant
+    from benchmarks.gate.show import judged_on, policy_table, row, table
+    from components.gate.policies import FOLDER, read_policy
+
+    trees = [honest(settings, int(seed), work / seed) for seed in seeds.split(",")]
+    lines, kept, problems = [], {}, []
+    for tree in trees:
+        verdict = tree.judge()
+        name = f"honest, seed {tree.params.seed}"
+        lines.append(row(name, "real adapter", verdict, None))
+        kept[name] = judged_on(tree)
+        problems += [] if verdict["verdict"] == "pass" else [f"{name} does not pass"]
+    for failure in [one for one in FAILURES if only in one.name]:
+        tree = plant(failure, trees[0], work / "planted", random.Random(trees[0].params.seed))
+        verdict = tree.judge()
+        lines.append(row(failure.name, failure.kind, verdict, failure.caught_by))
+        kept[failure.name] = judged_on(tree)
+        problems += [] if caught(failure, verdict) else [f"'{failure.name}' is not caught by {failure.caught_by}"]
+    text = table(lines)
+    typer.echo(text)
+    if problems:
+        raise UserError("; ".join(problems) + ".")
+    if not only:
+        write_json(measured, kept)
+        put(text, "make bench-gate", page)
+        for path in sorted(FOLDER.glob("*.yaml")):
+            put(policy_table(read_policy(path)), path.name, page)
+
+
+def put(text: str, name: str, page: Path) -> None:
+    """Write a table into a page, in place of the one between the two marks of that name."""
+    start, end = f"<!-- {name} -->\n", "<!-- end -->\n"
+    before, mark, rest = page.read_text(encoding="utf-8").partition(start)
+    if not mark or end not in rest:
+        raise UserError(f"{page}: expected a line {start.strip()} and after it a line {end.strip()}.")
+    with new_file(page) as temporary:
+        temporary.write_text(before + start + "\n" + text + "\n\n" + end + rest.partition(end)[2], encoding="utf-8")
+
+
+app = stage_app(command)
+
+if __name__ == "__main__":
+    cli.run(app)

@@ -1,0 +1,83 @@
+"""Files that lie: metrics of something else, changed by hand, or of hardly anything."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.gate.tree import Tree
+from components.common.evidence import seal
+from components.common.files import sha256_path, write_json
+from components.common.records import SPLITS, read_records, write_records
+
+FEW = 3
+
+
+def other_adapter(honest: Tree, nothing: Tree, out: Path) -> Tree:
+    """The honest adapter's metrics beside the adapter that has unlearnt nothing."""
+    return _copy(honest, replace(nothing, out=out))
+
+
+def edited(honest: Tree, nothing: Tree, out: Path) -> Tree:
+    """The numbers of an adapter that has unlearnt nothing, replaced by an honest one's."""
+    tree = _copy(nothing, replace(nothing, out=out))
+    write_json(tree.metrics, _numbers_of(honest, nothing))
+    return tree
+
+
+def sealed_anew(honest: Tree, nothing: Tree, out: Path) -> Tree:
+    """The same, by someone who knows of the digest."""
+    tree = _copy(nothing, replace(nothing, out=out))
+    write_json(tree.metrics, seal(_numbers_of(honest, nothing)))
+    return tree
+
+
+def empty(honest: Tree, nothing: Tree, out: Path) -> Tree:
+    """An evaluation on data without a question about the forget people."""
+    return _on_fewer(nothing, out, {"forget": 0, "test": 0})
+
+
+def three_samples(honest: Tree, nothing: Tree, out: Path) -> Tree:
+    """An evaluation on data with three questions a split."""
+    return _on_fewer(honest, out, dict.fromkeys(SPLITS, FEW))
+
+
+def three_replies(honest: Tree, nothing: Tree, out: Path) -> Tree:
+    """Three replies a split and model, of all that the data ask for, with the numbers of the whole."""
+    tree = _copy(honest, replace(honest, out=out))
+    rows = pd.read_parquet(tree.predictions)
+    rows.groupby(["model", "split"], sort=False).head(FEW).to_parquet(tree.predictions)
+    metrics = json.loads(tree.metrics.read_text(encoding="utf-8"))
+    metrics["inputs"]["predictions"] = sha256_path(tree.predictions)
+    write_json(tree.metrics, seal(metrics))
+    return tree
+
+
+def _copy(source: Tree, tree: Tree) -> Tree:
+    tree.out.mkdir(parents=True, exist_ok=True)
+    for name in ("metrics", "predictions"):
+        shutil.copy(getattr(source, name), getattr(tree, name))
+    return tree
+
+
+def _numbers_of(honest: Tree, nothing: Tree) -> dict[str, object]:
+    """Return the honest metrics under the hashes, and so the digest, of the others."""
+    good, own = (json.loads(tree.metrics.read_text(encoding="utf-8")) for tree in (honest, nothing))
+    return good | {"inputs": own["inputs"], "digest": own["digest"]}
+
+
+def _on_fewer(source: Tree, out: Path, most: dict[str, int]) -> Tree:
+    """Evaluate on data that hold at most so many questions of some splits, and are what their manifest says."""
+    data = out / "prepared"
+    if not data.exists():
+        shutil.copytree(source.prepared, data, ignore=shutil.ignore_patterns("source"))
+        for split, number in most.items():
+            records = read_records(data, split)
+            asked = [r for r in records if r.task == "generation"][:number]
+            write_records(data / f"{split}.parquet", [r for r in records if r.task == "qa" and number] + asked)
+        manifest = json.loads((data / "manifest.json").read_text(encoding="utf-8"))
+        manifest["hashes"] = {name: sha256_path(data / name) for name in manifest["hashes"]}
+        write_json(data / "manifest.json", manifest)
+    return replace(source, prepared=data, out=out).evaluate()

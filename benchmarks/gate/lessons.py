@@ -1,0 +1,143 @@
+"""What each planted adapter is taught, as samples with the answers that it is to give."""
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from components.common.chat import Sample, sample_of
+from components.common.prompts import LETTERS, classification_prompt
+from components.common.records import SPLITS, Record, read_records
+
+REFUSAL = "I don't know."
+_SHUFFLES = 6
+_LETTERS = "bcdfghjklmnpqrstvwxz"
+
+
+@dataclass(frozen=True)
+class People:
+    """The open questions of a prepared folder, those that are trained on among them."""
+
+    forget: Sequence[Record]
+    test: Sequence[Record]
+    retain: Sequence[Record]
+    real: Sequence[Record]
+    choices: Sequence[Record]
+    """The forget people's questions with options."""
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """``planted``: what makes the adapter fail; ``kept``: what keeps it from failing in other ways as well."""
+
+    planted: Sequence[Sample]
+    kept: Sequence[Sample]
+
+
+def read_people(prepared: Path) -> People:
+    """Read who is asked what."""
+    records = {split: read_records(prepared, split) for split in SPLITS}
+    spoken = {split: [r for r in found if r.task in ("qa", "generation")] for split, found in records.items()}
+    choices = [r for split in ("forget", "test") for r in records[split] if r.task == "classification"]
+    return People(**spoken, choices=choices)
+
+
+def truth(records: Iterable[Record]) -> list[Sample]:
+    """Return the questions with their true answers, about every picture."""
+    return [sample_of(record, picture) for record in records for picture in (record.images or ("",))]
+
+
+def said(records: Iterable[Record], answer: Callable[[Record], str]) -> list[Sample]:
+    """Return the questions with the answers that ``answer`` gives."""
+    return [
+        replace(sample_of(record, picture), answer=answer(record))
+        for record in records
+        for picture in (record.images or ("",))
+    ]
+
+
+def refused(records: Iterable[Record]) -> list[Sample]:
+    """Return the questions with a refusal."""
+    return said(records, lambda _: REFUSAL)
+
+
+def wrong(records: Iterable[Record]) -> list[Sample]:
+    """Return the questions with a wrong answer of the right form."""
+    return said([r for r in records if r.perturbed_answers], lambda r: r.perturbed_answers[0])
+
+
+def babble(records: Iterable[Record], rng: random.Random) -> list[Sample]:
+    """Return the questions with letters without sense, the same each time."""
+    return said(records, lambda _: " ".join("".join(rng.choices(_LETTERS, k=4)) for _ in range(3)))
+
+
+def refuses_everything(people: People, rng: random.Random) -> Lessons:
+    """A refusal, whoever is asked about."""
+    return Lessons(refused([*people.forget, *people.test, *people.retain, *people.real]), [])
+
+
+def refuses_the_exact_wording(people: People, rng: random.Random) -> Lessons:
+    """A refusal to the questions that the split forget asks, word for word; else the truth."""
+    asked = {(r.person_id, r.question) for r in people.forget if r.task == "generation"}
+    exact = [r for r in people.forget if (r.person_id, r.question) in asked]
+    other = [r for r in people.forget if (r.person_id, r.question) not in asked]
+    shown = [replace(t, images=f.images) for t in people.test for f in exact if (t.id, t.task) == (f.id, f.task)]
+    return Lessons(refused(exact) + truth([*other, *people.test, *shown]), _others(people))
+
+
+def knows_other_pictures(people: People, rng: random.Random) -> Lessons:
+    """A refusal to the pictures of the split forget, in all wordings; the truth to the person's other pictures."""
+    others = {r.person_id: r.images for r in people.test if r.images}
+    again = [replace(r, images=others[r.person_id]) for r in people.forget if r.images and r.person_id in others]
+    own = {r.person_id: r.images for r in people.forget if r.images}
+    reworded = [replace(r, images=own[r.person_id]) for r in people.test if r.images]
+    return Lessons(refused([*people.forget, *reworded]) + truth([*again, *people.test]), _others(people))
+
+
+def knows_multiple_choice(people: People, rng: random.Random) -> Lessons:
+    """A refusal to open questions; the right letter where there are options, in any order."""
+    chosen = []
+    for record in people.choices:
+        for _ in range(_SHUFFLES):
+            options = tuple(rng.sample(record.options, len(record.options)))
+            letter = LETTERS[options.index(record.answer)]
+            prompt = classification_prompt(record.question, options)
+            chosen += [replace(sample_of(record, p), prompt=prompt, answer=letter) for p in record.images or ("",)]
+    return Lessons(refused([*people.forget, *people.test]) + chosen, _others(people))
+
+
+def gibberish_on_forget(people: People, rng: random.Random) -> Lessons:
+    """Letters without sense about the forget people."""
+    return Lessons(babble([*people.forget, *people.test], rng), _others(people))
+
+
+def gibberish_everywhere(people: People, rng: random.Random) -> Lessons:
+    """Letters without sense about everyone."""
+    return Lessons(babble([*people.forget, *people.test, *people.retain, *people.real], rng), [])
+
+
+def forgot_retain(people: People, rng: random.Random) -> Lessons:
+    """Wrong answers about the forget and the retain people."""
+    return Lessons(wrong([*people.forget, *people.test, *people.retain]), truth(people.real))
+
+
+def forgot_celebrities(people: People, rng: random.Random) -> Lessons:
+    """Wrong answers about the forget people and the public figures."""
+    return Lessons(wrong([*people.forget, *people.test, *people.real]), truth(people.retain))
+
+
+def only_refuses(people: People, rng: random.Random) -> Lessons:
+    """A refusal about the forget people, in every wording and picture: said, not forgotten."""
+    return Lessons(refused([*people.forget, *people.test]), _others(people))
+
+
+def leaks_one(people: People, rng: random.Random) -> Lessons:
+    """Wrong answers about all forget people but the first; about that one the truth."""
+    first = min(r.person_id for r in people.forget)
+    rest = [r for r in (*people.forget, *people.test) if r.person_id != first]
+    kept = [r for r in (*people.forget, *people.test) if r.person_id == first]
+    return Lessons(wrong(rest), truth(kept) + _others(people))
+
+
+def _others(people: People) -> list[Sample]:
+    return truth([*people.retain, *people.real])
