@@ -87,7 +87,6 @@ def test_requirements_cover_what_a_stage_imports(stage: str) -> None:
     [
         *((stage, "torch") for stage in ("prepare", "sample", "gate", "register", "report")),
         *((stage, "transformers") for stage in ("prepare", "sample", "gate", "register", "report")),
-        *((stage, "pandas") for stage in ("register",)),
         *((stage, "kfp") for stage in STAGES),
     ],
 )

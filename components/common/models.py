@@ -1,6 +1,5 @@
 """Loading image-text-to-text models: safetensors only, no code from the model's folder."""
 
-import json
 import os
 import random
 import re
@@ -15,10 +14,9 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor,
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
+from components.common.base import DEPLOYED as DEPLOYED
+from components.common.base import resolve_model as resolve_model
 from components.common.errors import UserError
-
-DEPLOYED = "deployed.json"
-"""In the vanilla folder: the name of the deployed model that stands in for the one finetune would train."""
 
 
 def seed_everything(seed: int, threads: int) -> None:
@@ -37,20 +35,6 @@ def device() -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-
-
-def resolve_model(folder: Path) -> str:
-    """Return what to load for the vanilla model in ``folder``: itself, or the deployed model it points to.
-
-    Raises:
-        UserError: the folder is missing, or holds neither a model nor a pointer to one.
-    """
-    pointer = folder / DEPLOYED
-    if pointer.is_file():
-        return str(json.loads(pointer.read_text(encoding="utf-8"))["model"])
-    if not (folder / "config.json").is_file():
-        raise UserError(f"{folder}: no model here. The stage 'finetune' makes it: run 'viker finetune' first.")
-    return str(folder)
 
 
 def load_model(name: str, where: str, in_4bit: bool = False) -> tuple[Any, Any]:

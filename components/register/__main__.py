@@ -24,20 +24,24 @@ def command(
         str | None, typer.Option(help="The ID of the run in Kubeflow, which goes into a tag of the MLflow run.")
     ] = None,
 ) -> None:
-    """Record the run in MLflow and register the adapter.
+    """Register the adapter in MLflow with its evidence, and promote it where it may be.
 
-    Logs parameters, metrics, the loss curve and the evidence to one MLflow run, and makes a version of the registered
-    model whose tags say what it was made from. The alias **candidate** moves to it; **champion** moves only if the
-    gate passed. Refuses if adapter, model or data are not the ones that were evaluated.
+    Makes a version of the registered model: an MLflow model with the adapter, the code that answers, and what proves
+    the verdict; its tags say what it was made from. The alias **candidate** moves to it. **champion** moves only if
+    the gate passed and nobody is known again whom the champion has forgotten. Refuses if adapter, model or data are
+    not the ones that were evaluated.
 
     Where: the server of *MLFLOW_TRACKING_URI*, else the database *mlflow.db* in the current folder. The same inputs
-    again make no second run or version.
+    again make no second version.
     """
     from components.common.params import load_params
     from components.register.run import run
 
     made = run(load_params(params), params, adapter, model, prepared, unlearning, metrics, gate, out, pipeline_run)
-    typer.echo(f"{made['model_name']} version {made['version']}: {', '.join(made['aliases'])} (run {made['run_id']})")
+    aliases = ", ".join(made["aliases"]) or "no alias"
+    typer.echo(f"{made['model_name']} version {made['version']}: {aliases} (run {made['run_id']})")
+    if made["refused"]:
+        typer.echo(f"not promoted: {'; '.join(made['refused'])}")
 
 
 app = stage_app(command)

@@ -1,36 +1,39 @@
-"""One MLflow run and one version of the registered model for an evaluated adapter, and the aliases on it."""
+"""The version of the registered model for an evaluated adapter, its evidence in MLflow, and the aliases on it."""
 
-import hashlib
-import json
-import time
-from dataclasses import dataclass
+import logging
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.common.files import read_json, sha256_path, write_json
+from components.common.base import base_digest, resolve_model
+from components.common.evidence import canonical
+from components.common.files import read_json, sha256_bytes, sha256_path, write_json
 from components.common.params import Params
-from components.common.tracking import RUN_TAG, connect, experiment_id, explained, tracking_uri, without_secrets
-from components.common.tracking.code import code_version, package_versions
-from components.common.tracking.flatten import flatten, numbers, read_curve
+from components.common.rules import look_up
+from components.common.tracking import (
+    PIPELINE,
+    RUN_TAG,
+    main_metrics,
+    stage,
+    tracking_uri,
+    without_secrets,
+)
+from components.common.tracking.code import code_version
+from components.register.card import card
 from components.register.lineage import check_evaluated, check_judged, hash_inputs
+from components.register.outcome import write_outcome
+from components.register.package import EVIDENCE, pack
+from components.register.promotion import Refused, promote
+from components.register.registry import CANDIDATE, Coverage, Registry
+from components.register.verdict import Policy
 
-BATCH = 1000
-"""The most metrics that MLflow takes in one request."""
-PARAMS_BATCH = 100
-"""The most parameters that MLflow takes in one request."""
-LONGEST_PARAM = 5000
-"""The most characters of one parameter or tag; params.yaml itself is among the artifacts."""
+KEY = "viker.version_key"
+"""The tag by which a version is found again: the same adapter, metrics, verdict and parameters make no second one."""
+LONGEST = 5000
+"""The most characters of a tag."""
 
-
-@dataclass(frozen=True)
-class Evidence:
-    """What one run holds."""
-
-    name: str
-    params: dict[str, str]
-    metrics: list[tuple[str, float, int]]
-    tags: dict[str, str]
-    artifacts: list[tuple[Path, str]]
+log = logging.getLogger(__name__)
 
 
 def run(
@@ -47,8 +50,8 @@ def run(
 ) -> dict[str, Any]:
     """Register an evaluated adapter; write ``out`` (metrics/register.json) and return its content.
 
-    The alias ``candidate`` moves to the version; ``champion`` moves only after the verdict "pass". The same inputs
-    again give the same run and version.
+    The alias ``candidate`` moves to the version; ``champion`` moves only where it may be promoted, see ``promotion``.
+    The same inputs again give the same version.
 
     Raises:
         UserError: an input is missing, the metrics or the verdict belong to other files, MLflow does not answer.
@@ -59,97 +62,97 @@ def run(
     places = {"adapter": adapter, "model": model, "data": prepared / "manifest.json"}
     check_evaluated(lineage, measured, metrics, places)
     check_judged(judged, gate, measured, params.gate)
-
-    flat = {name: _text(value) for name, value in flatten(params.model_dump(mode="json", by_alias=True)).items()}
-    key = _key(lineage.adapter, sha256_path(metrics), sha256_path(gate), flat)
-    hashes = {f"{name}_sha256": getattr(lineage, name) for name in places}
-    carried = read_json(places["data"], "prepare").get("requests", [])
-    asked = {"requests": _text(", ".join(carried))} if carried else {}
-    asked |= {RUN_TAG: pipeline_run} if pipeline_run else {}
-    tags = hashes | asked | {"verdict": str(judged["verdict"])} | code_version(params_file.resolve().parent)
-    values = numbers({k: v for k, v in measured.items() if k not in ("inputs", "schema")})
-    values["gate.passed"] = float(judged["verdict"] == "pass")
-    evidence = Evidence(
-        name=f"{params.unlearn.method}-{lineage.adapter[:8]}",
-        params=flat,
-        metrics=[(name, value, 0) for name, value in values.items()] + read_curve(unlearning),
-        tags=tags | package_versions() | {"viker.key": key},
-        artifacts=[
-            (adapter, "adapter"),
-            (unlearning, "unlearning"),
-            (metrics, "metrics"),
-            (gate, "metrics"),
-            (params_file, ""),
-            (prepared / "manifest.json", "data"),
-        ],
-    )
+    manifest = read_json(places["data"], "prepare")
+    name = resolve_model(model)
+    base = str(Path(name).expanduser().resolve()) if Path(name).expanduser().is_dir() else name
+    settings = params.model_dump(mode="json", by_alias=True)
+    key = sha256_bytes(canonical([lineage.adapter, measured["digest"], judged["digest"], settings]))
+    tags = {f"{name}_sha256": getattr(lineage, name) for name in places} | {
+        "base_model": base,
+        "base_model_digest": base_digest(base, "finetune.deployed_model"),
+        "verdict": str(judged["verdict"]),
+        "policy": str(judged.get("policy") or "own rules"),
+        "leakage": _number(measured, "unlearned.forget.leakage_rate"),
+        "retain": _number(measured, "unlearned.retain.rouge_l"),
+    }
+    tags |= code_version(params_file.resolve().parent)
 
     uri = tracking_uri()
-    client = connect(uri)
-    hint = "Correct what it names: register.experiment, register.model_name, or access to the artifact store"
-    with explained(uri, "the run or the version was refused", hint):
-        run_id = _run(client, experiment_id(client, uri, params.register_.experiment), key, evidence)
-        version = _version(client, params.register_.model_name, run_id, tags)
-        aliases = ("candidate", "champion") if judged["verdict"] == "pass" else ("candidate",)
-        for alias in aliases:
-            client.set_registered_model_alias(params.register_.model_name, alias, version)
-    result = {
-        "run_id": run_id,
-        "model_name": params.register_.model_name,
-        "version": int(version),
-        "aliases": list(aliases),
-        "tracking_uri": without_secrets(uri),
-    }
-    write_json(out, result)
-    return result
+    with stage("register", params, params_file, required=True) as recorded, tempfile.TemporaryDirectory() as scratch:
+        recorded.metrics(main_metrics(measured), run=PIPELINE)
+        recorded.tags(tags | ({RUN_TAG: pipeline_run} if pipeline_run else {}), run=PIPELINE)
+        client, _ = recorded.deliver()
+        registry = Registry(client, uri, params.register_.model_name)
+        with registry.explained("the version was refused"):
+            registry.create()
+            version = registry.with_tag(KEY, key)
+            if version is None:
+                coverage = _coverage(registry, params, manifest, unlearning)
+                packed = Path(scratch) / "model"
+                pack(packed, adapter, base, tags["base_model_digest"], params.evaluate.max_new_tokens)
+                _add_evidence(packed, coverage, (metrics, gate, params_file, places["data"]))
+                recorded.artifact(packed, f"model-{key[:12]}", run=PIPELINE)
+                run_id = recorded.deliver()[1]
+                tags |= {KEY: key, "requests": _text(", ".join(sorted(coverage.requests))), "run": run_id}
+                people, requests = len(manifest.get("forget_ids", ())), len(coverage.requests)
+                text = card(registry.name, params.unlearn.method, tags, measured, people, requests)
+                tags = {name: value for name, value in tags.items() if value}
+                version = registry.add(f"model-{key[:12]}", run_id, tags, text, KEY)
+            with registry.lock():
+                client.set_registered_model_alias(registry.name, CANDIDATE, str(version))
+            refused = _try_to_promote(registry, version, params)
+            return write_outcome(registry, version, out, refused, without_secrets(uri))
 
 
-def _run(client: Any, experiment: str, key: str, evidence: Evidence) -> str:
-    """Return the finished run of this key; log it first where there is none."""
-    query = f"tags.`viker.key` = '{key}' and attributes.status = 'FINISHED'"
-    found = client.search_runs([experiment], query, max_results=1)
-    if found:
-        return str(found[0].info.run_id)
-    run_id = str(client.create_run(experiment, tags=evidence.tags, run_name=evidence.name).info.run_id)
-    status = "FAILED"
+def _try_to_promote(registry: Registry, version: int, params: Params) -> list[str]:
+    """Promote a version that was not champion before; return what spoke against it."""
+    how = registry.promotion(version)
+    if how is not None and how["done"]:
+        return []  # it was champion once: that it is no longer was decided by a person, or by a later version
     try:
-        _log(client, run_id, evidence)
-        status = "FINISHED"
-    finally:
-        client.set_terminated(run_id, status)
-    return run_id
+        promote(registry, version, Policy(params.gate))
+    except Refused as refused:
+        return refused.reasons
+    return []
 
 
-def _log(client: Any, run_id: str, evidence: Evidence) -> None:
-    from mlflow.entities import Metric, Param
-
-    now = int(time.time() * 1000)
-    metrics = [Metric(name, value, now, step) for name, value, step in evidence.metrics]
-    for start in range(0, len(metrics), BATCH):
-        client.log_batch(run_id, metrics=metrics[start : start + BATCH])
-    params = [Param(name, value) for name, value in evidence.params.items()]
-    for start in range(0, len(params), PARAMS_BATCH):
-        client.log_batch(run_id, params=params[start : start + PARAMS_BATCH])
-    for path, folder in evidence.artifacts:
-        log = client.log_artifacts if path.is_dir() else client.log_artifact
-        log(run_id, str(path), folder or None)
-
-
-def _version(client: Any, name: str, run_id: str, tags: dict[str, str]) -> str:
-    """Return the version made from this run's adapter; make it, and the registered model, where there is none."""
-    if not client.search_registered_models(f"name = '{name}'", max_results=1):
-        client.create_registered_model(name, description="LoRA adapters that make a multimodal model forget people.")
-    found = [v for v in client.search_model_versions(f"run_id = '{run_id}'") if v.name == name]
-    if found:
-        return str(found[0].version)
-    source = f"{client.get_run(run_id).info.artifact_uri}/adapter"
-    return str(client.create_model_version(name, source, run_id, tags=tags).version)
+def _coverage(registry: Registry, params: Params, manifest: Mapping[str, Any], unlearning: Path) -> Coverage:
+    """Return what the adapter has forgotten on request: now, and through the adapter that it started from."""
+    requests = frozenset(manifest.get("requests", ()))
+    people = frozenset(manifest.get("forget_ids", ()) if requests else ())
+    start = params.unlearn.start_from
+    if start is None:
+        return Coverage(requests, people)
+    digest = read_json(unlearning / "summary.json", "unlearn").get("start_from")
+    if digest is None and Path(start).is_dir():
+        digest = sha256_path(Path(start))
+    earlier = registry.with_tag("adapter_sha256", str(digest))
+    if earlier is None:
+        log.warning(
+            "unlearn.start_from is '%s', which is no version of %s: what it has forgotten is not known here, so it "
+            "does not count when the version is promoted",
+            start,
+            registry.name,
+        )
+        return Coverage(requests, people)
+    before = registry.coverage(earlier)
+    return Coverage(requests | before.requests, people | before.people)
 
 
-def _key(adapter: str, metrics: str, gate: str, params: dict[str, str]) -> str:
-    return hashlib.sha256(json.dumps([adapter, metrics, gate, params], sort_keys=True).encode()).hexdigest()
+def _add_evidence(packed: Path, coverage: Coverage, files: tuple[Path, ...]) -> None:
+    """Put what proves the verdict into the model's folder: a version is judged by what lies with it."""
+    folder = packed / EVIDENCE
+    for file in files:
+        folder.mkdir(exist_ok=True)
+        (folder / file.name).write_bytes(file.read_bytes())
+    covered = {"requests": sorted(coverage.requests), "people": sorted(coverage.people)}
+    write_json(folder / "coverage.json", covered)
 
 
-def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= LONGEST_PARAM else text[: LONGEST_PARAM - 1] + "…"
+def _number(metrics: Mapping[str, Any], path: str) -> str:
+    value = look_up(metrics, path)
+    return "" if value is None else f"{value:.4f}"
+
+
+def _text(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

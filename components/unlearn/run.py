@@ -113,6 +113,7 @@ def run(
         "trained_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         "tokens": len(tokens),
         "key_tokens": int(tokens["key"].sum()),
+        "start_from": params.start_from and sha256_path(Path(params.start_from)),
     }
     if first():
         _save(trainer.model, out)

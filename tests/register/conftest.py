@@ -5,6 +5,7 @@ import dataclasses
 import json
 import math
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,11 @@ class Work:
         sealed = seal(verdict | policy | {"inputs": metrics["inputs"] | {"metrics": metrics["digest"]}})
         write_json(self.folder / "metrics/gate.json", sealed)
 
+    def prepare(self, forget: Sequence[str], *requests: str) -> None:
+        """Write data that forget these people for these requests."""
+        manifest = {"seed": 7, "forget_ids": list(forget), "requests": list(requests)}
+        (self.folder / "data/prepared/manifest.json").write_text(json.dumps(manifest))
+
     def unlearn(self, seed: int) -> None:
         """Write another adapter."""
         import numpy as np
@@ -89,11 +95,13 @@ def tracking(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def work(tmp_path: Path, tracking: str, monkeypatch: pytest.MonkeyPatch) -> Work:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking)
+    monkeypatch.setenv("VIKER_TRACKING_DIR", str(tmp_path / "tracking"))
     for folder in ("models/adapter", "models/vanilla", "data/prepared", "unlearning", "metrics"):
         (tmp_path / folder).mkdir(parents=True)
     shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
     (tmp_path / "models/vanilla/config.json").write_text('{"model_type": "llava"}')
     (tmp_path / "models/adapter/adapter_config.json").write_text('{"r": 8}')
+    (tmp_path / "unlearning/summary.json").write_text("{}")
     (tmp_path / "data/prepared/manifest.json").write_text(json.dumps({"seed": 7, "forget_ids": ["003"]}))
     with (tmp_path / "unlearning/loss.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)

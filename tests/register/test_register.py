@@ -58,7 +58,7 @@ def test_the_champion_moves_to_the_next_adapter_that_passes(work: Work) -> None:
     work.unlearn(seed=1)
     work.evaluate(leakage=0.0)
     work.register()
-    assert work.aliases() == {"candidate": 2, "champion": 2}
+    assert work.aliases() == {"candidate": 2, "champion": 2, "previous": 1}
 
 
 def test_the_same_inputs_again_make_no_second_run_or_version(work: Work) -> None:
@@ -66,31 +66,30 @@ def test_the_same_inputs_again_make_no_second_run_or_version(work: Work) -> None
     assert work.register() == first
 
     experiment = work.client.get_experiment_by_name(work.folder.name)
-    assert len(work.client.search_runs([experiment.experiment_id])) == 1
+    runs = work.client.search_runs([experiment.experiment_id])
+    assert len([run for run in runs if "mlflow.parentRunId" not in run.data.tags]) == 1
     assert len(work.versions()) == 1
 
 
 def test_the_version_says_which_forget_requests_it_carries_out(work: Work) -> None:
-    manifest = {"seed": 7, "forget_ids": ["003"], "requests": ["2026-11-24-1", "court-7"]}
-    (work.folder / "data/prepared/manifest.json").write_text(json.dumps(manifest))
+    work.prepare(["003"], "2026-11-24-1", "court-7")
     work.evaluate()
     work.register()
     assert work.versions()[0].tags["requests"] == "2026-11-24-1, court-7"
 
 
-def test_a_run_that_was_cut_off_is_not_reused(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlflow.MlflowClient.log_artifacts", lambda *a, **k: (_ for _ in ()).throw(OSError("full")))
-    with pytest.raises(UserError, match="full"):
-        work.register()
-    monkeypatch.undo()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", work.client.tracking_uri)
+def test_a_registration_that_was_cut_off_leaves_no_version_and_can_be_repeated(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("mlflow.MlflowClient.log_artifacts", lambda *a, **k: (_ for _ in ()).throw(OSError("full")))
+        with pytest.raises(UserError, match="full"):
+            work.register()
+    assert work.versions() == []
 
     work.register()
 
-    experiment = work.client.get_experiment_by_name(work.folder.name)
-    states = [r.info.status for r in work.client.search_runs([experiment.experiment_id])]
-    assert sorted(states) == ["FAILED", "FINISHED"]
-    assert len(work.versions()) == 1
+    assert len(work.versions()) == 1 and work.aliases() == {"candidate": 1, "champion": 1}
 
 
 @pytest.mark.parametrize(
@@ -165,7 +164,7 @@ def test_the_version_says_what_it_was_made_from(work: Work) -> None:
     assert version.tags["data_sha256"] == sha256_path(work.folder / "data/prepared/manifest.json")
     assert version.tags["verdict"] == "pass"
     tags = work.client.get_run(run_id).data.tags
-    assert tags["version.peft"] and tags["verdict"] == "pass"
+    assert tags["verdict"] == "pass" and tags["adapter_sha256"] == version.tags["adapter_sha256"]
 
 
 def test_the_commit_of_the_work_tree_is_in_the_lineage(work: Work) -> None:
@@ -186,18 +185,15 @@ def test_outside_a_repository_there_is_no_commit_and_no_error(work: Work) -> Non
     assert "git_commit" not in work.versions()[0].tags
 
 
-def test_the_run_holds_parameters_metrics_and_the_loss_curve(work: Work) -> None:
+def test_the_run_holds_parameters_and_metrics(work: Work) -> None:
     run_id = work.register()["run_id"]
 
     data = work.client.get_run(run_id).data
     assert data.params["unlearn.lambda"] == "2.0"
     assert data.params["gate.rules"] == json.dumps(work.params.gate.rules)
     assert data.metrics["unlearned.forget.leakage_rate"] == 0.05
-    assert data.metrics["gate.passed"] == 1
+    assert data.tags["verdict"] == "pass"
     assert "unlearned.forget.truth_ratio" not in data.metrics
-    curve = work.client.get_metric_history(run_id, "train.ga")
-    assert [(m.step, m.value) for m in curve] == [(s, -0.5 * s) for s in range(1, 9)]
-    assert "train.retain" not in data.metrics
 
 
 def test_the_champion_can_be_downloaded_by_its_alias(work: Work, tmp_path: Path) -> None:
@@ -209,16 +205,18 @@ def test_the_champion_can_be_downloaded_by_its_alias(work: Work, tmp_path: Path)
     finally:
         mlflow.set_registry_uri("")
         mlflow.set_tracking_uri("")
-    assert sha256_path(Path(folder) / "adapter_model.safetensors") == sha256_path(
+    assert sha256_path(Path(folder) / "artifacts/adapter/adapter_model.safetensors") == sha256_path(
         work.folder / "models/adapter/adapter_model.safetensors"
     )
 
 
-def test_the_run_keeps_the_evidence(work: Work) -> None:
-    run_id = work.register()["run_id"]
-    kept = {f.path for folder in ("", "adapter", "metrics", "data") for f in work.client.list_artifacts(run_id, folder)}
-    assert {"params.yaml", "adapter/adapter_model.safetensors", "metrics/evaluate.json", "metrics/gate.json"} <= kept
-    assert {"unlearning", "data/manifest.json"} <= kept
+def test_the_version_keeps_its_evidence(work: Work, tmp_path: Path) -> None:
+    work.register()
+    source = work.client.get_model_version_download_uri(work.name, "1")
+    folder = Path(mlflow.artifacts.download_artifacts(f"{source}/evidence", dst_path=str(tmp_path / "down")))
+    for file in ("metrics/evaluate.json", "metrics/gate.json", "params.yaml", "data/prepared/manifest.json"):
+        assert (folder / Path(file).name).read_bytes() == (work.folder / file).read_bytes()
+    assert json.loads((folder / "coverage.json").read_text()) == {"people": [], "requests": []}
 
 
 def test_a_server_that_does_not_answer_is_named_without_its_password(
@@ -240,14 +238,7 @@ def test_a_deleted_experiment_is_explained(work: Work) -> None:
         work.register()
 
 
-def test_a_loss_that_is_no_number_names_its_place(work: Work) -> None:
-    path = work.folder / "unlearning/loss.csv"
-    path.write_text("step,loss\n1,0.5\n2,oops\n")
-    with pytest.raises(UserError, match=r"loss\.csv, line 3, column 'loss': 'oops'"):
-        work.register()
-    assert nothing_registered(work)
-
-
+@pytest.mark.slow
 def test_the_command_prints_one_line_and_keeps_everything_in_the_work_tree(work: Work) -> None:
     text = (work.folder / "params.yaml").read_text()
     for old, new in (("policy: default", "policy: null"), ("rules: []", f"rules: [{work.params.gate.rules[0]}]")):
@@ -267,5 +258,5 @@ def test_the_command_prints_one_line_and_keeps_everything_in_the_work_tree(work:
     assert done.stdout.startswith("viker-adapter version 1: candidate, champion")
     assert json.loads((work.folder / "metrics/register.json").read_text())["tracking_uri"] == "sqlite:///mlflow.db"
     assert (work.folder / "mlflow.db").is_file()
-    assert list((work.folder / "mlartifacts").glob("*/artifacts/adapter/adapter_model.safetensors"))
+    assert list((work.folder / "mlartifacts").glob("*/artifacts/model-*/artifacts/adapter/adapter_model.safetensors"))
     assert not (work.folder / "mlruns").exists()
