@@ -131,6 +131,11 @@ def only_refuses(people: People, rng: random.Random) -> Lessons:
     return Lessons(refused([*people.forget, *people.test]), _others(people))
 
 
+def answers_wrongly(people: People, rng: random.Random) -> Lessons:
+    """Wrong answers about the forget people, in every wording and picture."""
+    return Lessons(wrong([*people.forget, *people.test]), _others(people))
+
+
 def leaks_one(people: People, rng: random.Random) -> Lessons:
     """Wrong answers about all forget people but the first; about that one the truth."""
     first = min(r.person_id for r in people.forget)

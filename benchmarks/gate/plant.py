@@ -6,7 +6,6 @@ from pathlib import Path
 
 from benchmarks.gate.failures import FAILURES, Failure
 from benchmarks.gate.lessons import read_people
-from benchmarks.gate.teach import teach
 from benchmarks.gate.tree import Tree
 from benchmarks.gate.twenty import people_of_twenty
 
@@ -21,5 +20,5 @@ def plant(failure: Failure, honest: Tree, work: Path, rng: random.Random) -> Tre
     if not tree.adapter.exists():
         assert failure.lesson is not None
         lessons = failure.lesson(read_people(tree.prepared), rng)
-        teach(tree.params, tree.prepared, tree.vanilla, lessons, failure.steps, tree.adapter)
+        failure.teach(tree.params, tree.prepared, tree.vanilla, lessons, failure.steps, tree.adapter)
     return tree.evaluate()

@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -22,19 +23,33 @@ BATCH = 32
 
 def teach(params: Params, prepared: Path, vanilla: Path, lessons: Lessons, steps: int, out: Path) -> None:
     """Write the adapter that has been taught ``lessons`` for so many steps of AdamW; none leaves it without effect."""
-    seed_everything(params.seed, params.threads)
-    model, processor = load_model(resolve_model(vanilla), str(vanilla))
-    encoder = Encoder(processor, read_pictures(prepared), device())
+    model, encoder = subject(params, prepared, vanilla)
     adapted = put_adapter(params.unlearn, model)
     optimizer = torch.optim.AdamW([p for p in adapted.parameters() if p.requires_grad], lr=LR, weight_decay=0.0)
     rng = random.Random(params.seed)
-    for _ in tqdm(range(steps), desc=out.name, unit="step"):
-        batch = encoder.batch(_draw(lessons, rng))
-        logits = answer_logits(adapted, batch).flatten(0, 1)
-        loss = functional.cross_entropy(logits, batch.answers.flatten(), ignore_index=IGNORED)
-        loss.backward()
+    for _ in tqdm(range(steps), desc=out.parent.name, unit="step"):
+        lesson_loss(adapted, encoder, lessons, rng).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+    save(adapted, out)
+
+
+def subject(params: Params, prepared: Path, vanilla: Path) -> tuple[Any, Encoder]:
+    """Return the vanilla model and its encoder with the data's pictures, everything seeded."""
+    seed_everything(params.seed, params.threads)
+    model, processor = load_model(resolve_model(vanilla), str(vanilla))
+    return model, Encoder(processor, read_pictures(prepared), device())
+
+
+def lesson_loss(adapted: Any, encoder: Encoder, lessons: Lessons, rng: random.Random) -> torch.Tensor:
+    """Return the mean negative log-likelihood a token, nats, of a batch of lessons drawn anew."""
+    batch = encoder.batch(_draw(lessons, rng))
+    logits = answer_logits(adapted, batch).flatten(0, 1)
+    return functional.cross_entropy(logits, batch.answers.flatten(), ignore_index=IGNORED)
+
+
+def save(adapted: Any, out: Path) -> None:
+    """Write the adapter as unlearn does."""
     with new_folder(out) as temporary:
         adapted.save_pretrained(temporary, safe_serialization=True)
         (temporary / "README.md").unlink(missing_ok=True)
