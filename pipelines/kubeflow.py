@@ -17,17 +17,16 @@ from components.unlearn.component import unlearn
 NAME = "viker"
 
 
-def pipeline(defaults: dict[str, Any], settle: Callable[[dsl.PipelineTask], Any]) -> Any:
+def pipeline(settle: Callable[[dsl.PipelineTask], Any]) -> Any:
     """Return the pipeline, to compile or to run.
 
     Args:
-        defaults: the sections of params.yaml that a run takes where it is given no others.
         settle: is called with each task, to set where and how it runs; see ``pipelines.deploy``.
     """
 
     @dsl.pipeline(name=NAME, description="Make a multimodal language model forget people on request, and prove it.")
     def viker(
-        params: dict = defaults,
+        params: dict = {},  # noqa: B006 - kfp reads the default, nobody changes it
         source: str = "",
         revision: str = "",
         requests: str = "",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from components.common.attack_params import AttacksParams
+from components.common.deploy_params import DeployParams
 from components.common.rules import parse_rule, readable
 from components.common.schema import Section, read_yaml, validated
 
@@ -256,6 +257,7 @@ class Params(Section):
     gate: GateParams
     register_: Annotated[RegisterParams, Field(alias="register")]
     report: ReportParams
+    deploy: DeployParams
 
 
 def load_params(path: Path) -> Params:
