@@ -80,7 +80,7 @@ ui: $(INSTALLED) ## open the MLflow UI on this machine; UI_PORT=5000
 
 clean: ## remove what the stages wrote; keeps MLflow's runs, DVC's cache and the virtual environment
 	rm -rf data/prepared data/irrelevant data/tofu models/vanilla models/adapter
-	rm -rf evaluation metrics report unlearning validation work/unlearn
+	rm -rf evaluation metrics report unlearning validation work/unlearn work/evaluate
 
 $(INSTALLED): pyproject.toml constraints.txt $(wildcard requirements/*.txt)
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 on PATH; install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }

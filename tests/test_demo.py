@@ -113,6 +113,7 @@ def test_unlearning_and_evaluating_again_give_the_same_bytes(demo, tmp_path):
         demo,
         *("python", "-m", "components.evaluate", "--adapter", str(adapter)),
         *("--predictions", str(predictions), "--attacks", str(attacks), "--metrics", str(again)),
+        *("--work", str(tmp_path / "work")),
     )
     pairs = {demo / "models/adapter/adapter_model.safetensors": adapter / "adapter_model.safetensors"}
     pairs |= {demo / "unlearning" / name: records / name for name in ("loss.csv", "key_tokens.parquet", "summary.json")}

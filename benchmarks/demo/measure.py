@@ -17,8 +17,9 @@ from components.common.models import device, language_layers, load_model, seed_e
 from components.common.params import Params, UnlearnParams
 from components.common.records import SPLITS, read_pictures, read_records, write_records
 from components.common.rules import apply_rule, parse_rule
+from components.evaluate.ask import ask
 from components.evaluate.measures import measure
-from components.evaluate.run import Asked, ask
+from components.evaluate.questions import Question, questions
 from components.finetune.run import run as finetune
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
@@ -103,8 +104,8 @@ class _Study:
 
     def _figures(self, model: Any, name: str) -> Row:
         """Return what open questions about pictures show."""
-        tables = self._ask(model, [task for task in self._asked() if task[1].task == "generation" and task[2].picture])
-        m = measure(tables[name])
+        tables = self._ask(model, [q for q in self._asked() if q.record.task == "generation" and q.sample.picture])
+        m = measure(tables[name], self.seed)
         rows = tables[name]
         return {
             "forget_leakage": m["forget"]["leakage_rate"],
@@ -115,18 +116,13 @@ class _Study:
         }
 
     def _verdict(self, model: Any) -> Row:
-        metrics = {name: measure(table) for name, table in self._ask(model, self._asked()).items()}
+        metrics = {name: measure(table, self.seed) for name, table in self._ask(model, self._asked()).items()}
         failed = [rule for rule in RULES if not apply_rule(parse_rule(rule), metrics)["passed"]]
         return {"verdict": "fail" if failed else "pass", "failed": "; ".join(failed)}
 
-    def _asked(self) -> Asked:
-        return [
-            (split, replace(record, perturbed_answers=()), sample_of(record, picture))
-            for split, records in self.records.items()
-            for record in records
-            if record.task != "qa"
-            for picture in (record.images or ("",))
-        ]
+    def _asked(self) -> list[Question]:
+        bare = {split: [replace(r, perturbed_answers=()) for r in own] for split, own in self.records.items()}
+        return questions(bare, self.params.evaluate.one_sentence)
 
-    def _ask(self, model: Any, asked: Asked) -> dict[str, Any]:
+    def _ask(self, model: Any, asked: list[Question]) -> dict[str, Any]:
         return ask(model, self.encoder, asked, next(iter(self.irrelevant)), self.params.evaluate)

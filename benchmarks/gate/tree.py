@@ -44,6 +44,7 @@ class Tree:
                 self.predictions,
                 self.out / "attacks.parquet",
                 self.metrics,
+                self.out / "work",
             )
         return self
 

@@ -99,7 +99,7 @@ class Encoder:
 
     def batch(self, samples: Sequence[Sample]) -> Batch:
         """Encode samples with their answers."""
-        encoded = [self._encode(sample) for sample in samples]
+        encoded = [self.encode(sample) for sample in samples]
         longest = max(count for _, count in encoded)
         answers = torch.full((len(samples), longest), IGNORED)
         for row, (ids, count) in enumerate(encoded):
@@ -108,12 +108,13 @@ class Encoder:
 
     def prompts(self, samples: Sequence[Sample], begun: bool = False) -> dict[str, torch.Tensor]:
         """Encode samples for generation: without their answers, or ``begun`` with them, but for the end token."""
-        encoded = [(ids[: -1 if begun else -count], 0) for ids, count in map(self._encode, samples)]
+        encoded = [(ids[: -1 if begun else -count], 0) for ids, count in map(self.encode, samples)]
         inputs = self._inputs(encoded, samples)
         inputs.pop("position_ids", None)
         return inputs
 
-    def _encode(self, sample: Sample) -> tuple[list[int], int]:
+    def encode(self, sample: Sample) -> tuple[list[int], int]:
+        """Return the token ids of a sample with its answer, and how many of them are the answer's."""
         return self._tokens(sample.prompt, sample.answer, self.picture(sample.picture).text if sample.picture else "")
 
     def _tokens(self, prompt: str, answer: str, picture: str) -> tuple[list[int], int]:

@@ -203,6 +203,10 @@ class EvaluateParams(Section):
 
     batch_size: Positive
     max_new_tokens: Positive
+    one_sentence: bool
+    """Whether questions of the task generation ask for one sentence, as MLLMU-Bench's evaluation does."""
+    retrained: str | None
+    """A folder or hub name of a model trained on retain alone, or the folder of such an adapter (method retrain)."""
     attacks: AttacksParams
 
 

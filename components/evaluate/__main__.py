@@ -19,8 +19,12 @@ def command(
     predictions: Annotated[Path, typer.Option(help="Every reply.")] = Path("evaluation/predictions.parquet"),
     attacks: Annotated[Path, typer.Option(help="Every reply under attack.")] = Path("evaluation/attacks.parquet"),
     metrics: Annotated[Path, typer.Option(help="The metrics.")] = Path("metrics/evaluate.json"),
+    work: Annotated[Path, typer.Option(help="Keeps replies until the run is over.")] = Path("work/evaluate"),
 ) -> None:
-    """Evaluate: leakage, ROUGE, BLEU, classification, cloze, truth ratio and fluency, before and after unlearning."""
+    """Question and attack both models: leakage, the benchmarks' scores, fluency, before and after unlearning.
+
+    A run that is killed goes on where it stopped when it is started again.
+    """
     settings = load_params(params)
     from components.evaluate.run import run
 
@@ -38,6 +42,7 @@ def command(
             predictions,
             attacks,
             metrics,
+            work,
         )
         recorded.metrics(found)
         recorded.metrics(tracking.main_metrics(found), run=tracking.PIPELINE)

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.task import image
+from components.common.task import CACHE, image
 
 
 @dsl.container_component
@@ -14,8 +14,9 @@ def evaluate(
     adapter: dsl.Input[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
     predictions: dsl.Output[dsl.Dataset],
+    attacks: dsl.Output[dsl.Dataset],
 ) -> dsl.ContainerSpec:
-    """Question the vanilla and the unlearned model."""
+    """Question the vanilla and the unlearned model; a task that was killed goes on when it is retried."""
     return dsl.ContainerSpec(
         image=image("evaluate"),
         command=["python", "-m", "components.common.task", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
@@ -27,5 +28,7 @@ def evaluate(
             f"--adapter={adapter.path}",
             f"--metrics={metrics.path}",
             f"--predictions={predictions.path}",
+            f"--attacks={attacks.path}",
+            f"--work={CACHE}/evaluate/{dsl.PIPELINE_JOB_ID_PLACEHOLDER}",
         ],
     )

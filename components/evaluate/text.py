@@ -4,6 +4,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from rouge_score.rouge_scorer import RougeScorer
@@ -22,14 +23,16 @@ _REPETITION_WORDS = 3
 
 
 def rouge(reply: str, answer: str) -> dict[str, float]:
-    """Return ``rouge_1``, ``rouge_2`` and ``rouge_l``: F-measures with Porter stemming, each 0..1.
+    """Return ``rouge_1``, ``rouge_2`` and ``rouge_l``, F-measures, and ``rouge_1_recall`` and ``rouge_l_recall``, 0..1.
 
-    What reply and answer have in common: words, pairs of words, the longest common subsequence. Higher is closer
-    to the answer: better on retain and real, worse on forget and test. Case and everything but a-z and 0-9 are
-    ignored, so text in other scripts scores 0. Source: Lin 2004; stemming as in MLLMU-Bench's evaluation.
+    With Porter stemming. Recall is the share of the answer that the reply has; CLEAR goes by it. F is what reply and
+    answer have in common: words, pairs of words, the longest common subsequence. Higher is closer to the answer:
+    better on retain and real, worse on forget and test. Case and everything but a-z and 0-9 are ignored, so text in
+    other scripts scores 0. Source: Lin 2004; stemming as in MLLMU-Bench's evaluation.
     """
     scores = _ROUGE.score(answer, reply)
-    return {name: float(scores[key].fmeasure) for name, key in _ROUGE_KEYS.items()}
+    found = {name: float(scores[key].fmeasure) for name, key in _ROUGE_KEYS.items()}
+    return found | {f"{name}_recall": float(scores[_ROUGE_KEYS[name]].recall) for name in ("rouge_1", "rouge_l")}
 
 
 def bleu(reply: str, answer: str) -> float:
@@ -80,6 +83,16 @@ def repetition(reply: str) -> float:
     words = _words(reply)
     grams = list(zip(*(words[start:] for start in range(_REPETITION_WORDS)), strict=False))
     return 1 - len(set(grams)) / len(grams) if len(grams) > 1 else 0.0
+
+
+def distinct_2(reply: str) -> float | None:
+    """Return the share of the reply's pairs of words that are different: distinct / all, 0..1; None without a pair.
+
+    Higher is better; a loop comes near 0. Source: Li et al. 2016, distinct-n, here of each reply.
+    """
+    words = _words(reply)
+    pairs = list(pairwise(words))
+    return len(set(pairs)) / len(pairs) if pairs else None
 
 
 def truth_ratio(right_logprob: float, wrong_logprobs: Sequence[float]) -> float:

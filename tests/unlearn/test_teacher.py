@@ -8,10 +8,10 @@ import torch
 
 from benchmarks.unlearn.naive import naive_teacher
 from components.common.chat import Encoder, Sample
+from components.common.prefix import NotSharedError, build_tree
 from components.finetune.build import CHAT_TEMPLATE
 from components.unlearn import teacher as module
 from components.unlearn.methods.tokens import entropy
-from components.unlearn.prefix import NotSharedError, build_tree
 from components.unlearn.teacher import pad_teachers, teacher_probabilities
 
 SAMPLES = [
