@@ -40,6 +40,7 @@ test: lint chromium ## lint, types and all tests
 	$(IN_VENV) python -m pytest -m "slow and not containers"
 
 test-containers: $(INSTALLED) ## build the images and run the pipeline in them; needs a Docker engine
+	@docker info >/dev/null 2>&1 || { echo "error: no Docker engine answers; start it, or set DOCKER_HOST" >&2; exit 1; }
 	$(IN_VENV) python -m pytest -m containers tests/containers
 
 images: ## build the images, one a stage; IMAGES="gate report", REGISTRY=, TAG=, TORCH=cuda for nodes with GPUs

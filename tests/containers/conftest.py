@@ -1,0 +1,102 @@
+"""The images, built once, and the means to run a stage in one as a cluster would: not root, nothing writable."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+STAGES = ("prepare", "finetune", "sample", "unlearn", "evaluate", "gate", "register", "report")
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+HARDENED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--network=host")
+Done = subprocess.CompletedProcess[str]
+
+
+def docker(*arguments: str, check: bool = True) -> Done:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    if check and done.returncode:
+        pytest.fail(f"docker {' '.join(arguments)}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+    return done
+
+
+def image(stage: str) -> str:
+    return f"viker-{stage}:{VERSION}"
+
+
+def build(*arguments: str, root: Path = ROOT) -> Done:
+    command = [sys.executable, str(root / "docker" / "build.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def images() -> str:
+    """All images of this work tree; what the build printed."""
+    if shutil.which("docker") is None or docker("info", check=False).returncode:
+        pytest.skip("no Docker engine answers")
+    built = build()
+    assert built.returncode == 0, built.stdout + built.stderr
+    print(built.stdout)
+    return built.stdout
+
+
+def shared_folder(path: Path) -> Path:
+    """A folder that the images' user may write to as well."""
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(0o777)
+    return path
+
+
+def small_params(changes: dict[str, dict[str, Any]] | None = None) -> dict[str, Any]:
+    """The demo's parameters, with a vanilla model and a run of unlearning that are far too short to be any good."""
+    params: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
+    params["finetune"] |= {"base_steps": 60, "memorise_epochs": 4}
+    params["unlearn"] |= {"epochs": 4, "checkpoint_steps": 10}
+    for attack in params["evaluate"]["attacks"].values():
+        attack["questions"] = 6
+    for name in ("relearn_forget", "relearn_retain"):
+        params["evaluate"]["attacks"][name]["steps"] = [1]
+    for section, values in (changes or {}).items():
+        params[section] |= values
+    return params
+
+
+@pytest.fixture(scope="session")
+def run_stage(images: str) -> Callable[..., Done]:
+    """Run a stage's program in its image on ``work``, which has the same path inside."""
+
+    def run(stage: str, work: Path, *arguments: str, options: tuple[str, ...] = (), check: bool = True) -> Done:
+        where = ("--volume", f"{work}:{work}", "--workdir", str(work))
+        command = ("python", "-m", f"components.{stage}", *arguments)
+        return docker("run", "--rm", *HARDENED, *where, *options, image(stage), *command, check=check)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def chain(run_stage: Callable[..., Done], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stages up to evaluate, each in its image, on the demo's data with the parameters of ``small_params``."""
+    work = shared_folder(tmp_path_factory.mktemp("chain") / "work")
+    write_params(work, small_params({"prepare": {"source": "/opt/viker/components/prepare/embedded.yaml"}}))
+    for stage in ("prepare", "finetune", "sample", "unlearn", "evaluate"):
+        done = run_stage(stage, work)
+        print(stage, done.stdout[-300:])
+    return work
+
+
+def write_params(work: Path, params: dict[str, Any]) -> None:
+    YAML().dump(params, work / "params.yaml")
+
+
+def everywhere(path: Path) -> None:
+    """Let the images' user write below ``path``, whoever made what is there."""
+    for folder, _, files in os.walk(path):
+        Path(folder).chmod(0o777)
+        for file in files:
+            (Path(folder) / file).chmod(0o666)

@@ -1,0 +1,147 @@
+"""What an image is: whose user, what is in it and what is not, and how large it may be."""
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.containers.conftest import HARDENED, ROOT, STAGES, VERSION, build, docker, image
+
+pytestmark = pytest.mark.containers
+
+
+def inspect(stage: str) -> dict:
+    return json.loads(docker("image", "inspect", image(stage)).stdout)[0]
+
+
+def inside(stage: str, script: str) -> str:
+    return docker("run", "--rm", *HARDENED, image(stage), "sh", "-c", script).stdout
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_image_says_what_it_is_and_leaves_the_command_to_the_caller(images: str, stage: str) -> None:
+    config = inspect(stage)["Config"]
+    assert config["Entrypoint"] is None
+    assert config["User"] == "10001:10001"
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    labels = config["Labels"]
+    assert labels["org.opencontainers.image.title"] == f"viker-{stage}"
+    assert labels["org.opencontainers.image.version"] == VERSION
+    assert labels["org.opencontainers.image.revision"].removesuffix("-dirty") == commit.strip()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_health_line_answers_without_network_and_with_nothing_to_write_to(images: str, stage: str) -> None:
+    said = docker("run", "--rm", "--read-only", "--network=none", image(stage)).stdout
+    assert "Usage" in said and "--params" in said
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_it_runs_as_the_images_user_who_can_change_nothing_in_it(images: str, stage: str) -> None:
+    command = (
+        "sh",
+        "-c",
+        "id -u; id -g; touch /opt/viker/x /opt/venv/x /usr/x 2>&1 | grep -c denied; echo ok > /tmp/x && cat /tmp/x",
+    )
+    found = docker("run", "--rm", "--network=none", image(stage), *command).stdout.split()
+    assert found == ["10001", "10001", "3", "ok"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_image_has_its_own_stage_and_what_all_share(images: str, stage: str) -> None:
+    found = inside(stage, "ls /opt/viker /opt/viker/components").split()
+    assert sorted(set(found) - {"__pycache__", "__init__.py"}) == sorted(
+        ["/opt/viker:", "components", "params.yaml", "/opt/viker/components:", "common", stage]
+    )
+
+
+@pytest.mark.parametrize("stage", ("prepare", "sample", "gate", "register", "report"))
+def test_torch_is_only_where_something_is_computed_with_it(images: str, stage: str) -> None:
+    script = "import importlib.util as u; print([n for n in ('torch', 'transformers', 'kfp') if u.find_spec(n)])"
+    assert inside(stage, f'python -c "{script}"').strip() == "[]"
+
+
+def test_the_images_with_torch_share_its_layer(images: str) -> None:
+    layers = [inspect(stage)["RootFS"]["Layers"] for stage in ("finetune", "unlearn", "evaluate")]
+    common = sum(1 for found in zip(*layers, strict=False) if len(set(found)) == 1)
+    added = [line for line in reversed(history("unlearn")) if not line.startswith("0B\t")]
+    assert any("torch===" in line for line in added[:common])
+
+
+def history(stage: str) -> list[str]:
+    return docker("history", "--no-trunc", "--format", "{{.Size}}\t{{.CreatedBy}}", image(stage)).stdout.splitlines()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_nothing_is_left_of_the_builders_pip_settings(images: str, stage: str) -> None:
+    spec = importlib.util.spec_from_file_location("pip_settings", ROOT / "docker" / "pip_settings.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    values = {v for name in module.PLACES for v in module.pip_config().get(name, "").split()} | {"127.0.0.1"}
+    config = json.dumps(inspect(stage)["Config"]) + "\n".join(history(stage))
+    assert [value for value in values if value in config] == []
+    command = ("run", "--rm", "--user=0", "--network=none", image(stage), "sh", "-c")
+    assert docker(*command, "ls -A /run/secrets /root/.cache/pip 2>/dev/null; ls /tmp").stdout.split() in (
+        [],
+        ["/root/.cache/pip:", "/run/secrets:"],
+    )
+
+
+@pytest.fixture
+def tree(images: str, tmp_path: Path) -> Iterator[Path]:
+    """A copy of what the images are built from; what is built from it has the tag 'tried' and goes away again."""
+    for name in ("components", "docker", "requirements"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "constraints.txt", "params.yaml", ".dockerignore"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    yield tmp_path
+    docker("image", "rm", "--force", "viker-gate:tried", check=False)
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_no_data_and_no_secret_gets_to_the_builder(tree: Path) -> None:
+    planted = (".env", "data/a.csv", "models/weights", "id_rsa", "components/gate/.env", "components/common/tls.key")
+    for name in planted:
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_text("planted-7f3a")
+    # everything that the builder is given, and not only what an image takes of it
+    replace(tree / "docker" / "Dockerfile", "COPY params.yaml ./\n", "COPY params.yaml ./\nCOPY . /everything\n")
+    built = build("gate", "--tag", "tried", root=tree)
+    assert built.returncode == 0, built.stderr
+    command = ("run", "--rm", "--user=0", "--network=none", "viker-gate:tried", "sh", "-c")
+    given = docker(*command, "ls -A /everything").stdout.split()
+    assert given == ["components", "constraints.txt", "params.yaml", "requirements"]
+    assert docker(*command, "grep -rl planted-7f3a /everything /opt/viker; true").stdout == ""
+
+
+def test_an_image_over_its_bound_is_an_error(tree: Path) -> None:
+    replace(tree / "docker" / "build.py", '"gate": ', '"gate": 1 * 0 + 10, "other": ')
+    built = build("gate", "--tag", "tried", root=tree)
+    assert built.returncode == 1
+    assert "more than its bound of 10 MB" in built.stderr
+
+
+def test_an_image_whose_stage_does_not_start_is_an_error(tree: Path) -> None:
+    replace(tree / "components" / "gate" / "__main__.py", "import typer\n", "import typer\nimport sklearn\n")
+    built = build("gate", "--tag", "tried", root=tree)
+    assert built.returncode == 1
+    assert "'python -m components.gate --help' fails in it" in built.stderr
+    assert "No module named 'sklearn'" in built.stderr
+
+
+def test_the_table_of_sizes_has_the_bounds_that_are_checked() -> None:
+    rows = re.findall(r"^\| (\w+) \|.*\| (\d+) \|$", (ROOT / "docs" / "images.md").read_text(), re.MULTILINE)
+    source = (ROOT / "docker" / "build.py").read_text()
+    bounds = re.findall(r'^    "(\w+)": (\d+),$', source, re.MULTILINE)
+    assert rows == bounds and [stage for stage, _ in rows] == list(STAGES)
