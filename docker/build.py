@@ -14,14 +14,14 @@ from pip_settings import secrets
 
 ROOT = Path(__file__).resolve().parents[1]
 BOUNDS = {
-    "prepare": 1100,
-    "finetune": 2000,
-    "sample": 1000,
-    "unlearn": 2000,
-    "evaluate": 2000,
-    "gate": 700,
-    "register": 700,
-    "report": 900,
+    "prepare": 1200,
+    "finetune": 1900,
+    "sample": 1200,
+    "unlearn": 1900,
+    "evaluate": 2100,
+    "gate": 800,
+    "register": 600,
+    "report": 950,
 }
 """Megabytes (10^6 bytes, uncompressed) that an image may have with torch's CPU build; what it has: docs/images.md."""
 CUDA = 8000

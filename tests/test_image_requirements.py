@@ -1,6 +1,7 @@
 """Each stage's image gets the packages that its code imports, and no heavy one that it doesn't."""
 
 import ast
+import subprocess
 import sys
 import tomllib
 from functools import cache
@@ -124,3 +125,13 @@ def test_every_requirement_is_pinned() -> None:
         if line
     }
     assert names <= pinned
+
+
+def test_the_dockerfile_has_no_fault_that_hadolint_knows() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).parent / "hadolint", "--no-color", ROOT / "docker" / "Dockerfile"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr

@@ -72,7 +72,7 @@ def run_stage(images: str) -> Callable[..., Done]:
     """Run a stage's program in its image on ``work``, which has the same path inside."""
 
     def run(stage: str, work: Path, *arguments: str, options: tuple[str, ...] = (), check: bool = True) -> Done:
-        where = ("--volume", f"{work}:{work}", "--workdir", str(work))
+        where = ("--volume", f"{work}:{work}", "--workdir", str(work), "--env", f"VIKER_TRACKING_DIR={work}/tracking")
         command = ("python", "-m", f"components.{stage}", *arguments)
         return docker("run", "--rm", *HARDENED, *where, *options, image(stage), *command, check=check)
 
