@@ -8,7 +8,13 @@ from components.common.evidence import MEASURED_ON, check_seal
 from components.common.files import read_json, sha256_path
 from components.gate.judge import Result, requirement
 
-_STAGE = {"adapter": "unlearn", "model": "finetune", "data": "prepare"}
+_MEASURED = {
+    "adapter": ("the metrics were measured on this adapter", "Metrics of another adapter."),
+    "model": ("the metrics were measured on this model", "Metrics of another model."),
+    "data": ("the metrics were measured on these data", "Metrics of other data."),
+    "params": ("the metrics were measured with these params", "Metrics of other settings, or of another seed."),
+    "predictions": ("the metrics were measured on these predictions", "Replies exchanged afterwards."),
+}
 
 
 def check_evidence(metrics: Mapping[str, Any], found: Mapping[str, str], prepared: Path) -> list[Result]:
@@ -32,14 +38,9 @@ def _sealed(metrics: Mapping[str, Any]) -> Result:
 
 
 def _fresh(name: str, metrics: Mapping[str, Any], found: str) -> Result:
-    text = (
-        f"the metrics were measured on this {name}"
-        if name != "params"
-        else "the metrics were measured with these params"
-    )
     inputs = metrics.get("inputs")
     measured = inputs.get(name) if isinstance(inputs, Mapping) else None
-    protects = f"Metrics of another {name}." if name != "params" else "Metrics of other settings or another seed."
+    text, protects = _MEASURED[name]
     if measured == found:
         return _evidence(text, True, f"SHA-256 {found[:12]}….", protects)
     before = f"was {str(measured)[:12]}…" if measured else "is not named"

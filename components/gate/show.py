@@ -34,9 +34,13 @@ def _table(title: str, results: Sequence[Mapping[str, Any]]) -> Table:
         table.add_column("threshold", justify="right", no_wrap=True)
     for result in results:
         mark = Text("✓", "green") if result["passed"] else Text("✗", "bold red")
-        cells = [_number(result["value"]), _threshold(result)] if numbers else []
+        cells = [_value(result), _threshold(result)] if numbers else []
         table.add_row(mark, Text(result["rule"], "" if result["passed"] else "red"), *cells)
     return table
+
+
+def _value(result: Mapping[str, Any]) -> str:
+    return _number(result["value"]) if result["metric"] else ""
 
 
 def _threshold(result: Mapping[str, Any]) -> str:
