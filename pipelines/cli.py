@@ -12,7 +12,19 @@ from components.common import cli
 from components.common.cli import stage_app
 
 STAGES = ("prepare", "finetune", "sample", "unlearn", "evaluate", "gate", "register", "report")
-SPANNING = ("data", "request", "profile", "plan", "pipeline", "summary", "track")
+SPANNING = (
+    "data",
+    "request",
+    "profile",
+    "plan",
+    "pipeline",
+    "summary",
+    "track",
+    "promote",
+    "rollback",
+    "status",
+    "ask",
+)
 
 
 class Stages(TyperGroup):

@@ -1,11 +1,10 @@
 """A finished unlearning run on disk, and one MLflow database for all tests: migrating it takes seconds."""
 
-import csv
 import dataclasses
 import json
-import math
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,9 @@ from components.common.evidence import seal
 from components.common.files import sha256_path, write_json
 from components.common.params import Params, load_params
 from components.common.rules import apply_rule, parse_rule
+from components.register.registry import Registry
 from components.register.run import run
+from components.register.verdict import Policy
 
 ROOT = Path(__file__).parents[2]
 RULE = "unlearned.forget.leakage_rate <= 0.10"
@@ -30,6 +31,8 @@ class Work:
     folder: Path
     params: Params
     client: MlflowClient
+    last: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """What the last registration came to."""
 
     @property
     def name(self) -> str:
@@ -37,7 +40,7 @@ class Work:
 
     def register(self) -> dict[str, Any]:
         f = self.folder
-        return run(
+        self.last = run(
             self.params,
             f / "params.yaml",
             f / "models/adapter",
@@ -48,6 +51,7 @@ class Work:
             f / "metrics/gate.json",
             f / "metrics/register.json",
         )
+        return self.last
 
     def evaluate(self, leakage: float | None = 0.05) -> None:
         """Write the metrics and the verdict that belong to the files as they are."""
@@ -73,6 +77,20 @@ class Work:
         manifest = {"seed": 7, "forget_ids": list(forget), "requests": list(requests)}
         (self.folder / "data/prepared/manifest.json").write_text(json.dumps(manifest))
 
+    def start_from(self, adapter: Path | None) -> None:
+        """Set the adapter that the next one goes on from, as unlearn notes it."""
+        given = {"start_from": adapter and str(adapter)}
+        self.params = self.params.model_copy(update={"unlearn": self.params.unlearn.model_copy(update=given)})
+        write_json(self.folder / "unlearning/summary.json", {"start_from": adapter and sha256_path(adapter)})
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.client, os.environ["MLFLOW_TRACKING_URI"], self.name)
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(self.params.gate)
+
     def unlearn(self, seed: int) -> None:
         """Write another adapter."""
         import numpy as np
@@ -94,28 +112,59 @@ def tracking(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def work(tmp_path: Path, tracking: str, monkeypatch: pytest.MonkeyPatch) -> Work:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking)
-    monkeypatch.setenv("VIKER_TRACKING_DIR", str(tmp_path / "tracking"))
-    for folder in ("models/adapter", "models/vanilla", "data/prepared", "unlearning", "metrics"):
-        (tmp_path / folder).mkdir(parents=True)
-    shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
-    (tmp_path / "models/vanilla/config.json").write_text('{"model_type": "llava"}')
-    (tmp_path / "models/adapter/adapter_config.json").write_text('{"r": 8}')
-    (tmp_path / "unlearning/summary.json").write_text("{}")
-    (tmp_path / "data/prepared/manifest.json").write_text(json.dumps({"seed": 7, "forget_ids": ["003"]}))
-    with (tmp_path / "unlearning/loss.csv").open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["step", "epoch", "loss", "ga", "kl", "retain", "lr", "grad_norm"])
-        writer.writerows([s, s / 4, -math.log(s + 1), -0.5 * s, 0.1 * s, "", 1e-3, 1.5] for s in range(1, 9))
-    params = load_params(tmp_path / "params.yaml")
-    names = {"experiment": tmp_path.name, "model_name": f"adapter-{tmp_path.name}"}
+    return new_work(tmp_path, tracking, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory, tracking: str) -> Iterator[Work]:
+    """Four versions: 1 passed and forgets 001 for r1; 2 went on from it and forgets 002 for r2; 3 failed; 4 passed
+    and forgets 004 for r4, from the vanilla model."""
+    with pytest.MonkeyPatch.context() as patch:
+        work = new_work(tmp_path_factory.mktemp("history"), tracking, patch)
+        fill(work)
+        yield work
+
+
+def fill(work: Work) -> None:
+    """Register the versions of ``history``; the champion is then 2."""
+    work.prepare(["001"], "r1")
+    work.evaluate()
+    work.register()
+    work.start_from(work.folder / "models/adapter")
+    work.unlearn(seed=2)
+    work.prepare(["002"], "r2")
+    work.evaluate()
+    work.register()
+    work.unlearn(seed=3)
+    work.evaluate(leakage=0.4)
+    work.register()
+    work.start_from(None)
+    work.unlearn(seed=4)
+    work.prepare(["004"], "r4")
+    work.evaluate()
+    work.register()
+
+
+def new_work(folder: Path, tracking: str, patch: pytest.MonkeyPatch) -> Work:
+    """Write what the stages before leave, and point MLflow to ``tracking``."""
+    patch.setenv("MLFLOW_TRACKING_URI", tracking)
+    patch.setenv("VIKER_TRACKING_DIR", str(folder / "tracking"))
+    for name in ("models/adapter", "models/vanilla", "data/prepared", "unlearning", "metrics"):
+        (folder / name).mkdir(parents=True)
+    shutil.copy(ROOT / "params.yaml", folder / "params.yaml")
+    (folder / "models/vanilla/config.json").write_text('{"model_type": "llava"}')
+    (folder / "models/adapter/adapter_config.json").write_text('{"r": 8}')
+    (folder / "unlearning/summary.json").write_text("{}")
+    (folder / "data/prepared/manifest.json").write_text(json.dumps({"seed": 7, "forget_ids": ["003"]}))
+    params = load_params(folder / "params.yaml")
+    names = {"experiment": folder.name, "model_name": f"adapter-{folder.name}"}
     params = params.model_copy(
         update={
             "register_": params.register_.model_copy(update=names),
             "gate": params.gate.model_copy(update={"policy": None, "rules": [RULE]}),
         }
     )
-    work = Work(tmp_path, params, MlflowClient(tracking))
+    work = Work(folder, params, MlflowClient(tracking))
     work.unlearn(seed=0)
     work.evaluate()
     return work
