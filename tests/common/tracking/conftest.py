@@ -35,7 +35,7 @@ class Tree:
         with tracking.stage(
             name, load_params(self.folder / "params.yaml"), self.folder / "params.yaml", **options
         ) as s:
-            yield s
+            yield recorded
 
     def record(self, name: str = "unlearn", steps: int = 3) -> None:
         """Record a stage with one of everything; nothing is sent."""

@@ -60,7 +60,7 @@ def test_cut_off_after_any_call_nothing_is_lost_and_nothing_is_there_twice(tree,
     tree.record()
     outbox, kept = tree.folder / "work/tracking/outbox", tree.folder / "kept"
     shutil.copytree(outbox, kept)
-    for calls in (99, *range(1, 30, 3)):  # the first is longer than a delivery: what an uncut one gives
+    for calls in (99, *range(1, 30, 4)):  # the first is longer than a delivery: what an uncut one gives
         shutil.copytree(kept, outbox, dirs_exist_ok=True)
         with monkeypatch.context() as patch:
             patch.setattr(delivery, "connect", lambda uri, calls=calls: CutClient(connect(uri), calls))
