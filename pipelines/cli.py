@@ -19,6 +19,7 @@ SPANNING = (
     "plan",
     "pipeline",
     "summary",
+    "sweep",
     "track",
     "promote",
     "rollback",

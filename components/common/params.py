@@ -1,7 +1,7 @@
 """params.yaml: one section a stage, validated; an error names the key, the value and what is allowed."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -262,6 +262,8 @@ class Params(Section):
     register_: Annotated[RegisterParams, Field(alias="register")]
     report: ReportParams
     deploy: DeployParams
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]]
+    """Dotted keys and the values that 'viker sweep' tries, every combination of them."""
 
 
 def load_params(path: Path) -> Params:

@@ -1,7 +1,6 @@
 """The whole pipeline against a real MLflow server that is killed and comes back."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -135,11 +134,11 @@ def test_the_evidence_is_in_the_artifact_store(pipeline, server):
     for wanted in ("adapter/adapter_model.safetensors", "gate.json", "report.html", "validation/index.html"):
         assert wanted in names
     assert len([name for name in names if name == "report.html"]) == 1
-    assert [path for path in (pipeline / "work/tracking/outbox").iterdir()] == []
+    assert list((pipeline / "work/tracking/outbox").iterdir()) == []
 
 
 def test_no_credential_is_logged(pipeline, server):
-    assert os.path.getsize(server.folder / "server.db") > 100_000
+    assert (server.folder / "server.db").stat().st_size > 100_000
     stores = [path.read_bytes() for path in server.folder.glob("server.db*")]
     stores += server.files().values()
     assert [secret for secret in PLANTED.values() if any(secret.encode() in store for store in stores)] == []

@@ -10,7 +10,7 @@ from components.common.tracking.connection import (
     without_secrets,
 )
 from components.common.tracking.flatten import main_metrics
-from components.common.tracking.recording import PIPELINE, STAGE, Stage, current, log_metrics, stage
+from components.common.tracking.recording import PIPELINE, STAGE, Stage, current, log_metrics, stage, sweep
 
 __all__ = [
     "DEFAULT_URI",
@@ -25,6 +25,7 @@ __all__ = [
     "log_metrics",
     "main_metrics",
     "stage",
+    "sweep",
     "tracking_uri",
     "without_secrets",
 ]

@@ -59,7 +59,7 @@ def sweep_run(key: str) -> dict[str, Any]:
 
 def settings(params: Params) -> dict[str, Any]:
     """Return the values of params.yaml that decide a run."""
-    return params.model_dump(mode="json", by_alias=True, exclude={"sweep"})
+    return params.model_dump(mode="json", by_alias=True, exclude={"sweep", "deploy"})
 
 
 def state_key(params: Params, folder: Path, commit: str) -> str:

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from components.common.params import Params
 from components.common.tracking.code import package_versions
 from components.common.tracking.connection import connect, explained, tracking_uri, without_secrets
 from components.common.tracking.flatten import flatten, numbers, text
-from components.common.tracking.identity import dvc_hashes, lineage, stamp
+from components.common.tracking.identity import dvc_hashes, lineage, stamp, sweep_run
 from components.common.tracking.journal import Journal, now, outbox
 
 STAGE, PIPELINE = -1, -2
@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 class Stage:
     """The records of one stage that runs. Nothing here raises: what can't be written is lost with one warning."""
 
-    def __init__(self, name: str, params: Params, params_file: Path, required: bool) -> None:
-        """Open the journal, unless tracking is off or this is not the first of several processes."""
+    def __init__(self, name: str, runs: Callable[[], list[dict[str, Any]]], experiment: str, required: bool) -> None:
+        """Open the journal about ``runs``, unless tracking is off or this is not the first of several processes."""
         self.name = name
         self.folder = outbox() / stamp(name)
         self._journal: Journal | None = None
@@ -45,15 +45,7 @@ class Stage:
         if off or os.environ.get("RANK", "0") != "0":
             return
         with self._safely():
-            head = {
-                "experiment": params.register_.experiment,
-                "runs": lineage(name, params, params_file),
-                "time": now(),
-            }
-            self._journal = Journal(self.folder, head)
-            self.file("params.yaml", params_file.read_text(encoding="utf-8"))
-            self.tags(package_versions())
-            self.tags(dvc_hashes(params_file.resolve().parent), PIPELINE)
+            self._journal = Journal(self.folder, {"experiment": experiment, "runs": runs(), "time": now()})
 
     @property
     def on(self) -> bool:
@@ -194,12 +186,30 @@ def stage(name: str, params: Params, params_file: Path, last: bool = False, requ
         last: whether no stage follows that could send a short one's records.
         required: whether the block can't do without MLflow: it sends by itself, with ``deliver``.
     """
-    recorded = Stage(name, params, params_file, required)
+    recorded = Stage(name, lambda: lineage(name, params, params_file), params.register_.experiment, required)
+    if recorded.on:
+        recorded.file("params.yaml", params_file.read_text(encoding="utf-8"))
+        recorded.tags(package_versions())
+        recorded.tags(dvc_hashes(params_file.resolve().parent), PIPELINE)
+    with _sending(recorded, required, last):
+        yield recorded
+
+
+@contextmanager
+def sweep(key: str, params: Params) -> Iterator[Stage]:
+    """Record a sweep: the run above those of its combinations."""
+    recorded = Stage("sweep", lambda: [sweep_run(key)], params.register_.experiment, required=False)
+    with _sending(recorded, required=False, last=True):
+        yield recorded
+
+
+@contextmanager
+def _sending(recorded: Stage, required: bool, last: bool) -> Iterator[None]:
     sender = _Sender(recorded.folder) if recorded.on and not required else None
     _current.append(recorded)
     status = "FAILED"
     try:
-        yield recorded
+        yield
         status = "FINISHED"
     except SystemExit as end:
         status = "KILLED" if end.code else "FINISHED"

@@ -32,9 +32,8 @@ class Tree:
 
     @contextmanager
     def stage(self, name: str, **options: Any) -> Iterator[tracking.Stage]:
-        with tracking.stage(
-            name, load_params(self.folder / "params.yaml"), self.folder / "params.yaml", **options
-        ) as s:
+        file = self.folder / "params.yaml"
+        with tracking.stage(name, load_params(file), file, **options) as recorded:
             yield recorded
 
     def record(self, name: str = "unlearn", steps: int = 3) -> None:
