@@ -9,7 +9,7 @@ from components.evaluate.component import evaluate
 from components.finetune.component import finetune
 from components.gate.component import gate
 from components.prepare.component import prepare, resolve
-from components.register.component import close, finish, register
+from components.register.component import close, finish, promote, register
 from components.report.component import report
 from components.sample.component import sample
 from components.unlearn.component import unlearn
@@ -105,7 +105,8 @@ def pipeline(settle: Callable[[dsl.PipelineTask], Any]) -> Any:
                 for task in (data, knows, images, forgets, measured, judged, registered, evidence):
                     settle(task)
                 with dsl.If(judged.outputs["verdict"] == "pass", name="passed"):
-                    done = close(requests=given["folder"], version=registered.outputs["version"], prepared=prepared)
-                    settle(done)
+                    champion = promote(params=given["register"], registered=registered.outputs["registered"])
+                    settle(champion)
+                    settle(close(requests=given["folder"], version=champion.outputs["version"], prepared=prepared))
 
     return viker

@@ -89,7 +89,7 @@ def tasks(run: api.V2beta1Run) -> dict[str, str]:
 
 TASKS = (
     *("resolve", "prepare", "finetune", "sample", "unlearn", "evaluate", "gate", "register", "report"),
-    *("close", "finish"),
+    *("promote", "close", "finish"),
 )
 
 

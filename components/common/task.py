@@ -1,14 +1,16 @@
-"""A stage's program as a task of Kubeflow Pipelines: ``python -m components.common.task INPUT MODULE ARGUMENTS``.
+"""A stage's program as a task of Kubeflow Pipelines: ``python -m components.common.task INPUT RUN MODULE ARGUMENTS``.
 
 ``INPUT`` is the JSON of ``{{$}}``: the values and files that the task is given and the places for what it writes. This
-runs ``MODULE`` with ``ARGUMENTS`` and adds the two things that differ between a task and a run in a work tree:
+runs ``MODULE`` with ``ARGUMENTS`` and adds the three things that differ between a task and a run in a work tree:
 
+- ``RUN``, the ID of the run in Kubeflow: what the tasks tell MLflow belongs together by it;
 - the input ``params``, the sections that the stage reads, laid over the params.yaml of the current folder;
 - for the page of Kubeflow and for the tasks that follow, metadata of each file written, and output parameters: one
   that is called ``version`` is the value of that key in the JSON files that the stage wrote.
 """
 
 import json
+import os
 import runpy
 import sys
 import tempfile
@@ -26,6 +28,8 @@ from components.common.schema import read_yaml
 
 CACHE = "/cache"
 """Where every task finds the volume for what is fetched once (model weights, sources) and for checkpoints."""
+COMMAND = ["python", "-m", "components.common.task", "{{$}}", "{{$.pipeline_job_uuid}}"]
+"""What starts a task's container; Kubeflow puts the task's input and the run's ID in."""
 NULL = "null"
 HIDDEN = ("intervals", "counts", "text_only", "attacks", "differences", "inputs")
 """Blocks of the metrics that are left to the file itself: the page of a run has room for the main ones."""
@@ -116,8 +120,10 @@ def outputs(task: dict[str, Any]) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> None:
     """Run one task."""
-    given, module, *rest = arguments
+    given, run, module, *rest = arguments
     task = parse(given)
+    os.environ.setdefault("VIKER_RUN", run)
+    os.environ.setdefault("VIKER_TRACKING_DIR", f"{CACHE}/tracking")
     changes = task.get("inputs", {}).get("parameterValues", {}).get("params")
     with tempfile.TemporaryDirectory() as folder:
         if changes is not None:

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.task import CACHE, image
+from components.common.task import CACHE, COMMAND, image
 
 
 @dsl.container_component
@@ -19,7 +19,7 @@ def evaluate(
     """Question the vanilla and the unlearned model; a task that was killed goes on when it is retried."""
     return dsl.ContainerSpec(
         image=image("evaluate"),
-        command=["python", "-m", "components.common.task", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
+        command=COMMAND,
         args=[
             "components.evaluate",
             f"--prepared={prepared.path}",

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.task import image
+from components.common.task import COMMAND, image
 
 
 @dsl.container_component
@@ -10,6 +10,6 @@ def finetune(params: dict, prepared: dsl.Input[dsl.Dataset], vanilla: dsl.Output
     """Make the vanilla model, or point to the deployed one."""
     return dsl.ContainerSpec(
         image=image("finetune"),
-        command=["python", "-m", "components.common.task", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
+        command=COMMAND,
         args=["components.finetune", f"--prepared={prepared.path}", f"--out={vanilla.path}"],
     )

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.task import image
+from components.common.task import COMMAND, image
 
 
 @dsl.container_component
@@ -19,7 +19,7 @@ def gate(
     """Hold the metrics against files, policy and rules; ``verdict`` is pass or fail."""
     return dsl.ContainerSpec(
         image=image("gate"),
-        command=["python", "-m", "components.common.task", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
+        command=COMMAND,
         args=[
             "components.gate",
             "--no-enforce",

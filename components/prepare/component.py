@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.task import CACHE, image
+from components.common.task import CACHE, COMMAND, image
 
 
 @dsl.container_component
@@ -31,7 +31,7 @@ def resolve(
     """Read the requests, pin the data's revision, check all parameters, and give each stage those that it reads."""
     return dsl.ContainerSpec(
         image=image("prepare"),
-        command=["python", "-m", "components.common.task", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
+        command=COMMAND,
         args=[
             "components.prepare.resolve",
             f"--source={source}",
@@ -59,7 +59,7 @@ def prepare(
     """
     return dsl.ContainerSpec(
         image=image("prepare"),
-        command=["python", "-m", "components.common.task", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
+        command=COMMAND,
         args=[
             "components.prepare",
             f"--requests={pending}",

@@ -20,9 +20,7 @@ def command(
     out: Annotated[Path, typer.Option(help="Run, version and aliases are written here.")] = Path(
         "metrics/register.json"
     ),
-    pipeline_run: Annotated[
-        str | None, typer.Option(help="The ID of the run in Kubeflow, which goes into a tag of the MLflow run.")
-    ] = None,
+    promote: Annotated[bool, typer.Option(help="Promote it where it may be; else leave that to what follows.")] = True,
 ) -> None:
     """Register the adapter in MLflow with its evidence, and promote it where it may be.
 
@@ -37,7 +35,7 @@ def command(
     from components.common.params import load_params
     from components.register.run import run
 
-    made = run(load_params(params), params, adapter, model, prepared, unlearning, metrics, gate, out, pipeline_run)
+    made = run(load_params(params), params, adapter, model, prepared, unlearning, metrics, gate, out, promote)
     aliases = ", ".join(made["aliases"]) or "no alias"
     typer.echo(f"{made['model_name']} version {made['version']}: {aliases} (run {made['run_id']})")
     if made["refused"]:

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.task import image
+from components.common.task import COMMAND, image
 
 
 @dsl.container_component
@@ -20,7 +20,7 @@ def register(
     """Record the run in MLflow and register the adapter with its verdict."""
     return dsl.ContainerSpec(
         image=image("register"),
-        command=["python", "-m", "components.common.task", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
+        command=COMMAND,
         args=[
             "components.register",
             f"--adapter={adapter.path}",
@@ -30,8 +30,23 @@ def register(
             f"--metrics={metrics.path}",
             f"--gate={judged.path}",
             f"--out={registered.path}",
-            f"--pipeline-run={dsl.PIPELINE_JOB_ID_PLACEHOLDER}",
+            "--no-promote",
         ],
+    )
+
+
+@dsl.container_component
+def promote(
+    params: dict,
+    registered: dsl.Input[dsl.Artifact],
+    promoted: dsl.Output[dsl.Artifact],
+    version: dsl.OutputPath(int),
+) -> dsl.ContainerSpec:
+    """Make the registered version the champion."""
+    return dsl.ContainerSpec(
+        image=image("register"),
+        command=COMMAND,
+        args=["components.register.promote", f"--registered={registered.path}", f"--out={promoted.path}"],
     )
 
 
@@ -45,7 +60,7 @@ def close(
     """Mark the requests that the promoted version carries out as done."""
     return dsl.ContainerSpec(
         image=image("register"),
-        command=["python", "-m", "components.common.task", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
+        command=COMMAND,
         args=[
             "components.register.close",
             f"--requests={requests}",
@@ -66,7 +81,7 @@ def finish(
     """Write how the run ended, and end what it left open in MLflow."""
     return dsl.ContainerSpec(
         image=image("register"),
-        command=["python", "-m", "components.common.task", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
+        command=COMMAND,
         args=[
             "components.register.finish",
             f"--status={status}",

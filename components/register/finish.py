@@ -11,8 +11,8 @@ from components.common.cli import stage_app
 from components.common.files import new_file, write_json
 from components.common.tracking import RUN_TAG, connect, explained, tracking_uri
 
-ENDS = {"CANCELLED": "KILLED"}
-"""MLflow's word for how a run ended that was still open; FAILED for all others: a run that is done ends itself."""
+ENDS = {"SUCCEEDED": "FINISHED", "CANCELLED": "KILLED", "CANCELED": "KILLED"}
+"""MLflow's word for how a run ended; FAILED for all others."""
 
 
 def command(
@@ -50,7 +50,9 @@ def markdown(ended: dict[str, Any]) -> str:
 
 
 def close_runs(run: str, state: str) -> list[str]:
-    """End MLflow's runs of this run of Kubeflow that are still open, and return their IDs.
+    """End what this run of Kubeflow has left open in MLflow, and return the IDs.
+
+    Its own run ends as ``state`` says. A stage's run that is still open belongs to a task that was killed.
 
     Raises:
         UserError: MLflow doesn't answer.
@@ -59,11 +61,16 @@ def close_runs(run: str, state: str) -> list[str]:
     client = connect(uri)
     with explained(uri, "the runs can't be ended", "Check MLFLOW_TRACKING_URI and the access to it"):
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-        query = f"tags.`{RUN_TAG}` = '{run}' and attributes.status = 'RUNNING'"
-        found = [item.info.run_id for item in client.search_runs(experiments, query)]
-        for run_id in found:
-            client.set_terminated(run_id, state)
-    return found
+        closed = []
+        for whole in client.search_runs(experiments, f"tags.`{RUN_TAG}` = '{run}'"):
+            stages = f"tags.`mlflow.parentRunId` = '{whole.info.run_id}' and attributes.status = 'RUNNING'"
+            for part in client.search_runs(experiments, stages):
+                client.set_terminated(part.info.run_id, "KILLED" if state == "KILLED" else "FAILED")
+                closed.append(part.info.run_id)
+            if whole.info.status == "RUNNING":
+                client.set_terminated(whole.info.run_id, state)
+                closed.append(whole.info.run_id)
+    return closed
 
 
 app = stage_app(command)

@@ -13,7 +13,6 @@ from components.common.params import Params
 from components.common.rules import look_up
 from components.common.tracking import (
     PIPELINE,
-    RUN_TAG,
     main_metrics,
     stage,
     tracking_uri,
@@ -46,11 +45,12 @@ def run(
     metrics: Path,
     gate: Path,
     out: Path,
-    pipeline_run: str | None = None,
+    promotes: bool = True,
 ) -> dict[str, Any]:
     """Register an evaluated adapter; write ``out`` (metrics/register.json) and return its content.
 
-    The alias ``candidate`` moves to the version; ``champion`` moves only where it may be promoted, see ``promotion``.
+    The alias ``candidate`` moves to the version; ``champion`` moves only where it may be promoted, see
+    ``promotion``, and ``promotes`` is set.
     The same inputs again give the same version.
 
     Raises:
@@ -80,7 +80,7 @@ def run(
     uri = tracking_uri()
     with stage("register", params, params_file, required=True) as recorded, tempfile.TemporaryDirectory() as scratch:
         recorded.metrics(main_metrics(measured), run=PIPELINE)
-        recorded.tags(tags | ({RUN_TAG: pipeline_run} if pipeline_run else {}), run=PIPELINE)
+        recorded.tags(tags, run=PIPELINE)
         client, _ = recorded.deliver()
         registry = Registry(client, uri, params.register_.model_name)
         with registry.explained("the version was refused"):
@@ -100,7 +100,7 @@ def run(
                 version = registry.add(f"model-{key[:12]}", run_id, tags, text, KEY)
             with registry.lock():
                 client.set_registered_model_alias(registry.name, CANDIDATE, str(version))
-            refused = _try_to_promote(registry, version, params)
+            refused = _try_to_promote(registry, version, params) if promotes else []
             return write_outcome(registry, version, out, refused, without_secrets(uri))
 
 

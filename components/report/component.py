@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.task import image
+from components.common.task import COMMAND, image
 
 
 @dsl.container_component
@@ -19,7 +19,7 @@ def report(
     """Write the evidence report."""
     return dsl.ContainerSpec(
         image=image("report"),
-        command=["python", "-m", "components.common.task", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
+        command=COMMAND,
         args=[
             "components.report",
             f"--prepared={prepared.path}",

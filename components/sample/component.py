@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.task import CACHE, image
+from components.common.task import CACHE, COMMAND, image
 
 
 @dsl.container_component
@@ -15,7 +15,7 @@ def sample(
     """
     return dsl.ContainerSpec(
         image=image("sample"),
-        command=["python", "-m", "components.common.task", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
+        command=COMMAND,
         args=[
             "components.sample",
             f"--prepared={prepared.path}",

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.task import CACHE, image
+from components.common.task import CACHE, COMMAND, image
 
 
 @dsl.container_component
@@ -17,7 +17,7 @@ def unlearn(
     """Train the adapter that forgets; a task that was killed goes on from its last checkpoint when it is retried."""
     return dsl.ContainerSpec(
         image=image("unlearn"),
-        command=["python", "-m", "components.common.task", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
+        command=COMMAND,
         args=[
             "components.unlearn",
             f"--prepared={prepared.path}",

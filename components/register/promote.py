@@ -1,0 +1,42 @@
+"""``python -m components.register.promote``: make a registered version the champion, once its gate has passed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.common import cli
+from components.common.cli import ParamsOption, stage_app
+from components.common.files import read_json
+from components.common.params import load_params
+from components.common.tracking import connect, tracking_uri, without_secrets
+
+
+def command(
+    out: Annotated[Path, typer.Option(help="What became of the version, JSON.")],
+    params: ParamsOption = Path("params.yaml"),
+    registered: Annotated[Path, typer.Option(help="What register wrote.")] = Path("metrics/register.json"),
+) -> None:
+    """Move the alias **champion** to the version that *register* made.
+
+    Refused where its verdict is not about this adapter, data and policy, or where people would be known again whom
+    the champion has forgotten. A version that is champion already stays it.
+    """
+    from components.register.outcome import write_outcome
+    from components.register.promotion import promote
+    from components.register.registry import Registry
+    from components.register.verdict import Policy
+
+    settings = load_params(params)
+    version = int(read_json(registered, "register")["version"])
+    uri = tracking_uri()
+    registry = Registry(connect(uri), uri, settings.register_.model_name)
+    moved = promote(registry, version, Policy(settings.gate))
+    write_outcome(registry, version, out, [], without_secrets(uri))
+    typer.echo(f"{registry.name} version {version} is the champion{'' if moved.moved else ' already'}.")
+
+
+app = stage_app(command)
+
+if __name__ == "__main__":
+    cli.run(app)
