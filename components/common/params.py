@@ -245,6 +245,8 @@ class ReportParams(Section):
 
     answers: Positive
     """How many answers are shown before and after unlearning."""
+    redact: bool
+    """Whether private values, names, pictures and IDs of people are withheld."""
 
 
 class Params(Section):

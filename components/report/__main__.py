@@ -14,6 +14,7 @@ def command(
     prepared: Annotated[Path, typer.Option(help="The prepared data: pictures, answers, counts.")] = Path(
         "data/prepared"
     ),
+    requests: Annotated[Path, typer.Option(help="The folder of forget requests; may be missing.")] = Path("requests"),
     unlearning: Annotated[Path, typer.Option(help="Loss and key-token records of unlearn.")] = Path("unlearning"),
     predictions: Annotated[Path, typer.Option(help="The models' replies.")] = Path("evaluation/predictions.parquet"),
     metrics: Annotated[Path, typer.Option(help="What evaluate measured.")] = Path("metrics/evaluate.json"),
@@ -21,24 +22,34 @@ def command(
     register: Annotated[Path, typer.Option(help="The registered version; may be missing.")] = Path(
         "metrics/register.json"
     ),
+    earlier: Annotated[
+        list[Path] | None, typer.Option(help="Metrics of an earlier run, for the plot of forget against retain.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="The report is written here.")] = Path("report/report.html"),
+    bundle: Annotated[Path, typer.Option(help="The evidence bundle is written here.")] = Path("report/evidence.zip"),
 ) -> None:
-    """Write the evidence report: one HTML file to open, print, send or archive.
+    """Write the evidence report, one HTML file to open, print, send or archive, and the bundle that proves it.
 
-    Shows the verdict and every rule, the metrics before and after, the loss, the teacher's entropy, answers before
-    and after with what they leak, the key tokens, and what the adapter was made from. It loads nothing from anywhere
-    and runs no script.
+    The page shows the verdict with every rule, the request, the metrics with their intervals, the attacks, answers
+    before and after, the key tokens, the training, and what it all was made from. It loads nothing and runs no script.
 
-    The report quotes the private answers that were to be forgotten: keep it as safe as the data itself.
+    With `report.redact` it holds no private value, no picture of a person and no ID. Without, it quotes the private
+    answers that were to be forgotten: keep it as safe as the data itself.
+
+    `viker verify` checks the bundle. Keep its SHA-256, which is printed here, where nobody can change it.
     """
     from components.common.params import load_params
+    from components.report.load import Paths
     from components.report.run import run
 
     settings = load_params(params)
+    paths = Paths(params, prepared, requests, unlearning, predictions, metrics, gate, register)
     with tracking.stage("report", settings, params, last=True) as recorded:
-        run(settings, params, prepared, unlearning, predictions, metrics, gate, register, out)
+        written = run(settings, paths, earlier or [], out, bundle)
         recorded.artifact(out)
+        recorded.artifact(bundle)
     typer.echo(f"report: {out}")
+    typer.echo(f"evidence: {bundle}, {written.size / 2**20:.1f} MiB, SHA-256 {written.sha256}")
 
 
 app = stage_app(command)

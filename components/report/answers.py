@@ -3,13 +3,14 @@
 import base64
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Any
 
 from components.common.records import OPEN_TASKS, Record, open_picture
-from components.report.tables import MISSING, MODELS
+from components.report.redact import Pseudonyms, Redactor
+from components.report.tables import MODELS
 
 COLUMNS = (
     *("model", "split", "record_id", "person_id", "task", "modality"),
@@ -20,15 +21,22 @@ SHARES = {"forget": 0.5, "test": 0.25, "retain": 0.25}
 THUMBNAIL = 192
 """Pixels of the longer side, at most."""
 
-Pieces = list[tuple[str, bool]]
-"""A text in pieces, each with whether it is a private value."""
+NOTHING = "nothing recorded"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a text; ``kind`` is one of ``redact``'s, or "" where it is not private; hidden, it shows its kind."""
+
+    text: str
+    kind: str = ""
 
 
 @dataclass(frozen=True)
 class Reply:
     """What one model said; ``leaked`` is None where the question has no private value."""
 
-    pieces: Pieces
+    pieces: list[Piece]
     leaked: bool | None
 
 
@@ -37,11 +45,11 @@ class Answer:
     """One question with its picture, the truth and both models' replies."""
 
     split: str
-    person_id: str
-    question: str
-    picture: str
-    """PNG as a data URI, "" where the question has no picture."""
-    truth: Pieces
+    person: str
+    question: list[Piece]
+    picture: str | None
+    """PNG as a data URI, "" where the question has no picture, None where it is withheld."""
+    truth: list[Piece]
     replies: dict[str, Reply]
 
 
@@ -64,48 +72,51 @@ def choose(predictions: Sequence[dict[str, Any]], count: int) -> list[list[dict[
 def answers(
     predictions: Sequence[dict[str, Any]],
     records: dict[tuple[str, str], Record],
-    pictures: dict[str, bytes],
+    pictures: dict[str, bytes] | None,
     count: int,
+    redactor: Redactor,
+    pseudonyms: Pseudonyms,
 ) -> list[Answer]:
     """Return what the report shows of ``count`` questions.
 
     Args:
         predictions: rows of evaluation/predictions.parquet.
         records: by split and record id; they know the private values.
-        pictures: encoded, by hash.
+        pictures: encoded, by hash; None where no picture may be shown.
         count: how many.
+        redactor: finds the private values.
+        pseudonyms: what the people are called.
     """
     shown = []
     for rows in choose(predictions, count):
         first = rows[0]
         record = records.get((first["split"], first["record_id"]))
         secrets = record.secrets if record else ()
-        replies = {row["model"]: Reply(pieces(row["reply"], secrets), row["leaked"]) for row in rows}
+        replies = {row["model"]: Reply(pieces(row["reply"], redactor, secrets), row["leaked"]) for row in rows}
         shown.append(
             Answer(
                 split=first["split"],
-                person_id=first["person_id"],
-                question=visible(first["question"]),
-                picture=data_uri(pictures[first["picture"]]) if first["picture"] in pictures else "",
-                truth=pieces(first["answer"], secrets),
-                replies={model: replies.get(model, Reply([(MISSING, False)], None)) for model in MODELS},
+                person=pseudonyms.person(first["person_id"]),
+                question=pieces(first["question"], redactor, secrets),
+                picture=_picture(first["picture"], pictures),
+                truth=pieces(first["answer"], redactor, secrets),
+                replies={model: replies.get(model, Reply([Piece(NOTHING)], None)) for model in MODELS},
             )
         )
     return shown
 
 
-def pieces(text: str, secrets: Iterable[str]) -> Pieces:
-    """Cut ``text`` where a private value begins or ends; case and punctuation between its words don't matter.
+def pieces(text: str, redactor: Redactor, secrets: Sequence[str]) -> list[Piece]:
+    """Cut ``text`` where something private begins or ends; the pieces joined are the text.
 
-    The pieces joined are the text. Whether a reply leaks is evaluate's to say: this only shows where.
+    Whether a reply leaks is evaluate's to say: this only shows where.
     """
-    words = [re.findall(r"\w+", secret) for secret in sorted(secrets, key=len, reverse=True)]
-    patterns = [r"[\W_]+".join(map(re.escape, parts)) for parts in words if parts]
     text = visible(text)
-    if not patterns:
-        return [(text, False)]
-    cut = re.split(rf"(?<!\w)({'|'.join(patterns)})(?!\w)", text, flags=re.IGNORECASE)
-    return [(piece, i % 2 == 1) for i, piece in enumerate(cut) if piece]
+    found, at = [], 0
+    for start, end, kind in redactor.spans(text, secrets):
+        found += [Piece(text[at:start]), Piece(text[start:end], kind)]
+        at = end
+    return [piece for piece in (*found, Piece(text[at:])) if piece.text]
 
 
 def visible(text: str) -> str:
@@ -120,6 +131,12 @@ def data_uri(content: bytes) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _picture(key: str, pictures: dict[str, bytes] | None) -> str | None:
+    if not key:
+        return ""
+    return data_uri(pictures[key]) if pictures is not None and key in pictures else None
 
 
 def _queue(split: str, predictions: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:

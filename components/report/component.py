@@ -15,8 +15,9 @@ def report(
     judged: dsl.Input[dsl.Metrics],
     registered: dsl.Input[dsl.Artifact],
     evidence: dsl.Output[dsl.HTML],
+    bundle: dsl.Output[dsl.Artifact],
 ) -> dsl.ContainerSpec:
-    """Write the evidence report."""
+    """Write the evidence report and the bundle that anyone can check."""
     return dsl.ContainerSpec(
         image=image("report"),
         command=COMMAND,
@@ -29,5 +30,6 @@ def report(
             f"--gate={judged.path}",
             f"--register={registered.path}",
             f"--out={evidence.path}",
+            f"--bundle={bundle.path}",
         ],
     )

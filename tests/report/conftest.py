@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import math
 import random
 import shutil
@@ -13,12 +14,16 @@ import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+from components.common.evidence import SCHEMA, hash_inputs, params_digest, seal
 from components.common.files import sha256_bytes, sha256_path, write_json
 from components.common.params import load_params
-from components.common.records import Record, write_records
+from components.common.records import Record, read_records, write_records
+from components.gate.recount import count
+from components.gate.run import run as judge
 from components.prepare.faces import distinct_faces, picture
 from components.prepare.pictures import PictureStore
-from components.report.run import run
+from components.report.load import Paths
+from components.report.run import Written, run
 
 ROOT = Path(__file__).parents[2]
 PEOPLE = {"forget": ("001", "002"), "retain": ("003", "004", "005"), "real": ("101",)}
@@ -27,6 +32,15 @@ SLOTS = {
     "allergy": ("What is this person allergic to?", "This person has an allergy to {}.", ("pollen", "soy", "dust")),
     "employer": ("Who employs this person?", "This person is employed by {}.", ("Blue Fern", "Corvane", "Marlowe")),
 }
+RULES = ["unlearned.forget.leakage_rate <= 0.10", "upper(unlearned.test.leakage_rate) <= 0.15"]
+REQUEST = """
+id: anna-lind
+date: 2026-11-24
+people: ['001', '002']
+reason: consent_withdrawn
+deadline: 2026-12-24
+"""
+ATTACKS = ("paraphrase", "prefix", "multiple_choice")
 PREDICTIONS = pa.schema(
     [(n, pa.string()) for n in ("model", "split", "record_id", "person_id", "task", "modality", "picture")]
     + [(n, pa.string()) for n in ("question", "answer", "reply")]
@@ -40,6 +54,7 @@ TOKENS = pa.schema(
         "token": pa.string(),
         "entropy": pa.float64(),
         "key": pa.bool_(),
+        "probability": pa.float64(),
     }
 )
 
@@ -50,20 +65,50 @@ class Inputs:
 
     folder: Path
 
-    def render(self, out: str = "report/report.html") -> str:
+    def paths(self) -> Paths:
         f = self.folder
-        run(
-            load_params(f / "params.yaml"),
-            f / "params.yaml",
-            f / "data/prepared",
-            f / "unlearning",
-            f / "evaluation/predictions.parquet",
-            f / "metrics/evaluate.json",
-            f / "metrics/gate.json",
-            f / "metrics/register.json",
-            f / out,
+        return Paths(
+            params=f / "params.yaml",
+            prepared=f / "data/prepared",
+            requests=f / "requests",
+            unlearning=f / "unlearning",
+            predictions=f / "evaluation/predictions.parquet",
+            metrics=f / "metrics/evaluate.json",
+            gate=f / "metrics/gate.json",
+            register=f / "metrics/register.json",
         )
-        return (f / out).read_text(encoding="utf-8")
+
+    def write(self, out: str = "report/report.html", earlier: tuple[Path, ...] = ()) -> Written:
+        page = self.folder / out
+        paths = self.paths()
+        return run(load_params(paths.params), paths, earlier, page, page.with_name("evidence.zip"))
+
+    def render(self, out: str = "report/report.html") -> str:
+        self.write(out)
+        return (self.folder / out).read_text(encoding="utf-8")
+
+    @property
+    def bundle(self) -> Path:
+        return self.folder / "report/evidence.zip"
+
+    def set(self, before: str, after: str) -> None:
+        """Change params.yaml."""
+        path = self.folder / "params.yaml"
+        text = path.read_text(encoding="utf-8")
+        assert before in text
+        path.write_text(text.replace(before, after), encoding="utf-8")
+
+    def edit(self, name: str, **changes: Any) -> None:
+        """Change a JSON file, and seal it where it was sealed."""
+        path = self.folder / name
+        content = json.loads(path.read_text(encoding="utf-8")) | changes
+        write_json(path, seal(content) if "digest" in content else content)
+
+    def judge(self) -> None:
+        f = self.folder
+        models = (f / "models/vanilla", f / "models/adapter")
+        paths = self.paths()
+        judge(load_params(paths.params), paths.prepared, *models, paths.predictions, paths.metrics, paths.gate)
 
     def predictions(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = pq.read_table(self.folder / "evaluation/predictions.parquet").to_pylist()
@@ -76,13 +121,23 @@ class Inputs:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
-    for name in ("data/prepared", "unlearning", "evaluation", "metrics"):
+    for name in ("data/prepared", "unlearning", "evaluation", "metrics", "requests"):
         (folder / name).mkdir(parents=True)
+    for name in ("vanilla", "adapter"):
+        (folder / "models" / name).mkdir(parents=True)
+        (folder / "models" / name / "weights").write_bytes(name.encode())
     shutil.copy(ROOT / "params.yaml", folder / "params.yaml")
+    (folder / "requests/anna.yaml").write_text(REQUEST)
+    inputs = Inputs(folder)
+    inputs.set("  policy: default", "  policy: null")
+    inputs.set("  rules: []", f"  rules: {json.dumps(RULES)}")
     records = _prepare(folder / "data/prepared")
-    _unlearn(folder / "unlearning", records["forget"])
-    Inputs(folder).predict(_predictions(records))
-    _metrics(folder)
+    _unlearn(folder / "unlearning", [r for r in records["forget"] if r.task == "qa"])
+    inputs.predict(_predictions(records))
+    _metrics(inputs)
+    inputs.judge()
+    registered = {"run_id": "0f3c", "model_name": "viker-adapter", "version": 3, "aliases": ["candidate"]}
+    write_json(folder / "metrics/register.json", registered | {"tracking_uri": "sqlite:///mlflow.db"})
     return folder
 
 
@@ -104,18 +159,19 @@ def _prepare(folder: Path) -> dict[str, list[Record]]:
             pictures[sha256_bytes(shown)] = shown
             for number, (question, answer, values) in enumerate(SLOTS.values()):
                 value = values[(int(person) + number) % 3]
-                splits[split].append(
+                splits[split] += [
                     Record(
-                        id=f"{person}/{'generation' if split == 'test' else 'qa'}/{number}",
+                        id=f"{person}/{task}/{number}",
                         person_id=person,
-                        task="generation" if split == "test" else "qa",
+                        task=task,
                         modality="image_text",
                         question=question,
                         answer=answer.format(value),
                         secrets=(value,),
                         images=(sha256_bytes(shown),),
                     )
-                )
+                    for task in (("generation",) if split == "test" else ("qa", "generation"))
+                ]
     for split, records in splits.items():
         write_records(folder / f"{split}.parquet", records)
     with PictureStore(folder / "pictures.parquet") as store:
@@ -125,10 +181,9 @@ def _prepare(folder: Path) -> dict[str, list[Record]]:
         split: {"people": len({r.person_id for r in rs}), "pictures": 2, "records": len(rs), "tasks": {"qa": len(rs)}}
         for split, rs in splits.items()
     }
-    write_json(
-        folder / "manifest.json",
-        {"source": "embedded", "format": "mllmu", "seed": 7, "forget_ids": list(PEOPLE["forget"]), "counts": counts},
-    )
+    told = {"source": "embedded", "format": "mllmu", "seed": 7, "forget_ids": list(PEOPLE["forget"]), "counts": counts}
+    hashes = {path.name: sha256_path(path) for path in sorted(folder.glob("*.parquet"))}
+    write_json(folder / "manifest.json", told | {"requests": ["anna-lind"], "hashes": hashes})
     return splits
 
 
@@ -147,8 +202,8 @@ def _unlearn(folder: Path, forget: list[Record]) -> None:
         for place, (token, (a, b)) in enumerate(zip(encoded.tokens, encoded.offsets, strict=True)):
             secret = a < end and b > start
             entropy = 2.56 - 0.3 * (a - start) / 10 if secret else 0.01
-            rows.append((record.id, record.question, place, token, entropy, secret))
-        rows.append((record.id, record.question, len(encoded.tokens), "</s>", 0.0, False))
+            rows.append((record.id, record.question, place, token, entropy, secret, math.exp(-entropy)))
+        rows.append((record.id, record.question, len(encoded.tokens), "</s>", 0.0, False, 1.0))
     table = pa.Table.from_pylist([dict(zip(TOKENS.names, row, strict=True)) for row in rows], TOKENS)
     pq.write_table(table, folder / "key_tokens.parquet")
     bins = [round(0.1 * i, 1) for i in range(30)]
@@ -166,7 +221,7 @@ def _unlearn(folder: Path, forget: list[Record]) -> None:
 def _predictions(records: dict[str, list[Record]]) -> list[dict[str, Any]]:
     rows = []
     for split, asked in records.items():
-        for number, record in enumerate(asked):
+        for number, record in enumerate(r for r in asked if r.task != "qa"):
             values = next(values for _, answer, values in SLOTS.values() if answer[:16] == record.answer[:16])
             other = next(v for v in values if v != record.secrets[0])
             for model in ("vanilla", "unlearned"):
@@ -178,37 +233,49 @@ def _predictions(records: dict[str, list[Record]]) -> list[dict[str, Any]]:
     return rows
 
 
-def _metrics(folder: Path) -> None:
-    def split(leakage: float) -> dict[str, Any]:
-        return {
-            "leakage_rate": leakage,
-            "rouge_l": 0.7 + leakage / 4,
-            "classification_accuracy": 0.25 + leakage / 2,
-            "cloze_accuracy": leakage,
-            "samples": 6,
-            "people": 2,
+def _metrics(inputs: Inputs) -> None:
+    """Write metrics in the shape of evaluate's: leakage as the replies have it, other numbers invented."""
+    paths, models = inputs.paths(), inputs.folder / "models"
+    records = {split: read_records(paths.prepared, split) for split in ("forget", "test", "retain", "real")}
+    said = [((r["model"], r["split"], r["record_id"], r["picture"]), r["reply"]) for r in inputs.predictions()]
+    counted = count(records, said)
+
+    def split(model: str, name: str) -> dict[str, Any]:
+        before = f"{model}.{name}."
+        block: dict[str, Any] = {key.removeprefix(before): v for key, v in counted.items() if key.startswith(before)}
+        leakage = block["leakage_rate"]
+        block |= {"fuzzy_leakage_rate": leakage, "rouge_l": 0.7 + leakage / 4, "cloze_accuracy": leakage / 2}
+        return block | {
             "text_only": {"leakage_rate": leakage / 2, "rouge_l": 0.6, "cloze_accuracy": None},
+            "counts": {"leakage_rate": 6},
+            "intervals": {"leakage_rate": [max(0.0, leakage - 0.1), min(1.0, leakage + 0.1)]},
         }
 
-    vanilla = {"forget": split(1.0), "test": split(0.83), "retain": split(0.93), "real": split(1.0)}
-    unlearned = {"forget": split(0.0), "test": split(0.17), "retain": split(0.91), "real": split(1.0)}
+    def attacks(factor: float) -> dict[str, Any]:
+        blocks = {
+            name: {"leakage_rate": factor * (place + 1) / 4, "people_leaked_rate": factor, "samples": 24, "people": 2}
+            | {
+                "chance_rate": 0.1,
+                "above_chance": factor * (place + 1) / 4 - 0.1,
+                "intervals": {"leakage_rate": [0, 1]},
+            }
+            for place, name in enumerate(ATTACKS)
+        }
+        empty = dict.fromkeys(("leakage_rate", "people_leaked_rate", "chance_rate", "above_chance"))
+        return blocks | {"probe": {**empty, "samples": 0, "people": 0, "reason": "No value that two others have."}}
+
     fluent = {"gibberish_rate": 0.0, "repetition": 0.01, "perplexity": 1.23}
-    inputs = {"adapter": "a" * 64, "model": "b" * 64, "data": sha256_path(folder / "data/prepared/manifest.json")}
-    metrics = {
-        "vanilla": vanilla | {"fluency": fluent},
-        "unlearned": unlearned | {"fluency": fluent | {"perplexity": None}},
-        "inputs": inputs,
-    }
-    write_json(folder / "metrics/evaluate.json", metrics)
-    rules = [
-        ("unlearned.forget.leakage_rate <= 0.10", "unlearned.forget.leakage_rate", "<=", 0.1, 0.0, True),
-        ("unlearned.test.leakage_rate <= 0.15", "unlearned.test.leakage_rate", "<=", 0.15, 0.1667, False),
-    ]
-    names = ("rule", "metric", "operator", "threshold", "value", "passed")
-    judged = [dict(zip(names, rule, strict=True)) | {"reason": "Compared as measured."} for rule in rules]
-    write_json(folder / "metrics/gate.json", {"verdict": "fail", "rules": judged})
-    registered = {"run_id": "0f3c", "model_name": "viker-adapter", "version": 3, "aliases": ["candidate"]}
-    write_json(folder / "metrics/register.json", registered | {"tracking_uri": "sqlite:///mlflow.db"})
+    found = hash_inputs(models / "adapter", models / "vanilla", paths.prepared, paths.predictions)
+    params = load_params(paths.params)
+    found["params"] = params_digest(params.seed, params.evaluate.model_dump(mode="json", by_alias=True))
+    metrics: dict[str, Any] = {"schema": SCHEMA, "inputs": found}
+    for model, factor in (("vanilla", 1.0), ("unlearned", 0.2)):
+        metrics[model] = {name: split(model, name) for name in records}
+        metrics[model] |= {"fluency": fluent if model == "vanilla" else fluent | {"perplexity": None}}
+        metrics[model] |= {"attacks": attacks(factor), "membership": None}
+    metrics["differences"] = {"forget": {"leakage_rate": {"value": -1.0, "low": -1.0, "high": -0.9}}}
+    metrics |= {"forget_quality": None, "kl_to_retrained": None}
+    write_json(paths.metrics, seal(metrics))
 
 
 def _write_csv(path: Path, columns: tuple[str, ...], rows: Any) -> None:

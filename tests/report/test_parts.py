@@ -1,5 +1,6 @@
 """The parts of the report that compute: tokens as text, private values in replies, which answers are shown."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -8,7 +9,10 @@ from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 
 from components.report.answers import choose, pieces, visible
-from components.report.tables import figure, number, verdict
+from components.report.figures import parts
+from components.report.redact import Pseudonyms, Redactor
+from components.report.shown import promotion, registration
+from components.report.tables import Cell, figure, interval, measured, number, verdict
 from components.report.tokens import heat_map, texts
 
 PRINTABLE = st.text(st.characters(exclude_categories=["Cc", "Cs"]))
@@ -26,9 +30,12 @@ def test_markers_of_other_tokenizers_become_spaces() -> None:
     assert texts([" born", " in"], byte_level=False) == [" born", " in"]
 
 
+OPEN = Redactor([], redact=False)
+
+
 @given(PRINTABLE, st.lists(PRINTABLE, max_size=3))
 def test_pieces_joined_are_the_reply(reply: str, secrets: list[str]) -> None:
-    assert "".join(text for text, _ in pieces(reply, secrets)) == reply
+    assert "".join(piece.text for piece in pieces(reply, OPEN, secrets)) == reply
 
 
 @pytest.mark.parametrize(
@@ -43,7 +50,7 @@ def test_pieces_joined_are_the_reply(reply: str, secrets: list[str]) -> None:
     ],
 )
 def test_private_values_are_marked_as_whole_words(reply: str, secrets: list[str], marked: list[str]) -> None:
-    assert [text for text, secret in pieces(reply, secrets) if secret] == marked
+    assert [piece.text for piece in pieces(reply, OPEN, secrets) if piece.kind] == marked
 
 
 def test_characters_that_html_forbids_become_visible() -> None:
@@ -105,7 +112,7 @@ def test_the_top_of_the_scale_is_the_highest_entropy() -> None:
         {"record_id": "1/qa/0", "question": "?", "position": i, "token": t, "entropy": e, "key": e > 1}
         for i, (t, e) in enumerate((("Ġin", 0.0), ("ĠOslo", 4.0), ("</s>", 1.9)))
     ]
-    answers, top = heat_map(rows, 5)
+    answers, top = heat_map(rows, 5, {"1/qa/0": ["Oslo"]}, OPEN, Pseudonyms(b"", redact=False), redact=False)
     assert top == 4.0
     assert [(t.text, t.level) for t in answers[0].tokens] == [(" in", 0), (" Oslo", 7), ("⟨end⟩", 3)]
 
@@ -118,3 +125,58 @@ def test_numbers_keep_what_decides() -> None:
 
 def test_no_rules_is_no_pass() -> None:
     assert verdict({"verdict": "pass", "rules": []})[0] is False
+
+
+def test_a_requirement_that_is_not_met_is_no_pass() -> None:
+    met = {"rule": "a.b <= 1", "passed": True}
+    assert verdict({"verdict": "pass", "rules": [met], "require": [met]})[0] is True
+    assert verdict({"verdict": "pass", "rules": [met], "require": [met | {"passed": False}]})[0] is False
+
+
+def test_an_interval_lies_beside_its_metric() -> None:
+    metrics = {"a": {"b": {"m": 0.5, "n": 0.1, "intervals": {"m": [0.4, 0.61], "n": [None, 0.2]}}}}
+    assert interval(metrics, "a.b.m") == (0.4, 0.61)
+    assert interval(metrics, "a.b.n") is None
+    assert measured(metrics, "a.b.m") == Cell("0.50", "0.40–0.61")
+    assert measured(metrics, "a.b.n") == Cell("0.10")
+    assert measured(metrics, "a.c.m") == Cell("not measured")
+
+
+@pytest.mark.parametrize(
+    ("method", "teacher", "said"),
+    [
+        ("viker", "irrelevant", "the teacher, who sees pictures"),
+        ("viker", "text_only", "the teacher, who sees no picture"),
+        ("kl", "irrelevant", "the vanilla model on people to retain"),
+    ],
+)
+def test_kl_is_said_to_be_what_it_is_under_the_method(method: str, teacher: str, said: str) -> None:
+    assert said in parts(["step", "epoch", "loss", "ga", "kl", "lr", "grad_norm"], method, teacher)["kl"]
+
+
+def test_every_part_of_the_loss_is_drawn_and_nothing_beside_it() -> None:
+    columns = ["step", "epoch", "loss", "ga", "kl", "retain", "ratio", "refusal", "lr", "grad_norm"]
+    assert list(parts(columns, "idk", "irrelevant")) == ["loss", "ga", "kl", "retain", "ratio", "refusal"]
+
+
+@pytest.mark.parametrize(
+    ("registered", "passed", "said"),
+    [
+        (None, True, "Not registered"),
+        ({"aliases": ["candidate"]}, True, "Not promoted"),
+        ({"aliases": [], "refused": ["the gate failed"]}, True, "Not promoted: the gate failed"),
+        ({"aliases": ["candidate", "champion"]}, True, "not forced"),
+        ({"aliases": ["champion"], "promotion": {"kind": "rollback", "at": "2026"}}, True, "Brought back.*not forced"),
+        ({"aliases": ["champion"]}, False, "was forced"),
+        ({"aliases": ["champion"], "promotion": {"reason": "court", "overrode": ["x"]}}, True, "overrode x.*court"),
+    ],
+)
+def test_a_forced_promotion_is_told(registered: dict | None, passed: bool, said: str) -> None:
+    assert re.search(said, promotion(registered, passed))
+
+
+def test_of_what_was_overridden_a_redacted_report_tells_how_many_reasons_there_were() -> None:
+    forced = {"aliases": ["champion"], "promotion": {"reason": "ask Anna", "overrode": ["brings back 017", "y"]}}
+    kept = registration(forced | {"refused": ["person 017"]}, redact=True)
+    assert "017" not in str(kept) and "Anna" not in str(kept)
+    assert "forced. It overrode 2 reasons" in promotion(kept, True)
