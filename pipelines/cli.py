@@ -12,7 +12,21 @@ from components.common import cli
 from components.common.cli import stage_app
 
 STAGES = ("prepare", "finetune", "sample", "unlearn", "evaluate", "gate", "register", "report")
-SPANNING = ("data", "request", "profile", "plan", "pipeline", "summary", "sweep", "track", "promote", "rollback", "status", "ask", "verify")
+SPANNING = (
+    "data",
+    "request",
+    "profile",
+    "plan",
+    "pipeline",
+    "summary",
+    "sweep",
+    "track",
+    "promote",
+    "rollback",
+    "status",
+    "ask",
+    "verify",
+)
 
 
 class Stages(TyperGroup):
