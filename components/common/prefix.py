@@ -93,8 +93,16 @@ class Prefix:
             self.cache = model(**cut, use_cache=True, logits_to_keep=1).past_key_values
 
     def logits(self, tree: Tree) -> Tensor:
-        """Return the logits [M, V] of the tree's predicting nodes."""
+        """Return the logits [M, V] of the tree's predicting nodes.
+
+        Raises:
+            NotSharedError: the model sees no further back than the tree is long.
+        """
         device, size = self.model.device, len(tree.ids)
+        text = self.model.config.get_text_config()
+        slides = "sliding_attention" in (getattr(text, "layer_types", None) or ())
+        if slides and self.length + size >= text.sliding_window:
+            raise NotSharedError("this model looks back no further than its window")
         mask = torch.zeros(1, 1, size, self.length + size, device=device, dtype=self.model.dtype)
         mask[0, 0, :, self.length :].masked_fill_(~tree.sees.to(device), torch.finfo(mask.dtype).min)
         logits: Tensor = self.model(
