@@ -1,0 +1,153 @@
+"""Whole runs: on each format, beside a retrained model, killed and gone on with, with another model's adapter."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from peft import PeftModel
+from scipy.stats import ks_2samp
+
+from components.common.errors import UserError
+from components.common.evidence import check_seal, hash_inputs, params_digest
+from components.common.models import load_model
+from components.prepare.run import run as prepare
+from tests.conftest import ROOT, prepare_params
+from tests.evaluate.whole import evaluate, settings, write_inputs
+from tests.prepare.clear_data import write_clear
+from tests.prepare.own_data import write_own
+from tests.prepare.umu_data import write_umu
+
+pytestmark = pytest.mark.slow
+WRITERS = {"clear": write_clear, "umu": write_umu, "records": write_own}
+
+
+@pytest.fixture(scope="module", params=sorted(WRITERS))
+def found(request, tmp_path_factory):
+    """The metrics and their folder, of a run on data of one format."""
+    folder = tmp_path_factory.mktemp(request.param)
+    share = 0.05 if request.param == "umu" else 0.1
+    source = WRITERS[request.param](folder / "source")
+    prepare(prepare_params(source=str(source), forget_share=share), 1, folder / "prepared", folder / "validation")
+    write_inputs(folder, folder / "prepared")
+    return evaluate(folder, folder / "prepared", settings()), folder, request.param
+
+
+def test_every_format_is_evaluated_and_the_metrics_name_what_they_were_measured_on(found):
+    metrics, folder, name = found
+    assert json.loads((folder / "evaluate.json").read_text()) == json.loads(json.dumps(metrics))
+    assert check_seal(metrics)
+    assert metrics["schema"] == 2
+    inputs = hash_inputs(folder / "adapter", folder / "vanilla", folder / "prepared", folder / "predictions.parquet")
+    digest = params_digest(7, settings().model_dump(mode="json", by_alias=True))
+    assert metrics["inputs"] == inputs | {"params": digest}
+    for model in ("vanilla", "unlearned"):
+        forget = metrics[model]["forget"]
+        assert 0 <= forget["leakage_rate"] <= forget["fuzzy_leakage_rate"] <= 1
+        low, high = forget["intervals"]["leakage_rate"]
+        assert low <= forget["leakage_rate"] <= high
+        assert metrics[model]["fluency"]["perplexity"] > 1
+        assert ("clear" in metrics[model]) == (name == "clear")
+    real = metrics["unlearned"]["real"]
+    assert (real["samples"] == 0) == (name == "records")
+    assert (real["rouge_l"] is None) == (name == "records")
+    assert not (folder / "work").exists()
+    assert metrics["forget_quality"] is metrics["kl_to_retrained"] is None
+
+
+def test_every_reply_is_in_the_predictions_and_the_metrics_are_their_means(found):
+    metrics, folder, _ = found
+    rows = pd.read_parquet(folder / "predictions.parquet")
+    for (model, split), part in rows.groupby(["model", "split"]):
+        assert metrics[model][split]["samples"] == len(part)
+        seen = part[(part["modality"] == "image_text") & part["leaked"].notna()]
+        if len(seen):
+            assert metrics[model][split]["leakage_rate"] == pytest.approx(seen["leaked"].astype(float).mean())
+            assert metrics[model][split]["counts"]["leakage_rate"] == len(seen)
+    assert set(rows["model"]) == {"vanilla", "unlearned"}
+    replies = [part["reply"].tolist() for _, part in rows.groupby("model")]
+    assert replies[0] != replies[1]
+
+
+def test_clears_tasks_have_their_figures(found):
+    metrics, _, name = found
+    if name != "clear":
+        pytest.skip("another format")
+    tasks = metrics["unlearned"]["clear"]
+    samples = {task: figures["samples"] for task, figures in tasks.items() if task != "model_utility"}
+    assert samples["real_faces"] == 4 and samples["real_world"] == 3
+    assert samples["forget_captions"] == samples["forget_recognition"] == 4
+    assert samples["forget_text"] == 40
+    assert 0 <= tasks["real_faces"]["probability"] <= 1
+    assert 0 <= tasks["retain_captions"]["truth_ratio"] <= 1
+    assert tasks["forget_captions"]["truth_ratio"] > 0
+    assert tasks["model_utility"] is not None
+
+
+def test_beside_a_retrained_model_there_are_forget_quality_and_kl(found):
+    _, folder, name = found
+    if name != "records":
+        pytest.skip("one format is enough")
+    itself = evaluate(folder, folder / "prepared", settings(retrained=str(folder / "adapter")))
+    assert itself["kl_to_retrained"] == pytest.approx(0, abs=1e-6)
+    assert itself["forget_quality"] == 1
+    before = evaluate(folder, folder / "prepared", settings(retrained=str(folder / "vanilla")))
+    assert before["kl_to_retrained"] > 0.01
+    rows = pd.read_parquet(folder / "predictions.parquet")
+    rows = rows[rows["split"] == "forget"].dropna(subset="truth_ratio")
+    ratios = [rows[rows["model"] == model]["truth_ratio"] for model in ("unlearned", "vanilla")]
+    assert before["forget_quality"] == pytest.approx(ks_2samp(*ratios).pvalue)
+
+
+def test_an_adapter_of_another_model_is_refused(found, tmp_path):
+    _, folder, name = found
+    if name != "umu":
+        pytest.skip("one format is enough")
+    write_inputs(tmp_path, folder / "prepared")
+    base, _ = load_model(str(tmp_path / "vanilla"), "")
+    base.lm_head.weight.data += 1
+    base.save_pretrained(tmp_path / "vanilla")
+    with pytest.raises(UserError, match=r"was trained on .* not on the vanilla model .* retrain"):
+        evaluate(folder, folder / "prepared", settings(), adapter=tmp_path / "adapter")
+    shutil.rmtree(tmp_path / "vanilla")  # it came from elsewhere: nothing speaks against it
+    evaluate(folder, folder / "prepared", settings(), adapter=tmp_path / "adapter")
+    assert PeftModel.from_pretrained(base, str(tmp_path / "adapter")) is not None
+
+
+KILLED = """
+from pathlib import Path
+from tests.evaluate.whole import evaluate, settings
+folder = Path({folder!r})
+evaluate(folder, folder / "prepared", settings(batch_size=2))
+"""
+
+
+def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(found, tmp_path):
+    _, folder, name = found
+    if name != "umu":
+        pytest.skip("one format is enough")
+    for part in ("prepared", "vanilla", "adapter", "irrelevant"):
+        shutil.copytree(folder / part, tmp_path / part)
+    evaluate(tmp_path, tmp_path / "prepared", settings(batch_size=2))
+    names = ("evaluate.json", "predictions.parquet", "attacks.parquet")
+    whole = {name: (tmp_path / name).read_bytes() for name in names}
+    for name in names:
+        (tmp_path / name).unlink()
+    kept = tmp_path / "work/batches.jsonl"
+    for enough in (3, 20):
+        code = KILLED.format(folder=str(tmp_path))
+        process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        while process.poll() is None and (not kept.exists() or kept.read_bytes().count(b"\n") < enough):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert not (tmp_path / "evaluate.json").exists()
+    assert kept.read_bytes().count(b"\n") >= 20
+    evaluate(tmp_path, tmp_path / "prepared", settings(batch_size=2))
+    assert {name: Path(tmp_path / name).read_bytes() for name in names} == whole
