@@ -66,7 +66,7 @@ def pipeline(server, tree) -> Path:
     return tree
 
 
-def wait_for(what: Any, seconds: float = 90.0) -> None:
+def wait_for(what: Any, seconds: float = 240.0) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, "it does not happen"
@@ -99,7 +99,7 @@ def sync(tree: Path, uri: str) -> "subprocess.Popen[str]":
     process = subprocess.Popen(
         command, cwd=tree, env=environment(MLFLOW_TRACKING_URI=uri), stdout=subprocess.PIPE, text=True
     )
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
     assert process.returncode == 0
     return process
 

@@ -17,6 +17,7 @@ from components.common.tracking.connection import connect, experiment_id, withou
 from components.common.tracking.identity import KEY_TAG
 from components.common.tracking.journal import (
     RECORDS,
+    alive,
     append,
     is_open,
     now,
@@ -200,8 +201,11 @@ class _Delivery:
     def _send_artifact(self, run_id: str, found: list[dict[str, Any]]) -> None:
         for record in found:
             path = self.journal / record["artifact"]
-            log_it = self.client.log_artifacts if path.is_dir() else self.client.log_artifact
-            log_it(run_id, str(path), record["folder"] or None)
+            for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
+                inside = file.relative_to(path).parent.as_posix() if path != file else "."
+                place = "/".join(part for part in (record["folder"], inside) if part not in ("", "."))
+                self.client.log_artifact(run_id, str(file), place or None)
+                alive(self.journal)
 
     def _send_file(self, run_id: str, found: list[dict[str, Any]]) -> None:
         for record in found:

@@ -132,6 +132,20 @@ def sending(folder: Path) -> Iterator[bool]:
         yield free
 
 
+def alive(folder: Path) -> None:
+    """Leave a sign that the sender goes on; it also leaves one with each bookmark."""
+    os.utime(folder / LOCK)
+
+
+def last_sign(folder: Path) -> float:
+    """Return when the sender of a journal last showed that it goes on, seconds since 1970; 0 for never."""
+    found = [0.0]
+    for path in (folder / SENT, folder / LOCK):
+        with suppress(OSError):
+            found.append(path.stat().st_mtime)
+    return max(found)
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[bool]:
     with path.open("rb") as stream:

@@ -9,25 +9,25 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import UserError
 from components.common.files import read_json, sha256_path
 from components.common.params import Params
 from components.common.tracking.code import package_versions
 from components.common.tracking.connection import connect, explained, tracking_uri, without_secrets
 from components.common.tracking.flatten import flatten, numbers, text
 from components.common.tracking.identity import dvc_hashes, lineage, stamp, sweep_run
-from components.common.tracking.journal import Journal, now, outbox
+from components.common.tracking.journal import Journal, last_sign, now, outbox
 
 STAGE, PIPELINE = -1, -2
 """Which run a record is about, counted from the innermost."""
 PATIENT = 3.0
 """Seconds after which a stage begins to send; a shorter one that DVC runs leaves its records to the next."""
-LOST = 90.0
+LOST = 60.0
 """Seconds without progress after which a sender that hangs is given up."""
 
 log = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class Stage:
     def _safely(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, ValueError, KeyError, TypeError, UserError) as error:
+        except Exception as error:  # whatever it is, it is not worth a stage
             self._journal = None
             log.warning("tracking: %s; nothing more of this stage is recorded", error)
 
@@ -157,6 +157,12 @@ class _Sender:
 
     def finish(self, wait: bool) -> None:
         """Let it send the rest; a stage too short for a sender leaves its records, unless it must ``wait``."""
+        try:
+            self._finish(wait)
+        except Exception as error:  # as above
+            log.warning("tracking: %s; 'viker track sync' sends the records", error)
+
+    def _finish(self, wait: bool) -> None:
         self._timer.cancel()
         if wait:
             self.start()
@@ -164,12 +170,15 @@ class _Sender:
             process = self._process
         if process is None:
             return
-        try:
-            process.communicate(timeout=LOST)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            log.warning("tracking: sending hangs; the records are kept, 'viker track sync' sends them")
+        if process.stdin is not None:
+            process.stdin.close()
+        began = time.time()
+        while process.poll() is None:
+            if time.time() - max(began, last_sign(self._journal)) > LOST:
+                process.kill()
+                process.wait()
+                log.warning("tracking: sending hangs; the records are kept, 'viker track sync' sends them")
+            time.sleep(0.05)
 
 
 _current: list[Stage] = []
