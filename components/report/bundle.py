@@ -72,32 +72,31 @@ def _file(path: Path) -> dict[str, bytes]:
     try:
         if path.stat().st_size > LARGEST:
             raise UserError(f"{path}: larger than {LARGEST >> 20} MiB, so no evidence bundle.")
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            names = [entry.filename for entry in entries]
-            if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
-                raise UserError(f"{path} is not as it was written: it was packed anew. {_ADVICE}")
-            if len(set(names)) < len(names):
-                raise UserError(f"{path} is not as it was written: a name occurs twice in it. {_ADVICE}")
-            return {entry.filename: _read(archive, entry, path) for entry in entries}
+        content = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file. Expected the evidence bundle that 'viker report' writes.") from None
     except OSError as error:
-        raise UserError(f"{path}: can't be read ({error.strerror}).") from None
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: can't be read ({error.strerror}). Expected a file that you may read.") from None
+    try:
+        return _entries(content)
+    except Exception as error:  # whatever zipfile raises on damaged bytes means the same
         raise UserError(f"{path} is not as it was written, or never was a bundle ({error}). {_ADVICE}") from None
 
 
-def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> bytes:
-    """Return an entry's bytes; its CRC is not looked at, so that the message can name the file by its SHA-256."""
-    try:
-        with archive.open(entry) as stream:
-            stream._expected_crc = None  # type: ignore[attr-defined]
-            content: bytes = stream.read(LARGEST)
-            return content
-    except zipfile.BadZipFile as error:
-        name = entry.filename.encode("ascii", "backslashreplace").decode()
-        raise UserError(f"{path} is not as it was written: {name}: {error}. {_ADVICE}") from None
+def _entries(content: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise ValueError("it was packed anew")
+        if len({entry.filename for entry in entries}) < len(entries):
+            raise ValueError("a name occurs twice in it")
+        found = {}
+        for entry in entries:
+            with archive.open(entry) as stream:
+                # Not zipfile's CRC but the manifest's SHA-256 is to say which file was changed.
+                stream._expected_crc = None  # type: ignore[attr-defined]
+                found[entry.filename] = stream.read()
+        return found
 
 
 def _folder(path: Path) -> dict[str, bytes]:
