@@ -1,6 +1,9 @@
 """``python -m benchmarks.unlearn``: the teacher beside the naive way, a ViKeR step and a run beside gradient ascent."""
 
+import json
 import statistics
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +12,7 @@ import torch
 import typer
 
 from benchmarks.timing import seconds
-from benchmarks.unlearn.model import IMAGES, bench
+from benchmarks.unlearn.model import IMAGES, SIZES, bench
 from benchmarks.unlearn.naive import naive_teacher
 from components.common import cli
 from components.common.cli import ParamsOption, stage_app
@@ -32,6 +35,7 @@ def command(
     torch.set_num_threads(1)  # two threads that wait for each other measure whoever else uses the cores
     made = bench(size, samples)
     images = [IMAGES] * samples
+    peaks = {name: _peak(settings, size, name) for name in ("ga", "viker")}
     steps = {name: _step(settings, size, samples, name) for name in ("ga", "viker")}
     ratios: dict[str, list[float]] = {"naive teacher / fast": [], "ViKeR step / GA step": [], "ViKeR run / GA run": []}
     for run in range(runs + 1):
@@ -47,8 +51,17 @@ def command(
         found = (naive / fast, viker / ga, (2 * 3 * fast + viker) / ga)
         for values, value in zip(ratios.values(), found, strict=True):
             values.append(value)
+    typer.echo(f"{size}, peak memory of ViKeR / GA: {peaks['viker'] / peaks['ga']:.3f}")
     for name, values in ratios.items():
         typer.echo(f"{size}, {name}: {min(values):.2f}, {statistics.median(values):.2f}, {max(values):.2f}")
+
+
+def _peak(settings: Any, size: str, method: str) -> int:
+    """Return the most bytes that torch holds in two steps, weights included; in a process of its own."""
+    section = settings.unlearn.model_copy(update={"method": method, "retain_weight": 0.0, "batch_size": 2, "epochs": 1})
+    given = {"sizes": SIZES[size].model_dump(), "unlearn": section.model_dump(by_alias=True)}
+    command = [sys.executable, "-m", "benchmarks.unlearn.peak", json.dumps(given)]
+    return int(json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)["peak"])
 
 
 def _naive(made: Any) -> None:

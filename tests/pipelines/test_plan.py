@@ -178,7 +178,7 @@ def test_the_plan_is_within_15_percent_of_the_measured_peak(size, changes):
     unlearn = PARAMS.unlearn.model_copy(update=small | changes)
     sizes = VISION | SIZES[size]
     given = json.dumps({"sizes": sizes, "unlearn": unlearn.model_dump(by_alias=True)})
-    command = [sys.executable, "-m", "tests.pipelines.plan_peak", given]
+    command = [sys.executable, "-m", "benchmarks.unlearn.peak", given]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     measured = json.loads(told.splitlines()[-1])
 
