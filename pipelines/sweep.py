@@ -1,6 +1,7 @@
 """``viker sweep``: every combination of some values, side by side, and which of them are worth choosing from."""
 
 import csv
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,15 +61,13 @@ def sweep(
 
     console = Console(highlight=False)
     with tracking.sweep(_key(settings(base), list(lists)), base) as recorded:
-        recorded.params({"sweep": lists})
+        recorded.tags({f"sweep.{key}": values for key, values in lists.items()})
         runner = Sweep(root, _key(settings(base), list(lists)))
-        done = 0
+        number = itertools.count(1)
 
         def told(job: Job, result: Mapping[str, Any]) -> None:
-            nonlocal done
-            done += 1
             said = result.get("error") or f"forget leakage {look_up(result['metrics'], FORGET):.3f}"
-            console.print(f"{done} of {len(planned)}  {job.name}: {said}", markup=False, soft_wrap=True)
+            console.print(f"{next(number)} of {len(planned)}  {job.name}: {said}", markup=False, soft_wrap=True)
 
         results = runner.run(planned, jobs, told)
         rows = list(_rows(planned, results))
@@ -155,10 +154,12 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
         if key != "pareto":
             table.add_column(key.rpartition(".")[2], justify="right" if key in COLUMNS.values() else "left")
     for row in rows:
-        cells = [_cell(value) for key, value in row.items() if key != "pareto"]
+        cells = [_cell(key, value) for key, value in row.items() if key != "pareto"]
         table.add_row(*cells[:-1], f"{cells[-1]} ★" if row["pareto"] else cells[-1])
     return table
 
 
-def _cell(value: Any) -> str:
-    return "–" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+def _cell(key: str, value: Any) -> str:
+    if key not in COLUMNS.values():
+        return str(value)
+    return "–" if value is None else f"{value:.3f}"

@@ -33,5 +33,6 @@ def pareto(rows: Sequence[Mapping[str, Any]], forget: str, retain: str, out: Pat
     axes.set_title("Forgetting against retention")
     axes.set(xlabel=f"{forget} (less is better)", ylabel=f"{retain} (more is better)")
     axes.grid(alpha=0.3)
-    axes.legend(loc="best", fontsize=8)
+    if shown:
+        axes.legend(loc="best", fontsize=8)
     figure.savefig(out, format="png", metadata={"Software": None})

@@ -62,7 +62,7 @@ class Stage:
         """Record nested values as parameters by dotted name."""
         self._add({"params": {name: text(value) for name, value in flatten(values).items()}, "run": run})
 
-    def tags(self, values: Mapping[str, str], run: int = STAGE) -> None:
+    def tags(self, values: Mapping[str, Any], run: int = STAGE) -> None:
         """Record tags."""
         if values:
             self._add({"tags": {name: text(value) for name, value in values.items()}, "run": run})

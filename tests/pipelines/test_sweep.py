@@ -1,0 +1,171 @@
+"""A sweep runs every combination once, shares what they have in common, and goes on where it was."""
+
+import csv
+import io
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from mlflow import MlflowClient
+from PIL import Image
+
+from components.common.errors import UserError
+from components.common.params import load_params
+from pipelines.sweep import _key, _parse, _rows, _table
+from pipelines.sweep_plan import content, plan
+from pipelines.sweep_plot import pareto
+from tests.tracking.tree import ROOT, change, environment, run, small_tree
+
+PARAMS = Path("params.yaml")
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch) -> Path:
+    """A work tree whose stages before unlearn have run, as far as a plan can see."""
+    folder = small_tree(tmp_path / "tree")
+    for name in ("data/prepared", "data/irrelevant", "models/vanilla"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "file").write_text("1")
+    content.cache_clear()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def keys(job) -> dict[str, str | None]:
+    return {step.stage: step.key for step in job.steps}
+
+
+def test_every_combination_is_a_job_and_shares_what_no_value_reaches(tree):
+    jobs = plan(tree, PARAMS, {"unlearn.lambda": [0.5, 2.0], "unlearn.lr": [0.001, 0.01]})
+    assert [job.name for job in jobs] == [
+        "lambda=0.5 lr=0.001",
+        "lambda=0.5 lr=0.01",
+        "lambda=2.0 lr=0.001",
+        "lambda=2.0 lr=0.01",
+    ]
+    for job in jobs:
+        found = keys(job)
+        assert list(found) == ["prepare", "finetune", "sample", "unlearn", "evaluate", "gate"]
+        assert [stage for stage, key in found.items() if key is None] == ["prepare", "finetune", "sample"]
+    assert len({keys(job)["unlearn"] for job in jobs}) == 4
+    assert jobs[1].values["unlearn"]["lambda"] == 0.5 and jobs[1].values["unlearn"]["lr"] == 0.01
+
+
+def test_combinations_share_the_stages_that_only_one_of_the_values_reaches(tree):
+    jobs = plan(tree, PARAMS, {"seed": [1, 2], "unlearn.lambda": [0.5, 2.0]})
+    assert all(None not in keys(job).values() for job in jobs)
+    assert len({keys(job)["finetune"] for job in jobs}) == 2
+    assert len({keys(job)["unlearn"] for job in jobs}) == 4
+
+
+def test_a_key_changes_with_code_shared_data_and_parameters_only(tree):
+    def unlearn() -> str | None:
+        content.cache_clear()
+        return keys(plan(tree, PARAMS, {"unlearn.lambda": [0.5]})[0])["unlearn"]
+
+    first = unlearn()
+    change(tree, report={"answers": 3})
+    assert unlearn() == first
+    (tree / "models/vanilla/file").write_text("2")
+    second = unlearn()
+    assert second != first
+    change(tree, unlearn={"epochs": 9})
+    assert unlearn() not in (first, second)
+
+
+@pytest.mark.parametrize(
+    ("lists", "said"),
+    [
+        ({"unlearn.lamda": [1]}, "no key 'unlearn.lamda' in params.yaml; did you mean 'unlearn.lambda'"),
+        ({"unlearn.lambda": [-1.0]}, "sweep, lambda=-1.0: params.yaml: 'unlearn.lambda' is -1.0"),
+        ({}, "nothing to try"),
+    ],
+)
+def test_what_can_not_be_swept_is_named(tree, lists, said):
+    with pytest.raises(UserError, match=said.replace(".", r"\.")):
+        plan(tree, PARAMS, lists)
+
+
+def test_values_are_read_as_yaml():
+    assert _parse("unlearn.lambda=0.5,1") == ("unlearn.lambda", [0.5, 1])
+    assert _parse("sample.kinds=[scene],[pet, noise]") == ("sample.kinds", [["scene"], ["pet", "noise"]])
+    for wrong in ("unlearn.lambda", "=1", "unlearn.lambda=", "x=[1"):
+        with pytest.raises(UserError, match="expected KEY=VALUE,VALUE"):
+            _parse(wrong)
+
+
+def test_further_values_belong_to_the_same_sweep(params):
+    values = params.model_dump(mode="json", by_alias=True)
+    other = {**values, "unlearn": {**values["unlearn"], "lambda": 9.0}}
+    assert _key(values, ["unlearn.lambda"]) == _key(other, ["unlearn.lambda"])
+    assert _key(values, ["unlearn.lr"]) != _key(other, ["unlearn.lr"])
+
+
+def result(forget: float, retain: float, verdict: str = "pass") -> dict:
+    unlearned = {"forget": {"leakage_rate": forget}, "retain": {"leakage_rate": retain}}
+    return {"metrics": {"unlearned": unlearned}, "gate": {"verdict": verdict}}
+
+
+def rows() -> list[dict]:
+    results = [result(0.0, 0.5), result(0.1, 0.9), result(0.1, 0.8, "fail"), result(0.2, 0.9), {"error": "diverged"}]
+    jobs = [SimpleNamespace(swept={"unlearn.lambda": float(i)}) for i in range(5)]
+    return list(_rows(jobs, results))
+
+
+def test_what_is_beaten_on_both_axes_has_no_star():
+    assert [row["pareto"] for row in rows()] == [True, True, False, False, False]
+    assert [row["verdict"] for row in rows()] == ["pass", "pass", "fail", "pass", "error"]
+    assert list(_table(rows()).columns[-1].cells) == ["pass ★", "pass ★", "fail", "pass", "error"]
+
+
+def test_the_plot_is_a_picture_and_the_same_for_the_same_results(tmp_path):
+    for name in ("one.png", "two.png"):
+        pareto(rows(), "forget leakage", "retain accuracy", tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    assert Image.open(tmp_path / "one.png").size == (840, 600)
+    pareto([rows()[4]], "forget leakage", "retain accuracy", tmp_path / "none.png")
+
+
+@pytest.mark.slow
+def test_a_sweep_runs_each_combination_once_below_one_run_and_goes_on_where_it_was(tmp_path):
+    tree = small_tree(tmp_path / "tree", epochs=1)
+    for stage in ("prepare", "finetune", "sample"):
+        run(tree, stage, VIKER_TRACKING="off")
+    done = sweep(tree, "-S", "unlearn.lambda=0.5,2.0", "--jobs", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    client = MlflowClient(f"sqlite:///{tree / 'mlflow.db'}")
+    found = client.search_runs([client.get_experiment_by_name("viker").experiment_id])
+    names = {r.info.run_id: r.info.run_name for r in found}
+    above = {r.info.run_name: names.get(r.data.tags.get("mlflow.parentRunId", "")) for r in found}
+    top = next(name for name in above if name.startswith("sweep-"))
+    assert above["lambda=0.5"] == above["lambda=2.0"] == top and above[top] is None
+    assert sorted(names.values()).count("unlearn") == 2
+    whole = next(r for r in found if r.info.run_name == top)
+    assert {a.path for a in client.list_artifacts(whole.info.run_id)} >= {"pareto.png", "results.csv"}
+
+    adapters = sorted((tree / "work/sweep").glob("unlearn-*/models/adapter/adapter_model.safetensors"))
+    before = [path.stat().st_mtime_ns for path in adapters]
+    again = sweep(tree, "-S", "unlearn.lambda=0.5,2.0")
+    assert again.returncode == 0 and len(adapters) == 2
+    assert [path.stat().st_mtime_ns for path in adapters] == before
+    table = next((tree / "work/sweep").glob("*/results.csv")).read_text()
+    assert [row["unlearn.lambda"] for row in csv.DictReader(io.StringIO(table))] == ["0.5", "2.0"]
+
+    # by hand, in the work tree: the same adapter as in the sweep
+    change(tree, unlearn={"lambda": 0.5})
+    run(tree, "unlearn", VIKER_TRACKING="off")
+    mine = (tree / "models/adapter/adapter_model.safetensors").read_bytes()
+    assert mine in [path.read_bytes() for path in adapters]
+
+
+def sweep(tree: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "pipelines.cli", "sweep", *options]
+    return subprocess.run(command, cwd=tree, env=environment(), capture_output=True, text=True, timeout=900)
+
+
+def test_the_section_in_params_yaml_can_be_planned():
+    content.cache_clear()
+    params = load_params(ROOT / "params.yaml")
+    assert len(plan(ROOT, ROOT / "params.yaml", params.sweep)) == 4
