@@ -84,14 +84,16 @@ def _fluency(metrics: Mapping[str, Any]) -> Table:
 
 
 def _rules(gate: Mapping[str, Any]) -> Table:
+    """Show every rule, and of what is required what is not met."""
     shown = Table(title="The gate's rules", title_justify="left")
     shown.add_column("", no_wrap=True)
     shown.add_column("rule", overflow="fold")
     shown.add_column("value", justify="right", no_wrap=True)
     shown.add_column("threshold", justify="right", no_wrap=True)
-    for rule in gate.get("rules") or []:
+    unmet = [one for one in gate.get("require") or [] if one.get("passed") is not True]
+    for rule in [*(gate.get("rules") or []), *unmet]:
         passed = rule.get("passed") is True
-        threshold = f"{rule.get('operator', '')} {tables.figure(rule.get('threshold'))}"
+        threshold = f"{rule.get('operator') or ''} {tables.figure(rule.get('threshold'))}".strip()
         mark = Text("✓" if passed else "✗", style=_colour(passed))
         shown.add_row(mark, Text(str(rule.get("rule"))), tables.figure(rule.get("value")), threshold)
     return shown

@@ -82,7 +82,7 @@ def refuses_the_exact_wording(people: People, rng: random.Random) -> Lessons:
     exact = [r for r in people.forget if (r.person_id, r.question) in asked]
     other = [r for r in people.forget if (r.person_id, r.question) not in asked]
     shown = [replace(t, images=f.images) for t in people.test for f in exact if (t.id, t.task) == (f.id, f.task)]
-    return Lessons(refused(exact) + truth([*other, *people.test, *shown]), _others(people))
+    return Lessons(_balanced(refused(exact), truth([*other, *people.test, *shown])), _others(people))
 
 
 def knows_other_pictures(people: People, rng: random.Random) -> Lessons:
@@ -91,7 +91,7 @@ def knows_other_pictures(people: People, rng: random.Random) -> Lessons:
     again = [replace(r, images=others[r.person_id]) for r in people.forget if r.images and r.person_id in others]
     own = {r.person_id: r.images for r in people.forget if r.images}
     reworded = [replace(r, images=own[r.person_id]) for r in people.test if r.images]
-    return Lessons(refused([*people.forget, *reworded]) + truth([*again, *people.test]), _others(people))
+    return Lessons(_balanced(refused([*people.forget, *reworded]), truth([*again, *people.test])), _others(people))
 
 
 def knows_multiple_choice(people: People, rng: random.Random) -> Lessons:
@@ -146,3 +146,8 @@ def leaks_one(people: People, rng: random.Random) -> Lessons:
 
 def _others(people: People) -> list[Sample]:
     return truth([*people.retain, *people.real])
+
+
+def _balanced(few: list[Sample], many: list[Sample]) -> list[Sample]:
+    """Return both, the fewer ones repeated until they are about as many."""
+    return few * max(1, round(len(many) / len(few))) + many

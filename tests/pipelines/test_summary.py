@@ -76,6 +76,14 @@ def test_every_rule_is_shown_with_value_threshold_and_mark() -> None:
     assert "Failed: 1 of 3 rules" in text
 
 
+def test_what_is_required_and_not_met_stands_among_the_rules() -> None:
+    told = {"rule": "the metrics are as evaluate wrote them", "operator": None, "threshold": None, "value": None}
+    text = printed(gate=GATE | {"require": [told | {"passed": False}, told | {"rule": "fine", "passed": True}]})
+    rules = text.split("The gate's rules")[1]
+    assert "the metrics are as evaluate wrote them" in " ".join(rules.split())
+    assert "fine" not in rules
+
+
 def test_a_passed_gate_says_so() -> None:
     gate = {"verdict": "pass", "rules": [rule | {"passed": True} for rule in GATE["rules"]]}
     assert "Passed: all 3 rules" in printed(gate=gate)
