@@ -16,6 +16,7 @@ from components.finetune.run import _texts
 from components.prepare.run import run as prepare
 from components.sample.draw import draw_scene
 from tests.browser import browser  # noqa: F401 - a fixture, found here by pytest
+from tests.registry import four_versions, history, tracking, work  # noqa: F401 - fixtures, found here by pytest
 from tests.s3 import aws, between, bucket, moto_endpoint, s3  # noqa: F401 - fixtures, found here by pytest
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)

@@ -151,7 +151,7 @@ def _path(artifact: dict[str, Any]) -> Path:
     """Return where an artifact lies in the container: the launcher mounts ``s3://`` at /s3, and so on."""
     uri = str(artifact.get("customPath") or artifact["uri"])
     scheme, separator, rest = uri.partition("://")
-    return Path("/" + scheme) / rest if separator else Path(uri)
+    return Path("/") / {"gs": "gcs"}.get(scheme, scheme) / rest if separator else Path(uri)
 
 
 def _json(path: Path) -> dict[str, Any]:

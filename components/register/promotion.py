@@ -1,6 +1,6 @@
 """Who becomes champion: only an adapter whose gate passed and that forgets whom the champion forgets."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,30 +73,44 @@ def rollback(registry: Registry, carried_out: Mapping[str, Iterable[str]], reaso
         Refused: people of requests that were carried out since would be known again; they are named.
         UserError: there is no previous champion.
     """
-    with registry.explained("nothing was rolled back"), registry.lock() as still_mine:
-        cut_off = registry.settle()
-        aliases = registry.aliases()
-        champion, target = aliases.get(CHAMPION), aliases.get(PREVIOUS)
-        how = registry.promotion(champion) if champion is not None else None
-        if champion is not None and cut_off and how and how["kind"] == "rollback":
-            return Moved(champion, how["instead_of"], moved=True)  # it was killed half-way, and is complete now
-        if champion is None or target is None or target == champion:
-            raise UserError(
-                f"{registry.name} has no version before the champion{f' ({champion})' if champion else ''} to go back "
-                "to. 'viker status' shows the versions; 'viker promote VERSION' takes any."
-            )
-        since = registry.coverage(champion)
-        also = Coverage(frozenset(carried_out), frozenset(p for people in carried_out.values() for p in people))
-        both = Coverage(since.requests | also.requests, since.people | also.people)
-        against = known_again(registry.coverage(target), both, f"version {target}", "carried out since")
-        if against and reason is None:
-            raise Refused(against, _refusal(registry.name, target, against))
-        before = registry.promotion(target)
-        how = {"kind": "rollback", "instead_of": champion}
-        if against:
-            how |= {"reason": reason, "overrode": against}
-        registry.move(target, before["replaces"] if before else None, how, still_mine)
-        return Moved(target, champion, moved=True, overrode=against)
+    with registry.explained("nothing was rolled back"):
+        if CHAMPION not in registry.aliases():
+            raise _nothing_before(registry, None)
+        with registry.lock() as still_mine:
+            return _roll_back(registry, carried_out, reason, still_mine)
+
+
+def _roll_back(
+    registry: Registry, carried_out: Mapping[str, Iterable[str]], reason: str | None, still_mine: Callable[[], None]
+) -> Moved:
+    cut_off = registry.settle()
+    aliases = registry.aliases()
+    champion, target = aliases[CHAMPION], aliases.get(PREVIOUS)
+    how = registry.promotion(champion)
+    if cut_off and how and how["kind"] == "rollback":
+        return Moved(champion, how["instead_of"], moved=True)  # it was killed half-way, and is complete now
+    if target is None or target == champion:
+        raise _nothing_before(registry, champion)
+    since = registry.coverage(champion)
+    also = Coverage(frozenset(carried_out), frozenset(p for people in carried_out.values() for p in people))
+    both = Coverage(since.requests | also.requests, since.people | also.people)
+    against = known_again(registry.coverage(target), both, f"version {target}", "carried out since")
+    if against and reason is None:
+        raise Refused(against, _refusal(registry.name, target, against))
+    before = registry.promotion(target)
+    how = {"kind": "rollback", "instead_of": champion}
+    if against:
+        how |= {"reason": reason, "overrode": against}
+    registry.move(target, before["replaces"] if before else None, how, still_mine)
+    return Moved(target, champion, moved=True, overrode=against)
+
+
+def _nothing_before(registry: Registry, champion: int | None) -> UserError:
+    named = f" ({champion})" if champion is not None else ""
+    return UserError(
+        f"{registry.name} has no version before the champion{named} to go back to. 'viker status' shows the versions; "
+        "'viker promote VERSION' takes any."
+    )
 
 
 def objections(record: Record, policy: Policy, kept: Coverage, champion: int | None) -> list[str]:

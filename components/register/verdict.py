@@ -62,18 +62,18 @@ def _other_policy(gate: Mapping[str, Any], policy: Policy) -> list[str]:
     own = {"rules": policy.gate.rules, "require": policy.gate.require}
     if gate.get("policy") != policy.gate.policy:
         return [
-            f"its verdict is stale: it was judged by the policy {_named(gate.get('policy'))}, params.yaml now says "
+            f"its verdict is stale: it was judged by {_named(gate.get('policy'))}, params.yaml now says "
             f"{_named(policy.gate.policy)}"
         ]
     if policy.sha256 is not None and gate.get("policy_sha256") != policy.sha256:
-        return [f"its verdict is stale: the policy {_named(policy.gate.policy)} has other rules now"]
+        return [f"its verdict is stale: {_named(policy.gate.policy)} has other rules now"]
     if gate.get("own") != own:
         return ["its verdict is stale: it was judged by other rules than those of 'gate' in params.yaml now"]
     return []
 
 
 def _named(policy: Any) -> str:
-    return f"'{policy}'" if policy else "of its own rules alone"
+    return f"the policy '{policy}'" if policy else "its own rules alone"
 
 
 def _short(digest: Any) -> str:

@@ -10,8 +10,8 @@ import pytest
 from mlflow import MlflowClient
 
 from components.register.promotion import Refused, promote, rollback
-from components.register.registry import PROMOTION, Registry
-from tests.register.conftest import Work, fill, new_work
+from components.register.registry import Registry
+from tests.registry import Work, fill, new_work, put_aliases
 from tests.tracking.server import Server
 
 pytestmark = pytest.mark.slow
@@ -35,16 +35,6 @@ def served(tmp_path_factory, moto_endpoint) -> Iterator[Work]:
             yield work
     finally:
         server.kill()
-
-
-def put(work: Work, **aliases: int) -> None:
-    """Set the aliases, as if nothing had been promoted before."""
-    for alias in ("champion", "previous"):
-        work.client.delete_registered_model_alias(work.name, alias)
-    for version in range(1, 5):
-        work.client.delete_model_version_tag(work.name, str(version), PROMOTION)
-    for alias, version in aliases.items():
-        work.client.set_registered_model_alias(work.name, alias, str(version))
 
 
 def in_a_process(action: Callable[[], object]) -> int:
@@ -105,7 +95,7 @@ def test_of_two_promotions_at_once_the_second_is_held_against_the_first(served, 
 
     monkeypatch.setattr(Registry, "coverage", slow)
     for _ in range(3):
-        put(served)
+        put_aliases(served, {})
         queue = FORK.Queue()
 
         def both(version, queue=queue):
@@ -126,7 +116,7 @@ def test_of_two_promotions_at_once_the_second_is_held_against_the_first(served, 
 def test_a_promotion_killed_at_any_point_leaves_one_champion_and_can_be_repeated(served):
     seen = []
     for point in range(20):
-        put(served, champion=1)
+        put_aliases(served, {"champion": 1})
         code = killed_at(point, lambda: promote(served.registry, 2, served.policy))
         seen.append(served.aliases()["champion"])
         assert set(served.aliases()) <= {"candidate", "champion", "previous"} and seen[-1] in (1, 2)
@@ -143,7 +133,7 @@ def test_a_promotion_killed_at_any_point_leaves_one_champion_and_can_be_repeated
 def test_a_rollback_killed_at_any_point_leaves_one_champion_and_goes_back_once(served):
     reason = "the adapter breaks the product"
     for point in range(20):
-        put(served, champion=2, previous=1)
+        put_aliases(served, {"champion": 2, "previous": 1})
         code = killed_at(point, lambda: rollback(served.registry, {}, reason))
         assert served.aliases()["champion"] in (1, 2)
         if code == 0 or (served.registry.promotion(1) or {}).get("done"):
@@ -212,7 +202,7 @@ def test_a_registration_that_is_killed_and_repeated_makes_one_version(served, ca
 
 
 def test_the_models_page_shows_aliases_and_tags(served, browser, tmp_path):
-    put(served, champion=1)
+    put_aliases(served, {"champion": 1})
     promote(served.registry, 2, served.policy)
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     page.goto(f"{served.registry.uri}/#/models/{served.name}")

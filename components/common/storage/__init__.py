@@ -10,7 +10,7 @@ from components.common.files import sha256_path
 
 def is_remote(uri: str) -> bool:
     """Return whether ``uri`` names something to fetch, and not a path."""
-    return "://" in uri
+    return "://" in uri or uri.startswith("dvc+")
 
 
 def fetch(uri: str, revision: str | None, cache: Path) -> Path:

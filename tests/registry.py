@@ -3,24 +3,23 @@
 import dataclasses
 import json
 import os
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
+from ruamel.yaml import YAML
 from safetensors.numpy import save_file
 
 from components.common.evidence import seal
 from components.common.files import sha256_path, write_json
 from components.common.params import Params, load_params
 from components.common.rules import apply_rule, parse_rule
-from components.register.registry import Registry
+from components.register.registry import FORCED, PROMOTION, Registry
 from components.register.run import run
 from components.register.verdict import Policy
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 RULE = "unlearned.forget.leakage_rate <= 0.10"
 
 
@@ -30,7 +29,7 @@ class Work:
 
     folder: Path
     params: Params
-    client: MlflowClient
+    client: Any
     last: dict[str, Any] = dataclasses.field(default_factory=dict)
     """What the last registration came to."""
 
@@ -115,14 +114,32 @@ def work(tmp_path: Path, tracking: str, monkeypatch: pytest.MonkeyPatch) -> Work
     return new_work(tmp_path, tracking, monkeypatch)
 
 
-@pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory, tracking: str) -> Iterator[Work]:
-    """Four versions: 1 passed and forgets 001 for r1; 2 went on from it and forgets 002 for r2; 3 failed; 4 passed
-    and forgets 004 for r4, from the vanilla model."""
+@pytest.fixture(scope="session")
+def four_versions(tmp_path_factory: pytest.TempPathFactory, tracking: str) -> Work:
     with pytest.MonkeyPatch.context() as patch:
         work = new_work(tmp_path_factory.mktemp("history"), tracking, patch)
         fill(work)
-        yield work
+    return work
+
+
+@pytest.fixture
+def history(four_versions: Work, monkeypatch: pytest.MonkeyPatch) -> Work:
+    """Four versions: 1 passed and forgets 001 for r1; 2 went on from it and forgets 002 for r2; 3 failed; 4 passed
+    and forgets 004 for r4, from the vanilla model. 2 is the champion."""
+    set_environment(four_versions.folder, four_versions.client.tracking_uri, monkeypatch)
+    put_aliases(four_versions, {"champion": 2, "previous": 1})
+    return four_versions
+
+
+def put_aliases(work: Work, aliases: Mapping[str, int]) -> None:
+    """Set champion and previous, and nothing else, as if nothing had been promoted before."""
+    for alias in ("champion", "previous"):
+        work.client.delete_registered_model_alias(work.name, alias)
+    for version in work.versions():
+        for tag in set(version.tags) & {PROMOTION, FORCED}:
+            work.client.delete_model_version_tag(work.name, version.version, tag)
+    for alias, number in aliases.items():
+        work.client.set_registered_model_alias(work.name, alias, str(number))
 
 
 def fill(work: Work) -> None:
@@ -147,24 +164,27 @@ def fill(work: Work) -> None:
 
 def new_work(folder: Path, tracking: str, patch: pytest.MonkeyPatch) -> Work:
     """Write what the stages before leave, and point MLflow to ``tracking``."""
-    patch.setenv("MLFLOW_TRACKING_URI", tracking)
-    patch.setenv("VIKER_TRACKING_DIR", str(folder / "tracking"))
+    set_environment(folder, tracking, patch)
     for name in ("models/adapter", "models/vanilla", "data/prepared", "unlearning", "metrics"):
         (folder / name).mkdir(parents=True)
-    shutil.copy(ROOT / "params.yaml", folder / "params.yaml")
     (folder / "models/vanilla/config.json").write_text('{"model_type": "llava"}')
     (folder / "models/adapter/adapter_config.json").write_text('{"r": 8}')
     (folder / "unlearning/summary.json").write_text("{}")
     (folder / "data/prepared/manifest.json").write_text(json.dumps({"seed": 7, "forget_ids": ["003"]}))
-    params = load_params(folder / "params.yaml")
-    names = {"experiment": folder.name, "model_name": f"adapter-{folder.name}"}
-    params = params.model_copy(
-        update={
-            "register_": params.register_.model_copy(update=names),
-            "gate": params.gate.model_copy(update={"policy": None, "rules": [RULE]}),
-        }
-    )
-    work = Work(folder, params, MlflowClient(tracking))
+    from mlflow import MlflowClient  # here: not every test that pytest collects needs it
+
+    yaml = YAML()
+    values = yaml.load(ROOT / "params.yaml")
+    values["register"] |= {"experiment": folder.name, "model_name": f"adapter-{folder.name}"}
+    values["gate"] |= {"policy": None, "rules": [RULE], "require": []}
+    yaml.dump(values, folder / "params.yaml")
+    work = Work(folder, load_params(folder / "params.yaml"), MlflowClient(tracking))
     work.unlearn(seed=0)
     work.evaluate()
     return work
+
+
+def set_environment(folder: Path, tracking: str, patch: pytest.MonkeyPatch) -> None:
+    """Point MLflow to a server or database, and what waits to be sent to it to a folder."""
+    patch.setenv("MLFLOW_TRACKING_URI", tracking)
+    patch.setenv("VIKER_TRACKING_DIR", str(folder / "tracking"))

@@ -1,0 +1,87 @@
+"""``viker ask``: a question to the champion, to a version, to an adapter on disk, and to the vanilla model."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from components.common.answering import Answerer
+from components.common.errors import UserError
+from components.register.package import ADAPTER
+from pipelines.cli import app
+from tests.conftest import png
+from tests.register.test_package import adapter, base, packed  # noqa: F401 - fixtures
+
+QUESTION = "Where was this person born?"
+
+
+def call(*arguments: str) -> str:
+    result = CliRunner().invoke(app, ["ask", *arguments], env={"COLUMNS": "200"})
+    if isinstance(result.exception, UserError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture
+def picture(tmp_path) -> Path:
+    from PIL import Image
+
+    path = tmp_path / "face.png"
+    path.write_bytes(png(Image.new("RGB", (20, 20), "teal")))
+    return path
+
+
+@pytest.fixture
+def asked(work, base, adapter, monkeypatch):  # noqa: F811
+    """A work tree whose champion is the adapter, on the base model."""
+    monkeypatch.chdir(work.folder)
+    for name, folder in (("vanilla", base), ("adapter", adapter)):
+        shutil.rmtree(work.folder / "models" / name)
+        shutil.copytree(folder, work.folder / "models" / name)
+    work.evaluate()
+    work.register()
+    own = Answerer(str(base), None, adapter, work.params.evaluate.max_new_tokens, "")
+    return work, own
+
+
+def test_the_champion_answers_and_the_vanilla_model_beside_it(asked, picture):
+    own = asked[1]
+    image = picture.read_bytes()
+    assert call(QUESTION, "--image", str(picture)).strip() == own.answer(QUESTION, image)
+    assert call(QUESTION, "--model", "1").strip() == own.answer(QUESTION, None)
+    compared = " ".join(call(QUESTION, "--image", str(picture), "--compare").split())
+    assert own.answer(QUESTION, image, vanilla=True) in compared and own.answer(QUESTION, image) in compared
+    assert "champion (version 1)" in compared and "vanilla" in compared
+
+
+def test_an_adapter_on_disk_answers_on_the_vanilla_model(asked, picture):
+    own = asked[1]
+    expected = own.answer(QUESTION, picture.read_bytes())
+    assert call(QUESTION, "--image", str(picture), "--model", "models/adapter").strip() == expected
+
+
+def test_a_packed_model_on_disk_answers(packed, work, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(work.folder)
+    assert (packed / ADAPTER).is_dir() and call(QUESTION, "--model", str(packed)).strip()
+
+
+def test_what_is_missing_or_no_picture_is_an_error(asked, picture):
+    picture.write_bytes(b"no picture")
+    with pytest.raises(UserError, match="the image is not a picture"):
+        call(QUESTION, "--image", str(picture))
+    with pytest.raises(UserError, match=r"--image is 'nowhere\.png': No such file"):
+        call(QUESTION, "--image", "nowhere.png")
+    with pytest.raises(UserError, match="'previous' is no version of"):
+        call(QUESTION, "--model", "previous")
+    with pytest.raises(UserError, match=r"--model is 'models/nobody': no such folder"):
+        call(QUESTION, "--model", "models/nobody")
+
+
+def test_a_champion_whose_base_model_has_changed_does_not_answer(asked):
+    work, _ = asked
+    with (work.folder / "models/vanilla/generation_config.json").open("a") as stream:
+        stream.write(" ")
+    with pytest.raises(UserError, match="is another than the adapter was trained on"):
+        call(QUESTION)
