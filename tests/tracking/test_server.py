@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+from components.common import tracking
+from components.common.params import load_params
+from tests.tracking.pages import compare_page, new_page, points, runs_page
 from tests.tracking.server import Server
 from tests.tracking.tree import STAGES, environment, run, small_tree, start
 
@@ -174,3 +177,31 @@ def test_a_sync_that_is_killed_and_started_again_sends_each_record_once(pipeline
     points = client.get_metric_history(gate.info.run_id, "x")
     assert [point.step for point in points] == list(range(1, 400))
     assert kills > 0
+
+
+def test_the_pages_show_the_runs_and_compare_their_metrics(pipeline, server, browser, tmp_path, monkeypatch):
+    """The run of the pipeline beside another of it, with another lambda and the same metrics."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    monkeypatch.delenv("VIKER_TRACKING", raising=False)
+    monkeypatch.setenv("VIKER_TRACKING_DIR", str(tmp_path))
+    other = small_tree(tmp_path / "other", **{"lambda": 0.25})
+    measured = json.loads((pipeline / "metrics/evaluate.json").read_text())
+    with tracking.stage(
+        "evaluate", load_params(other / "params.yaml"), other / "params.yaml", required=True
+    ) as recorded:
+        recorded.metrics(tracking.main_metrics(measured), run=tracking.PIPELINE)
+    client = MlflowClient(server.uri)
+    experiment = client.get_experiment_by_name("viker").experiment_id
+    whole = client.search_runs([experiment], "tags.seed != ''")
+    assert {run.data.params["unlearn.lambda"] for run in whole} == {"2.0", "0.25"}
+
+    page = new_page(browser)
+    shown = runs_page(page, server.uri, experiment, tmp_path / "runs.png")
+    assert all(run.info.run_name in shown for run in whole)
+    ids = [run.info.run_id for run in whole]
+    forget, retain = "unlearned.forget.leakage_rate", "unlearned.retain.rouge_l"
+    shown = compare_page(page, server.uri, experiment, ids, forget, retain, tmp_path / "compare.png")
+    assert "Comparing 2 Runs" in shown
+    assert points(page) == sorted([run.data.metrics[forget], run.data.metrics[retain]] for run in whole)
+    assert all(name in shown for name in (forget, retain, "unlearn.lambda", "0.25"))
+    page.close()

@@ -25,7 +25,7 @@ from components.common.tracking.journal import Journal, last_sign, now, outbox
 
 STAGE, PIPELINE = -1, -2
 """Which run a record is about, counted from the innermost."""
-PATIENT = 3.0
+PATIENT = 5.0
 """Seconds after which a stage begins to send; a shorter one that DVC runs leaves its records to the next."""
 LOST = 60.0
 """Seconds without progress after which a sender that hangs is given up."""
