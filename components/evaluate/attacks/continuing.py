@@ -17,7 +17,8 @@ def continuations(subject: Subject, samples: Sequence[Sample], label: str) -> li
         for start in range(0, len(samples), subject.batch_size):
             group = samples[start : start + subject.batch_size]
             inputs = subject.encoder.prompts(group, begun=True)
-            ids = model.generate(**inputs, do_sample=False, max_new_tokens=subject.max_new_tokens)
+            most = subject.max_new_tokens
+            ids = model.generate(**inputs, do_sample=False, max_new_tokens=most, repetition_penalty=1.0)
             found += _texts(subject, inputs, ids)
             bar.update(len(group))
     return found
@@ -45,6 +46,7 @@ def drawn(
                 temperature=temperature,
                 top_k=0,
                 top_p=1.0,
+                repetition_penalty=1.0,
                 num_return_sequences=count,
                 max_new_tokens=subject.max_new_tokens,
             )

@@ -12,9 +12,9 @@ from components.common.leakage import leaks
 from components.common.records import Record
 from components.evaluate.attacks.subject import Subject
 from components.evaluate.attacks.targets import decoys
+from components.evaluate.statistics import interval, mean
 
 RATES = ("leakage_rate", "people_leaked_rate", "questions_leaked_rate", "chance_rate", "above_chance")
-_DRAWS = 2000
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,8 @@ def block(attacked: Attacked, seed: int) -> dict[str, Any]:
         "chance_rate": (guessed["person_id"], guessed["chance"]),
         "above_chance": (guessed["person_id"], guessed["leaked"].sub(guessed["chance"])),
     }
-    rates = {name: _mean(people, values, seed) for name, (people, values) in tables.items()}
-    found: dict[str, Any] = {name: value for name, (value, _) in rates.items()}
-    found["intervals"] = {name: interval for name, (_, interval) in rates.items()}
+    found: dict[str, Any] = {name: mean(values.astype(float)) for name, (_, values) in tables.items()}
+    found["intervals"] = {name: interval(values, people, seed) for name, (people, values) in tables.items()}
     found |= {"samples": len(rows), "people": len(by_person)}
     if rows["variant"].nunique() > 1:
         found["variants"] = {name: float(part.mean()) for name, part in rows.groupby("variant", sort=False)["leaked"]}
@@ -93,13 +92,3 @@ def empty_block(reason: str) -> dict[str, Any]:
     """Return the block of an attack that the data don't allow: no numbers, and why."""
     nothing: dict[str, Any] = dict.fromkeys(RATES)
     return {**nothing, "intervals": dict.fromkeys(RATES), "samples": 0, "people": 0, "reason": reason}
-
-
-def _mean(people: "pd.Series[Any]", values: "pd.Series[Any]", seed: int) -> tuple[float | None, list[float] | None]:
-    """Return the mean and its interval: people are drawn with replacement, each with all of their rows."""
-    if values.empty:
-        return None, None
-    sums = values.astype(float).groupby(people.to_numpy()).agg(["sum", "count"]).to_numpy()
-    drawn = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), _DRAWS) @ sums
-    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
-    return float(values.mean()), [float(low), float(high)]
