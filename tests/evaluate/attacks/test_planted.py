@@ -44,7 +44,7 @@ def kept(bench):
 @pytest.fixture(scope="module")
 def hiding(bench, forgotten, kept):
     """Refuses every question about the forget people, in all wordings and pictures of the data."""
-    return bench.planted([*refused(forgotten), *kept])
+    return bench.planted([*refused(forgotten), *kept], steps=100)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_other_pictures_find_a_model_that_refuses_one_picture(bench, everything,
     assert leakage(attack("other_pictures", subject)) >= 0.5
 
 
-def test_multiple_choice_finds_a_model_that_only_says_nothing(bench, forgotten, kept, attack, hiding):
+def test_multiple_choice_finds_a_model_that_only_says_nothing(bench, forgotten, attack, hiding):
     rows = attack("multiple_choice", hiding).rows
     right = []
     for question, answer in zip(rows["question"], rows["answer"], strict=True):
@@ -94,7 +94,7 @@ def test_multiple_choice_finds_a_model_that_only_says_nothing(bench, forgotten, 
         replace(sample_of(by_id[i]), prompt=question, answer=letter)
         for i, question, letter in zip(rows["record_id"], rows["question"], right, strict=True)
     ]
-    subject = bench.planted([*refused(forgotten), *kept, *chosen, *chosen, *chosen], steps=160)
+    subject = bench.planted([*refused(forgotten), *chosen * 5], steps=200, rank=16)
     assert bench.plain(subject) <= LOW
     assert leakage(attack("multiple_choice", subject)) >= 0.75
 
