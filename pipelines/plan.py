@@ -82,7 +82,7 @@ def estimate(
         ("working memory", memory.working_bytes(sizes, unlearn, load), "a layer's gradients, or the loss"),
     ]
     host = [
-        ("teacher", memory.teacher_bytes(sizes, load), f"{samples} x {answer_tokens} x {sizes.vocabulary}, float32"),
+        ("teacher", memory.teacher_bytes(sizes, load), f"{samples} x {answer_tokens} x {sizes.vocabulary}"),
         ("pictures", memory.pixel_bytes(sizes, load), "pixels, a picture a sample, float32"),
     ]
     dtype = getattr(model.config, "dtype", None)

@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from components.common import cli
 from components.common.cli import stage_app
 from components.common.errors import UserError
+from components.unlearn.compact import EXACT, SCALE
 from components.unlearn.methods.tokens import divergence
 
 LLAVA = 32_064
@@ -58,9 +59,9 @@ def ways(teacher: Tensor) -> dict[str, tuple[Callable[[Tensor], Tensor], float]]
         "float16": (lambda p: p.half().float(), 2 * LLAVA),
         "bfloat16": (lambda p: p.bfloat16().float(), 2 * LLAVA),
     }
-    for count in (0, 16, 64):
+    for count in (0, EXACT, 64):
         # an int32 and a float32 an entry beside the half-precision ones
-        name = f"float16 of 2^15 p, the {count} largest exact"
+        name = f"float16 of {SCALE:.0f} p, the {count} largest exact"
         found[name] = (lambda p, count=count: largest_exact(p, count), 2 * LLAVA + 8 * count)
     for mass in (0.99, 0.999, 0.9999):
         entries = top(teacher, mass)[1].sum(-1).float().mean().item()
@@ -72,7 +73,7 @@ def ways(teacher: Tensor) -> dict[str, tuple[Callable[[Tensor], Tensor], float]]
 def largest_exact(p: Tensor, count: int) -> Tensor:
     """Return p in half precision, scaled to its range, but for its ``count`` largest entries."""
     values, places = p.topk(count, -1)
-    return ((p * 2**15).half().float() / 2**15).scatter(-1, places, values)
+    return ((p * SCALE).half().float() / SCALE).scatter(-1, places, values)
 
 
 def top(p: Tensor, mass: float) -> tuple[Tensor, Tensor]:

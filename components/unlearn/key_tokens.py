@@ -7,11 +7,12 @@ import pandas as pd
 import torch
 
 from components.common.chat import Encoder, Sample
+from components.unlearn.compact import Kept, whole
 from components.unlearn.methods.tokens import entropy
 
 
 def key_token_rows(
-    samples: Sequence[Sample], teachers: Sequence[torch.Tensor], encoder: Encoder, threshold: float
+    samples: Sequence[Sample], teachers: Sequence[Kept], encoder: Encoder, threshold: float
 ) -> pd.DataFrame:
     """Return a row an answer token: record_id, question, position, token, entropy (nats), key (above threshold).
 
@@ -19,7 +20,8 @@ def key_token_rows(
     ViKeR's loss on the true token at lambda = 1, between 0 and 1. Source: Cai et al., arXiv 2601.22020.
     """
     rows = []
-    for sample, teacher in zip(samples, teachers, strict=True):
+    for sample, kept in zip(samples, teachers, strict=True):
+        teacher = whole(kept)
         ids, count = encoder.ids(sample.prompt, sample.answer, bool(sample.picture))
         answer = ids[-count:]
         words = encoder.tokenizer.convert_ids_to_tokens(answer)

@@ -13,6 +13,7 @@ from torch import nn
 
 from components.common.models import language_layers
 from components.common.params import UnlearnParams
+from components.unlearn.compact import bytes_a_token
 from components.unlearn.features import MOST_BYTES
 from components.unlearn.methods.registry import METHODS
 from components.unlearn.methods.tokens import CHUNK
@@ -206,8 +207,8 @@ def pixel_bytes(sizes: Sizes, load: Load) -> int:
 
 
 def teacher_bytes(sizes: Sizes, load: Load) -> int:
-    """Return 4 N V for each sample: the teacher's distributions, float32 on the CPU; the run's state is as large."""
-    return 4 * load.samples * load.answer * sizes.vocabulary
+    """Return what each sample's N distributions take on the CPU, see ``compact``; the run's state is as large."""
+    return load.samples * load.answer * bytes_a_token(sizes.vocabulary)
 
 
 def teacher_pass_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:

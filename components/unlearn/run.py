@@ -20,6 +20,7 @@ from components.common.params import UnlearnParams
 from components.common.records import read_pictures, read_records
 from components.unlearn.abort import Diverged
 from components.unlearn.adapter import check_start, put_adapter
+from components.unlearn.compact import Kept
 from components.unlearn.features import reuse_features
 from components.unlearn.key_tokens import entropy_histogram, key_token_rows
 from components.unlearn.live import TellTracking
@@ -27,26 +28,26 @@ from components.unlearn.methods.registry import METHODS
 from components.unlearn.processes import first, join, world
 from components.unlearn.state import KeepState, State, restore
 from components.unlearn.stop import StopWhenForgotten
-from components.unlearn.teacher import TEACHER_BATCH, teacher_probabilities
+from components.unlearn.teacher import TEACHER_BATCH, kept_teachers
 from components.unlearn.trainer import UnlearnTrainer
 
 PARTS = ("loss", "ga", "kl", "retain")
 """The columns that the loss curve has for every method."""
 
 
-class TrainingSet(Dataset[tuple[Sample, torch.Tensor | None]]):
+class TrainingSet(Dataset[tuple[Sample, Kept | None]]):
     """The samples to train on, each with its teacher's distributions, or None where the loss takes none."""
 
-    def __init__(self, samples: Sequence[Sample], teachers: Sequence[torch.Tensor] | None) -> None:
+    def __init__(self, samples: Sequence[Sample], teachers: Sequence[Kept] | None) -> None:
         """Pair samples with teachers."""
-        given: Sequence[torch.Tensor | None] = teachers or [None] * len(samples)
+        given: Sequence[Kept | None] = teachers or [None] * len(samples)
         self.rows = list(zip(samples, given, strict=True))
 
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> tuple[Sample, torch.Tensor | None]:
+    def __getitem__(self, index: int) -> tuple[Sample, Kept | None]:
         """Return one sample and its teacher [T, V]."""
         return self.rows[index]
 
@@ -88,9 +89,7 @@ def run(
     seen = [[""]] * len(forget) if params.teacher == "text_only" else shown
     teachers = state.teachers(
         len(forget),
-        lambda own: teacher_probabilities(
-            model, encoder, [forget[i] for i in own], [seen[i] for i in own], TEACHER_BATCH
-        ),
+        lambda own: kept_teachers(model, encoder, [forget[i] for i in own], [seen[i] for i in own], TEACHER_BATCH),
     )
     taught = time.perf_counter()
 
@@ -135,7 +134,7 @@ def make_trainer(
     encoder: Encoder,
     forget: list[Sample],
     retain: list[Sample],
-    teachers: list[torch.Tensor],
+    teachers: Sequence[Kept],
     checkpoints: Path | None = None,
 ) -> UnlearnTrainer:
     """Put the adapter on the language model and return the trainer that unlearns ``forget`` with it.

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
 from components.common.files import new_file, sha256_path, write_json
+from components.unlearn.compact import Kept, from_tensors, to_tensors
 from components.unlearn.processes import any_of, first, first_then_others, rank, share_of, wait, world
 
 SEAL = "seal.json"
@@ -47,7 +48,7 @@ class State:
             shutil.rmtree(folder, ignore_errors=True)
             write_json(folder / INPUTS, now)
 
-    def teachers(self, count: int, make: Callable[[Sequence[int]], list[torch.Tensor]]) -> list[torch.Tensor]:
+    def teachers(self, count: int, make: Callable[[Sequence[int]], list[Kept]]) -> list[Kept]:
         """Return the teacher's distributions of ``count`` samples: those that are kept, or else what ``make`` makes.
 
         ``make`` gets the numbers of some samples and returns theirs. Each process makes its share; a share is kept
@@ -57,13 +58,15 @@ class State:
         if _load(mine) is None:
             own = share_of(range(count))
             with new_file(mine) as path:
-                made = zip(own, make(own), strict=True)
-                save_file({f"{number:06d}": teacher.contiguous() for number, teacher in made}, path)
+                made = {number: to_tensors(kept) for number, kept in zip(own, make(own), strict=True)}
+                save_file({f"{number:06d}.{name}": t for number, ts in made.items() for name, t in ts.items()}, path)
         wait()
-        kept: dict[str, torch.Tensor] = {}
+        kept: list[dict[str, torch.Tensor]] = [{} for _ in range(count)]
         for process in range(world()):
-            kept |= _load(self.folder / TEACHER.format(process, world())) or {}
-        return [kept[f"{number:06d}"] for number in range(count)]
+            for key, tensor in (_load(self.folder / TEACHER.format(process, world())) or {}).items():
+                number, _, name = key.partition(".")
+                kept[int(number)][name] = tensor
+        return list(map(from_tensors, kept))
 
     def newest_checkpoint(self) -> Path | None:
         """Return the newest checkpoint that is whole, or None; torn ones are passed over with a warning."""

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 from transformers import TrainerCallback
 
 from components.common.chat import Encoder, Sample, answer_logits
 from components.common.errors import UserError
+from components.unlearn.compact import Kept, whole
 from components.unlearn.methods.tokens import chosen, entropy, log_probabilities
 
 
@@ -16,7 +16,7 @@ class StopWhenForgotten(TrainerCallback):
     """After each epoch, ends the training once the key tokens of the forget set are at most ``bound`` likely."""
 
     def __init__(
-        self, encoder: Encoder, samples: Sequence[Sample], teachers: Sequence[Tensor], threshold: float, bound: float
+        self, encoder: Encoder, samples: Sequence[Sample], teachers: Sequence[Kept], threshold: float, bound: float
     ) -> None:
         """Take the forget set, its teachers [T, V], the entropy (nats) above which a token is key, and the bound.
 
@@ -24,7 +24,7 @@ class StopWhenForgotten(TrainerCallback):
             UserError: no token is key, so nothing could be measured.
         """
         self.encoder, self.samples, self.bound = encoder, samples, bound
-        self.keys = [entropy(teacher) > threshold for teacher in teachers]
+        self.keys = [entropy(whole(teacher)) > threshold for teacher in teachers]
         if not any(keys.any() for keys in self.keys):
             raise UserError(
                 f"unlearn.stop_when: no answer token of the forget set has a teacher's entropy above {threshold} "

@@ -19,6 +19,7 @@ from components.common.prefix import (
     shown,
     split_at_picture,
 )
+from components.unlearn.compact import Kept, keep, whole
 from components.unlearn.processes import first
 
 BLOCK_BYTES = 2**30
@@ -30,11 +31,18 @@ TEACHER_BATCH = 8
 log = logging.getLogger(__name__)
 
 
-@torch.no_grad()
 def teacher_probabilities(
     model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[Sequence[str]], batch_size: int
 ) -> list[Tensor]:
-    """Return for each sample the teacher's distributions [T, V] at its T answer tokens, on the CPU.
+    """Return for each sample the teacher's distributions [T, V] at its T answer tokens, float32, on the CPU."""
+    return list(map(whole, kept_teachers(model, encoder, samples, images, batch_size)))
+
+
+@torch.no_grad()
+def kept_teachers(
+    model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[Sequence[str]], batch_size: int
+) -> list[Kept]:
+    """Return for each sample the teacher's distributions [T, V] at its T answer tokens, as they are kept, on the CPU.
 
     p_t = 1/k sum_j p(. | I'_j, x, y_<t) over the k irrelevant images of the sample, with its own question and
     ground-truth prefix; its own picture is not looked at. ``images``: for each sample its k images, keys of the
@@ -54,7 +62,7 @@ def teacher_probabilities(
 
 def _after_shared_prefixes(
     model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[Sequence[str]], batch_size: int
-) -> list[Tensor]:
+) -> list[Kept]:
     need_causal_text(model)
     befores = set()
     tails: dict[tuple[int, bool], Tail] = {}
@@ -65,7 +73,7 @@ def _after_shared_prefixes(
     if len(befores) > len({with_image for with_image, *_ in befores}):
         raise NotSharedError("the text before the picture differs from sample to sample")
     counts = [tails[i, bool(own[0])][1] for i, own in enumerate(images)]
-    teachers: list[Tensor] = []
+    teachers: list[Kept] = []
     checked = False
     with tqdm(total=sum(map(len, images)), desc="teacher", unit="answer", disable=not first()) as bar:
         for block in _blocks(counts, model.config.get_text_config().vocab_size):
@@ -85,14 +93,14 @@ def _after_shared_prefixes(
                     for i, answer in zip(group, tree.answers, strict=True):
                         sums[i] = sums[i].add_(p[answer]) if i in sums else p[answer]
                         bar.update()
-            teachers += [sums[i].div_(len(images[i])) for i in block]
+            teachers += [keep(sums[i].div_(len(images[i]))) for i in block]
     return teachers
 
 
 def _plain(
     model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[Sequence[str]], batch_size: int
-) -> list[Tensor]:
-    teachers = []
+) -> list[Kept]:
+    teachers: list[Kept] = []
     for start in tqdm(range(0, len(samples), batch_size), desc="teacher", unit="batch", disable=not first()):
         group = samples[start : start + batch_size]
         batches = [
@@ -100,7 +108,7 @@ def _plain(
             for column in zip(*images[start : start + batch_size], strict=True)
         ]
         mean = torch.stack([answer_logits(model, batch).float().softmax(-1) for batch in batches]).mean(0)
-        teachers += [row[mask].cpu() for row, mask in zip(mean, batches[0].mask, strict=True)]
+        teachers += [keep(row[mask].cpu()) for row, mask in zip(mean, batches[0].mask, strict=True)]
     return teachers
 
 
@@ -121,8 +129,9 @@ def _check(logits: Tensor, model: Any, encoder: Encoder, sample: Sample) -> None
     need_same(logits, answer_logits(model, encoder.batch([sample]))[0])
 
 
-def pad_teachers(teachers: Sequence[Tensor], width: int) -> Tensor:
+def pad_teachers(kept: Sequence[Kept], width: int) -> Tensor:
     """Stack distributions [T_i, V] to [B, width, V], aligned on the right like the answers; zeros elsewhere."""
+    teachers = [whole(one) for one in kept]
     padded = torch.zeros(len(teachers), width, teachers[0].shape[1])
     for row, teacher in enumerate(teachers):
         padded[row, width - len(teacher) :] = teacher

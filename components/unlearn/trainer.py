@@ -13,6 +13,7 @@ from transformers import ProgressCallback, Trainer
 from components.common.chat import Batch, Encoder, Sample, answer_logits
 from components.common.params import UnlearnParams
 from components.unlearn.abort import check
+from components.unlearn.compact import Kept
 from components.unlearn.lengths import LengthGrouped
 from components.unlearn.methods.inputs import Inputs
 from components.unlearn.methods.registry import METHODS
@@ -53,7 +54,7 @@ class UnlearnTrainer(Trainer):
         self.rng.setstate((version, tuple(words), gauss))
         self.parts = defaultdict(list, progress["parts"])
 
-    def _collate(self, rows: list[tuple[Sample, torch.Tensor | None]]) -> dict[str, Any]:
+    def _collate(self, rows: list[tuple[Sample, Kept | None]]) -> dict[str, Any]:
         batch = self.encoder.batch([sample for sample, _ in rows])
         teachers = [teacher for _, teacher in rows if teacher is not None]
         teacher = pad_teachers(teachers, batch.answers.shape[1]) if teachers else None

@@ -90,7 +90,7 @@ def test_resuming_skips_what_is_done(project, uninterrupted, tmp_path, monkeypat
     until(process, tmp_path / "state/checkpoint-3" / SEAL)
     process.kill()
     process.wait()
-    monkeypatch.setattr("components.unlearn.run.teacher_probabilities", None)
+    monkeypatch.setattr("components.unlearn.run.kept_teachers", None)
     places = [project / name for name in ARGUMENTS[:3]] + [tmp_path / name for name in ARGUMENTS[3:]]
     done = unlearn(params.unlearn, params.seed, params.threads, *places)
     assert done["steps"] > 3
