@@ -4,7 +4,9 @@ import importlib.util
 import json
 import re
 import shutil
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,3 +147,38 @@ def test_the_table_of_sizes_has_the_bounds_that_are_checked() -> None:
     source = (ROOT / "docker" / "build.py").read_text()
     bounds = re.findall(r'^    "(\w+)": (\d+),$', source, re.MULTILINE)
     assert rows == bounds and [stage for stage, _ in rows] == list(STAGES)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[str]:
+    """A registry of images on this machine; Debian's package docker-registry."""
+    program = shutil.which("docker-registry")
+    if program is None:
+        pytest.skip("no program docker-registry: install Debian's package of that name")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    settings = tmp_path / "registry.yml"
+    storage = f"storage: {{filesystem: {{rootdirectory: {tmp_path}/registry}}}}"
+    settings.write_text(f"version: 0.1\n{storage}\nhttp: {{addr: '{address}'}}\n")
+    with (tmp_path / "registry.log").open("w") as log:
+        server = subprocess.Popen([program, "serve", str(settings)], stdout=log, stderr=log)
+        time.sleep(2)
+        yield address
+        server.terminate()
+        server.wait()
+
+
+def test_push_puts_the_image_where_the_printed_digest_finds_it(images: str, registry: str) -> None:
+    name = f"{registry}/team/viker-gate"
+    pushed = build("gate", "--registry", f"{registry}/team/", "--tag", "t1", "--push")
+    assert pushed.returncode == 0, pushed.stderr
+    by_digest = next(line for line in pushed.stdout.splitlines() if "@sha256:" in line)
+    assert by_digest.startswith(f"{name}@")
+    docker("image", "rm", f"{name}:t1")
+    try:
+        docker("pull", "--quiet", by_digest)
+        said = docker("run", "--rm", "--read-only", "--network=none", by_digest).stdout
+        assert "components.gate" in said
+    finally:
+        docker("image", "rm", "--force", by_digest, check=False)

@@ -1,0 +1,118 @@
+"""The whole pipeline by kfp.local in the images: promoted where the gate passes, and not where it fails.
+
+A local run of Kubeflow's SDK reports success easily: what counts here is what was written, and the registry.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker.types import Mount
+from kfp import local
+from mlflow import MlflowClient
+
+from components.common.files import sha256_path
+from components.common.task import to_struct
+from pipelines.deploy import UNCACHED
+from pipelines.kubeflow import pipeline
+from tests.containers.conftest import shared_folder, small_params
+from tests.kfp_local import named_conditions  # noqa: F401 - a fixture
+
+pytestmark = [pytest.mark.containers, pytest.mark.usefixtures("images", "named_conditions")]
+
+REQUEST = "id: r1\ndate: 2026-11-01\npeople: ['001', '002']\nreason: erasure\ndeadline: 2026-12-01\n"
+PASSES = {"policy": None, "rules": ["unlearned.forget.samples >= 5", "unlearned.fluency.gibberish_rate <= 1.0"]}
+
+
+@pytest.fixture
+def mlflow_server(tmp_path: Path) -> Iterator[str]:
+    """A server of MLflow that takes artifacts itself: the images reach no file of it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
+    command += [f"--backend-store-uri=sqlite:///{tmp_path}/mlflow.db", f"--artifacts-destination={tmp_path}/artifacts"]
+    with (tmp_path / "mlflow.log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
+        try:
+            for _ in range(240):
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
+                    break
+                except OSError:
+                    assert server.poll() is None, (tmp_path / "mlflow.log").read_text()[-2000:]
+                    time.sleep(0.5)
+            else:
+                pytest.fail("MLflow did not answer in two minutes")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+
+
+def outputs(root: Path) -> Path:
+    """The folder of the newest run."""
+    return max(
+        (path for path in root.iterdir() if not path.name.startswith(".")), key=lambda path: path.stat().st_mtime
+    )
+
+
+def test_the_pipeline_in_its_images(mlflow_server: str, s3: Any, bucket: str, tmp_path: Path) -> None:
+    s3.put_object(Bucket=bucket, Key="requests/r1.yaml", Body=REQUEST.encode())
+    root, cache = shared_folder(tmp_path / "root"), shared_folder(tmp_path / "cache")
+    credentials = {name: os.environ[name] for name in os.environ if name.startswith("AWS_") and "BUNDLE" not in name}
+    runner = local.DockerRunner(
+        network_mode="host",
+        read_only=True,
+        tmpfs={"/tmp": ""},
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        mounts=[Mount("/cache", str(cache), type="bind")],
+        environment=credentials | {"MLFLOW_TRACKING_URI": mlflow_server, "VIKER_TRACKING_DIR": "/cache/tracking"},
+    )
+    local.init(runner, pipeline_root=str(root), enable_caching=True, cache_root=str(tmp_path / "kept"))
+    registry = MlflowClient(mlflow_server)
+
+    def run(gate: dict[str, Any]) -> set[str]:
+        params = small_params({"gate": gate})
+        params.pop("deploy", None)
+        viker = pipeline(lambda task: task.set_caching_options(task.name not in UNCACHED))
+        viker(params=to_struct(params), requests=f"s3://{bucket}/requests", only_requests=True)
+        return {path.name for path in outputs(root).iterdir()}
+
+    def request() -> str:
+        return str(s3.get_object(Bucket=bucket, Key="requests/r1.yaml")["Body"].read().decode())
+
+    # The demo's own policy: this model is far too poor for it. Registered and reported, neither promoted nor closed.
+    ran = run({})
+    first = outputs(root)
+    assert {"prepare", "finetune", "sample", "unlearn", "evaluate", "gate", "register", "report", "finish"} <= ran
+    assert not {"promote", "close"} & ran
+    assert json.loads((first / "gate" / "judged").read_text())["verdict"] == "fail"
+    manifest = json.loads((first / "prepare" / "prepared" / "manifest.json").read_text())
+    assert manifest["requests"] == ["r1"]
+    assert manifest["counts"]["forget"]["people"] == 2
+    measured = json.loads((first / "evaluate" / "metrics").read_text())
+    assert measured["inputs"]["adapter"] == sha256_path(first / "unlearn" / "adapter")
+    assert measured["unlearned"]["attacks"]
+    assert "<html" in (first / "report" / "evidence").read_text()
+    assert set(registry.get_registered_model("viker-adapter").aliases) == {"candidate"}
+    assert request() == REQUEST
+    assert {path.stat().st_uid for path in first.rglob("*") if path.is_file()} == {10001}
+
+    # Rules that it passes: the same adapter is promoted and the request is done. What did not change is in the cache.
+    ran = run(PASSES)
+    assert {"gate", "register", "promote", "close", "report", "finish"} <= ran
+    assert not {"prepare", "finetune", "unlearn", "evaluate"} & ran
+    assert json.loads((outputs(root) / "gate" / "judged").read_text())["verdict"] == "pass"
+    aliases = registry.get_registered_model("viker-adapter").aliases
+    assert set(aliases) == {"candidate", "champion"}
+    champion = registry.get_model_version("viker-adapter", aliases["champion"])
+    assert champion.tags["adapter_sha256"] == sha256_path(first / "unlearn" / "adapter")
+    assert f"version: {aliases['champion']}" in request()
