@@ -54,10 +54,11 @@ def shared_folder(path: Path) -> Path:
 
 
 def small_params(changes: dict[str, dict[str, Any]] | None = None) -> dict[str, Any]:
-    """The demo's parameters, with a vanilla model and a run of unlearning that are far too short to be any good."""
+    """The demo's parameters, with a model that is far too small, and trained far too short, to be any good."""
     params: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
-    params["finetune"] |= {"base_steps": 60, "memorise_epochs": 4}
-    params["unlearn"] |= {"epochs": 4, "checkpoint_steps": 10}
+    params["finetune"] |= {"base_steps": 10, "memorise_epochs": 1}
+    params["finetune"]["model"] |= {"vision_width": 32, "vision_layers": 1, "width": 32, "layers": 2, "heads": 2}
+    params["unlearn"] |= {"epochs": 8, "checkpoint_steps": 10}
     for attack in params["evaluate"]["attacks"].values():
         attack["questions"] = 6
     for name in ("relearn_forget", "relearn_retain"):

@@ -74,10 +74,13 @@ def experiment_id(client: Any, uri: str, name: str) -> str:
 
 @contextmanager
 def explained(uri: str, problem: str, hint: str) -> Iterator[None]:
-    """Turn whatever MLflow and its stores raise inside the block into one UserError that names ``uri``."""
+    """Turn whatever MLflow and its stores raise inside the block into one UserError that names ``uri``.
+
+    An ImportError passes: an image has what it takes to speak to a server, and only register's has the databases.
+    """
     try:
         yield
-    except UserError:
+    except (UserError, ImportError):
         raise
     except Exception as error:  # the stores raise errors of MLflow, SQLAlchemy, requests, botocore, database drivers
         reason = without_secrets(" ".join(f"{type(error).__name__}: {error}".split()))
