@@ -148,7 +148,8 @@ def _read(predictions: Path) -> list[tuple[Asked, str]]:
 
 def _first(rows: Mapping[Asked, int]) -> str:
     model, split, record, _ = min(rows)
-    return f"the first: {model}, {split}, {record}"
+    question = "/".join(record.split("/")[-2:])  # without the person's ID: the verdict goes into the evidence
+    return f"the first: {model}, {split}, {question}"
 
 
 def _number(value: float | None) -> str:
