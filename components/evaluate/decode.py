@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,15 @@ from components.common.prefix import NotSharedError, need_causal_text, need_same
 
 @dataclass(frozen=True)
 class Prompt:
-    """A sample, its picture's place among the prefixes that are kept, and the token ids after the picture."""
+    """A sample, its picture's place among the prefixes that are kept, and the token ids after the picture.
+
+    ``tail`` ends where the reply begins; ``answer`` are the ids of the sample's own answer, its end token last.
+    """
 
     sample: Sample
     place: int
     tail: list[int]
+    answer: list[int]
 
 
 class Prefixes:
@@ -37,7 +41,7 @@ class Prefixes:
             raise NotSharedError("the text before the picture differs from sample to sample")
         self.model, self.encoder, self.cache, self.length = model, encoder, None, 0
         self.prompts = [
-            Prompt(sample, pictures.index(sample.picture), ids[:-count])
+            Prompt(sample, pictures.index(sample.picture), ids[:-count], ids[-count:])
             for sample, (_, (ids, count)) in zip(samples, splits, strict=True)
         ]
         if pictures != [""]:
@@ -114,6 +118,26 @@ def end_tokens(model: Any, encoder: Encoder) -> set[int]:
     found = getattr(model.generation_config, "eos_token_id", None)
     ends = found if isinstance(found, list) else [found]
     return {token for token in (*ends, encoder.tokenizer.eos_token_id) if token is not None}
+
+
+def chunks(encoder: Encoder, samples: Sequence[Sample], least: int) -> Iterator[list[Sample]]:
+    """Yield samples whose pictures are read together, of pictures of the same number of tokens: all of a picture's.
+
+    A chunk has ``least`` samples or somewhat more, the last of each size fewer; those without a picture are one chunk.
+    """
+    sizes: dict[str, dict[str, list[Sample]]] = {}
+    for sample in samples:
+        size = encoder.picture(sample.picture).text if sample.picture else ""
+        sizes.setdefault(size, {}).setdefault(sample.picture, []).append(sample)
+    for size, pictures in sizes.items():
+        chunk: list[Sample] = []
+        for own in pictures.values():
+            chunk += own
+            if size and len(chunk) >= least:
+                yield chunk
+                chunk = []
+        if chunk:
+            yield chunk
 
 
 def need_sharing(model: Any) -> None:

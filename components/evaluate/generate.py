@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from components.common.chat import Encoder, Sample
 from components.common.prefix import NotSharedError
-from components.evaluate.decode import Prefixes, need_sharing
+from components.evaluate.decode import Prefixes, chunks, need_sharing
 from components.evaluate.keep import Kept
 from components.evaluate.score import token_scores
 
@@ -65,7 +65,7 @@ def _shared(
     model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, most: int, name: str, kept: Kept | None
 ) -> Iterator[Group]:
     check = True
-    for chunk in _chunks(encoder, samples, batch_size):
+    for chunk in chunks(encoder, samples, BATCHES_A_CHUNK * batch_size):
         prefixes = None
         ordered = sorted(chunk, key=lambda sample: len(encoder.encode(sample)[0]))
         for start in range(0, len(ordered), batch_size):
@@ -96,23 +96,6 @@ def _plain(
             return _texts(encoder, ids[:, inputs["input_ids"].shape[1] :])
 
         yield group, _keep(kept, ("replies, plain", name, most), group, compute)
-
-
-def _chunks(encoder: Encoder, samples: Sequence[Sample], batch_size: int) -> Iterator[list[Sample]]:
-    """Yield samples whose pictures are read together: all of a picture's, of pictures of the same number of tokens."""
-    sizes: dict[str, dict[str, list[Sample]]] = {}
-    for sample in samples:
-        size = encoder.picture(sample.picture).text if sample.picture else ""
-        sizes.setdefault(size, {}).setdefault(sample.picture, []).append(sample)
-    for size, pictures in sizes.items():
-        chunk: list[Sample] = []
-        for own in pictures.values():
-            chunk += own
-            if size and len(chunk) >= BATCHES_A_CHUNK * batch_size:
-                yield chunk
-                chunk = []
-        if chunk:
-            yield chunk
 
 
 def _keep(kept: Kept | None, of: tuple[Any, ...], group: Sequence[Sample], compute: Any) -> list[str]:
