@@ -51,7 +51,8 @@ def command(
         tree = plant(failure, trees[0], work / "planted", random.Random(trees[0].params.seed))
         verdict = tree.judge()
         lines.append(row(failure.name, failure.kind, verdict, failure.caught_by))
-        kept[failure.name] = judged_on(tree)
+        if failure.lesson:
+            kept[failure.name] = judged_on(tree)
         problems += [] if caught(failure, verdict) else [f"'{failure.name}' is not caught by {failure.caught_by}"]
     text = table(lines)
     typer.echo(text)
