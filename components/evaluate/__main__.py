@@ -44,7 +44,7 @@ def command(
             metrics,
             work,
         )
-        recorded.metrics(found)
+        recorded.metrics({model: found[model] for model in ("vanilla", "unlearned")})
         recorded.metrics(tracking.main_metrics(found), run=tracking.PIPELINE)
         recorded.artifact(metrics)
     for name in ("vanilla", "unlearned"):

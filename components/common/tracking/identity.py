@@ -36,17 +36,18 @@ def lineage(stage: str, params: Params, params_file: Path) -> list[dict[str, Any
     }
     if version:
         tags["mlflow.source.git.commit"] = version["git_commit"]
+    own = {"stage": stage, "engine": started_by}
     values = settings(params)
     name = f"{params.unlearn.method}-{key[:8]}"
     if started_by == "kubeflow":  # a task is given the sections that it reads; the others' tasks log theirs
         values = {section: values[section] for section in ("seed", "threads", stage) if section in values}
         name = f"kubeflow-{key[:8]}"
-        tags[RUN_TAG] = str(named)
+        own[RUN_TAG] = tags[RUN_TAG] = str(named)  # by which what a run of Kubeflow left open is found and ended
     name = os.environ.get("VIKER_RUN_NAME", name)
     logged = {path: text(value) for path, value in flatten(values).items()}
     runs = [
         {"name": name, "key": key, "tags": tags, "params": logged},
-        {"name": stage, "key": digest(f"{key} {stage}"), "tags": {"stage": stage, "engine": started_by}, "params": {}},
+        {"name": stage, "key": digest(f"{key} {stage}"), "tags": own, "params": {}},
     ]
     sweep = os.environ.get("VIKER_SWEEP")
     return [*([sweep_run(sweep)] if sweep else []), *runs]

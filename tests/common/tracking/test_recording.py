@@ -71,7 +71,8 @@ def test_the_run_says_what_code_it_was(tree):
 def test_a_task_of_kubeflow_tells_only_the_sections_that_it_was_given(tree, monkeypatch):
     monkeypatch.setenv("VIKER_RUN", "3e2f")
     params = load_params(tree.folder / "params.yaml")
-    whole = lineage("unlearn", params, tree.folder / "params.yaml")[-2]
+    whole, own = lineage("unlearn", params, tree.folder / "params.yaml")[-2:]
+    assert own["tags"][tracking.RUN_TAG] == "3e2f"
     assert {name.split(".")[0] for name in whole["params"]} == {"seed", "threads", "unlearn"}
     assert whole["tags"]["engine"] == "kubeflow" and whole["tags"][tracking.RUN_TAG] == "3e2f"
 
