@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-containers images images-push chromium lint bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-demo bench-gate ui clean
+.PHONY: help install demo test test-airflow test-containers images images-push chromium lint bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-demo bench-gate ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -53,6 +53,11 @@ chromium: ## the browser that some tests look at pages with: Debian's, where it 
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 		&& { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }; } \
 		|| echo "No Chromium: the tests that look at pages will be skipped; install Debian's package 'chromium'"
+
+test-airflow: $(INSTALLED) ## have Airflow import deploy/airflow, in a virtual environment of its own
+	@test -x .venv-airflow/bin/airflow || { $(PYTHON) -m venv .venv-airflow && .venv-airflow/bin/pip install --quiet \
+		--disable-pip-version-check apache-airflow==3.1.3 apache-airflow-providers-cncf-kubernetes; }
+	AIRFLOW_PYTHON="$(abspath .venv-airflow)/bin/python" $(IN_VENV) python -m pytest tests/deploy/test_airflow.py
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(IN_VENV) ruff check .

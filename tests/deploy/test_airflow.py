@@ -14,7 +14,7 @@ FILE = ROOT / "deploy/airflow/viker_dag.py"
 PYTHON = os.environ.get("AIRFLOW_PYTHON")
 LOOK = """
 import json, sys
-from airflow.dag_processing.dagbag import DagBag
+from airflow.models.dagbag import DagBag
 bag = DagBag(sys.argv[1], include_examples=False)
 assert not bag.import_errors, bag.import_errors
 dag = bag.dags["viker"]
