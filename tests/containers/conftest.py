@@ -54,11 +54,12 @@ def shared_folder(path: Path) -> Path:
 
 
 def small_params(changes: dict[str, dict[str, Any]] | None = None) -> dict[str, Any]:
-    """The demo's parameters, with a model that is far too small, and trained far too short, to be any good."""
+    """The demo's parameters, with a model that is far too small, and trained far too briefly, to be any good."""
     params: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
     params["finetune"] |= {"base_steps": 10, "memorise_epochs": 1}
     params["finetune"]["model"] |= {"vision_width": 32, "vision_layers": 1, "width": 32, "layers": 2, "heads": 2}
-    params["unlearn"] |= {"epochs": 8, "checkpoint_steps": 10}
+    params["unlearn"] |= {"epochs": 8, "retain_batch_size": 4, "checkpoint_steps": 3}
+    params["threads"] = 1
     for attack in params["evaluate"]["attacks"].values():
         attack["questions"] = 6
     for name in ("relearn_forget", "relearn_retain"):
@@ -81,10 +82,11 @@ def run_stage(images: str) -> Callable[..., Done]:
 
 
 @pytest.fixture(scope="session")
-def chain(run_stage: Callable[..., Done], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stages up to evaluate, each in its image, on the demo's data with the parameters of ``small_params``."""
+def chain(run_stage: Callable[..., Done], small_description: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stages up to evaluate, each in its image, on fewer people than the demo's."""
     work = shared_folder(tmp_path_factory.mktemp("chain") / "work")
-    write_params(work, small_params({"prepare": {"source": "/opt/viker/components/prepare/embedded.yaml"}}))
+    shutil.copy(small_description, work / "people.yaml")
+    write_params(work, small_params({"prepare": {"source": "people.yaml", "forget_share": 0.2}}))
     for stage in ("prepare", "finetune", "sample", "unlearn", "evaluate"):
         done = run_stage(stage, work)
         print(stage, done.stdout[-300:])
