@@ -102,7 +102,8 @@ def screen(found: dict[str, Any]) -> RenderableType:
 def _line(version: dict[str, Any] | None) -> str:
     if version is None:
         return "–"
-    since = f", since {version['since'][:16].replace('T', ' ')} UTC" if version["since"] else ""
+    champion = CHAMPION in version["aliases"] and version["since"]
+    since = f", champion since {version['since'][:16].replace('T', ' ')} UTC" if champion else ""
     return f"version {version['version']}{since}"
 
 

@@ -58,4 +58,5 @@ def quiet_libraries() -> None:
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING)  # the handler's: some libraries set their own loggers to INFO
     logging.basicConfig(handlers=[handler], format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # of kernels that it can do without
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")

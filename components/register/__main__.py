@@ -14,7 +14,9 @@ def command(
     adapter: Annotated[Path, typer.Option(help="The LoRA adapter to register.")] = Path("models/adapter"),
     model: Annotated[Path, typer.Option(help="The vanilla model that it belongs to.")] = Path("models/vanilla"),
     prepared: Annotated[Path, typer.Option(help="The prepared data: its manifest is kept.")] = Path("data/prepared"),
-    unlearning: Annotated[Path, typer.Option(help="The records of the unlearning run.")] = Path("unlearning"),
+    unlearning: Annotated[Path, typer.Option(help="The records of the unlearning run: its summary.")] = Path(
+        "unlearning"
+    ),
     metrics: Annotated[Path, typer.Option(help="What evaluate measured.")] = Path("metrics/evaluate.json"),
     gate: Annotated[Path, typer.Option(help="The gate's verdict.")] = Path("metrics/gate.json"),
     out: Annotated[Path, typer.Option(help="Run, version and aliases are written here.")] = Path(

@@ -84,7 +84,10 @@ def test_it_says_what_goes_in_and_comes_out_with_an_example(packed):
     ]
     assert signature.outputs.input_names() == ["answer"]
     example = mlflow.models.Model.load(str(packed)).load_input_example(str(packed))
-    assert mlflow.pyfunc.load_model(str(packed)).predict(example).shape == (1, 1)
+    answers = mlflow.pyfunc.load_model(str(packed)).predict(example)
+    assert answers.shape == (1, 1)
+    request = (packed / "serving_input_example.json").read_text()  # as 'mlflow models serve' gets it, base64
+    assert mlflow.models.validate_serving_input(str(packed), request).equals(answers)
 
 
 def test_nothing_in_it_is_pickled_and_the_base_model_is_not_copied(packed, base):
