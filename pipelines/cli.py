@@ -19,6 +19,7 @@ SPANNING = (
     "plan",
     "pipeline",
     "summary",
+    "seeds",
     "sweep",
     "track",
     "promote",

@@ -8,6 +8,7 @@ import pandas as pd
 
 from components.common.records import OPEN_TASKS, SPLITS
 from components.evaluate.membership import membership
+from components.evaluate.questions import UNSEEN
 from components.evaluate.statistics import interval, mean
 
 OPEN = {
@@ -43,13 +44,14 @@ def measure(rows: pd.DataFrame, seed: int) -> dict[str, Any]:
         numbers = {"samples": len(part), "people": int(part["person_id"].nunique())}
         found[split] = summary(values(seen), seed) | numbers | {"text_only": summary(values(read), seed)}
     spoken = rows[rows["task"].isin(OPEN_TASKS)]
-    fluency = summary({name: _numbers(spoken, name) for name in FLUENCY}, seed)
+    asked = spoken[spoken["split"] != UNSEEN]
+    fluency = summary({name: _numbers(asked, name) for name in FLUENCY}, seed)
     for where in (fluency, fluency["intervals"], fluency["counts"]):
         where["gibberish_rate"], where["perplexity"] = where.pop("gibberish"), where.pop("surprise")
     if fluency["perplexity"] is not None:
         fluency["perplexity"] = math.exp(fluency["perplexity"])
         fluency["intervals"]["perplexity"] = [math.exp(bound) for bound in fluency["intervals"]["perplexity"]]
-    members, strangers = (spoken[spoken["split"] == split] for split in ("forget", "unseen"))
+    members, strangers = (spoken[spoken["split"] == split] for split in ("forget", UNSEEN))
     return found | {"fluency": fluency, "membership": membership(members, strangers)}
 
 

@@ -8,6 +8,7 @@ from components.common.chat import Sample, sample_of
 from components.common.prompts import prompt_for, target_for
 from components.common.records import OPEN_TASKS, SPLITS, Record, read_records
 
+UNSEEN = "unseen"
 ONE_SENTENCE = "Answer in one sentence."
 
 
@@ -27,8 +28,13 @@ class Question:
 
 
 def read_questions(prepared: Path, one_sentence: bool) -> list[Question]:
-    """Return the questions of all splits of a prepared folder, each with each of its pictures; see ``questions``."""
-    return questions({split: read_records(prepared, split) for split in SPLITS}, one_sentence)
+    """Return the questions of all splits of a prepared folder, each with each of its pictures; see ``questions``.
+
+    Where there is an ``unseen.parquet``, people whom no model was trained on, they are asked too, for membership
+    inference alone.
+    """
+    splits = [*SPLITS, *([UNSEEN] if (prepared / f"{UNSEEN}.parquet").is_file() else [])]
+    return questions({split: read_records(prepared, split) for split in splits}, one_sentence)
 
 
 def questions(records: Mapping[str, Sequence[Record]], one_sentence: bool) -> list[Question]:

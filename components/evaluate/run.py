@@ -22,7 +22,7 @@ from components.evaluate.base import need_own_adapter
 from components.evaluate.clear import clear
 from components.evaluate.keep import Kept
 from components.evaluate.measures import differences, measure
-from components.evaluate.questions import Question, read_questions
+from components.evaluate.questions import UNSEEN, Question, read_questions
 from components.evaluate.retrained import forget_quality, kl_to_retrained, load_retrained
 from components.evaluate.rows import COLUMNS, FLAGS, likelihoods
 
@@ -62,8 +62,9 @@ def run(
 
     tables = ask(adapted, encoder, questions, strange, params, kept)
     everything = pd.concat(tables.values(), ignore_index=True)[COLUMNS]
+    everything = everything[everything["split"] != UNSEEN]
     with new_file(predictions) as path:
-        everything.astype(dict.fromkeys(FLAGS, "boolean")).to_parquet(path)
+        everything.astype(dict.fromkeys(FLAGS, "boolean")).to_parquet(path, index=False)
 
     result: dict[str, Any] = {name: measure(table, seed) for name, table in tables.items()}
     if manifest.get("format") == "clear":

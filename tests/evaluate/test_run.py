@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ from scipy.stats import ks_2samp
 from components.common.errors import UserError
 from components.common.evidence import check_seal, hash_inputs, params_digest
 from components.common.models import load_model
+from components.common.records import read_records, write_records
 from components.prepare.run import run as prepare
 from tests.conftest import ROOT, prepare_params
 from tests.evaluate.whole import evaluate, settings, write_inputs
@@ -103,6 +105,21 @@ def test_beside_a_retrained_model_there_are_forget_quality_and_kl(found):
     rows = rows[rows["split"] == "forget"].dropna(subset="truth_ratio")
     ratios = [rows[rows["model"] == model]["truth_ratio"] for model in ("unlearned", "vanilla")]
     assert before["forget_quality"] == pytest.approx(ks_2samp(*ratios).pvalue)
+
+
+def test_people_never_seen_are_asked_for_membership_alone(found, tmp_path):
+    metrics, folder, name = found
+    if name != "records":
+        pytest.skip("one format is enough")
+    assert metrics["unlearned"]["membership"]["loss_auc"] is None
+    shutil.copytree(folder / "prepared", tmp_path / "prepared")
+    strangers = [replace(r, person_id=f"new-{r.person_id}") for r in read_records(folder / "prepared", "retain")]
+    write_records(tmp_path / "prepared/unseen.parquet", strangers)
+    again = evaluate(folder, tmp_path / "prepared", settings())
+    for model in ("vanilla", "unlearned"):
+        assert all(0 <= auc <= 1 for auc in again[model]["membership"].values())
+        assert again[model] | {"membership": None} == metrics[model] | {"membership": None}
+    assert set(pd.read_parquet(folder / "predictions.parquet")["split"]) == {"forget", "test", "retain"}
 
 
 def test_an_adapter_of_another_model_is_refused(found, tmp_path):

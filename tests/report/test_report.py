@@ -53,9 +53,7 @@ class Page(HTMLParser):
 
 
 def cells(html: str, heading: str, nth: int = 0) -> list[str]:
-    found = re.findall(
-        rf'<tr><th scope="row">{heading}(?:<small>of \d+</small>)?</th>(.*?)</tr>', html, re.DOTALL
-    )
+    found = re.findall(rf'<tr><th scope="row">{heading}(?:<small>of \d+</small>)?</th>(.*?)</tr>', html, re.DOTALL)
     texts = re.findall(r"<td[^>]*>(.*?)</td>", found[nth])
     return [re.sub(r"<[^>]+>", " ", text).strip() for text in texts]
 
