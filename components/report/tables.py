@@ -108,7 +108,7 @@ def measured(metrics: Mapping[str, Any], path: str) -> Cell:
     value, bounds = look_up(metrics, path), interval(metrics, path)
     if value is None:
         return Cell(ABSENT)
-    return Cell(number(value), f"{number(bounds[0])}–{number(bounds[1])}" if bounds else "")
+    return Cell(number(value), _range(*bounds) if bounds else "")
 
 
 def split_rows(metrics: Mapping[str, Any], split: str, under: str = "") -> list[Row]:
@@ -165,8 +165,16 @@ def _difference(metrics: Mapping[str, Any], path: str) -> Cell:
     value, low, high = (look_up(metrics, f"{path}.{end}") for end in ("value", "low", "high"))
     if value is None:
         return Cell(ABSENT)
-    bounds = f"{low:+.2f} to {high:+.2f}" if low is not None and high is not None else ""
-    return Cell(f"{value:+.2f}", bounds)
+    bounds = f"{_signed(low)} to {_signed(high)}" if low is not None and high is not None else ""
+    return Cell(_signed(value), bounds)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}" if f"{abs(value):.2f}" != "0.00" else "0.00"
+
+
+def _range(low: float, high: float) -> str:
+    return f"{number(low)}{' to ' if low < 0 else '–'}{number(high)}"
 
 
 def _paths(found: Any, before: str = "") -> list[str]:

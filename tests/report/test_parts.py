@@ -134,11 +134,13 @@ def test_a_requirement_that_is_not_met_is_no_pass() -> None:
 
 
 def test_an_interval_lies_beside_its_metric() -> None:
-    metrics = {"a": {"b": {"m": 0.5, "n": 0.1, "intervals": {"m": [0.4, 0.61], "n": [None, 0.2]}}}}
+    intervals = {"m": [0.4, 0.61], "n": [None, 0.2], "o": [-0.2, 0.1]}
+    metrics = {"a": {"b": {"m": 0.5, "n": 0.1, "o": -0.1, "intervals": intervals}}}
     assert interval(metrics, "a.b.m") == (0.4, 0.61)
     assert interval(metrics, "a.b.n") is None
     assert measured(metrics, "a.b.m") == Cell("0.50", "0.40–0.61")
     assert measured(metrics, "a.b.n") == Cell("0.10")
+    assert measured(metrics, "a.b.o") == Cell("-0.10", "-0.20 to 0.10")
     assert measured(metrics, "a.c.m") == Cell("not measured")
 
 
