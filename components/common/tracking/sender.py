@@ -5,6 +5,7 @@ even if that is killed; then it sends the rest, or leaves it to ``viker track sy
 """
 
 import logging
+import math
 import os
 import sys
 import threading
@@ -77,30 +78,28 @@ class _Machine:
         if time.monotonic() < self.next or not (self.journal / RECORDS).exists() or not is_open(self.journal):
             return
         self.next = time.monotonic() + SAMPLE
+        try:
+            self._write({f"system/{name}": value for name, value in self._measure().items()})
+        except Exception:  # an image without psutil, a GPU that doesn't answer: the stage's own records go on
+            self.next = math.inf
+
+    def _measure(self) -> dict[str, float]:
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
         if self.monitors is None:
-            self.monitors = _monitors()
+            self.monitors = SystemMetricsMonitor("", tracking_uri=tracking_uri()).monitors
         values: dict[str, float] = {}
         for monitor in self.monitors:
             monitor.collect_metrics()
             values |= monitor.aggregate_metrics()
             monitor.clear_metrics()
-        self._write({f"system/{name}": value for name, value in values.items()})
+        return values
 
     def _write(self, values: Mapping[str, float]) -> None:
         if values:
             stream = os.open(self.journal / RECORDS, os.O_WRONLY | os.O_APPEND)
             append(stream, {"time": now(), "metrics": dict(values), "step": int(time.time()), "run": -1})
             os.close(stream)
-
-
-def _monitors() -> list[Any]:
-    """Return MLflow's monitors of the processor, the disk, the network and, where there is one, the GPU."""
-    try:
-        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-    except ImportError:  # without psutil
-        return []
-    monitors: list[Any] = SystemMetricsMonitor("").monitors
-    return monitors
 
 
 def _say(text: str) -> None:
