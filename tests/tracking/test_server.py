@@ -19,7 +19,7 @@ from tests.tracking.server import Server
 from tests.tracking.tree import STAGES, environment, run, small_tree, start
 
 pytestmark = pytest.mark.slow
-EPOCHS = 30
+EPOCHS = 12
 PLANTED = {
     "AWS_SECRET_ACCESS_KEY": "planted-aws-secret",
     "HF_TOKEN": "planted-hf-token",
@@ -48,10 +48,10 @@ def pipeline(server, tree) -> Path:
         run(tree, stage, **given)
 
     process = start(tree, "unlearn", **given)
-    wait_for(lambda: steps_sent(server.uri) and steps_kept(tree) > 20)
+    wait_for(lambda: steps_sent(server.uri) and steps_kept(tree) > 8)
     server.kill()
     reached = steps_kept(tree)
-    wait_for(lambda: steps_kept(tree) > reached + 20)
+    wait_for(lambda: steps_kept(tree) > reached + 8)
     process.send_signal(signal.SIGKILL)
     process.wait()
     server.start()
