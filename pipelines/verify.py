@@ -35,7 +35,7 @@ def verify(
     """Check an evidence bundle: every byte, every hash, and the verdict, judged again from the metrics in it.
 
     Whoever changes a bundle and writes all of its hashes anew is found by the SHA-256 that was kept elsewhere, such
-    as by `dvc.lock` in git or in a log: give it with `--sha256`.
+    as in the log of `viker report`: give it with `--sha256`.
 
     Exit codes: 0 the bundle is whole and the gate passed; 3 it is whole and the gate failed; 1 it is not what was
     written, or does not add up; 2 wrong usage.
