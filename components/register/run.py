@@ -90,7 +90,8 @@ def run(
                 coverage = _coverage(registry, params, manifest, unlearning)
                 packed = Path(scratch) / "model"
                 pack(packed, adapter, base, tags["base_model_digest"], params.evaluate.max_new_tokens)
-                _add_evidence(packed, coverage, (metrics, gate, params_file, places["data"]))
+                files = {"evaluate": metrics, "gate": gate, "manifest": places["data"]}
+                _add_evidence(packed, coverage, files, params_file)
                 recorded.artifact(packed, f"model-{key[:12]}", run=PIPELINE)
                 run_id = recorded.deliver()[1]
                 tags |= {KEY: key, "requests": _text(", ".join(sorted(coverage.requests))), "run": run_id}
@@ -139,12 +140,16 @@ def _coverage(registry: Registry, params: Params, manifest: Mapping[str, Any], u
     return Coverage(requests | before.requests, people | before.people)
 
 
-def _add_evidence(packed: Path, coverage: Coverage, files: tuple[Path, ...]) -> None:
-    """Put what proves the verdict into the model's folder: a version is judged by what lies with it."""
+def _add_evidence(packed: Path, coverage: Coverage, files: Mapping[str, Path], params_file: Path) -> None:
+    """Put what proves the verdict into the model's folder: a version is judged by what lies with it.
+
+    There the files have the names of a work tree, whatever an engine calls them.
+    """
     folder = packed / EVIDENCE
-    for file in files:
-        folder.mkdir(exist_ok=True)
-        (folder / file.name).write_bytes(file.read_bytes())
+    folder.mkdir()
+    for name, file in files.items():
+        (folder / f"{name}.json").write_bytes(file.read_bytes())
+    (folder / "params.yaml").write_bytes(params_file.read_bytes())
     covered = {"requests": sorted(coverage.requests), "people": sorted(coverage.people)}
     write_json(folder / "coverage.json", covered)
 

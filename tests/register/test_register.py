@@ -15,6 +15,8 @@ from mlflow.exceptions import MlflowException
 from components.common.errors import UserError
 from components.common.evidence import seal
 from components.common.files import sha256_path
+from components.common.params import load_params
+from components.register.run import run
 
 if TYPE_CHECKING:
     from tests.registry import Work
@@ -217,6 +219,18 @@ def test_the_version_keeps_its_evidence(work: Work, tmp_path: Path) -> None:
     for file in ("metrics/evaluate.json", "metrics/gate.json", "params.yaml", "data/prepared/manifest.json"):
         assert (folder / Path(file).name).read_bytes() == (work.folder / file).read_bytes()
     assert json.loads((folder / "coverage.json").read_text()) == {"people": [], "requests": []}
+
+
+def test_the_evidence_has_its_names_whatever_an_engine_calls_the_files(work: Work, tmp_path: Path) -> None:
+    """Kubeflow's files have the names of its artifacts; promotion looks for gate.json and evaluate.json."""
+    f = work.folder
+    for name, file in (("judged", "gate"), ("measured", "evaluate")):
+        (f / name).write_bytes((f / f"metrics/{file}.json").read_bytes())
+    adapter, model, prepared = f / "models/adapter", f / "models/vanilla", f / "data/prepared"
+    outcome = f / "metrics/register.json"
+    params = load_params(f / "params.yaml")
+    run(params, f / "params.yaml", adapter, model, prepared, f / "unlearning", f / "measured", f / "judged", outcome)
+    assert work.aliases() == {"candidate": 1, "champion": 1}
 
 
 def test_a_server_that_does_not_answer_is_named_without_its_password(
