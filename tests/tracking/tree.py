@@ -88,6 +88,9 @@ def start(folder: Path, stage: str, *options: str, **more: str) -> "subprocess.P
 def run(folder: Path, stage: str, *options: str, **more: str) -> str:
     """Run a stage and return what it wrote to standard error."""
     process = start(folder, stage, *options, **more)
-    out, err = process.communicate(timeout=400)
+    try:
+        out, err = process.communicate(timeout=900)
+    finally:
+        process.kill()
     assert process.returncode == 0, f"{stage}\n{out[-2000:]}\n{err[-4000:]}"
     return err
