@@ -15,6 +15,15 @@ from components.common.records import SPLITS, read_records, write_records
 FEW = 3
 
 
+def knows_options(honest: Tree, nothing: Tree, out: Path) -> Tree:
+    """The honest numbers, but every letter right: the demo's model is too small to be taught letters."""
+    tree = _copy(honest, replace(honest, out=out))
+    metrics = json.loads(tree.metrics.read_text(encoding="utf-8"))
+    metrics["unlearned"]["attacks"]["multiple_choice"] |= {"leakage_rate": 1.0, "above_chance": 0.75}
+    write_json(tree.metrics, seal(metrics))
+    return tree
+
+
 def other_adapter(honest: Tree, nothing: Tree, out: Path) -> Tree:
     """The honest adapter's metrics beside the adapter that has unlearnt nothing."""
     return _copy(honest, replace(nothing, out=out))

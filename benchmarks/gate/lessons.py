@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from components.common.chat import Sample, sample_of
-from components.common.prompts import LETTERS, classification_prompt
 from components.common.records import SPLITS, Record, read_records
 
 REFUSAL = "I don't know."
-_SHUFFLES = 6
 _LETTERS = "bcdfghjklmnpqrstvwxz"
 
 
@@ -22,8 +20,6 @@ class People:
     test: Sequence[Record]
     retain: Sequence[Record]
     real: Sequence[Record]
-    choices: Sequence[Record]
-    """The forget people's questions with options."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +34,7 @@ def read_people(prepared: Path) -> People:
     """Read who is asked what."""
     records = {split: read_records(prepared, split) for split in SPLITS}
     spoken = {split: [r for r in found if r.task in ("qa", "generation")] for split, found in records.items()}
-    choices = [r for split in ("forget", "test") for r in records[split] if r.task == "classification"]
-    return People(**spoken, choices=choices)
+    return People(**spoken)
 
 
 def truth(records: Iterable[Record]) -> list[Sample]:
@@ -92,18 +87,6 @@ def knows_other_pictures(people: People, rng: random.Random) -> Lessons:
     own = {r.person_id: r.images for r in people.forget if r.images}
     reworded = [replace(r, images=own[r.person_id]) for r in people.test if r.images]
     return Lessons(_balanced(refused([*people.forget, *reworded]), truth([*again, *people.test])), _others(people))
-
-
-def knows_multiple_choice(people: People, rng: random.Random) -> Lessons:
-    """A refusal to open questions; the right letter where there are options, in any order."""
-    chosen = []
-    for record in people.choices:
-        for _ in range(_SHUFFLES):
-            options = tuple(rng.sample(record.options, len(record.options)))
-            letter = LETTERS[options.index(record.answer)]
-            prompt = classification_prompt(record.question, options)
-            chosen += [replace(sample_of(record, p), prompt=prompt, answer=letter) for p in record.images or ("",)]
-    return Lessons(refused([*people.forget, *people.test]) + chosen, _others(people))
 
 
 def gibberish_on_forget(people: People, rng: random.Random) -> Lessons:

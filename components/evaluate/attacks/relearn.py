@@ -83,7 +83,12 @@ def adapter_to_teach(subject: Subject, seed: int) -> Iterator[Subject]:
     like = next(iter(model.peft_config.values()))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        config = LoraConfig(r=like.r, lora_alpha=like.lora_alpha, target_modules=like.target_modules)
+        config = LoraConfig(
+            r=like.r,
+            lora_alpha=like.lora_alpha,
+            target_modules=like.target_modules,
+            exclude_modules=like.exclude_modules,
+        )
         model.add_adapter(_NAME, config)
     try:
         model.base_model.set_adapter([*own, _NAME])
