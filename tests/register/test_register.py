@@ -84,7 +84,7 @@ def test_a_registration_that_was_cut_off_leaves_no_version_and_can_be_repeated(
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("mlflow.MlflowClient.log_artifacts", lambda *a, **k: (_ for _ in ()).throw(OSError("full")))
+        patch.setattr("mlflow.MlflowClient.log_artifact", lambda *a, **k: (_ for _ in ()).throw(OSError("full")))
         with pytest.raises(UserError, match="full"):
             work.register()
     assert work.versions() == []
