@@ -39,8 +39,9 @@ def lineage(stage: str, params: Params, params_file: Path) -> list[dict[str, Any
     own = {"stage": stage, "engine": started_by}
     values = settings(params)
     name = f"{params.unlearn.method}-{key[:8]}"
-    if started_by == "kubeflow":  # a task is given the sections that it reads; the others' tasks log theirs
-        values = {section: values[section] for section in ("seed", "threads", stage) if section in values}
+    if started_by == "kubeflow":
+        if stage not in ("register", "report"):  # these are given all, a task before them the sections that it reads
+            values = {section: values[section] for section in ("seed", stage) if section in values}
         name = f"kubeflow-{key[:8]}"
         own[RUN_TAG] = tags[RUN_TAG] = str(named)  # by which what a run of Kubeflow left open is found and ended
     name = os.environ.get("VIKER_RUN_NAME", name)

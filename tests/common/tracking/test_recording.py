@@ -73,7 +73,9 @@ def test_a_task_of_kubeflow_tells_only_the_sections_that_it_was_given(tree, monk
     params = load_params(tree.folder / "params.yaml")
     whole, own = lineage("unlearn", params, tree.folder / "params.yaml")[-2:]
     assert own["tags"][tracking.RUN_TAG] == "3e2f"
-    assert {name.split(".")[0] for name in whole["params"]} == {"seed", "threads", "unlearn"}
+    assert {name.split(".")[0] for name in whole["params"]} == {"seed", "unlearn"}
+    all_of_them = lineage("register", params, tree.folder / "params.yaml")[-2]["params"]
+    assert {"threads", "unlearn.lambda", "gate.policy"} <= set(all_of_them)
     assert whole["tags"]["engine"] == "kubeflow" and whole["tags"][tracking.RUN_TAG] == "3e2f"
 
 
