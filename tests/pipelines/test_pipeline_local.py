@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from components.common.files import sha256_path
 from components.common.requests import read_requests
 from components.common.task import merged
+from pipelines.deploy import UNCACHED
 from pipelines.kubeflow import pipeline
 from tests.kfp_local import named_conditions, on_this_host  # noqa: F401 - fixtures
 
@@ -73,7 +74,7 @@ def test_requests_are_carried_out_only_where_the_gate_passes_and_as_dvc_would(
     settings = without_attacks()
 
     def run(changes: dict) -> set[str]:
-        pipeline(lambda task: None)(
+        pipeline(lambda task: task.set_caching_options(task.name not in UNCACHED))(
             params=nulls_written(merged(settings, changes)),
             source=str(small_description),
             requests=f"s3://{bucket}/requests",
@@ -120,7 +121,8 @@ def test_requests_are_carried_out_only_where_the_gate_passes_and_as_dvc_would(
     assert run({}) == {"resolve", "finish"}
 
     runs = registry.search_runs([e.experiment_id for e in registry.search_experiments()])
-    assert len([one for one in runs if "viker.pipeline_run" in one.data.tags]) == 2
+    assert all("viker.pipeline_run" in one.data.tags for one in runs)
+    assert len([one for one in runs if "mlflow.parentRunId" not in one.data.tags]) == 2
     assert {one.info.status for one in runs} == {"FINISHED"}
 
 
