@@ -178,7 +178,7 @@ def test_two_registrations_of_the_same_at_once_make_one_version(served):
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("call", ["log_artifacts", "create_model_version", "set_registered_model_alias"])
+@pytest.mark.parametrize("call", ["log_artifact", "create_model_version", "set_registered_model_alias"])
 def test_a_registration_that_is_killed_and_repeated_makes_one_version(served, call, when):
     before = len(served.versions())
     served.unlearn(seed=20 + len(call) + len(when))
