@@ -19,7 +19,7 @@ from tests.tracking.server import Server
 from tests.tracking.tree import STAGES, environment, run, small_tree, start
 
 pytestmark = pytest.mark.slow
-EPOCHS = 12
+EPOCHS = 200  # long enough for the server to have seen a step before the training is over
 PLANTED = {
     "AWS_SECRET_ACCESS_KEY": "planted-aws-secret",
     "HF_TOKEN": "planted-hf-token",

@@ -34,7 +34,8 @@ def main(journal: Path) -> int:
     """Send until the stage is over and all has arrived; return 1 where something is left."""
     over = threading.Event()
     threading.Thread(target=_wait_for_end, args=(over,), daemon=True).start()
-    uri, client, pause, machine = tracking_uri(), None, PAUSE, _Machine(journal)
+    threading.Thread(target=_Machine(journal).watch, args=(over,), daemon=True).start()
+    uri, client, pause = tracking_uri(), None, PAUSE
     answered = ended = time.monotonic()
     while True:
         last = over.is_set()
@@ -55,7 +56,6 @@ def main(journal: Path) -> int:
                 return 1
             pause = min(2 * pause, LONGEST_PAUSE)
         if not last:
-            machine.look()
             over.wait(pause)
             ended = time.monotonic()
         else:
@@ -73,6 +73,11 @@ class _Machine:
     def __init__(self, journal: Path) -> None:
         self.journal, self.next = journal, time.monotonic() + SAMPLE / 2
         self.monitors: list[Any] | None = None
+
+    def watch(self, over: threading.Event) -> None:
+        """Look until the stage is over, however long sending takes meanwhile."""
+        while not over.wait(1.0):
+            self.look()
 
     def look(self) -> None:
         if time.monotonic() < self.next or not (self.journal / RECORDS).exists() or not is_open(self.journal):
