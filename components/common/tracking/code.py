@@ -38,7 +38,7 @@ def code_changes(folder: Path) -> str:
             new = repo.git.ls_files("--others", "--exclude-standard", "--", *CODE).splitlines()
             root = Path(repo.working_dir)
             found = [changed, *(f"{name} {sha256_path(root / name)}" for name in new if not (root / name).is_symlink())]
-    except Exception:  # as above
+    except Exception:  # no git, repository or commit: there is nothing to differ from
         return ""
     return sha256_bytes("\n".join(found).encode()) if any(found) else ""
 

@@ -127,7 +127,7 @@ class Stage:
     def _safely(self) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # whatever it is, it is not worth a stage
+        except Exception as error:  # a full disk, a value that is no JSON: hours of training don't end for it
             self._journal = None
             log.warning("tracking: %s; nothing more of this stage is recorded", error)
 
@@ -159,7 +159,7 @@ class _Sender:
         """Let it send the rest; a stage too short for a sender leaves its records, unless it must ``wait``."""
         try:
             self._finish(wait)
-        except Exception as error:  # as above
+        except Exception as error:  # a sender that can't start or be reached: the records stay for sync
             log.warning("tracking: %s; 'viker track sync' sends the records", error)
 
     def _finish(self, wait: bool) -> None:
@@ -226,7 +226,7 @@ def _sending(recorded: Stage, required: bool, last: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         status = "KILLED"
         raise
-    except Exception as error:
+    except Exception as error:  # noted as the run's end, and raised again
         recorded.tags({"error": f"{type(error).__name__}: {error}"[:1000]})
         raise
     finally:
@@ -243,7 +243,7 @@ def _deliver_rest() -> None:
 
     try:
         deliver(tracking_uri())
-    except Exception as error:  # the stage itself is done
+    except Exception as error:  # stores raise what they like; the stage is done, and its records stay for sync
         log.warning("tracking: %s", without_secrets(str(error))[:300])
 
 

@@ -49,7 +49,7 @@ def main(journal: Path) -> int:
                 return 0
         except ImportError:
             return 0  # an image without MLflow: the outbox waits for a stage that has it
-        except Exception as error:  # whatever it is, it must not be the end of the records
+        except Exception as error:  # stores raise what they like: tried again, and kept at last
             if last and time.monotonic() - max(answered, ended) > PATIENCE:
                 problem = without_secrets(" ".join(f"{type(error).__name__}: {error}".split()))[:300]
                 _say(f"not sent ({problem}); the records are in {journal.parent}: 'viker track sync' sends them")
