@@ -4,7 +4,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +50,31 @@ def connect(uri: str) -> Any:
         logging.getLogger(name).setLevel(logging.WARNING)
     hint = f"Start that server or correct MLFLOW_TRACKING_URI; without that variable it is the database {DEFAULT_URI}"
     with explained(uri, "no tracking store answers", hint):
+        _make_database(uri)
         client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)
     return client
+
+
+def _make_database(uri: str) -> None:
+    """Lay out a SQLite file that is not there yet, whole or not at all.
+
+    MLflow lays one out in steps: a process killed meanwhile, or two that spell its URI differently, would leave a
+    database that nothing opens again.
+    """
+    path = _database(uri)
+    if path is None or path.exists():
+        return
+    from mlflow import MlflowClient
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        MlflowClient(tracking_uri=f"sqlite:///{temporary.absolute()}").search_experiments(max_results=1)
+        with suppress(FileExistsError):  # another process was faster
+            path.hardlink_to(temporary)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def experiment_id(client: Any, uri: str, name: str) -> str:
@@ -90,7 +112,11 @@ def explained(uri: str, problem: str, hint: str) -> Iterator[None]:
 
 
 def _artifacts_beside(uri: str) -> str | None:
-    if not uri.startswith("sqlite:"):
-        return None
-    database = Path(uri.partition("///")[2].partition("?")[0])
-    return (database.parent / "mlartifacts").resolve().as_uri()
+    path = _database(uri)
+    return None if path is None else (path.parent / "mlartifacts").resolve().as_uri()
+
+
+def _database(uri: str) -> Path | None:
+    """Return the file of a SQLite database; None for any other store, or one in memory."""
+    name = uri.partition("///")[2].partition("?")[0]
+    return Path(name) if uri.startswith("sqlite:") and name not in ("", ":memory:") else None
