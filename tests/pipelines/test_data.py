@@ -1,5 +1,6 @@
 """``viker data import`` and DVC over S3, in a repository with this project's dvc.yaml."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from ruamel.yaml import YAML
 from components.common.files import sha256_path
 from components.common.params import load_params
 from components.prepare.generate import generate
+from tests.hub import COMMIT, serving
 
 ROOT = Path(__file__).parents[2]
 
@@ -100,6 +102,22 @@ def test_a_source_on_s3_is_followed_by_dvc(s3, bucket, repository, benchmark):
     assert "up to date" in dvc("status", "prepare")
     s3.put_object(Bucket=bucket, Key="mllmu/README.md", Body=b"news")
     assert f"s3://{bucket}/mllmu" in dvc("status", "prepare")
+
+
+def test_data_from_the_hub_are_pinned_tracked_and_prepared(repository, benchmark, monkeypatch):
+    files = {p.relative_to(benchmark).as_posix(): p.read_bytes() for p in benchmark.rglob("*") if p.is_file()}
+    with serving({"owner/mllmu": files}) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        monkeypatch.setenv("HF_HOME", str(repository.parent / "home"))
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        result = viker_import("hf://owner/mllmu")
+    assert result.returncode == 0, result.stderr
+    assert f"hf://owner/mllmu at {COMMIT}: in data/raw/mllmu, tracked by DVC as" in result.stdout
+    assert sha256_path(Path("data/raw/mllmu")) == sha256_path(benchmark)
+    assert YAML(typ="safe").load(Path("data/raw/mllmu.dvc"))["meta"]["revision"] == COMMIT
+    assert run("components.prepare").returncode == 0
+    manifest = json.loads(Path("data/prepared/manifest.json").read_text())
+    assert (manifest["source"], manifest["format"]) == ("data/raw/mllmu", "mllmu")
 
 
 def test_an_import_keeps_the_comments_of_the_parameters(repository, benchmark):

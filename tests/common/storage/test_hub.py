@@ -1,68 +1,25 @@
 """hf:// against a server on this machine that speaks as much of the hub's interface as a data set needs."""
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from tests.hub import COMMIT, TOKEN, serving
+
 ROOT = Path(__file__).parents[3]
-COMMIT = "1" * 40
 FILES = {"forget_10/train-00000-of-00001.parquet": b"rows of the forgotten", "README.md": b"# A data set"}
-TOKEN = "hf_unit_test_token"
 
 
 @pytest.fixture
 def hub() -> Iterator[SimpleNamespace]:
-    """``answers``: what each path is answered with, (status, body); ``asked``: the paths that were asked for."""
-    blobs = {name: hashlib.sha1(b"blob %d\0" % len(body) + body).hexdigest() for name, body in FILES.items()}
-    tree = [{"type": "file", "path": n, "size": len(b), "oid": blobs[n]} for n, b in FILES.items()]
-    info = json.dumps({"id": "owner/set", "sha": COMMIT, "siblings": []}).encode()
-    answers = {f"/api/datasets/owner/set/tree/{COMMIT}": json.dumps(tree).encode(), "/api/datasets/owner/set": info}
-    answers |= {f"/api/datasets/owner/set/revision/{r}": info for r in ("v1", COMMIT)}
-    answers |= {f"/datasets/owner/set/resolve/{COMMIT}/{name}": body for name, body in FILES.items()}
-    state = SimpleNamespace(answers=answers, asked=[])
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
-            state.asked.append(path)
-            body = state.answers.get(path)
-            name = path.partition(f"/resolve/{COMMIT}/")[2]
-            self.send_response(404 if body is None else 200)
-            if body is None:
-                missing = "RevisionNotFound" if "/owner/set/revision/" in path else "RepoNotFound"
-                self.send_header("X-Error-Code", missing)
-            if name in blobs:
-                self.send_header("X-Repo-Commit", COMMIT)
-                self.send_header("ETag", f'"{blobs[name]}"')
-            self.send_header("Content-Length", str(len(body or b"")))
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body or b"")
-
-        do_HEAD = do_GET
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    state.endpoint = f"http://127.0.0.1:{server.server_port}"
-    yield state
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving({"owner/set": FILES}) as state:
+        yield state
 
 
 def fetch(endpoint: str, cache: Path, uri: str, revision: str | None, **environment: str) -> tuple[str, str]:
