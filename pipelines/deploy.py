@@ -7,6 +7,7 @@ from kfp.dsl import PipelineTask
 
 from components.common.deploy_params import DeployParams
 from components.common.task import CACHE
+from components.unlearn.component import launched
 
 LARGE = ("finetune", "unlearn", "evaluate")
 """The tasks that load the model."""
@@ -31,7 +32,10 @@ def settle(task: PipelineTask, deploy: DeployParams) -> None:
     task.set_memory_request(size.memory).set_memory_limit(size.memory)
     kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=size.shared_memory)  # noqa: S108
     if large and profile.gpu:
-        task.set_accelerator_type(profile.gpu.resource).set_accelerator_limit(profile.gpu.count)
+        count = profile.gpu.count if task.name == "unlearn" else 1
+        task.set_accelerator_type(profile.gpu.resource).set_accelerator_limit(count)
+        if count > 1 and task.container_spec:
+            task.container_spec.args = launched(task.container_spec.args or [], count)
     for key, label in profile.node_selector.items() if large else ():
         kubernetes.add_node_selector(task, key, label)
     for taint in profile.tolerations if large else ():

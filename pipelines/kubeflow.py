@@ -95,6 +95,7 @@ def pipeline(settle: Callable[[dsl.PipelineTask], Any]) -> Any:
                 )
                 evidence = report(
                     params=given["report"],
+                    pending=given["pending"],
                     prepared=prepared,
                     unlearning=unlearning,
                     predictions=measured.outputs["predictions"],

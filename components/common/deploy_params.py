@@ -30,6 +30,7 @@ class Gpu(Section):
     resource: str = Field(min_length=1)
     """What the nodes call them: nvidia.com/gpu, amd.com/gpu."""
     count: Annotated[int, Field(ge=1)]
+    """Those of unlearn, which starts a process for each; finetune and evaluate compute on one."""
 
 
 class Toleration(Section):
@@ -49,7 +50,7 @@ class DeployProfile(Section):
     large: Size
     """For finetune, unlearn and evaluate, which load the model."""
     gpu: Gpu | None
-    """For the large ones."""
+    """For the large ones; null: they compute on CPUs."""
     node_selector: dict[str, str]
     """Labels of the nodes for the large ones, such as the kind of their GPU."""
     tolerations: list[Toleration]

@@ -27,7 +27,11 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary neighbour of ``path``; it replaces that folder when the block succeeds."""
+    """Yield an empty temporary neighbour of ``path``; it replaces that folder when the block succeeds.
+
+    Its files get the permissions that the umask gives, whatever the library that wrote them had in mind: safetensors
+    writes files that only their owner may read, and the next stage may run as another user of the group.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     old = path.with_name(f".{path.name}.{os.getpid()}.old")
@@ -35,6 +39,10 @@ def new_folder(path: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
+        readable = temporary.stat().st_mode & 0o666
+        for file in temporary.rglob("*"):
+            if file.is_file() and not file.is_symlink():
+                file.chmod(readable)
         if path.exists():
             path.replace(old)
         temporary.replace(path)

@@ -1,7 +1,5 @@
 """Whom the forget requests, or ``prepare.forget_ids`` in their place, ask to forget, and who is gone already."""
 
-import json
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +7,7 @@ from pathlib import Path
 
 from components.common.errors import UserError
 from components.common.params import PrepareParams
-from components.common.requests import ForgetRequest, people_of, read_requests
+from components.common.requests import ForgetRequest, as_folder, people_of, read_requests
 from components.prepare.people import UnknownPerson
 
 
@@ -47,10 +45,8 @@ def with_requests(params: PrepareParams, given: str | None) -> Iterator[PrepareP
     if given is None:
         yield params
         return
-    with tempfile.TemporaryDirectory() as folder:
-        for name, text in json.loads(given).items():
-            (Path(folder) / Path(name).name).write_text(text, encoding="utf-8")
-        yield params.model_copy(update={"requests": folder})
+    with as_folder(given) as folder:
+        yield params.model_copy(update={"requests": str(folder)})
 
 
 def read_asked(params: PrepareParams) -> Asked:

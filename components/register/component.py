@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.task import COMMAND, image
+from components.common.task import CACHE, COMMAND, image
 
 
 @dsl.container_component
@@ -67,6 +67,7 @@ def close(
             f"--version={version}",
             f"--prepared={prepared.path}",
             f"--out={closed.path}",
+            f"--cache={CACHE}/sources",
         ],
     )
 

@@ -1,5 +1,6 @@
 """Command line of the stage report."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,9 @@ def command(
         "data/prepared"
     ),
     requests: Annotated[Path, typer.Option(help="The folder of forget requests; may be missing.")] = Path("requests"),
+    pending: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Request files by name, in place of that folder.")
+    ] = None,
     unlearning: Annotated[Path, typer.Option(help="Loss and key-token records of unlearn.")] = Path("unlearning"),
     predictions: Annotated[Path, typer.Option(help="The models' replies.")] = Path("evaluation/predictions.parquet"),
     metrics: Annotated[Path, typer.Option(help="What evaluate measured.")] = Path("metrics/evaluate.json"),
@@ -39,12 +43,16 @@ def command(
     `viker verify` checks the bundle. Keep its SHA-256, which is printed here, where nobody can change it.
     """
     from components.common.params import load_params
+    from components.common.requests import as_folder
     from components.report.load import Paths
     from components.report.run import run
 
     settings = load_params(params)
-    paths = Paths(params, prepared, requests, unlearning, predictions, metrics, gate, register)
-    with tracking.stage("report", settings, params, last=True) as recorded:
+    with (
+        tracking.stage("report", settings, params, last=True) as recorded,
+        nullcontext(requests) if pending is None else as_folder(pending) as folder,
+    ):
+        paths = Paths(params, prepared, folder, unlearning, predictions, metrics, gate, register)
         written = run(settings, paths, earlier or [], out, bundle)
         recorded.artifact(out)
         recorded.artifact(bundle)

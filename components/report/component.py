@@ -8,6 +8,7 @@ from components.common.task import COMMAND, image
 @dsl.container_component
 def report(
     params: dict,
+    pending: dict,
     prepared: dsl.Input[dsl.Dataset],
     unlearning: dsl.Input[dsl.Artifact],
     predictions: dsl.Input[dsl.Dataset],
@@ -23,6 +24,7 @@ def report(
         command=COMMAND,
         args=[
             "components.report",
+            f"--pending={pending}",
             f"--prepared={prepared.path}",
             f"--unlearning={unlearning.path}",
             f"--predictions={predictions.path}",

@@ -1,8 +1,17 @@
 """The stage unlearn as a component of Kubeflow Pipelines."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from kfp import dsl
 
 from components.common.task import CACHE, COMMAND, image
+
+
+def launched(args: Sequence[Any], processes: int) -> list[Any]:
+    """Return a task's arguments so that accelerate starts its program in several processes, one for each GPU."""
+    launch = ("--multi_gpu", "--num_machines=1", f"--num_processes={processes}", "--mixed_precision=no")
+    return ["accelerate.commands.launch", *launch, "--dynamo_backend=no", "-m", *args]
 
 
 @dsl.container_component

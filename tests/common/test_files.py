@@ -1,6 +1,10 @@
 """Files appear whole or not at all."""
 
+import os
+
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from components.common.errors import UserError
 from components.common.files import new_file, new_folder, read_json, sha256_path, write_json
@@ -29,6 +33,17 @@ def test_a_new_folder_replaces_the_old_one_whole(tmp_path):
         with new_folder(tmp_path / "f") as folder:
             (folder / name).write_text(name)
     assert [p.name for p in (tmp_path / "f").iterdir()] == ["two"]
+
+
+def test_a_new_folders_files_have_the_permissions_of_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with new_folder(tmp_path / "f") as folder:
+            (folder / "below").mkdir()
+            save_file({"w": np.zeros(3)}, folder / "below" / "w.safetensors")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "f/below/w.safetensors").stat().st_mode & 0o777 == 0o640
 
 
 def test_a_folders_hash_follows_names_and_contents(tmp_path):

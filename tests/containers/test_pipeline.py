@@ -110,7 +110,8 @@ def test_the_pipeline_in_its_images(
     measured = json.loads((first / "evaluate" / "metrics").read_text())
     assert measured["inputs"]["adapter"] == sha256_path(first / "unlearn" / "adapter")
     assert measured["unlearned"]["attacks"]
-    assert "<html" in (first / "report" / "evidence").read_text()
+    page = (first / "report" / "evidence").read_text()
+    assert "the person asks for erasure" in page and "2026-12-01" in page
     assert set(registry.get_registered_model("viker-adapter").aliases) == {"candidate"}
     assert request() == REQUEST
     assert {path.stat().st_uid for path in first.rglob("*") if path.is_file()} == {10001}
@@ -125,3 +126,6 @@ def test_the_pipeline_in_its_images(
     champion = registry.get_model_version("viker-adapter", aliases["champion"])
     assert champion.tags["adapter_sha256"] == sha256_path(first / "unlearn" / "adapter")
     assert f"version: {aliases['champion']}" in request()
+
+    # Nothing is pending any more: green after the first task.
+    assert run(PASSES) == {"resolve", "finish"}

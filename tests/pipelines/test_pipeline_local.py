@@ -92,6 +92,8 @@ def test_requests_are_carried_out_only_where_the_gate_passes_and_as_dvc_would(
     registry = MlflowClient(store)
     assert set(registry.get_registered_model("viker-adapter").aliases) == {"candidate"}
     assert request() == REQUEST
+    page = (sorted(path for path in root.iterdir())[0] / "report" / "evidence").read_text()
+    assert "the person asks for erasure" in page and "2026-12-01" in page
 
     # As DVC would: the stages' own commands on the same values.
     first = sorted(path for path in root.iterdir())[0]

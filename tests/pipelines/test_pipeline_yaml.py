@@ -4,10 +4,12 @@ import inspect
 import json
 import re
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from kfp import components
 from ruamel.yaml import YAML
 
@@ -21,6 +23,9 @@ from pipelines.submit import TASKS
 ROOT = Path(__file__).parents[2]
 DEPLOY = load_params(ROOT / "params.yaml").deploy
 STAGES = ("prepare", "finetune", "sample", "unlearn", "evaluate", "gate", "register", "report")
+
+INSTEAD = {("report", "--requests"): "--pending"}
+"""Options by task, and those that are given in their place."""
 
 
 def compiled(**changes: Any) -> str:
@@ -94,6 +99,17 @@ def test_every_container_runs_a_program_of_its_own_image(containers) -> None:
         stage = re.match(r"viker-([a-z]+):", container["image"]).group(1)
         assert container["command"][:3] == ["python", "-m", "components.common.task"]
         assert re.fullmatch(rf"components\.{stage}(\.[a-z]+)?", container["args"][0])
+
+
+def test_no_task_falls_back_on_a_path_in_a_work_tree(containers) -> None:
+    """There is none in a container, and its file system may be read-only."""
+    for name, container in containers.items():
+        module, *given = container["args"]
+        program = import_module(module if module.count(".") > 1 else f"{module}.__main__")
+        for option in typer.main.get_command(program.app).params:
+            if isinstance(option.default, Path) and option.name != "params":  # the images have params.yaml
+                wanted = INSTEAD.get((name, option.opts[0]), option.opts[0])
+                assert any(arg.startswith(f"{wanted}=") for arg in given), (name, wanted)
 
 
 def test_every_task_has_its_resources(containers, pods, profile) -> None:
@@ -229,6 +245,26 @@ def test_pull_secrets_digests_and_a_cache_that_goes_with_the_pod() -> None:
         assert pod["imagePullSecret"][0]["secretName"] == "registry"
         assert "pvcMount" not in pod
         assert {"mountPath": "/cache", "volumeName": "cache"} in pod["emptyDirMounts"]
+
+
+def test_with_several_gpus_unlearn_has_a_process_for_each_and_the_others_have_one_gpu() -> None:
+    changes = ["deploy.profile=gpu-a100", "deploy.profiles.gpu-a100.gpu.count=4"]
+    _, deploy = compiling.load(ROOT / "params.yaml", changes)
+    one, four = (
+        next(YAML(typ="safe", pure=True).load_all(text))["deploymentSpec"]["executors"]
+        for text in (compiled(profile="gpu-a100"), compiled(**dict(deploy)))
+    )
+    alone = one["exec-unlearn"]["container"]
+    container = four["exec-unlearn"]["container"]
+    launch = ["accelerate.commands.launch", "--multi_gpu", "--num_machines=1", "--num_processes=4"]
+    launch += ["--mixed_precision=no", "--dynamo_backend=no", "-m"]
+    assert alone["args"][0] == "components.unlearn"
+    assert container["command"] == alone["command"]
+    assert container["args"] == launch + alone["args"]
+    assert container["resources"]["accelerator"]["resourceCount"] == "4"
+    for name in ("finetune", "evaluate"):
+        assert four[f"exec-{name}"] == one[f"exec-{name}"]
+        assert four[f"exec-{name}"]["container"]["resources"]["accelerator"]["resourceCount"] == "1"
 
 
 @pytest.mark.parametrize(

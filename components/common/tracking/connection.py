@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,13 @@ def connect(uri: str) -> Any:
 
     Raises:
         UserError: nothing answers at ``uri``, or it is not a tracking store.
+        ImportError: it is a database, and what MLflow reaches databases with is not installed.
     """
     from mlflow import MlflowClient
+    from mlflow.store.db.db_types import DATABASE_ENGINES
+
+    if re.split("[:+]", uri)[0] in DATABASE_ENGINES and find_spec("sqlalchemy") is None:
+        raise ImportError("no SQLAlchemy here, with which MLflow reaches databases")  # MLflow calls it a wrong address
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)

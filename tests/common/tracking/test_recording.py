@@ -136,3 +136,22 @@ def test_a_stage_records_without_loading_mlflow(tree):
     assert last["end"] == "FINISHED"
     tree.deliver()
     assert tree.runs()["gate"].data.metrics == {"gate.passed": 1.0}
+
+
+def test_a_sender_without_database_drivers_leaves_the_records_at_once(tree):
+    """As in the images of all stages but register, on a work tree whose runs are in SQLite."""
+    tree.record()
+    journal = tree.waiting()[0].parent
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom components.common.tracking import sender\n"
+        "sys.modules['sqlalchemy'] = None\nsender.PATIENCE = 3600\n"
+        f"sys.exit(sender.main(Path({str(journal)!r})))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": tree.uri}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(tree.waiting()) == 1
+    tree.deliver()
+    assert "unlearn" in tree.runs()
