@@ -1,5 +1,6 @@
 """kfp.local with what it lacks to run this pipeline: conditions on outputs that have a name of their own."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,34 @@ from typing import Any
 
 import pytest
 from kfp.local.orchestrator.enhanced_dag_orchestrator import ConditionEvaluator
+
+from components.common.task import to_struct
+
+
+def filled(
+    container: dict[str, Any], given: dict[str, Path], made: dict[str, Path], params: dict[str, Any]
+) -> list[str]:
+    """Return a compiled container's command with what Kubeflow's launcher would put in.
+
+    Args:
+        container: of the compiled pipeline.
+        given: the places of the artifacts that it reads, by name.
+        made: the places of those that it writes; beside the first goes executor_output.json.
+        params: the task's input 'params'.
+    """
+    output = next(iter(made.values())).with_name("executor_output.json")
+    artifacts = {name: {"artifacts": [{"name": name, "uri": str(path)}]} for name, path in made.items()}
+    outputs = {"artifacts": artifacts, "outputFile": str(output)}
+    task = {"inputs": {"parameterValues": {"params": to_struct(params)}}, "outputs": outputs}
+    values = {"{{$}}": json.dumps(task), "{{$.pipeline_job_uuid}}": "run-1"}
+    for kind, places in (("inputs", given), ("outputs", made)):
+        values |= {f"{{{{$.{kind}.artifacts['{name}'].path}}}}": str(path) for name, path in places.items()}
+    command = []
+    for part in (*container["command"], *container["args"]):
+        for placeholder, value in values.items():
+            part = part.replace(placeholder, value)
+        command.append(part)
+    return command
 
 
 @pytest.fixture

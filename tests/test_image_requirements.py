@@ -1,6 +1,8 @@
 """Each stage's image gets the packages that its code imports, and no heavy one that it doesn't."""
 
 import ast
+import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -125,6 +127,27 @@ def test_every_requirement_is_pinned() -> None:
         if line
     }
     assert names <= pinned
+
+
+@pytest.mark.parametrize(("torch", "label"), [("cpu", "+cpu"), ("cuda", "")])
+def test_the_build_argument_says_which_torch_pip_is_asked_for(torch: str, label: str, tmp_path: Path) -> None:
+    """The client stands for Docker's: it puts down what it is told, and builds nothing."""
+    client = tmp_path / "docker"
+    client.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\ntest "$1" = --version && echo version 20.10.24\n')
+    client.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, ROOT / "docker" / "build.py", "unlearn", "--torch", torch],
+        env=os.environ | {"DOCKER": str(client)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and "viker-unlearn" in done.stderr
+    (told,) = [line for line in (tmp_path / "told").read_text().splitlines() if line.startswith("build ")]
+    (pinned,) = re.findall(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    assert f" TORCH={pinned}{label} " in told
+    (layer,) = [line for line in (ROOT / "docker" / "Dockerfile").read_text().splitlines() if '"torch===' in line]
+    assert '"torch===${TORCH}"' in layer
 
 
 def test_the_dockerfile_has_no_fault_that_hadolint_knows() -> None:

@@ -12,6 +12,7 @@ runs ``MODULE`` with ``ARGUMENTS`` and adds the three things that differ between
 import json
 import os
 import runpy
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -138,6 +139,10 @@ def main(arguments: list[str]) -> None:
         except SystemExit as end:
             if end.code:
                 raise
+        except Exception as error:  # the launcher's of several processes, which has told them all to save their state
+            if getattr(error, "sigval", None) == signal.SIGTERM:
+                raise SystemExit(cli.TERMINATED) from None
+            raise
     written = outputs(task)
     write_json(Path(task["outputs"]["outputFile"]), written)
     for name, place in task["outputs"].get("parameters", {}).items():

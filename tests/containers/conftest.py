@@ -4,8 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,27 @@ def chain(run_stage: Callable[..., Done], small_description: Path, tmp_path_fact
         done = run_stage(stage, work)
         print(stage, done.stdout[-300:])
     return work
+
+
+@pytest.fixture
+def volume() -> Iterator[str]:
+    name = f"viker-{uuid.uuid4().hex[:12]}"
+    docker("volume", "create", name)
+    yield name
+    docker("volume", "rm", "--force", name)
+
+
+def wait_for_checkpoint(name: str) -> int:
+    """Wait until the container has written a checkpoint to its volume; return the newest step."""
+    script = "ls -d /cache/unlearn/*/checkpoint-*/seal.json 2>/dev/null"
+    for _ in range(600):
+        found = docker("exec", name, "sh", "-c", script, check=False).stdout.split()
+        if found:
+            return max(int(path.split("checkpoint-")[1].split("/")[0]) for path in found)
+        if docker("inspect", "--format", "{{.State.Running}}", name).stdout.strip() != "true":
+            pytest.fail(f"it ended before its first checkpoint:\n{docker('logs', name, check=False).stderr[-3000:]}")
+        time.sleep(0.1)
+    pytest.fail("no checkpoint in a minute")
 
 
 def write_params(work: Path, params: dict[str, Any]) -> None:

@@ -2,9 +2,8 @@
 
 import json
 import shutil
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +12,16 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from safetensors.numpy import load_file
 
-from tests.containers.conftest import HARDENED, Done, docker, everywhere, image, small_params, write_params
+from tests.containers.conftest import (
+    HARDENED,
+    Done,
+    docker,
+    everywhere,
+    image,
+    small_params,
+    wait_for_checkpoint,
+    write_params,
+)
 
 pytestmark = pytest.mark.containers
 
@@ -40,6 +48,7 @@ def test_the_stages_up_to_evaluate_write_what_the_next_ones_read(chain: Path) ->
     replies = pd.read_parquet(chain / "evaluation/predictions.parquet")
     assert len(replies) >= 2 * metrics["unlearned"]["forget"]["samples"]
     assert all(path.stat().st_uid == 10001 for path in chain.rglob("*") if path.suffix != ".yaml")
+    assert all(path.stat().st_mode & 0o040 for path in (chain / "models").rglob("*"))
 
 
 @pytest.mark.parametrize("verdict", ["fail", "pass"])
@@ -69,14 +78,6 @@ def test_gate_register_and_report_by_verdict(chain: Path, run_stage: Run, verdic
     assert Path(registered).read_bytes() == (work / "models/adapter/adapter_model.safetensors").read_bytes()
     page = (work / "report/report.html").read_text()
     assert verdict in page and tags["adapter_sha256"][:12] in page
-
-
-@pytest.fixture
-def volume() -> Iterator[str]:
-    name = f"viker-{uuid.uuid4().hex[:12]}"
-    docker("volume", "create", name)
-    yield name
-    docker("volume", "rm", "--force", name)
 
 
 def test_unlearn_killed_in_mid_training_goes_on_from_the_volume_to_the_same_bytes(
@@ -110,16 +111,3 @@ def first_step(work: Path) -> int:
     newest = sorted((work / "tracking" / "outbox").glob("*-unlearn*"))[-1]
     records = [json.loads(line) for line in (newest / "records.jsonl").read_text().splitlines()]
     return min(r["step"] for r in records if any(name.startswith("train") for name in r.get("metrics", {})))
-
-
-def wait_for_checkpoint(name: str) -> int:
-    """Wait until the container has written a checkpoint; return the newest step."""
-    script = "ls -d /cache/unlearn/run/checkpoint-*/seal.json 2>/dev/null"
-    for _ in range(600):
-        found = docker("exec", name, "sh", "-c", script, check=False).stdout.split()
-        if found:
-            return max(int(path.split("checkpoint-")[1].split("/")[0]) for path in found)
-        if docker("inspect", "--format", "{{.State.Running}}", name).stdout.strip() != "true":
-            pytest.fail(f"it ended before its first checkpoint:\n{docker('logs', name, check=False).stderr[-3000:]}")
-        time.sleep(0.1)
-    pytest.fail("no checkpoint in a minute")

@@ -68,6 +68,11 @@ def test_torch_is_only_where_something_is_computed_with_it(images: str, stage: s
     assert inside(stage, f'python -c "{script}"').strip() == "[]"
 
 
+@pytest.mark.parametrize("stage", ("finetune", "unlearn", "evaluate"))
+def test_torch_is_the_cpu_build(images: str, stage: str) -> None:
+    assert inside(stage, 'python -c "import torch; print(torch.__version__, torch.version.cuda)"').split()[1] == "None"
+
+
 def test_the_images_with_torch_share_its_layer(images: str) -> None:
     layers = [inspect(stage)["RootFS"]["Layers"] for stage in ("finetune", "unlearn", "evaluate")]
     common = sum(1 for found in zip(*layers, strict=False) if len(set(found)) == 1)
