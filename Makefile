@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-airflow test-containers test-tracking images images-push chromium lint bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-demo bench-gate ui clean
+.PHONY: help install demo test test-airflow test-containers test-tracking images images-push chromium lint bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-sequence bench-demo bench-gate ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -84,6 +84,9 @@ bench-storage: $(INSTALLED) ## how the teacher may be kept, on a real language m
 bench-evaluate: $(INSTALLED) ## replies and likelihoods beside one sample at a time, at equal answers
 	$(IN_VENV) python -m benchmarks.evaluate --size toy
 	$(IN_VENV) python -m benchmarks.evaluate --size llava --batch 32 --runs 1
+
+bench-sequence: $(INSTALLED) ## two requests in turn: whether the first stays forgotten; after make demo, minutes
+	$(IN_VENV) python -m benchmarks.sequence
 
 bench-demo: $(INSTALLED) ## measure ViKeR against its baselines over three seeds; long
 	$(IN_VENV) python -m benchmarks.demo

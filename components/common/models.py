@@ -37,13 +37,14 @@ def device() -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
 
 
-def load_model(name: str, where: str, in_4bit: bool = False) -> tuple[Any, Any]:
+def load_model(name: str, where: str, in_4bit: bool = False, on: torch.device | None = None) -> tuple[Any, Any]:
     """Load an image-text-to-text model in evaluation mode, and its processor.
 
     Args:
         name: a folder or the name of a model on a hub.
         where: the parameter or file that named it, for the error.
         in_4bit: whether the linear layers of the language model are loaded in NF4, the rest as it is.
+        on: where the model goes; None: this process's own device.
 
     Raises:
         UserError: there is no such model, it has no safetensors weights, or it isn't an image-text-to-text model; or
@@ -58,7 +59,7 @@ def load_model(name: str, where: str, in_4bit: bool = False) -> tuple[Any, Any]:
         raise UserError(f"{where}: can't load the model '{name}': {_reason(error)}") from None
     processor.tokenizer.padding_side = "left"
     if not in_4bit:
-        return model.eval().to(device()), processor
+        return model.eval().to(on or device()), processor
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):  # that kernel packs the weights for good and has no gradient
             module.support_avx512bf16_for_cpu = False

@@ -145,6 +145,9 @@ class UnlearnParams(Section):
     load_in_4bit: bool
     """Whether the frozen language model's matrices are loaded in 4 bits (NF4, by bitsandbytes): a quarter of the
     memory of bfloat16, and rounded. The vision tower stays as it is."""
+    shard: bool
+    """Whether several processes share the frozen language model out among them (FSDP), each holding a part of every
+    layer, in place of a whole one each (DDP); the adapter is the same."""
     attention: Literal["sdpa", "eager"]
     """torch's fused attention, or the plain one."""
     gradient_checkpointing: bool
@@ -167,6 +170,13 @@ class UnlearnParams(Section):
                 "(an adapter on the vanilla model can't make it not know them)"
             )
         return base
+
+    @field_validator("shard")
+    @classmethod
+    def _shards_of_whole_numbers(cls, shard: bool, info: ValidationInfo) -> bool:
+        if shard and info.data.get("load_in_4bit"):
+            raise ValueError("a model in 4 bits can't be sharded: set one of the two to false")
+        return shard
 
     @field_validator("weighting")
     @classmethod

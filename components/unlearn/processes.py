@@ -20,13 +20,14 @@ def join() -> PartialState:
     """Join the other processes of the run, if there are any: NCCL on GPUs, gloo on CPUs.
 
     Raises:
-        UserError: they would share the model out among them (FSDP), which has not been tried.
+        UserError: accelerate was told to wrap the model itself (FSDP, DeepSpeed): ``unlearn.shard`` shards it.
     """
-    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
-        raise UserError(
-            "accelerate launch was told to use FSDP, with which unlearning has not been tried. Start it with "
-            "--multi_gpu, a whole model a GPU; to save memory set unlearn.precision or unlearn.load_in_4bit."
-        )
+    for name, variable in (("FSDP", "ACCELERATE_USE_FSDP"), ("DeepSpeed", "ACCELERATE_USE_DEEPSPEED")):
+        if os.environ.get(variable, "false").lower() == "true":
+            raise UserError(
+                f"accelerate launch was told to use {name}. The stage shards the model by itself, as teacher and "
+                "checkpoints need it: set unlearn.shard to true, and start it with --multi_gpu."
+            )
     return PartialState(cpu=not torch.cuda.is_available())
 
 

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset
 from transformers import TrainingArguments
 
-from components.common.chat import Encoder, Sample, sample_of
+from components.common.chat import Encoder, Sample, answer_logits, sample_of
 from components.common.cli import TERMINATED, on_sigterm
 from components.common.errors import UserError
 from components.common.files import new_file, new_folder, sha256_path, write_json
@@ -25,7 +25,8 @@ from components.unlearn.features import reuse_features
 from components.unlearn.key_tokens import entropy_histogram, key_token_rows
 from components.unlearn.live import TellTracking
 from components.unlearn.methods.registry import METHODS
-from components.unlearn.processes import first, join, world
+from components.unlearn.processes import first, join, together, world
+from components.unlearn.shard import in_step, leave_to_fsdp, load_in_turn
 from components.unlearn.state import KeepState, State, restore
 from components.unlearn.stop import StopWhenForgotten
 from components.unlearn.teacher import TEACHER_BATCH, kept_teachers
@@ -87,10 +88,12 @@ def run(
 
     state = State(state_folder, _inputs(params, seed, threads, prepared, vanilla, irrelevant))
     seen = [[""]] * len(forget) if params.teacher == "text_only" else shown
-    teachers = state.teachers(
-        len(forget),
-        lambda own: kept_teachers(model, encoder, [forget[i] for i in own], [seen[i] for i in own], TEACHER_BATCH),
-    )
+
+    def teach(own: Sequence[int]) -> list[Kept]:
+        with in_step(model, lambda: answer_logits(model, encoder.batch(forget[:1]))):
+            return kept_teachers(model, encoder, [forget[i] for i in own], [seen[i] for i in own], TEACHER_BATCH)
+
+    teachers = state.teachers(len(forget), teach)
     taught = time.perf_counter()
 
     trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, state_folder)
@@ -145,12 +148,15 @@ def make_trainer(
     unlearns = METHODS[params.method].unlearns
     taught = "teacher" in METHODS[params.method].needs and params.teacher != "none"
     model.set_attn_implementation(params.attention)
+    encoder_with_features = reuse_features(model, encoder, forget)
+    adapted = put_adapter(params, model)
+    leave_to_fsdp(adapted)
     trainer = UnlearnTrainer(
         params,
-        reuse_features(model, encoder, forget),
+        encoder_with_features,
         retain,
         seed,
-        model=put_adapter(params, model),
+        model=adapted,
         args=training_arguments(params, seed, checkpoints),
         train_dataset=TrainingSet(forget if unlearns else retain, teachers if taught else None),
     )
@@ -241,14 +247,22 @@ def loss_curve(trainer: UnlearnTrainer) -> pd.DataFrame:
 
 def _load(params: UnlearnParams, vanilla: Path) -> tuple[Any, Any]:
     """Load the model to train and its processor: the vanilla one, or for 'retrain' the one before it."""
-    if params.method == "retrain":
-        model, processor = load_model(str(params.base_model), "unlearn.base_model", params.load_in_4bit)
-    else:
-        model, processor = load_model(resolve_model(vanilla), str(vanilla), params.load_in_4bit)
-    for parameter in model.parameters():  # not the buffers: rotary positions need float32
-        if parameter.is_floating_point():  # what is in 4 bits stays so
-            parameter.data = parameter.data.to(getattr(torch, params.precision))
-    return model, processor
+    retrain = params.method == "retrain"
+    name = str(params.base_model) if retrain else resolve_model(vanilla)
+    where = "unlearn.base_model" if retrain else str(vanilla)
+    processors = []
+
+    def load(on: torch.device) -> Any:
+        model, processor = load_model(name, where, params.load_in_4bit, on)
+        for parameter in model.parameters():  # not the buffers: rotary positions need float32
+            if parameter.is_floating_point():  # what is in 4 bits stays so
+                parameter.data = parameter.data.to(getattr(torch, params.precision))
+        processors.append(processor)
+        return model
+
+    sharded = params.shard and together()
+    model = load_in_turn(lambda: load(torch.device("cpu")), device()) if sharded else load(device())
+    return model, processors[0]
 
 
 def _save(adapted: Any, folder: Path) -> None:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
 from components.common.files import new_file, sha256_path, write_json
+from components.common.models import device
 from components.unlearn.compact import Kept, from_tensors, to_tensors
 from components.unlearn.processes import any_of, first, first_then_others, rank, share_of, wait, world
 
@@ -52,13 +53,16 @@ class State:
         """Return the teacher's distributions of ``count`` samples: those that are kept, or else what ``make`` makes.
 
         ``make`` gets the numbers of some samples and returns theirs. Each process makes its share; a share is kept
-        as soon as it is whole.
+        as soon as it is whole. Where one is missing, the others are called too, with no numbers: a sharded model
+        needs all processes.
         """
         mine = self.folder / TEACHER.format(rank(), world())
-        if _load(mine) is None:
-            own = share_of(range(count))
+        missing = _load(mine) is None
+        own = share_of(range(count)) if missing else []
+        if any_of(missing, device()):
+            made = {number: to_tensors(kept) for number, kept in zip(own, make(own), strict=True)}
+        if missing:
             with new_file(mine) as path:
-                made = {number: to_tensors(kept) for number, kept in zip(own, make(own), strict=True)}
                 save_file({f"{number:06d}.{name}": t for number, ts in made.items() for name, t in ts.items()}, path)
         wait()
         kept: list[dict[str, torch.Tensor]] = [{} for _ in range(count)]

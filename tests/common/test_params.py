@@ -81,6 +81,7 @@ def test_loaded_values_do_not_change():
             },
             ["unlearn.stop_when", "retrain forgets nothing"],
         ),
+        ({"shard: false": "shard: true", "load_in_4bit: false": "load_in_4bit: true"}, ["unlearn.shard", "4 bits"]),
     ],
 )
 def test_settings_of_unlearn_that_contradict_each_other_are_named(tmp_path, changes, named):

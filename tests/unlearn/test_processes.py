@@ -2,9 +2,12 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from subprocess import PIPE
 
 import pandas as pd
 import pytest
@@ -13,10 +16,12 @@ from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
 from components.common.errors import UserError
+from components.common.models import load_model
 from components.common.params import load_params
 from components.common.records import read_records
 from components.sample.run import run as sample
 from components.unlearn import processes
+from components.unlearn.state import SEAL
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = ("accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--mixed_precision", "no")
@@ -34,37 +39,54 @@ def project(prepared, small_model, tmp_path_factory) -> Path:
     return folder
 
 
-def unlearn(project: Path, name: str, count: int, **changes: object) -> Path:
-    """Run the stage in ``count`` processes."""
-    folder = project / name
-    folder.mkdir()
+def unlearn(project: Path, count: int, runs: dict[str, dict[str, object]]) -> "subprocess.Popen[str]":
+    """Start ``count`` processes that run the stage once for each of ``runs``, with its changes to the parameters."""
     yaml = YAML()
-    params = yaml.load(ROOT / "params.yaml")
-    params["threads"] = 1
-    sizes = {key: size * 2 // count for key, size in PER_PROCESS.items()}
-    params["unlearn"] |= {"epochs": 3, "method": "viker"} | sizes | changes
-    yaml.dump(params, folder / "params.yaml")
-    places = {name: project / name for name in ("prepared", "vanilla", "irrelevant")}
-    places |= {name: folder / name for name in ("out", "records", "state")} | {"params": folder / "params.yaml"}
-    options = [part for name, path in places.items() for part in (f"--{name}", str(path))]
+    for name, changes in runs.items():
+        folder = project / name
+        folder.mkdir(exist_ok=True)
+        params = yaml.load(ROOT / "params.yaml")
+        params["threads"] = 1
+        sizes = {key: size * 2 // count for key, size in PER_PROCESS.items()}
+        params["unlearn"] |= {"epochs": 3, "checkpoint_steps": 3} | sizes | changes
+        yaml.dump(params, folder / "params.yaml")
     launch = (*LAUNCH, "--num_processes", str(count), "--dynamo_backend", "no", "-m") if count > 1 else ()
-    command = [sys.executable, "-m", *launch, "components.unlearn", *options]
-    ended = subprocess.run(
-        command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=200
-    )
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    assert ended.stdout.count("answer tokens are key tokens") == 1
-    return folder
+    command = [sys.executable, "-m", *launch, "tests.unlearn.launched", *(str(project / name) for name in runs)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=PIPE, stderr=PIPE, text=True)
+
+
+def ended(process: "subprocess.Popen[str]", runs: int) -> str:
+    """Wait for the processes, of which one alone prints, once a run; return what they logged."""
+    out, log = process.communicate(timeout=200)
+    assert process.returncode == 0, log[-3000:]
+    assert out.count("answer tokens are key tokens") == runs
+    return log
+
+
+METHODS = ("viker", "graddiff", "idk")
+SHARDED = {"method": "viker", "shard": True}
+
+
+@pytest.fixture(scope="module")
+def logs(project) -> tuple[str, str]:
+    """Each method in one process and in two, and ViKeR in two that share the model out between them."""
+    count = sum(record.task == "qa" for record in read_records(project / "prepared", "forget"))
+    assert count % 4 == 0, "the last global batch would be filled up"
+    one = {f"{method}-1": {"method": method} for method in METHODS}
+    two = {f"{method}-2": {"method": method} for method in METHODS} | {"sharded": SHARDED}
+    return ended(unlearn(project, 1, one), len(one)), ended(unlearn(project, 2, two), len(two))
+
+
+def adapter(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "out/adapter_model.safetensors")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["viker", "graddiff", "idk"])
-def test_two_processes_train_the_adapter_of_one_with_the_same_global_batch(project, method):
-    count = sum(record.task == "qa" for record in read_records(project / "prepared", "forget"))
-    assert count % 4 == 0, "the last global batch would be filled up"
-    one = unlearn(project, f"{method}-1", 1, method=method)
-    two = unlearn(project, f"{method}-2", 2, method=method)
-    first, second = (load_file(folder / "out/adapter_model.safetensors") for folder in (one, two))
+@pytest.mark.parametrize("method", METHODS)
+def test_two_processes_train_the_adapter_of_one_with_the_same_global_batch(project, logs, method):
+    one, two = (project / f"{method}-{count}" for count in (1, 2))
+    first, second = adapter(one), adapter(two)
     assert first.keys() == second.keys()
     for name, value in first.items():
         torch.testing.assert_close(second[name], value, atol=1e-5, rtol=1e-5)
@@ -75,6 +97,35 @@ def test_two_processes_train_the_adapter_of_one_with_the_same_global_batch(proje
     assert not (two / "state").exists()
 
 
+@pytest.mark.slow
+def test_shared_out_between_two_the_model_gives_the_same_bytes_and_each_holds_half_of_its_layers(project, logs):
+    for name in ("out/adapter_model.safetensors", "out/adapter_config.json", "records/loss.csv"):
+        assert (project / "sharded" / name).read_bytes() == (project / "viker-2" / name).read_bytes()
+    model = load_model(str(project / "vanilla"), "vanilla")[0]
+    whole = sum(p.numel() for p in model.parameters())
+    shared = sum(p.numel() for p in model.get_decoder().parameters())
+    for process in (0, 1):
+        held = f"process {process} holds {(whole - shared / 2) / 1e6:.2f} of {whole / 1e6:.2f} M parameters"
+        assert held in logs[1]
+
+
+@pytest.mark.slow
+def test_sharded_and_killed_it_goes_on_though_one_process_alone_has_its_share_of_the_teacher(project, logs):
+    process = unlearn(project, 2, {"killed": SHARDED})
+    state = project / "killed/state"
+    while not (state / "checkpoint-3" / SEAL).exists():
+        assert process.poll() is None, process.communicate()[1][-3000:]
+        time.sleep(0.01)
+    workers = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True)
+    for pid in (process.pid, *map(int, workers.stdout.split())):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    (state / "teacher-1-of-2.safetensors").unlink()
+    ended(unlearn(project, 2, {"killed": SHARDED}), 1)
+    name = "out/adapter_model.safetensors"
+    assert (project / "killed" / name).read_bytes() == (project / "sharded" / name).read_bytes()
+
+
 def test_alone_there_is_nothing_to_gather():
     values = torch.tensor([1.0, 2.0, 6.0], requires_grad=True)
     assert processes.token_mean(values).item() == processes.mean(values.mean()).item() == 3
@@ -83,7 +134,8 @@ def test_alone_there_is_nothing_to_gather():
     assert processes.any_of(True, torch.device("cpu")) and not processes.any_of(False, torch.device("cpu"))
 
 
-def test_what_has_not_been_tried_is_refused(monkeypatch):
-    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    with pytest.raises(UserError, match=r"FSDP.*--multi_gpu"):
+@pytest.mark.parametrize("library", ["FSDP", "DEEPSPEED"])
+def test_accelerates_own_sharding_is_refused_with_the_remedy(monkeypatch, library):
+    monkeypatch.setenv(f"ACCELERATE_USE_{library}", "true")
+    with pytest.raises(UserError, match=r"shard to true.*--multi_gpu"):
         processes.join()

@@ -48,10 +48,10 @@ def uninterrupted(project) -> Path:
     return folder
 
 
-def start(project: Path, folder: Path) -> "subprocess.Popen[bytes]":
+def start(project: Path, folder: Path, params: str = "params.yaml") -> "subprocess.Popen[bytes]":
     places = {name: project / name for name in ARGUMENTS[:3]} | {name: folder / name for name in ARGUMENTS[3:]}
     options = [part for name, path in places.items() for part in (f"--{name}", str(path))]
-    command = [sys.executable, "-m", "components.unlearn", "--params", str(project / "params.yaml"), *options]
+    command = [sys.executable, "-m", "components.unlearn", "--params", str(project / params), *options]
     return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE)
 
 
@@ -83,19 +83,27 @@ def test_a_finished_run_leaves_no_state(uninterrupted):
     assert not (uninterrupted / "state").exists()
 
 
-def test_resuming_skips_what_is_done(project, uninterrupted, tmp_path, monkeypatch):
+def test_resuming_goes_on_in_the_order_of_lengths_and_skips_what_is_done(project, uninterrupted, tmp_path, monkeypatch):
     """With the teacher and a checkpoint there, neither is computed again: both are taken from the state."""
-    params = load_params(project / "params.yaml")
-    process = start(project, tmp_path)
-    until(process, tmp_path / "state/checkpoint-3" / SEAL)
+    text = (project / "params.yaml").read_text()
+    assert "group_by_length: false" in text
+    (project / "grouped.yaml").write_text(text.replace("group_by_length: false", "group_by_length: true"))
+    params = load_params(project / "grouped.yaml")
+
+    def run(folder: Path) -> int:
+        places = [project / name for name in ARGUMENTS[:3]] + [folder / name for name in ARGUMENTS[3:]]
+        return unlearn(params.unlearn, params.seed, params.threads, *places)["steps"]
+
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    process = start(project, killed, "grouped.yaml")
+    until(process, killed / "state/checkpoint-3" / SEAL)
     process.kill()
     process.wait()
+    steps = run(whole)
     monkeypatch.setattr("components.unlearn.run.kept_teachers", None)
-    places = [project / name for name in ARGUMENTS[:3]] + [tmp_path / name for name in ARGUMENTS[3:]]
-    done = unlearn(params.unlearn, params.seed, params.threads, *places)
-    assert done["steps"] > 3
-    adapter = "out/adapter_model.safetensors"
-    assert (tmp_path / adapter).read_bytes() == (uninterrupted / adapter).read_bytes()
+    assert run(killed) == steps > 3
+    adapters = [(folder / "out/adapter_model.safetensors").read_bytes() for folder in (killed, whole, uninterrupted)]
+    assert adapters[0] == adapters[1] != adapters[2]
 
 
 def sealed(folder: Path, step: int) -> Path:
