@@ -20,7 +20,7 @@ BOUNDS = {
     "unlearn": 1900,
     "evaluate": 2100,
     "gate": 800,
-    "register": 750,
+    "register": 650,
     "report": 950,
 }
 """Megabytes (10^6 bytes, uncompressed) that an image may have with torch's CPU build; what it has: docs/images.md."""

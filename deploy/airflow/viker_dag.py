@@ -70,7 +70,9 @@ def pod(stage: str) -> KubernetesPodOperator:
         volume_mounts=[k8s.V1VolumeMount(name=one.name, mount_path=path) for path, one in VOLUMES.items()],
         container_resources=k8s.V1ResourceRequirements(requests=size, limits=size),
         tolerations=[k8s.V1Toleration(key="nvidia.com/gpu", operator="Exists", effect="NoSchedule")] if large else [],
-        security_context=k8s.V1PodSecurityContext(run_as_user=10001, run_as_group=10001, run_as_non_root=True),
+        security_context=k8s.V1PodSecurityContext(
+            run_as_user=10001, run_as_group=10001, fs_group=10001, run_as_non_root=True
+        ),
         container_security_context=k8s.V1SecurityContext(
             allow_privilege_escalation=False,
             read_only_root_filesystem=True,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.containers.conftest import HARDENED, ROOT, STAGES, VERSION, build, docker, image
 
@@ -60,6 +61,17 @@ def test_an_image_has_its_own_stage_and_what_all_share(images: str, stage: str) 
     assert sorted(set(found) - {"__pycache__", "__init__.py"}) == sorted(
         ["/opt/viker:", "components", "params.yaml", "/opt/viker/components:", "common", stage]
     )
+
+
+def test_the_job_of_the_manifests_gives_a_volume_of_roots_to_the_images_user(images: str, volume: str) -> None:
+    job = YAML(typ="safe", pure=True).load(ROOT / "deploy/base/cache-owner.yaml")
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    there = (*HARDENED, f"--volume={volume}:/cache:nocopy", image("gate"))  # 'nocopy' leaves it root's
+    write = ("run", "--rm", *there, "touch", "/cache/x")
+    assert docker(*write, check=False).returncode == 1
+    for _ in range(2):
+        docker("run", "--rm", "--user=0", "--cap-add=CHOWN", *there, *container["command"])
+    docker(*write)
 
 
 @pytest.mark.parametrize("stage", ("prepare", "sample", "gate", "register", "report"))

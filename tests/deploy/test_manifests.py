@@ -64,6 +64,18 @@ def test_kustomize_builds_them(folder: str) -> None:
         assert one["metadata"].get("namespace", "viker") == "viker"
 
 
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl, which has kustomize")
+def test_in_kubeflows_own_namespace_all_is_there_but_what_would_bind_kubeflow_too() -> None:
+    command = ["kubectl", "kustomize", str(DEPLOY / "standalone")]
+    built = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    found = list(YAML(typ="safe", pure=True).load_all(built))
+    assert {one["metadata"]["namespace"] for one in found} == {"kubeflow"}
+    assert "namespace: viker" not in built
+    wanted = {(one["kind"], one["metadata"]["name"]) for one in ALL if one["kind"] != "Secret"}
+    made = {(one["kind"], one["metadata"]["name"]) for one in found if one["kind"] != "ConfigMap"}
+    assert made == wanted - {("Namespace", "viker"), ("ResourceQuota", "viker")}
+
+
 def test_the_account_may_do_nothing_beyond_what_the_launcher_needs() -> None:
     (role,) = of_kind("Role").values()
     assert not of_kind("ClusterRole")
@@ -103,6 +115,16 @@ def test_servers_run_without_root_with_limits_and_on_a_read_only_root(kind: str)
             assert set(container["resources"]) == {"requests", "limits"}
             assert re.search(r":[\w.-]+$", container["image"])
             assert not container["image"].endswith(":latest")
+
+
+def test_the_cache_becomes_the_images_users_with_the_one_capability_that_takes() -> None:
+    pod = of_kind("Job")["cache-owner"]["spec"]["template"]["spec"]
+    assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == PARAMS.cache_claim
+    assert pod["automountServiceAccountToken"] is False
+    (container,) = pod["containers"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["CHOWN"]}
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert f"chown {PARAMS.run_as}:{PARAMS.run_as} /cache" in container["command"][-1]
 
 
 def test_selectors_find_what_they_are_for() -> None:
