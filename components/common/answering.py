@@ -23,7 +23,8 @@ class Answerer:
 
         Args:
             base: folder or hub name of the base model.
-            digest: what ``base_digest`` must return for it; None: not checked.
+            digest: what ``base_digest`` must return for it: of a model on a hub, the commit that is loaded; None: not
+                checked.
             adapter: the folder of the adapter, in PEFT's format.
             most: the most tokens of a reply.
             hint: how to name another base model, the end of an error.
@@ -31,18 +32,18 @@ class Answerer:
         Raises:
             UserError: base or adapter is not there, or the base is another than the adapter was trained on.
         """
-        try:
-            found = base_digest(base, "base model") if digest else None
-        except UserError as error:
-            raise UserError(f"{error} {hint}") from None
-        if found != digest:
+        in_folder = Path(base).expanduser().is_dir()
+        if digest and in_folder and (found := base_digest(base, "base model")) != digest:
             raise UserError(
-                f"the base model '{base}' is another than the adapter was trained on: found {str(found)[:12]}…, "
-                f"expected {str(digest)[:12]}…. {hint}"
+                f"the base model '{base}' is another than the adapter was trained on: found {found[:12]}…, "
+                f"expected {digest[:12]}…. {hint}"
             )
         if not (adapter / "adapter_model.safetensors").is_file():
             raise UserError(f"{adapter}: no adapter here; expected adapter_model.safetensors, as PEFT writes it.")
-        model, self.processor = load_model(base, "base model")
+        try:
+            model, self.processor = load_model(base, "base model", revision=None if in_folder else digest)
+        except UserError as error:
+            raise UserError(f"{error} {hint}") from None
         self.model = PeftModel.from_pretrained(model, str(adapter)).eval()
         self.most = most
 

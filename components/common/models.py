@@ -37,7 +37,9 @@ def device() -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
 
 
-def load_model(name: str, where: str, in_4bit: bool = False, on: torch.device | None = None) -> tuple[Any, Any]:
+def load_model(
+    name: str, where: str, in_4bit: bool = False, on: torch.device | None = None, revision: str | None = None
+) -> tuple[Any, Any]:
     """Load an image-text-to-text model in evaluation mode, and its processor.
 
     Args:
@@ -45,6 +47,7 @@ def load_model(name: str, where: str, in_4bit: bool = False, on: torch.device | 
         where: the parameter or file that named it, for the error.
         in_4bit: whether the linear layers of the language model are loaded in NF4, the rest as it is.
         on: where the model goes; None: this process's own device.
+        revision: the commit, for a model on a hub; None: the branch ``main``.
 
     Raises:
         UserError: there is no such model, it has no safetensors weights, or it isn't an image-text-to-text model; or
@@ -53,8 +56,8 @@ def load_model(name: str, where: str, in_4bit: bool = False, on: torch.device | 
     _check_name(name, where)
     how: dict[str, Any] = {"quantization_config": _nf4(name, where), "device_map": {"": device()}} if in_4bit else {}
     try:
-        processor = AutoProcessor.from_pretrained(name)
-        model = AutoModelForImageTextToText.from_pretrained(name, use_safetensors=True, **how)
+        processor = AutoProcessor.from_pretrained(name, revision=revision)
+        model = AutoModelForImageTextToText.from_pretrained(name, revision=revision, use_safetensors=True, **how)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise UserError(f"{where}: can't load the model '{name}': {_reason(error)}") from None
     processor.tokenizer.padding_side = "left"

@@ -110,7 +110,7 @@ def test_the_code_that_travels_along_imports_nothing_of_the_project_that_does_no
 
 
 def test_an_absent_base_model_is_named_with_how_to_give_another(packed):
-    with pytest.raises(Exception, match=r"'/nowhere' is not there.*model_config=.*VIKER_BASE_MODEL"):
+    with pytest.raises(Exception, match=r"'/nowhere': no such folder.*model_config=.*VIKER_BASE_MODEL"):
         mlflow.pyfunc.load_model(str(packed), model_config={"base_model": "/nowhere"})
 
 
@@ -123,6 +123,40 @@ def test_another_base_model_is_refused_and_a_moved_one_is_taken(packed, base, tm
     monkeypatch.setenv("VIKER_BASE_MODEL", str(moved))
     with pytest.raises(Exception, match=r"is another than the adapter was trained on: found .*, expected"):
         mlflow.pyfunc.load_model(str(packed))
+
+
+@pytest.mark.slow
+def test_of_a_base_model_on_the_hub_the_commit_is_loaded_that_the_adapter_was_trained_on(base, adapter, tmp_path):
+    """The hub's own cache, offline, in which the branch main has moved on to a model of other weights."""
+    model, processor = load_model(str(base), "test")
+    cache = tmp_path / "hub/models--owner--vanilla"
+    commits = {"1" * 40: 1.0, "2" * 40: 0.0}
+    for commit, factor in commits.items():
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.mul_(factor)
+        for part in (model, processor):
+            part.save_pretrained(cache / "snapshots" / commit)
+    (cache / "refs").mkdir()
+    (cache / "refs/main").write_text("2" * 40)
+    (tmp_path / "picture.png").write_bytes(picture())
+    code = (
+        "import sys; from pathlib import Path; from components.common.answering import Answerer\n"
+        "from components.common.base import base_digest\n"
+        "base, digest, adapter, question = sys.argv[1:]\n"
+        "asked = question, Path('picture.png').read_bytes()\n"
+        "print(base_digest('owner/vanilla', 'test'))\n"
+        "print(Answerer(base, digest, Path(adapter), 8, '').answer(*asked))"
+    )
+    own = {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    said = {}
+    for commit in commits:
+        command = [sys.executable, "-c", code, "owner/vanilla", commit, str(adapter), QUESTION]
+        done = subprocess.run(command, cwd=tmp_path, env=os.environ | own, capture_output=True, text=True, check=True)
+        said[commit] = done.stdout.split("\n")
+    assert {lines[0] for lines in said.values()} == {"2" * 40}  # a new adapter would belong to the branch as it is
+    expected = Answerer(str(base), None, adapter, 8, "").answer(QUESTION, picture())
+    assert said["1" * 40][1] == expected != said["2" * 40][1]
 
 
 def test_a_picture_that_is_none_and_an_empty_question_are_errors(base, adapter):
