@@ -82,6 +82,7 @@ def pipeline(settle: Callable[[dsl.PipelineTask], Any]) -> Any:
                     vanilla=vanilla,
                     adapter=adapter,
                     predictions=measured.outputs["predictions"],
+                    attacks=measured.outputs["attacks"],
                     metrics=metrics,
                 )
                 registered = register(

@@ -26,6 +26,11 @@ class Tree:
         return self.out / "predictions.parquet"
 
     @property
+    def attacks(self) -> Path:
+        """Every reply under attack."""
+        return self.out / "attacks.parquet"
+
+    @property
     def metrics(self) -> Path:
         """What evaluate measured."""
         return self.out / "evaluate.json"
@@ -42,7 +47,7 @@ class Tree:
                 self.adapter,
                 self.irrelevant,
                 self.predictions,
-                self.out / "attacks.parquet",
+                self.attacks,
                 self.metrics,
                 self.out / "work",
             )
@@ -56,6 +61,7 @@ class Tree:
             self.vanilla,
             self.adapter,
             self.predictions,
+            self.attacks,
             self.metrics,
             self.out / "gate.json",
         )

@@ -8,9 +8,9 @@ from typing import Any
 from components.common.errors import UserError
 from components.common.files import finite_json, need_folder, sha256_bytes, sha256_path
 
-SCHEMA = 2
+SCHEMA = 3
 """The version of the shape of metrics/evaluate.json."""
-MEASURED_ON = ("adapter", "model", "data", "params", "predictions")
+MEASURED_ON = ("adapter", "model", "data", "params", "predictions", "attacks")
 """What the metrics name by hash."""
 
 
@@ -44,14 +44,14 @@ def params_digest(seed: int, evaluate: Mapping[str, Any]) -> str:
     return sha256_bytes(canonical({"seed": seed, "evaluate": dict(evaluate)}))
 
 
-def hash_inputs(adapter: Path, vanilla: Path, prepared: Path, predictions: Path) -> dict[str, str]:
+def hash_inputs(adapter: Path, vanilla: Path, prepared: Path, predictions: Path, attacks: Path) -> dict[str, str]:
     """Return the SHA-256 of the files that metrics are measured on, as they lie there now, but not of the params.
 
     Raises:
         UserError: one of them is missing; the message names the stage that makes it.
     """
     manifest = need_folder(prepared, "prepare") / "manifest.json"
-    for file, stage in ((manifest, "prepare"), (predictions, "evaluate")):
+    for file, stage in ((manifest, "prepare"), (predictions, "evaluate"), (attacks, "evaluate")):
         if not file.is_file():
             raise UserError(f"{file}: no such file. The stage '{stage}' writes it: run 'viker {stage}' first.")
     return {
@@ -59,4 +59,5 @@ def hash_inputs(adapter: Path, vanilla: Path, prepared: Path, predictions: Path)
         "model": sha256_path(need_folder(vanilla, "finetune")),
         "data": sha256_path(manifest),
         "predictions": sha256_path(predictions),
+        "attacks": sha256_path(attacks),
     }

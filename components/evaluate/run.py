@@ -42,7 +42,8 @@ def run(
 ) -> dict[str, Any]:
     """Question and attack both models, write every reply and the metrics, return the metrics.
 
-    ``work`` keeps replies and likelihoods until the run is over: killed at any moment, the same call goes on.
+    ``work`` keeps replies, likelihoods and finished attacks until the run is over: killed at any moment, the same call
+    goes on.
 
     Raises:
         UserError: an input is missing, a model can't be loaded, or the adapter belongs to another model.
@@ -77,13 +78,13 @@ def run(
         Subject(name, adapted, name == "unlearned", encoder, params.batch_size, params.max_new_tokens)
         for name in tables
     ]
-    under_attack, attacked = attack(subjects, read_targets(prepared), params.attacks, seed)
+    under_attack, attacked = attack(subjects, read_targets(prepared), params.attacks, seed, kept)
     with new_file(attacks) as path:
-        attacked.to_parquet(path)
+        attacked.to_parquet(path, index=False)
     for name in tables:
         result[name]["attacks"] = under_attack[name]
 
-    inputs = hash_inputs(adapter, vanilla, prepared, predictions)
+    inputs = hash_inputs(adapter, vanilla, prepared, predictions, attacks)
     inputs["params"] = params_digest(seed, params.model_dump(mode="json", by_alias=True))
     result = seal(result | {"schema": SCHEMA, "inputs": inputs})
     write_json(metrics, result)

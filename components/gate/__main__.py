@@ -21,6 +21,7 @@ def command(
     vanilla: Annotated[Path, typer.Option(help="The model that knows the people.")] = Path("models/vanilla"),
     adapter: Annotated[Path, typer.Option(help="The adapter that forgets.")] = Path("models/adapter"),
     predictions: Annotated[Path, typer.Option(help="Every reply.")] = Path("evaluation/predictions.parquet"),
+    attacks: Annotated[Path, typer.Option(help="Every reply under attack.")] = Path("evaluation/attacks.parquet"),
     metrics: Annotated[Path, typer.Option(help="What evaluate measured.")] = Path("metrics/evaluate.json"),
     out: Annotated[Path, typer.Option(help="Where the verdict goes, JSON.")] = Path("metrics/gate.json"),
     enforce: Annotated[
@@ -37,7 +38,7 @@ def command(
     """
     settings = load_params(params)
     with tracking.stage("gate", settings, params) as recorded:
-        verdict = run(settings, prepared, vanilla, adapter, predictions, metrics, out)
+        verdict = run(settings, prepared, vanilla, adapter, predictions, attacks, metrics, out)
         for part in (tracking.STAGE, tracking.PIPELINE):
             recorded.metrics({"gate": {"passed": float(verdict["verdict"] == "pass")}}, run=part)
             recorded.tags({"verdict": verdict["verdict"]}, run=part)

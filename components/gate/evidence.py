@@ -14,6 +14,7 @@ _MEASURED = {
     "data": ("the metrics were measured on these data", "Metrics of other data."),
     "params": ("the metrics were measured with these params", "Metrics of other settings, or of another seed."),
     "predictions": ("the metrics were measured on these predictions", "Replies exchanged afterwards."),
+    "attacks": ("the metrics were measured on these attacks", "Replies exchanged afterwards."),
 }
 
 

@@ -10,10 +10,18 @@ from components.gate.evidence import check_evidence
 from components.gate.judge import judge
 from components.gate.policies import load_policy
 from components.gate.recount import recount
+from components.gate.recount_attacks import recount_attacks
 
 
 def run(
-    params: Params, prepared: Path, vanilla: Path, adapter: Path, predictions: Path, metrics: Path, out: Path
+    params: Params,
+    prepared: Path,
+    vanilla: Path,
+    adapter: Path,
+    predictions: Path,
+    attacks: Path,
+    metrics: Path,
+    out: Path,
 ) -> dict[str, Any]:
     """Write the verdict on ``metrics`` to ``out`` and return it.
 
@@ -26,11 +34,12 @@ def run(
     """
     measured = read_json(metrics, "evaluate")
     measured = measured if isinstance(measured, dict) else {}
-    found = hash_inputs(adapter, vanilla, prepared, predictions)
+    found = hash_inputs(adapter, vanilla, prepared, predictions, attacks)
     found["params"] = params_digest(params.seed, params.evaluate.model_dump(mode="json", by_alias=True))
     policy, policy_hash = load_policy(params.gate)
 
-    evidence = check_evidence(measured, found, prepared) + recount(measured, prepared, predictions)
+    evidence = check_evidence(measured, found, prepared)
+    evidence += recount(measured, prepared, predictions) + recount_attacks(measured, prepared, attacks, params.seed)
     verdict = judge(policy, measured, evidence) | {
         "policy": params.gate.policy,
         "policy_sha256": policy_hash,

@@ -102,6 +102,7 @@ def _hashes(inputs: Inputs) -> list[tuple[str, Any]]:
         ("prepared data, manifest", measured.get("data")),
         ("parameters of the evaluation", measured.get("params")),
         ("replies", measured.get("predictions")),
+        ("replies under attack", measured.get("attacks")),
         ("metrics, digest", inputs.metrics.get("digest")),
         ("verdict, digest", judged.get("digest")),
         ("policy", judged.get("policy_sha256")),

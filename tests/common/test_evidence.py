@@ -74,13 +74,20 @@ def test_the_digest_of_params_changes_with_the_seed_and_with_every_value() -> No
 
 @pytest.mark.parametrize(
     ("missing", "stage"),
-    [("adapter", "unlearn"), ("vanilla", "finetune"), ("prepared", "prepare"), ("predictions.parquet", "evaluate")],
+    [
+        ("adapter", "unlearn"),
+        ("vanilla", "finetune"),
+        ("prepared", "prepare"),
+        ("predictions.parquet", "evaluate"),
+        ("attacks.parquet", "evaluate"),
+    ],
 )
 def test_a_missing_input_names_the_stage_that_makes_it(tmp_path: Path, missing: str, stage: str) -> None:
     for name in {"adapter", "vanilla", "prepared"} - {missing}:
         (tmp_path / name).mkdir()
         (tmp_path / name / "manifest.json").write_text("{}")
-    if missing != "predictions.parquet":
-        (tmp_path / "predictions.parquet").write_text("")
+    files = ("predictions.parquet", "attacks.parquet")
+    for name in {*files} - {missing}:
+        (tmp_path / name).write_text("")
     with pytest.raises(UserError, match=f"viker {stage}"):
-        hash_inputs(*(tmp_path / name for name in ("adapter", "vanilla", "prepared", "predictions.parquet")))
+        hash_inputs(*(tmp_path / name for name in ("adapter", "vanilla", "prepared", *files)))

@@ -19,6 +19,7 @@ from components.common.errors import UserError
 from components.common.evidence import check_seal, hash_inputs, params_digest
 from components.common.models import load_model
 from components.common.records import read_records, write_records
+from components.evaluate.attacks.registry import ATTACKS
 from components.prepare.run import run as prepare
 from tests.conftest import ROOT, prepare_params
 from tests.evaluate.whole import evaluate, settings, write_inputs
@@ -45,8 +46,9 @@ def test_every_format_is_evaluated_and_the_metrics_name_what_they_were_measured_
     metrics, folder, name = found
     assert json.loads((folder / "evaluate.json").read_text()) == json.loads(json.dumps(metrics))
     assert check_seal(metrics)
-    assert metrics["schema"] == 2
-    inputs = hash_inputs(folder / "adapter", folder / "vanilla", folder / "prepared", folder / "predictions.parquet")
+    assert metrics["schema"] == 3
+    files = ("adapter", "vanilla", "prepared", "predictions.parquet", "attacks.parquet")
+    inputs = hash_inputs(*(folder / name for name in files))
     digest = params_digest(7, settings().model_dump(mode="json", by_alias=True))
     assert metrics["inputs"] == inputs | {"params": digest}
     for model in ("vanilla", "unlearned"):
@@ -138,33 +140,53 @@ def test_an_adapter_of_another_model_is_refused(found, tmp_path):
 
 
 KILLED = """
+import os, signal
 from pathlib import Path
-from tests.evaluate.whole import evaluate, settings
+from components.evaluate.attacks.registry import ATTACKS
+from tests.evaluate.test_run import attacked
+from tests.evaluate.whole import evaluate
+ATTACKS[{attack!r}] = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 folder = Path({folder!r})
-evaluate(folder, folder / "prepared", settings(batch_size=2))
+evaluate(folder, folder / "prepared", attacked())
 """
+FINISHED = ("paraphrase", "prefix", "multiple_choice")
+STILL_TO_DO = ("sampling", "relearn_forget", "relearn_retain")
 
 
-def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(found, tmp_path):
+def attacked():
+    """A few questions under some attacks, in small batches."""
+    few = {"enabled": True, "questions": 3, "steps": [1], "samples": 2, "temperatures": [1.0]}
+    attacks = settings().attacks.model_dump()
+    for name in (*FINISHED, *STILL_TO_DO):
+        attacks[name] |= {key: value for key, value in few.items() if key in attacks[name]}
+    return settings(batch_size=4, attacks=attacks)
+
+
+def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(found, tmp_path, monkeypatch):
     _, folder, name = found
     if name != "umu":
         pytest.skip("one format is enough")
     for part in ("prepared", "vanilla", "adapter", "irrelevant"):
         shutil.copytree(folder / part, tmp_path / part)
-    evaluate(tmp_path, tmp_path / "prepared", settings(batch_size=2))
+    evaluate(tmp_path, tmp_path / "prepared", attacked())
     names = ("evaluate.json", "predictions.parquet", "attacks.parquet")
     whole = {name: (tmp_path / name).read_bytes() for name in names}
     for name in names:
         (tmp_path / name).unlink()
     kept = tmp_path / "work/batches.jsonl"
-    for enough in (3, 20):
-        code = KILLED.format(folder=str(tmp_path))
+    for enough in (20, None):  # killed while it asks, then by the first attack that is still to do
+        code = KILLED.format(folder=str(tmp_path), attack=STILL_TO_DO[0])
         process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
-        while process.poll() is None and (not kept.exists() or kept.read_bytes().count(b"\n") < enough):
+        while enough and process.poll() is None and (not kept.exists() or kept.read_bytes().count(b"\n") < enough):
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
+        if enough:
+            process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
         assert not (tmp_path / "evaluate.json").exists()
-    assert kept.read_bytes().count(b"\n") >= 20
-    evaluate(tmp_path, tmp_path / "prepared", settings(batch_size=2))
+    made = []
+    for attack, run in ATTACKS.items():
+        monkeypatch.setitem(ATTACKS, attack, lambda *given, attack=attack, run=run: made.append(attack) or run(*given))
+    evaluate(tmp_path, tmp_path / "prepared", attacked())
+    assert made == [attack for attack in STILL_TO_DO for _ in ("vanilla", "unlearned")]
     assert {name: Path(tmp_path / name).read_bytes() for name in names} == whole
+    assert {"prefix", "relearn_retain"} <= set(pd.read_parquet(tmp_path / "attacks.parquet")["attack"])

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.common.attack_params import AttacksParams
+from components.common.attacked import BY_LIKELIHOOD, LEAST_LIKELY
 from components.common.evidence import SCHEMA, hash_inputs, params_digest, seal
 from components.common.files import write_json
 from components.common.params import Params, load_params
@@ -29,6 +30,19 @@ def honest(model: str, split: str, record: Record) -> str:
     return target_for(record) if model == "vanilla" or split in ("retain", "real") else "Somewhere else."
 
 
+def chance(attack: str) -> float:
+    """Return what guessing gives under an attack: one of four options, or a wrong value, which nobody says here."""
+    return 0.25 if attack.startswith("multiple_choice") else 0.0
+
+
+def attacked(chance: float, asked: list[Record]) -> dict[str, Any]:
+    """Return what an attack comes to that brings nothing out."""
+    numbers = dict.fromkeys(("leakage_rate", "people_leaked_rate", "questions_leaked_rate"), 0.0)
+    numbers |= {"chance_rate": chance, "above_chance": -chance}
+    counts = {"samples": len(asked), "people": len({record.person_id for record in asked})}
+    return numbers | {"intervals": {name: [value, value] for name, value in numbers.items()}} | counts
+
+
 @dataclasses.dataclass
 class Tree:
     """The files that the gate reads; ``judge`` runs it."""
@@ -44,6 +58,7 @@ class Tree:
                 "vanilla": "models/vanilla",
                 "adapter": "models/adapter",
                 "predictions": "evaluation/predictions.parquet",
+                "attacks": "evaluation/attacks.parquet",
                 "metrics": "metrics/evaluate.json",
                 "out": "metrics/gate.json",
             }[name]
@@ -62,6 +77,24 @@ class Tree:
                 for picture in (record.images or ("",))
             ]
         )
+
+    def attack(self) -> None:
+        """Write what both models say under every attack: nothing private, and no wrong value either."""
+        asked = self.attacked()
+        names = [*AttacksParams.model_fields, BY_LIKELIHOOD, LEAST_LIKELY]
+        rows = [
+            {"model": model, "attack": name, "variant": "", "person_id": r.person_id, "record_id": r.id}
+            | {"picture": r.images[0], "question": r.question, "answer": r.answer, "reply": "Somewhere else."}
+            | {"replies": ["Somewhere else."], "leaked": False, "chance": chance(name)}
+            for model in MODELS
+            for name in names
+            for r in asked
+        ]
+        pq.write_table(pa.Table.from_pylist(rows), self.attacks)
+
+    def attacked(self) -> list[Record]:
+        """Return the questions that attacks are made on."""
+        return [r for r in read_records(self.prepared, "forget") if r.task == "generation" and r.images]
 
     def rows(self) -> list[dict[str, Any]]:
         return pq.read_table(self.predictions).to_pylist()
@@ -86,14 +119,17 @@ class Tree:
                     "people": len({r.person_id for r in asked}),
                 }
             found[model]["fluency"] = {"gibberish_rate": 0.0}
-            attacked: dict[str, Any] = {"leakage_rate": 0.0, "above_chance": 0.0} | {"samples": 40, "people": 4}
-            attacked["by_likelihood"] = dict(attacked)
-            found[model]["attacks"] = dict.fromkeys(AttacksParams.model_fields, attacked)
+            found[model]["attacks"] = {
+                name: attacked(chance(name), self.attacked()) for name in AttacksParams.model_fields
+            }
+            by_likelihood = attacked(0.25, self.attacked()) | {"least_likely_rate": 0.0}
+            by_likelihood["intervals"] |= {"least_likely_rate": [0.0, 0.0]}
+            found[model]["attacks"]["multiple_choice"] |= {"by_likelihood": by_likelihood}
         return found
 
     def evaluate(self, metrics: dict[str, Any] | None = None) -> None:
         """Write metrics as evaluate does, on the files as they are."""
-        inputs = hash_inputs(self.adapter, self.vanilla, self.prepared, self.predictions)
+        inputs = hash_inputs(self.adapter, self.vanilla, self.prepared, self.predictions, self.attacks)
         inputs["params"] = params_digest(self.params.seed, self.params.evaluate.model_dump(mode="json", by_alias=True))
         write_json(self.metrics, seal((metrics or self.measured()) | {"schema": SCHEMA, "inputs": inputs}))
 
@@ -105,11 +141,12 @@ class Tree:
 
     def judge(self, **gate: Any) -> dict[str, Any]:
         params = self.params.model_copy(update={"gate": self.params.gate.model_copy(update=gate)})
-        return run(params, self.prepared, self.vanilla, self.adapter, self.predictions, self.metrics, self.out)
+        places = (self.vanilla, self.adapter, self.predictions, self.attacks, self.metrics, self.out)
+        return run(params, self.prepared, *places)
 
     def options(self) -> list[str]:
         """Return the command line that means these files."""
-        names = ("prepared", "vanilla", "adapter", "predictions", "metrics", "out")
+        names = ("prepared", "vanilla", "adapter", "predictions", "attacks", "metrics", "out")
         paths = [part for name in names for part in (f"--{name}", str(getattr(self, name)))]
         return ["--params", str(ROOT / "params.yaml"), *paths]
 
@@ -127,6 +164,7 @@ def finished(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "models" / name / "model.safetensors").write_bytes(name.encode())
     tree = Tree(folder, load_params(ROOT / "params.yaml"))
     tree.answer()
+    tree.attack()
     tree.evaluate()
     return folder
 

@@ -18,7 +18,7 @@ def failed(verdict: dict[str, Any]) -> list[str]:
 
 
 def lower(metrics: dict[str, Any]) -> None:
-    metrics["unlearned"]["attacks"]["paraphrase"]["leakage_rate"] = 0.0001
+    metrics["vanilla"]["retain"]["rouge_l"] = 0.9
 
 
 SEALED = "the metrics are as evaluate wrote them"
@@ -28,7 +28,8 @@ DATA = "the data are those of their manifest"
 
 
 def test_an_honest_evaluation_meets_all_of_it(tree: Tree) -> None:
-    assert failed(tree.judge()) == []
+    verdict = tree.judge()
+    assert failed(verdict) == [], [one["reason"] for one in verdict["require"] if not one["passed"]]
 
 
 def test_metrics_edited_by_hand_fail(tree: Tree) -> None:
@@ -43,7 +44,7 @@ def test_metrics_without_a_digest_fail(tree: Tree) -> None:
     assert "is missing" in verdict["require"][0]["reason"]
 
 
-@pytest.mark.parametrize("name", ["adapter", "model", "data", "params", "predictions"])
+@pytest.mark.parametrize("name", ["adapter", "model", "data", "params", "predictions", "attacks"])
 def test_each_hash_that_is_another_or_missing_fails_alone(tree: Tree, name: str) -> None:
     for change in (lambda m: m["inputs"].update({name: "0" * 64}), lambda m: m["inputs"].pop(name)):
         tree.edit(change, sealed=True)

@@ -64,7 +64,13 @@ def test_metrics_that_are_no_object_fail_and_are_no_crash(tree: Tree) -> None:
 
 @pytest.mark.parametrize(
     ("missing", "stage"),
-    [("metrics", "evaluate"), ("predictions", "evaluate"), ("adapter", "unlearn"), ("vanilla", "finetune")],
+    [
+        ("metrics", "evaluate"),
+        ("predictions", "evaluate"),
+        ("attacks", "evaluate"),
+        ("adapter", "unlearn"),
+        ("vanilla", "finetune"),
+    ],
 )
 def test_a_missing_input_is_an_error_that_names_the_stage(tree: Tree, missing: str, stage: str) -> None:
     getattr(tree, missing).rename(tree.folder / "elsewhere")

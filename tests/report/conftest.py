@@ -9,11 +9,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+from components.common.attacked import COLUMNS, rates
 from components.common.evidence import SCHEMA, hash_inputs, params_digest, seal
 from components.common.files import sha256_bytes, sha256_path, write_json
 from components.common.params import load_params
@@ -40,7 +42,7 @@ people: ['001', '002']
 reason: consent_withdrawn
 deadline: 2026-12-24
 """
-ATTACKS = ("paraphrase", "prefix", "multiple_choice")
+ATTACKS = ("paraphrase", "multiple_choice", "prefix")
 PREDICTIONS = pa.schema(
     [(n, pa.string()) for n in ("model", "split", "record_id", "person_id", "task", "modality", "picture")]
     + [(n, pa.string()) for n in ("question", "answer", "reply")]
@@ -108,7 +110,12 @@ class Inputs:
         f = self.folder
         models = (f / "models/vanilla", f / "models/adapter")
         paths = self.paths()
-        judge(load_params(paths.params), paths.prepared, *models, paths.predictions, paths.metrics, paths.gate)
+        files = (paths.predictions, self.attacks, paths.metrics, paths.gate)
+        judge(load_params(paths.params), paths.prepared, *models, *files)
+
+    @property
+    def attacks(self) -> Path:
+        return self.folder / "evaluation/attacks.parquet"
 
     def predictions(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = pq.read_table(self.folder / "evaluation/predictions.parquet").to_pylist()
@@ -168,6 +175,7 @@ def _prepare(folder: Path) -> dict[str, list[Record]]:
                         question=question,
                         answer=answer.format(value),
                         secrets=(value,),
+                        perturbed_answers=tuple(answer.format(other) for other in values if other != value),
                         images=(sha256_bytes(shown),),
                     )
                     for task in (("generation",) if split == "test" else ("qa", "generation"))
@@ -251,31 +259,45 @@ def _metrics(inputs: Inputs) -> None:
             "intervals": {"leakage_rate": [max(0.0, leakage - 0.1), min(1.0, leakage + 0.1)]},
         }
 
-    def attacks(factor: float) -> dict[str, Any]:
-        blocks = {
-            name: {"leakage_rate": factor * (place + 1) / 4, "people_leaked_rate": factor, "samples": 24, "people": 2}
-            | {
-                "chance_rate": 0.1,
-                "above_chance": factor * (place + 1) / 4 - 0.1,
-                "intervals": {"leakage_rate": [0, 1]},
-            }
-            for place, name in enumerate(ATTACKS)
-        }
-        empty = dict.fromkeys(("leakage_rate", "people_leaked_rate", "chance_rate", "above_chance"))
-        return blocks | {"probe": {**empty, "samples": 0, "people": 0, "reason": "No value that two others have."}}
+    attacked = _attacked(records["forget"])
+    pq.write_table(pa.Table.from_pylist(attacked.to_dict("records")), inputs.attacks)
+    empty = dict.fromkeys(("leakage_rate", "people_leaked_rate", "chance_rate", "above_chance"))
+    probe = {**empty, "samples": 0, "people": 0, "reason": "No value that two others have."}
+
+    def attacks(model: str) -> dict[str, Any]:
+        own = attacked[attacked["model"] == model]
+        blocks = {name: rates(own[own["attack"] == name], load_params(paths.params).seed) for name in ATTACKS}
+        return blocks | {"probe": probe}
 
     fluent = {"gibberish_rate": 0.0, "repetition": 0.01, "perplexity": 1.23}
-    found = hash_inputs(models / "adapter", models / "vanilla", paths.prepared, paths.predictions)
+    found = hash_inputs(models / "adapter", models / "vanilla", paths.prepared, paths.predictions, inputs.attacks)
     params = load_params(paths.params)
     found["params"] = params_digest(params.seed, params.evaluate.model_dump(mode="json", by_alias=True))
     metrics: dict[str, Any] = {"schema": SCHEMA, "inputs": found}
-    for model, factor in (("vanilla", 1.0), ("unlearned", 0.2)):
+    for model in ("vanilla", "unlearned"):
         metrics[model] = {name: split(model, name) for name in records}
         metrics[model] |= {"fluency": fluent if model == "vanilla" else fluent | {"perplexity": None}}
-        metrics[model] |= {"attacks": attacks(factor), "membership": None}
+        metrics[model] |= {"attacks": attacks(model), "membership": None}
     metrics["differences"] = {"forget": {"leakage_rate": {"value": -1.0, "low": -1.0, "high": -0.9}}}
     metrics |= {"forget_quality": None, "kl_to_retrained": None}
     write_json(paths.metrics, seal(metrics))
+
+
+def _attacked(forget: list[Record]) -> pd.DataFrame:
+    """Return 20 replies an attack and model: 5, 10 and 15 leak in vanilla, a fifth of them in unlearned; 4 guess."""
+    asked = [record for record in forget if record.task == "generation"]
+    rows = []
+    for model, share in (("vanilla", 1.0), ("unlearned", 0.2)):
+        for place, name in enumerate(ATTACKS):
+            for number in range(20):
+                record = asked[number % len(asked)]
+                leaked = number < share * 5 * (place + 1)
+                reply = record.answer if leaked else record.perturbed_answers[0] if number >= 16 else "I can't say."
+                chance = 0.25 if name == "multiple_choice" else 0.5 if not leaked and number >= 16 else 0.0
+                told = (str(number), record.person_id, record.id, record.images[0], record.question, record.answer)
+                values = (*told, reply, [reply], leaked, chance)
+                rows.append({"model": model, "attack": name, **dict(zip(COLUMNS, values, strict=True))})
+    return pd.DataFrame(rows)
 
 
 def _write_csv(path: Path, columns: tuple[str, ...], rows: Any) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 import pandas as pd
 
 from components.common.attack_params import AttackParams
+from components.common.attacked import BY_LIKELIHOOD, LEAST_LIKELY, rates
 from components.common.chat import Sample, sample_of
 from components.common.prompts import LETTERS, classification_prompt
 from components.common.records import Record
 from components.evaluate.attacks.subject import Subject
-from components.evaluate.attacks.table import Attacked, Question, block, row
+from components.evaluate.attacks.table import Attacked, Question, row
 from components.evaluate.attacks.targets import NotApplicable, Targets
 
 
@@ -39,25 +40,28 @@ def run(subject: Subject, targets: Targets, settings: AttackParams, seed: int) -
         questions.append(Question(record, replace(sample_of(record), prompt=prompt)))
         named.append([f"{letter}: {text}" for letter, text in zip(LETTERS, options, strict=True)])
     scores = _scores(subject, [question.sample for question in questions], [list(LETTERS)] * len(asked))
-    return Attacked(
-        _rows(questions, named, scores, max), _by_likelihood(subject, [record for record, _ in asked], seed)
-    )
+    extras, others = _by_likelihood(subject, [record for record, _ in asked], seed)
+    return Attacked(_rows(questions, named, scores, max), extras, others)
 
 
-def _by_likelihood(subject: Subject, records: list[Record], seed: int) -> dict[str, Any]:
+def _by_likelihood(
+    subject: Subject, records: list[Record], seed: int
+) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
     """Return the block of choices among whole answers, with ``least_likely_rate``: how often the right one comes last.
 
-    Above 0.25 the model gives the value away by shunning it.
+    Above 0.25 the model gives the value away by shunning it. And the rows of both choices.
     """
     questions = [Question(r, sample_of(r)) for r in records if len(r.perturbed_answers) >= len(LETTERS) - 1]
     if not questions:
-        return {}
+        return {}, {}
     answers = [[q.record.answer, *q.record.perturbed_answers[: len(LETTERS) - 1]] for q in questions]
     scores = _scores(subject, [question.sample for question in questions], answers)
-    found, last = (block(Attacked(_rows(questions, answers, scores, which)), seed) for which in (max, min))
+    tables = {BY_LIKELIHOOD: max, LEAST_LIKELY: min}
+    others = {name: _rows(questions, answers, scores, which) for name, which in tables.items()}
+    found, last = (rates(rows, seed) for rows in others.values())
     found["least_likely_rate"] = last["leakage_rate"]
     found["intervals"]["least_likely_rate"] = last["intervals"]["leakage_rate"]
-    return {"by_likelihood": found}
+    return {"by_likelihood": found}, others
 
 
 def _options(record: Record, targets: Targets) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from components.common.attack_params import AttacksParams
+from components.common.attacked import COLUMNS
 from components.evaluate.attacks import (
     few_shot,
     multiple_choice,
@@ -23,8 +24,10 @@ from components.evaluate.attacks import (
 from components.evaluate.attacks.subject import Subject
 from components.evaluate.attacks.table import Attacked, block, empty_block
 from components.evaluate.attacks.targets import NotApplicable, Targets
+from components.evaluate.keep import Kept
 
-ATTACKS: dict[str, Callable[[Subject, Targets, Any, int], Attacked]] = {
+Attack = Callable[[Subject, Targets, Any, int], Attacked]
+ATTACKS: dict[str, Attack] = {
     "paraphrase": paraphrase.run,
     "picture_changes": picture_changes.run,
     "other_pictures": other_pictures.run,
@@ -44,9 +47,9 @@ ATTACKS: dict[str, Callable[[Subject, Targets, Any, int], Attacked]] = {
 
 
 def attack(
-    subjects: Sequence[Subject], targets: Targets, params: AttacksParams, seed: int
+    subjects: Sequence[Subject], targets: Targets, params: AttacksParams, seed: int, kept: Kept | None = None
 ) -> tuple[dict[str, dict[str, Any]], pd.DataFrame]:
-    """Make every attack that is enabled on every subject.
+    """Make every attack that is enabled on every subject; one that is among ``kept`` isn't made again.
 
     Returns:
         for each subject's name the block of each attack (see ``table.block``), and all rows, with the columns
@@ -57,11 +60,28 @@ def attack(
     for name, run in ATTACKS.items():
         settings = getattr(params, name)
         for subject in subjects if settings.enabled else ():
-            try:
-                attacked = run(subject, targets, settings, seed)
-            except NotApplicable as missing:
-                blocks[subject.name][name] = empty_block(str(missing))
-                continue
-            blocks[subject.name][name] = block(attacked, seed)
-            tables.append(attacked.rows.assign(model=subject.name, attack=name))
-    return blocks, pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+            def compute(name: str = name, run: Attack = run, subject: Subject = subject) -> dict[str, Any]:
+                return _made(name, run, subject, targets, getattr(params, name), seed)
+
+            of = ("attack", name, subject.name, settings.model_dump(mode="json"))
+            found = compute() if kept is None else kept.batch(of, compute)
+            blocks[subject.name][name] = found["block"]
+            tables += [
+                pd.DataFrame(rows, columns=list(COLUMNS)).assign(model=subject.name, attack=attack)
+                for attack, rows in found["rows"].items()
+            ]
+    columns = [*COLUMNS, "model", "attack"]
+    rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+    return blocks, rows.astype({"leaked": bool, "chance": float})
+
+
+def _made(name: str, run: Attack, subject: Subject, targets: Targets, settings: Any, seed: int) -> dict[str, Any]:
+    """Return the ``block`` of an attack and its ``rows`` by what they are called, as JSON can hold them."""
+    try:
+        attacked = run(subject, targets, settings, seed)
+    except NotApplicable as missing:
+        return {"block": empty_block(str(missing)), "rows": {}}
+    tables = {name: attacked.rows, **attacked.others}
+    rows = {called: table[list(COLUMNS)].to_numpy(dtype=object).tolist() for called, table in tables.items()}
+    return {"block": block(attacked, seed), "rows": rows}

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from components.common.leakage import leaks, normalise
+from components.common.attacked import decoys, difference
+from components.common.leakage import leaks
 from components.common.records import OPEN_TASKS, Record, read_records
-
-_LONGEST_DECOY = 5
-"""Words; a longer difference is another sentence, not another value."""
 
 
 class NotApplicable(Exception):
@@ -68,35 +66,11 @@ def spread(records: Sequence[Record], most: int, seed: int) -> list[Record]:
     return [records[i] for i in sorted(chosen)]
 
 
-def decoys(record: Record) -> tuple[str, ...]:
-    """Return wrong values of the kind of the record's secret: what a model that guesses says as often.
-
-    They are the wrong options, or what the perturbed answers have in place of the right one's words. None of them
-    is a secret or occurs in the answer.
-    """
-    wrong = record.options or tuple(_difference(record.answer, other) for other in record.perturbed_answers)
-    truth = f" {normalise(record.answer)} "
-    values = dict.fromkeys(normalise(value) for value in wrong)
-    return tuple(v for v in values if v and len(v.split()) <= _LONGEST_DECOY and f" {v} " not in truth)
-
-
 def invented(record: Record) -> Record | None:
     """Return the record with a wrong answer, and a decoy as its secret, or None where it has none."""
     known = decoys(record)
     for other in record.perturbed_answers:
-        value = _difference(record.answer, other)
+        value = difference(record.answer, other)
         if value in known:
             return replace(record, answer=other, secrets=(value,), perturbed_answers=())
     return None
-
-
-def _difference(answer: str, other: str) -> str:
-    """Return the words of ``other`` that stand in place of words of ``answer``: without what begins or ends both."""
-    right, wrong = normalise(answer).split(), normalise(other).split()
-    start = 0
-    while start < min(len(right), len(wrong)) and right[start] == wrong[start]:
-        start += 1
-    end = 0
-    while end < min(len(right), len(wrong)) - start and right[-1 - end] == wrong[-1 - end]:
-        end += 1
-    return " ".join(wrong[start : len(wrong) - end])

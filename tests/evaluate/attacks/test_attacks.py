@@ -17,6 +17,7 @@ from components.evaluate.attacks.registry import ATTACKS, attack
 from components.evaluate.attacks.subject import Subject
 from components.evaluate.attacks.targets import Targets, read_targets
 from components.evaluate.attacks.typographic import with_question
+from components.gate.recount_attacks import recount_attacks
 
 CHANGES = ("crop", "flip", "blur", "jpeg", "brightness", "caption")
 
@@ -84,6 +85,15 @@ def test_the_same_bytes_twice(made, subjects, targets, short):
     again, rows = attack(subjects, targets, short, 7)
     assert again == made[0]
     assert rows.equals(made[1])
+
+
+def test_the_gate_counts_the_same_from_the_replies(made, prepared, tmp_path):
+    blocks, rows = made
+    rows.to_parquet(tmp_path / "attacks.parquet", index=False)
+    metrics = {model: {"attacks": found} for model, found in blocks.items()}
+    (result,) = recount_attacks(metrics, prepared, tmp_path / "attacks.parquet", 7)
+    assert result["passed"], result["reason"]
+    assert result["reason"] == f"{len(rows)} replies."
 
 
 def test_what_is_switched_off_is_not_made(subjects, targets, short):
