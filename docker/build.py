@@ -24,7 +24,7 @@ BOUNDS = {
     "report": 950,
 }
 """Megabytes (10^6 bytes, uncompressed) that an image may have with torch's CPU build; what it has: docs/images.md."""
-CUDA = 8000
+CUDA = 4500
 """Megabytes that CUDA's libraries may add to an image with torch."""
 WITH_TORCH = ("finetune", "unlearn", "evaluate")
 
