@@ -37,7 +37,7 @@ endif
 
 test: lint chromium ## lint, types and all tests
 	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n 2 -m "not slow and not containers"
-	$(IN_VENV) python -m pytest -m "slow and not containers" --ignore=tests/tracking
+	$(IN_VENV) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python -m pytest -n 2 --dist loadfile -m "slow and not containers" --ignore=tests/tracking
 
 test-tracking: $(INSTALLED) chromium ## an MLflow server that is killed and comes back, and its pages; minutes
 	$(IN_VENV) python -m pytest tests/tracking

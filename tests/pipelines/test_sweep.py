@@ -2,8 +2,11 @@
 
 import csv
 import io
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -129,12 +132,21 @@ def test_the_plot_is_a_picture_and_the_same_for_the_same_results(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_sweep_runs_each_combination_once_below_one_run_and_goes_on_where_it_was(tmp_path):
+def test_a_sweep_runs_each_combination_once_below_one_run_and_goes_on_where_it_was_killed(tmp_path):
     tree = small_tree(tmp_path / "tree", epochs=1)
     for stage in ("prepare", "finetune", "sample"):
         run(tree, stage, VIKER_TRACKING="off")
-    done = sweep(tree, "-S", "unlearn.lambda=0.5,2.0", "--jobs", "2")
+    options = ("-S", "unlearn.lambda=0.5,2.0", "--jobs", "2")
+    killed = start_sweep(tree, *options)
+    while killed.poll() is None and not finished(tree):
+        time.sleep(0.1)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    kept = finished(tree)
+    assert kept
+    done = sweep(tree, *options)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert kept.items() <= finished(tree).items()
     client = MlflowClient(f"sqlite:///{tree / 'mlflow.db'}")
     found = client.search_runs([client.get_experiment_by_name("viker").experiment_id])
     names = {r.info.run_id: r.info.run_name for r in found}
@@ -160,9 +172,28 @@ def test_a_sweep_runs_each_combination_once_below_one_run_and_goes_on_where_it_w
     assert mine in [path.read_bytes() for path in adapters]
 
 
-def sweep(tree: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+def start_sweep(tree: Path, *options: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "pipelines.cli", "sweep", *options]
-    return subprocess.run(command, cwd=tree, env=environment(), capture_output=True, text=True, timeout=900)
+    return subprocess.Popen(
+        command,
+        cwd=tree,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # killed with all that it has begun
+    )
+
+
+def sweep(tree: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    process = start_sweep(tree, *options)
+    out, err = process.communicate(timeout=900)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def finished(tree: Path) -> dict[Path, int]:
+    """Return the steps of the sweep that are done, and when they were."""
+    return {path: path.stat().st_mtime_ns for path in (tree / "work/sweep").glob("*/done.json")}
 
 
 def test_the_section_in_params_yaml_can_be_planned():
