@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-airflow test-containers test-tracking images images-push chromium lint bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-sequence bench-demo bench-gate ui clean
+.PHONY: help install demo test test-airflow test-containers images images-push chromium lint bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-sequence bench-demo bench-gate ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -37,10 +37,7 @@ endif
 
 test: lint chromium ## lint, types and all tests
 	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n 2 -m "not slow and not containers"
-	$(IN_VENV) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python -m pytest -n 2 --dist loadfile -m "slow and not containers" --ignore=tests/tracking
-
-test-tracking: $(INSTALLED) chromium ## an MLflow server that is killed and comes back, and its pages; minutes
-	$(IN_VENV) python -m pytest tests/tracking
+	$(IN_VENV) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python -m pytest -n 2 --dist loadfile -m "slow and not containers"
 
 test-containers: $(INSTALLED) ## build the images and run the pipeline in them; needs a Docker engine
 	@docker info >/dev/null 2>&1 || { echo "error: no Docker engine answers; start it, or set DOCKER_HOST" >&2; exit 1; }
