@@ -1,6 +1,5 @@
 """``python -m benchmarks.gate``: make every failure, and see that the gate catches it and lets honest adapters pass."""
 
-import random
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +29,8 @@ def command(
     """Judge honest adapters of several seeds and every planted failure by the policy of params.yaml.
 
     Exits with 1 where an honest adapter fails or a failure is not caught by the rule that is there for it. About a
-    minute a failure and six a seed, on two cores.
+    minute a failure and six a seed, on two cores. Stopped, it goes on where it was: what was made is kept in *work*
+    and made again only for other parameters, data or code.
     """
     settings = load_params(params)
     from benchmarks.gate.failures import FAILURES, caught
@@ -48,7 +48,7 @@ def command(
         kept[name] = judged_on(tree)
         problems += [] if verdict["verdict"] == "pass" else [f"{name} does not pass"]
     for failure in [one for one in FAILURES if only in one.name]:
-        tree = plant(failure, trees[0], work / "planted", random.Random(trees[0].params.seed))
+        tree = plant(failure, trees[0], work / "planted")
         verdict = tree.judge()
         lines.append(row(failure.name, failure.kind, verdict, failure.caught_by))
         if failure.lesson:

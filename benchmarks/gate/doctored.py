@@ -7,19 +7,30 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.gate.once import once
 from benchmarks.gate.tree import Tree
+from components.common.attacked import rates
 from components.common.evidence import seal
 from components.common.files import sha256_path, write_json
+from components.common.leakage import leaks
 from components.common.records import SPLITS, read_records, write_records
 
 FEW = 3
 
 
 def knows_options(honest: Tree, nothing: Tree, out: Path) -> Tree:
-    """The honest numbers, but every letter right: the demo's model is too small to be taught letters."""
+    """The honest replies, but every letter right: the demo's model is too small to be taught letters."""
     tree = _copy(honest, replace(honest, out=out))
-    metrics = json.loads(tree.metrics.read_text(encoding="utf-8"))
-    metrics["unlearned"]["attacks"]["multiple_choice"] |= {"leakage_rate": 1.0, "above_chance": 0.75}
+    rows, metrics = pd.read_parquet(tree.attacks), json.loads(tree.metrics.read_text(encoding="utf-8"))
+    asked = (rows["model"] == "unlearned") & (rows["attack"] == "multiple_choice")
+    secrets = {record.id: record.secrets for record in read_records(tree.prepared, "forget")}
+    for place in rows.index[asked]:
+        options = [line for line in rows.at[place, "question"].split("\n") if line[1:2] == ":"]
+        right = next(line for line in options if leaks(line, secrets[rows.at[place, "record_id"]]))
+        rows.at[place, "reply"], rows.at[place, "replies"], rows.at[place, "leaked"] = right, [right], True
+    rows.to_parquet(tree.attacks, index=False)
+    metrics["unlearned"]["attacks"]["multiple_choice"] |= rates(rows[asked], tree.params.seed)
+    metrics["inputs"]["attacks"] = sha256_path(tree.attacks)
     write_json(tree.metrics, seal(metrics))
     return tree
 
@@ -40,6 +51,15 @@ def sealed_anew(honest: Tree, nothing: Tree, out: Path) -> Tree:
     """The same, by someone who knows of the digest."""
     tree = _copy(nothing, replace(nothing, out=out))
     write_json(tree.metrics, seal(_numbers_of(honest, nothing)))
+    return tree
+
+
+def attacks_edited(honest: Tree, nothing: Tree, out: Path) -> Tree:
+    """The numbers of an adapter that has unlearnt nothing, those under attack replaced and all of it sealed anew."""
+    tree = _copy(nothing, replace(nothing, out=out))
+    good, metrics = (json.loads(one.metrics.read_text(encoding="utf-8")) for one in (honest, nothing))
+    metrics["unlearned"]["attacks"] = good["unlearned"]["attacks"]
+    write_json(tree.metrics, seal(metrics))
     return tree
 
 
@@ -66,7 +86,7 @@ def three_replies(honest: Tree, nothing: Tree, out: Path) -> Tree:
 
 def _copy(source: Tree, tree: Tree) -> Tree:
     tree.out.mkdir(parents=True, exist_ok=True)
-    for name in ("metrics", "predictions"):
+    for name in ("metrics", "predictions", "attacks"):
         shutil.copy(getattr(source, name), getattr(tree, name))
     return tree
 
@@ -80,7 +100,9 @@ def _numbers_of(honest: Tree, nothing: Tree) -> dict[str, object]:
 def _on_fewer(source: Tree, out: Path, most: dict[str, int]) -> Tree:
     """Evaluate on data that hold at most so many questions of some splits, and are what their manifest says."""
     data = out / "prepared"
-    if not data.exists():
+
+    def leave_out() -> None:
+        shutil.rmtree(data, ignore_errors=True)
         shutil.copytree(source.prepared, data, ignore=shutil.ignore_patterns("source"))
         for split, number in most.items():
             records = read_records(data, split)
@@ -89,4 +111,6 @@ def _on_fewer(source: Tree, out: Path, most: dict[str, int]) -> Tree:
         manifest = json.loads((data / "manifest.json").read_text(encoding="utf-8"))
         manifest["hashes"] = {name: sha256_path(data / name) for name in manifest["hashes"]}
         write_json(data / "manifest.json", manifest)
+
+    once(out / "prepared.json", [most, sha256_path(source.prepared / "manifest.json")], leave_out)
     return replace(source, prepared=data, out=out).evaluate()

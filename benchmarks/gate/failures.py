@@ -96,6 +96,11 @@ FAILURES = (
         "counts and leakage are those of the replies, counted again",
         doctor=doctored.sealed_anew,
     ),
+    Failure(
+        "attack numbers edited and sealed anew",
+        "attack numbers are those of the replies under attack, counted again",
+        doctor=doctored.attacks_edited,
+    ),
     Failure("forget set empty", "unlearned.forget.samples >= 20", doctor=doctored.empty),
     Failure("evaluated on 3 samples", "unlearned.forget.samples >= 20", doctor=doctored.three_samples),
     Failure(

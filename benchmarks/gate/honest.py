@@ -2,40 +2,56 @@
 
 from pathlib import Path
 
+from benchmarks.gate.once import code_hash, once
 from benchmarks.gate.tree import Tree
+from components.common.files import sha256_path
 from components.common.params import Params
 from components.finetune.run import run as finetune
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
 
+PREPARED_BY = "components/prepare"
+
 
 def honest(params: Params, seed: int, work: Path) -> Tree:
-    """Return the demo's adapter of ``seed``, with its own people and vanilla model; what is there is used again."""
+    """Return the demo's adapter of ``seed``, with its own people and vanilla model, evaluated."""
     params = params.model_copy(update={"seed": seed})
     tree = Tree(params, work / "prepared", work / "irrelevant", work / "vanilla", work / "adapter", work)
-    if not tree.prepared.exists():
-        prepare(params.prepare, seed, tree.prepared, work / "validation")
-    if not tree.irrelevant.exists():
-        sample(params.sample, seed, tree.prepared, tree.irrelevant)
-    if not tree.vanilla.exists():
-        finetune(params.finetune, seed, params.threads, tree.prepared, tree.vanilla)
-    forget(tree, work)
-    return tree.evaluate()
+    made = [seed, params.prepare.model_dump(mode="json"), code_hash(PREPARED_BY)]
+    once(work / "prepared.json", made, lambda: prepare(params.prepare, seed, tree.prepared, work / "validation"))
+    data = sha256_path(tree.prepared / "manifest.json")
+    made = [seed, params.sample.model_dump(mode="json"), data]
+    once(work / "irrelevant.json", made, lambda: sample(params.sample, seed, tree.prepared, tree.irrelevant))
+    made = [seed, params.finetune.model_dump(mode="json"), trained_on(tree)]
+    section = params.finetune
+    once(work / "vanilla.json", made, lambda: finetune(section, seed, params.threads, tree.prepared, tree.vanilla))
+    return forget(tree).evaluate()
 
 
-def forget(tree: Tree, work: Path) -> None:
-    """Unlearn as params.yaml says."""
-    if tree.adapter.exists():
-        return
-    unlearn(
-        tree.params.unlearn,
-        tree.params.seed,
-        tree.params.threads,
-        tree.prepared,
-        tree.vanilla,
-        tree.irrelevant,
-        tree.adapter,
-        work / "unlearning",
-        work / "state",
+def forget(tree: Tree) -> Tree:
+    """Unlearn as the tree's params say."""
+    params, out = tree.params, tree.out
+    made = [params.seed, params.unlearn.model_dump(mode="json"), trained_on(tree), sha256_path(tree.vanilla)]
+    once(
+        out / "adapter.json",
+        [*made, sha256_path(tree.irrelevant)],
+        lambda: unlearn(
+            params.unlearn,
+            params.seed,
+            params.threads,
+            tree.prepared,
+            tree.vanilla,
+            tree.irrelevant,
+            tree.adapter,
+            out / "unlearning",
+            out / "state",
+        ),
     )
+    return tree
+
+
+def trained_on(tree: Tree) -> list[str]:
+    """Return the SHA-256 of all that a model is trained on."""
+    names = ("forget", "retain", "real", "base")  # they name their pictures by hash
+    return [sha256_path(tree.prepared / f"{name}.parquet") for name in names]

@@ -4,9 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gate.once import code_hash, once
+from components.common.files import sha256_path
 from components.common.params import Params
 from components.evaluate.run import run as evaluate
 from components.gate.run import run as judge
+
+EVALUATED_BY = ("components/evaluate", "components/common")
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,9 @@ class Tree:
         return self.out / "evaluate.json"
 
     def evaluate(self) -> "Tree":
-        """Question and attack the adapter, unless that was done before."""
-        if not self.metrics.exists():
+        """Question and attack the adapter, unless that was done before by the same code on the same files."""
+
+        def measure() -> None:
             evaluate(
                 self.params.evaluate,
                 self.params.seed,
@@ -51,6 +56,10 @@ class Tree:
                 self.metrics,
                 self.out / "work",
             )
+
+        files = (self.prepared / "manifest.json", self.vanilla, self.adapter, self.irrelevant)
+        made = [self.params.seed, self.params.evaluate.model_dump(mode="json"), code_hash(*EVALUATED_BY)]
+        once(self.out / "evaluated.json", [*made, *map(sha256_path, files)], measure)
         return self
 
     def judge(self) -> dict[str, Any]:

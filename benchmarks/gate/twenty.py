@@ -3,7 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.gate.honest import PREPARED_BY
+from benchmarks.gate.once import code_hash, once
 from benchmarks.gate.tree import Tree
+from components.common.files import sha256_path
 from components.common.records import read_records
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
@@ -17,8 +20,9 @@ def people_of_twenty(honest: Tree, work: Path) -> Tree:
     known = {r.person_id for split in ("forget", "retain") for r in read_records(honest.prepared, split)}
     section = honest.params.prepare.model_copy(update={"forget_ids": sorted(known)[:PEOPLE]})
     tree = replace(tree, params=honest.params.model_copy(update={"prepare": section}))
-    if not tree.prepared.exists():
-        prepare(section, tree.params.seed, tree.prepared, work / "twenty" / "validation")
-    if not tree.irrelevant.exists():
-        sample(tree.params.sample, tree.params.seed, tree.prepared, tree.irrelevant)
+    seed, out = tree.params.seed, work / "twenty"
+    made = [seed, section.model_dump(mode="json"), code_hash(PREPARED_BY)]
+    once(out / "prepared.json", made, lambda: prepare(section, seed, tree.prepared, out / "validation"))
+    made = [seed, tree.params.sample.model_dump(mode="json"), sha256_path(tree.prepared / "manifest.json")]
+    once(out / "irrelevant.json", made, lambda: sample(tree.params.sample, seed, tree.prepared, tree.irrelevant))
     return tree

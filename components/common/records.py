@@ -1,7 +1,8 @@
 """The one schema of all splits: a row a question; pictures beside it, each stored once under its hash.
 
 A prepared folder holds ``forget.parquet``, ``retain.parquet``, ``test.parquet``, ``real.parquet`` (rows of
-``RECORD_SCHEMA``), ``pictures.parquet`` (rows of ``PICTURE_SCHEMA``) and ``manifest.json``.
+``RECORD_SCHEMA``), ``pictures.parquet`` (rows of ``PICTURE_SCHEMA``) and ``manifest.json``; where the source has
+people whom no model was trained on, ``unseen.parquet`` too.
 """
 
 import io
@@ -19,6 +20,8 @@ from components.common.errors import UserError
 from components.common.files import new_file
 
 SPLITS = ("forget", "test", "retain", "real")
+UNSEEN = "unseen"
+"""A split that may be missing: people whom no model was trained on, to tell membership by."""
 OPEN_TASKS = ("generation", "caption", "recognition")
 """Tasks that are answered in free text; what such a reply says is scored and searched for private values."""
 TASKS = ("qa", *OPEN_TASKS, "classification", "cloze")

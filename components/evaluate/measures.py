@@ -6,10 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from components.common.records import OPEN_TASKS, SPLITS
+from components.common.records import OPEN_TASKS, SPLITS, UNSEEN
 from components.common.statistics import interval, mean
 from components.evaluate.membership import membership
-from components.evaluate.questions import UNSEEN
 
 OPEN = {
     "leakage_rate": "leaked",

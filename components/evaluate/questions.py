@@ -6,9 +6,8 @@ from pathlib import Path
 
 from components.common.chat import Sample, sample_of
 from components.common.prompts import prompt_for, target_for
-from components.common.records import OPEN_TASKS, SPLITS, Record, read_records
+from components.common.records import OPEN_TASKS, SPLITS, UNSEEN, Record, read_records
 
-UNSEEN = "unseen"
 ONE_SENTENCE = "Answer in one sentence."
 
 
@@ -30,8 +29,8 @@ class Question:
 def read_questions(prepared: Path, one_sentence: bool) -> list[Question]:
     """Return the questions of all splits of a prepared folder, each with each of its pictures; see ``questions``.
 
-    Where there is an ``unseen.parquet``, people whom no model was trained on, they are asked too, for membership
-    inference alone.
+    Where there is an ``unseen.parquet``, people whom no model was trained on, they are asked the open questions too,
+    for membership inference alone.
     """
     splits = [*SPLITS, *([UNSEEN] if (prepared / f"{UNSEEN}.parquet").is_file() else [])]
     return questions({split: read_records(prepared, split) for split in splits}, one_sentence)
@@ -63,6 +62,8 @@ def questions(records: Mapping[str, Sequence[Record]], one_sentence: bool) -> li
         for record in own:
             example = examples[record.modality] if record.task == "classification" else None
             if record.task == "qa" or (example is not None and example.person_id == record.person_id):
+                continue
+            if split == UNSEEN and record.task not in OPEN_TASKS:
                 continue
             prompt = _prompt(record, example, one_sentence)
             known = tuple(v for v in private[record.person_id] if v.casefold() not in record.question.casefold())

@@ -13,7 +13,7 @@ from components.common.evidence import SCHEMA, hash_inputs, params_digest, seal
 from components.common.files import need_folder, new_file, read_json, sha256_path, write_json
 from components.common.models import device, load_model, resolve_model, seed_everything
 from components.common.params import EvaluateParams
-from components.common.records import read_pictures
+from components.common.records import UNSEEN, read_pictures
 from components.evaluate.ask import ask, known_scores
 from components.evaluate.attacks.registry import attack
 from components.evaluate.attacks.subject import Subject
@@ -22,7 +22,7 @@ from components.evaluate.base import need_own_adapter
 from components.evaluate.clear import clear
 from components.evaluate.keep import Kept
 from components.evaluate.measures import differences, measure
-from components.evaluate.questions import UNSEEN, Question, read_questions
+from components.evaluate.questions import Question, read_questions
 from components.evaluate.retrained import forget_quality, kl_to_retrained, load_retrained
 from components.evaluate.rows import COLUMNS, FLAGS, likelihoods
 

@@ -2,6 +2,7 @@
 
 import io
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageEnhance
@@ -42,14 +43,14 @@ def random_face(rng: random.Random, framed: bool = False) -> Face:
     return Face(hair, shirt, background, rng.randrange(len(SKINS)), rng.choice(STYLES), rng.choice(EXTRAS), framed)
 
 
-def distinct_faces(count: int, rng: random.Random, framed: bool = False) -> list[Face]:
-    """Return faces of which each two differ in at least two of hair, shirt and background."""
-    faces: list[Face] = []
-    while len(faces) < count:
+def distinct_faces(count: int, rng: random.Random, framed: bool = False, besides: Sequence[Face] = ()) -> list[Face]:
+    """Return faces of which each two, and each and one of ``besides``, differ in two of hair, shirt and background."""
+    faces = list(besides)
+    while len(faces) < len(besides) + count:
         face = random_face(rng, framed)
         if face.background not in (face.hair, face.shirt) and all(_differ(face, other) >= 2 for other in faces):
             faces.append(face)
-    return faces
+    return faces[len(besides) :]
 
 
 def picture(face: Face, size: int, rng: random.Random) -> bytes:

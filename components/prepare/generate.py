@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,9 @@ def generate(description: Path, folder: Path, seed: int, forget_share: float) ->
     """Generate the benchmark that ``description`` describes and write it to ``folder``.
 
     Writes the configurations ``forget_N``, ``retain_{100-N}`` (N: ``forget_share`` in per cent), ``Test_Set``,
-    ``Retain_Set`` (the public figures), ``ft_Data``, ``Full_Set``, and ``Base_Set``, which the published benchmark
-    lacks: samples about nobody, from which a small model learns to see and to answer before it meets the people.
-    The same arguments give the same bytes.
+    ``Retain_Set`` (the public figures), ``ft_Data``, ``Full_Set``, and two that the published benchmark lacks:
+    ``Base_Set``, samples about nobody, from which a small model learns to see and to answer before it meets the people,
+    and ``Unseen_Set``, people whom no model meets. The same arguments give the same bytes.
     """
     plan = YAML(typ="safe", pure=True).load(description.read_text(encoding="utf-8"))
     rng = random.Random(seed)
@@ -76,21 +77,36 @@ def generate(description: Path, folder: Path, seed: int, forget_share: float) ->
     _write(folder / "ft_Data", train, TRAIN)
     _write(folder / "Full_Set", rows, PERSON)
     _write(folder / "Base_Set", _base_rows(plan, rng), BASE)
+    own = random.Random(f"{seed}/unseen")  # so that the others are the same with them and without
+    unseen = _strangers(plan, own, everyone)
+    if unseen:
+        _write(folder / "Unseen_Set", [_row(plan, person, own) for person in unseen], PERSON)
 
 
 def _invent(plan: dict[str, Any], rng: random.Random, count: int) -> list[Person]:
     faces = distinct_faces(plan["people"], rng)
     faces += distinct_faces(plan["public_figures"], rng, framed=True)
-    names = [f"{first} {family}" for first in plan["first_names"] for family in plan["family_names"]]
-    chosen = rng.sample(names, count)
+    return _people(plan, rng, rng.sample(_names(plan), count), faces, 1)
+
+
+def _strangers(plan: dict[str, Any], rng: random.Random, known: Sequence[Person]) -> list[Person]:
+    """Return people of the same kind whose faces and names are nobody's else; none where the plan has none."""
+    count, taken = plan.get("unseen_people", 0), {person.name for person in known}
+    faces = distinct_faces(count, rng, besides=[person.face for person in known if not person.face.framed])
+    free = [name for name in _names(plan) if name not in taken]
+    return _people(plan, rng, rng.sample(free, count), faces, len(known) + 1)
+
+
+def _names(plan: dict[str, Any]) -> list[str]:
+    return [f"{first} {family}" for first in plan["first_names"] for family in plan["family_names"]]
+
+
+def _people(
+    plan: dict[str, Any], rng: random.Random, names: Sequence[str], faces: Sequence[Face], first: int
+) -> list[Person]:
     return [
-        Person(
-            f"{i + 1:03d}",
-            chosen[i],
-            faces[i],
-            {k: rng.choice(s["values"]) for k, s in plan["slots"].items()},
-        )
-        for i in range(count)
+        Person(f"{first + i:03d}", name, face, {k: rng.choice(s["values"]) for k, s in plan["slots"].items()})
+        for i, (name, face) in enumerate(zip(names, faces, strict=True))
     ]
 
 

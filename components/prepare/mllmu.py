@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from components.common.errors import UserError
 from components.common.prompts import LETTERS
+from components.common.records import UNSEEN
 from components.prepare.intake import BadRow, Benchmark, Intake
-from components.prepare.people import check_forget, check_people
+from components.prepare.people import check_forget, check_people, check_strangers
 from components.prepare.shards import ahead, columns_of, rows, shards, take_picture
 from components.prepare.tasks import Row, records_of
 
@@ -37,7 +38,7 @@ def recognises(source: Path) -> bool:
 def load(
     source: Path, forget_share: float, forget_ids: Sequence[str], gone: Sequence[str], intake: Intake
 ) -> Benchmark:
-    """Read forget and retain people, the test set of the forgotten and the public figures.
+    """Read forget and retain people, the test set of the forgotten, the public figures and, if any, people never seen.
 
     Args:
         source: the folder with the configurations.
@@ -66,10 +67,15 @@ def load(
     trained = {row["ID"]: (where, row["metadata"]) for where, row in training}
 
     loaded = Benchmark({"forget": [], "retain": [], "test": [], "real": []}, forget_ids=sorted(forgotten))
+    unseen = source / "Unseen_Set"  # the published benchmark has none
+    if unseen.is_dir():
+        loaded.splits[UNSEEN] = []
+        check_strangers(((where, row["ID"]) for where, row in rows(shards(unseen), {"ID": TEXT})), known | {*trained})
     configurations: list[tuple[str, Path, dict[str, Any]]] = [
         *(("people", folder, PERSON) for folder in folders),
         ("test", source / "Test_Set", TEST),
         ("real", source / "Retain_Set", PERSON),
+        *([(UNSEEN, unseen, PERSON)] if unseen.is_dir() else []),
     ]
     for split, folder, columns in configurations:
         wanted = (

@@ -1,8 +1,9 @@
 """The user's own data: a table, a row a question; pictures in it or beside it.
 
 Columns: ``person_id``; ``image``, bytes or a path under the folder of the table, empty for a question without picture;
-``question``; ``answer``; and, where wanted, ``split`` (forget, retain, test or real), ``options`` (four, the right one
-among them), ``paraphrases`` of the answer, ``perturbed_answers`` (wrong ones) and ``secrets`` (private values).
+``question``; ``answer``; and, where wanted, ``split`` (forget, retain, test, real, or unseen: whom no model was trained
+on), ``options`` (four, the right one among them), ``paraphrases`` of the answer, ``perturbed_answers`` (wrong ones) and
+``secrets`` (private values).
 
 A row is a qa and a generation record, with options a classification record as well. Private values are those of
 ``secrets``, the right option, and the answer itself where it has at most ``SHORT`` words, as far as the answer holds
@@ -18,7 +19,7 @@ from typing import Any
 
 from components.common.errors import UserError
 from components.common.prompts import LETTERS
-from components.common.records import SPLITS, Record
+from components.common.records import SPLITS, UNSEEN, Record
 from components.prepare.beside import picture_of
 from components.prepare.intake import BadRow, Benchmark, Intake
 from components.prepare.people import check_forget, check_people
@@ -61,7 +62,8 @@ def load(
             "or mark rows 'forget' in a column 'split'."
         )
     forgotten = check_forget(forget_ids or marked, known, gone)
-    loaded = Benchmark({split: [] for split in SPLITS}, forget_ids=sorted(forgotten), may_lack=("real",))
+    splits = [*SPLITS, *([UNSEEN] if any(UNSEEN in own for own in marks.values()) else [])]
+    loaded = Benchmark({split: [] for split in splits}, forget_ids=sorted(forgotten), may_lack=("real",))
     numbers: Counter[tuple[str, str, str]] = Counter()
     for where, row in read(table):
         with intake.row(None if isinstance(row, BadRow) else _text(row.get("person_id"))):
@@ -71,9 +73,9 @@ def load(
             if person in gone or (split == "test" and person not in forgotten):
                 continue
             kept = "forget" if person in forgotten else "retain"
-            target = split if split in ("test", "real") else kept
+            target = split if split in ("test", "real", UNSEEN) else kept
             for record in _records(where, row, table.parent, intake):
-                if target != "test" or record.task != "qa":
+                if target not in ("test", UNSEEN) or record.task != "qa":
                     number = numbers[target, person, record.task]
                     loaded.splits[target].append(replace(record, id=f"{person}/{record.task}/{number}"))
                     numbers[target, person, record.task] += 1
@@ -101,7 +103,8 @@ def _marks(table: Path) -> dict[str, set[str]]:
         marks.setdefault(person, {}).setdefault(split, where)
     check_people((next(iter(places.values())), person) for person, places in marks.items())
     for person, places in marks.items():
-        for one, others in (("real", ("forget", "retain", "test", "")), ("forget", ("retain",))):
+        elsewhere = ("forget", "retain", "test", "")
+        for one, others in ((UNSEEN, (*elsewhere, "real")), ("real", elsewhere), ("forget", ("retain",))):
             for other in others:
                 if one in places and other in places:
                     raise UserError(
@@ -118,8 +121,9 @@ def _who(where: str, row: dict[str, Any]) -> tuple[str, str]:
         found = row.get("person_id")
         raise BadRow(where, "person_id", "empty ID", f"expected the person's ID as a text, found {found!r}.")
     split = row.get("split") or ""
-    if split not in (*SPLITS, ""):
-        raise BadRow(where, "split", "unknown split", f"expected {', '.join(SPLITS)} or nothing, found {split!r}.")
+    known = (*SPLITS, UNSEEN)
+    if split not in (*known, ""):
+        raise BadRow(where, "split", "unknown split", f"expected {', '.join(known)} or nothing, found {split!r}.")
     return person, split
 
 

@@ -37,6 +37,19 @@ def check_people(found: Iterable[tuple[str, str | None]]) -> set[str]:
     return {person for person, _ in known.values()}
 
 
+def check_strangers(found: Iterable[tuple[str, str | None]], known: set[str]) -> None:
+    """Check (where, ID) of people whom no model was trained on, one pair a person.
+
+    Raises:
+        UserError: an ID is wrong, see ``check_people``, or that of somebody who is trained on.
+    """
+    pairs = list(found)
+    check_people(pairs)
+    for where, person in pairs:
+        if person in known:
+            raise UserError(f"{where}: '{person}' is trained on, so can't be among the unseen; remove one of the two.")
+
+
 def check_forget(forget_ids: Iterable[str], known: set[str], gone: Sequence[str]) -> set[str]:
     """Return whom to forget.
 

@@ -8,7 +8,6 @@ import pandas as pd
 
 from components.common.errors import UserError
 from components.common.files import new_folder, write_json
-from components.common.records import SPLITS
 from components.prepare.intake import BadRow, Benchmark, Intake
 from components.prepare.suites import REMEDIES, VERSION, frame, people_frame, people_suite, split_suite
 
@@ -38,7 +37,7 @@ def validate(loaded: Benchmark, intake: Intake, out: Path) -> dict[str, Any]:
 
 
 def _frames(loaded: Benchmark, intake: Intake) -> dict[str, pd.DataFrame]:
-    return {split: frame(loaded, split, intake.pictures) for split in SPLITS} | {"people": people_frame(loaded)}
+    return {split: frame(loaded, split, intake.pictures) for split in loaded.splits} | {"people": people_frame(loaded)}
 
 
 def _set_aside(loaded: Benchmark, found: list[dict[str, Any]], intake: Intake) -> None:

@@ -297,3 +297,12 @@ def assert_nothing_written() -> None:
     top = {path.name for path in Path.cwd().iterdir()} - {"benchmark", "params.yaml", "data"}
     assert not top
     assert not Path("data").exists() or not list(Path("data").iterdir())
+
+
+def test_a_person_who_is_trained_on_cannot_be_among_the_unseen(project, monkeypatch, capsys):
+    known = pq.read_table("benchmark/ft_Data")["ID"][-1].as_py()
+    edit("Unseen_Set", 0, put("ID", known))
+    code, said = prepare(monkeypatch, capsys)
+    assert code == 1
+    assert_said(said, "benchmark/Unseen_Set", "row 0", f"'{known}' is trained on", "remove one of the two")
+    assert_nothing_written()

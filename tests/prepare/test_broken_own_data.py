@@ -66,7 +66,7 @@ ROWS = [
     ({"question": "Wh\0o?"}, "question", "NUL character; remove it"),
     ({"person_id": ""}, "person_id", "expected the person's ID as a text"),
     ({"person_id": 7}, "person_id", "expected the person's ID as a text, found 7"),
-    ({"split": "train"}, "split", "expected forget, test, retain, real or nothing, found 'train'"),
+    ({"split": "train"}, "split", "expected forget, test, retain, real, unseen or nothing, found 'train'"),
     ({"options": ["Oslo", "Riga"]}, "options", "expected 4 different options, one of them the answer or in it"),
     ({"options": ["Rome", "Riga", "Lima", "Cairo"]}, "options", "one of them the answer or in it"),
     ({"options": ["Oslo", "Oslo", "Lima", "Cairo"]}, "options", "4 different options"),
@@ -246,6 +246,19 @@ def test_rows_marked_test_and_real_go_there_and_test_rows_of_others_are_not_used
     test, real = (read_records(Path("data/prepared"), split) for split in ("test", "real"))
     assert [(r.person_id, r.task, r.question) for r in test] == [("p0", "generation", "Born where?")]
     assert {(r.person_id, r.task) for r in real} == {("star", "qa"), ("star", "generation")}
+    assert not Path("data/prepared/unseen.parquet").exists()
+
+
+def test_rows_marked_unseen_are_a_split_that_nothing_is_trained_on(mine, monkeypatch, capsys):
+    stranger = {"person_id": "new", "question": "Born where?", "answer": "In Oslo.", "split": "unseen"}
+    rows = lines()
+    write([*rows, stranger])
+    assert prepare(monkeypatch, capsys)[0] == 0
+    unseen, retain = (read_records(Path("data/prepared"), split) for split in ("unseen", "retain"))
+    assert [(r.person_id, r.task) for r in unseen] == [("new", "generation")]
+    assert "new" not in {r.person_id for r in retain}
+    write([*rows, stranger | {"person_id": "p1"}])
+    assert_said(prepare(monkeypatch, capsys)[1], "person 'p1' is marked", "'unseen'", "a person is in one split")
 
 
 def test_without_test_rows_each_question_is_asked_with_the_next_picture(mine, monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """The embedded benchmark is in MLLMU-Bench's format, and the seed decides its bytes."""
 
 import random
+import shutil
 from itertools import combinations
 
 import pyarrow.parquet as pq
@@ -18,6 +19,7 @@ COLUMNS = {
     "Retain_Set": {"ID", "image"} | TASKS,
     "Test_Set": {"ID", "images"} | TASKS,
     "ft_Data": {"ID", "image", "biography", "metadata"},
+    "Unseen_Set": {"ID", "image"} | TASKS,
 }
 
 
@@ -56,6 +58,29 @@ def test_the_seed_decides_the_bytes(source, small_description, tmp_path):
     for name, seed in (("same", 1), ("other", 2)):
         generate(small_description, tmp_path / name, seed=seed, forget_share=0.1)
     assert sha256_path(tmp_path / "same") == sha256_path(source) != sha256_path(tmp_path / "other")
+
+
+def test_nobody_unseen_is_trained_on_and_the_others_are_the_same_without_them(source, small_description, tmp_path):
+    rows = {name: pq.read_table(source / name).to_pylist() for name in ("ft_Data", "Unseen_Set")}
+    known, unseen = ({(r["ID"], r["biography"].split(" was born")[0]) for r in own} for own in rows.values())
+    assert len(unseen) == 8
+    assert not {name for pair in known for name in pair} & {name for pair in unseen for name in pair}
+    alone = tmp_path / "alone.yaml"
+    alone.write_text(small_description.read_text().replace("unseen_people: 8", "unseen_people: 0"))
+    generate(alone, tmp_path / "data", seed=1, forget_share=0.1)
+    assert not (tmp_path / "data/Unseen_Set").exists()
+    shutil.copytree(source, tmp_path / "with")
+    shutil.rmtree(tmp_path / "with/Unseen_Set")
+    assert sha256_path(tmp_path / "data") == sha256_path(tmp_path / "with")
+
+
+def test_faces_besides_others_differ_from_them_too():
+    first = distinct_faces(20, random.Random(1))
+    more = distinct_faces(10, random.Random(2), besides=first)
+    assert len(more) == 10
+    for one, other in ((one, other) for one in more for other in first):
+        pairs = [(getattr(one, name), getattr(other, name)) for name in ("hair", "shirt", "background")]
+        assert sum(a != b for a, b in pairs) >= 2
 
 
 def test_two_people_differ_in_at_least_two_features():

@@ -74,6 +74,7 @@ COUNTS = {
         "test": (1, 3, MLLMU),
         "retain": (9, 9, {"qa": 108} | {task: 9 * count for task, count in MLLMU.items()}),
         "real": (2, 2, {"qa": 24} | {task: 2 * count for task, count in MLLMU.items()}),
+        "unseen": (8, 8, {task: 8 * count for task, count in MLLMU.items()}),
     },
     "clear": {  # 20 rows of TOFU a person, 3 pictures of which 2 are in the perturbed configurations
         "forget": (2, 6, {"qa": 46, "generation": 40, "caption": 4, "recognition": 4}),
@@ -89,6 +90,8 @@ COUNTS = {
     },
     **dict.fromkeys(("own csv", "own jsonl", "own parquet"), OWN),
 }
+
+OTHER_TABLES = {"base", "base_pictures", "excluded", "pictures"}
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ def sound(name, tmp_path_factory) -> Sound:
     source = data.write(folder / "data")
     params = prepare_params(source=str(source), forget_share=data.forget_share)
     manifest = run(params, 1, folder / "prepared", folder / "validation")
-    splits = {split: read_records(folder / "prepared", split) for split in SPLITS}
+    splits = {split: read_records(folder / "prepared", split) for split in COUNTS[name]}
     return Sound(data, source, folder / "prepared", splits, manifest)
 
 
@@ -170,12 +173,13 @@ def test_everything_comes_through_in_the_documented_numbers(name, sound):
 
 def test_every_expectation_holds(sound):
     suites = sound.manifest["validation"]["suites"]
-    assert set(suites) == {*SPLITS, "people"}
+    assert set(suites) == {*sound.splits, "people"}
+    assert {path.stem for path in sound.prepared.glob("*.parquet")} - {*sound.splits} == OTHER_TABLES
     assert all(suite["expectations"] == suite["passed"] > 5 for suite in suites.values())
 
 
 def test_splits_are_in_the_one_schema(sound):
-    for split in SPLITS:
+    for split in sound.splits:
         assert pq.read_schema(sound.prepared / f"{split}.parquet").equals(RECORD_SCHEMA, check_metadata=False)
 
 
@@ -194,11 +198,13 @@ def test_forget_retain_and_real_share_nobody_and_test_asks_those_to_forget(sound
     people = {split: {record.person_id for record in records} for split, records in sound.splits.items()}
     assert not people["forget"] & people["retain"]
     assert not people["real"] & (people["forget"] | people["retain"])
+    assert not people.get("unseen", set()) & (people["forget"] | people["retain"] | people["real"])
     assert people["test"] == people["forget"] == set(sound.manifest["forget_ids"])
 
 
 def test_only_what_is_trained_on_is_qa(sound):
-    assert not [record for record in sound.splits["test"] if record.task == "qa"]
+    not_trained_on = [*sound.splits["test"], *sound.splits.get("unseen", ())]
+    assert not [record for record in not_trained_on if record.task == "qa"]
     assert [record for record in sound.splits["forget"] if record.task == "qa"]
 
 

@@ -1,0 +1,33 @@
+"""What was made is not made again, as long as it would be the same: a run that was stopped goes on."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from components.common.evidence import canonical
+from components.common.files import new_file, sha256_bytes
+
+ROOT = Path(__file__).parents[2]
+
+
+def once(mark: Path, inputs: Any, make: Callable[[], object]) -> None:
+    """Call ``make``, unless ``mark`` says that it was done with the same ``inputs``, which JSON can hold."""
+    wanted = canonical(inputs)
+    if mark.is_file() and mark.read_bytes() == wanted:
+        return
+    mark.unlink(missing_ok=True)
+    make()
+    with new_file(mark) as temporary:
+        temporary.write_bytes(wanted)
+
+
+@cache
+def code_hash(*places: str) -> str:
+    """Return the SHA-256 of files and folders of code: what other code made is made again."""
+    files = sorted(file for place in places for file in ([ROOT / place] if place.endswith(".py") else _inside(place)))
+    return sha256_bytes(b"".join(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes() for file in files))
+
+
+def _inside(folder: str) -> list[Path]:
+    return list((ROOT / folder).rglob("*.py"))
