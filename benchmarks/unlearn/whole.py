@@ -1,0 +1,58 @@
+"""``python -m benchmarks.unlearn.whole``: a ViKeR run, its teacher included, beside one of gradient ascent."""
+
+import statistics
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from benchmarks.timing import seconds
+from benchmarks.unlearn.model import IMAGES, bench
+from components.common import cli
+from components.common.cli import ParamsOption, stage_app
+from components.common.params import load_params
+from components.unlearn.run import make_trainer
+from components.unlearn.teacher import TEACHER_BATCH, kept_teachers
+
+
+def command(
+    params: ParamsOption = Path("params.yaml"),
+    size: Annotated[str, typer.Option(help="toy, or llava: 576 image tokens.")] = "llava",
+    samples: Annotated[int, typer.Option(help="Forget samples, in batches of two.")] = 100,
+    runs: Annotated[int, typer.Option(help="Times that the pair is timed, in turn.")] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
+) -> None:
+    """Time both from the loaded model to the last step, and print the lowest, median and highest ratio."""
+    settings = load_params(params)
+    torch.set_num_threads(threads)
+    _run(settings, size, 4, "viker")  # the first finds cold caches
+    ratios = []
+    for _ in range(runs):
+        ga, viker = (_run(settings, size, samples, method) for method in ("ga", "viker"))
+        ratios.append(viker / ga)
+        typer.echo(f"{size}, {samples} samples: GA {ga:.1f} s, ViKeR {viker:.1f} s", err=True)
+    typer.echo(
+        f"{size}, {samples} samples, whole run, ViKeR / GA: "
+        f"{min(ratios):.2f}, {statistics.median(ratios):.2f}, {max(ratios):.2f}"
+    )
+
+
+def _run(settings: Any, size: str, samples: int, method: str) -> float:
+    """Return the seconds of teacher, where the method has one, and training; the model is built before."""
+    made = bench(size, samples)
+    section = settings.unlearn.model_copy(update={"method": method, "retain_weight": 0.0, "batch_size": 2, "epochs": 1})
+
+    def run() -> None:
+        teachers: Any = []
+        if method == "viker":
+            teachers = kept_teachers(made.model, made.encoder, made.samples, [IMAGES] * samples, TEACHER_BATCH)
+        make_trainer(section, settings.seed, made.model, made.encoder, made.samples, made.samples, teachers).train()
+
+    return seconds(run)
+
+
+app = stage_app(command)
+
+if __name__ == "__main__":
+    cli.run(app)
