@@ -31,13 +31,14 @@ def plan(
     image_tokens: Annotated[
         int | None, typer.Option(min=0, help="Tokens of a picture; needed where a family has no fixed number.")
     ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="GPUs; with unlearn.shard they share the language model.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, in bytes.")] = False,
 ) -> None:
-    """Estimate the memory that unlearning needs, and which GPUs it fits.
+    """Estimate the memory that unlearning needs of each GPU, and which GPUs it fits.
 
     Reads *params.yaml* and the model's configuration; loads no weights.
     """
-    estimated = estimate(load_params(params), samples, prompt_tokens, answer_tokens, image_tokens)
+    estimated = estimate(load_params(params), samples, prompt_tokens, answer_tokens, image_tokens, processes)
     if as_json:
         typer.echo(json.dumps(estimated, indent=2))
     else:
@@ -45,7 +46,12 @@ def plan(
 
 
 def estimate(
-    params: Params, samples: int, prompt_tokens: int, answer_tokens: int, image_tokens: int | None = None
+    params: Params,
+    samples: int,
+    prompt_tokens: int,
+    answer_tokens: int,
+    image_tokens: int | None = None,
+    processes: int = 1,
 ) -> dict[str, Any]:
     """Return the parts in bytes, the peaks of loading, teacher and training, and what fits.
 
@@ -63,13 +69,17 @@ def estimate(
     sizes = memory.sizes_of(model)
     image = _image_tokens(model.config, name) if image_tokens is None else image_tokens
     load = memory.Load(samples, image, prompt_tokens, answer_tokens)
-    weights = memory.weight_bytes(sizes, unlearn)
+    weights = memory.held_bytes(sizes, unlearn, processes)
+    gathered = memory.gathered_bytes(sizes, unlearn, processes)
     precision = unlearn.precision + (", the language model in 4 bits" if unlearn.load_in_4bit else "")
+    if gathered:
+        precision += f", the language model in {processes} parts"
     adapter = memory.adapter_bytes(sizes, unlearn)
     rows = "+".join(map(str, memory.batches(unlearn)))
     again = ", computed again" if unlearn.gradient_checkpointing else ""
     device = [
         ("weights", weights, f"{sizes.parameters / 1e6:,.1f} M, {precision}"),
+        *([("gathered", gathered, "embedding and two layers of the other parts")] if gathered else []),
         ("adapter", adapter, f"LoRA, r {unlearn.lora_r}: {adapter / 4e6:,.1f} M, float32"),
         ("gradients", adapter, "as the adapter"),
         ("optimiser", 2 * adapter, "AdamW: two moments, float32"),
@@ -88,8 +98,8 @@ def estimate(
     dtype = getattr(model.config, "dtype", None)
     stored = 4 if dtype is None else dtype.itemsize
     peaks = {
-        "loading": weights if unlearn.load_in_4bit else max(weights, stored * sizes.parameters),
-        "teacher": weights + memory.teacher_pass_bytes(sizes, unlearn, load),
+        "loading": weights if unlearn.load_in_4bit or gathered else max(weights, stored * sizes.parameters),
+        "teacher": weights + gathered + memory.teacher_pass_bytes(sizes, unlearn, load),
         "training": sum(size for _, size, _ in device),
     }
     peak = max(peaks.values())

@@ -24,11 +24,14 @@ from components.unlearn.teacher import TEACHER_BATCH
 class Sizes:
     """A model's sizes; ``adapted`` holds the sum of inputs and outputs of the layers that get LoRA matrices.
 
-    ``matrices``: the weights of those layers, the part of ``parameters`` that 4 bits are for.
+    ``matrices``: the weights of those layers, the part of ``parameters`` that 4 bits are for. ``shared``: what
+    ``unlearn.shard`` shares out, the language model but for its head; ``embedding``: the part of it in no layer.
     """
 
     parameters: int
     matrices: int
+    shared: int
+    embedding: int
     adapted: int
     layers: int
     width: int
@@ -68,9 +71,13 @@ def sizes_of(model: Any) -> Sizes:
     ]
     head_width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     side = getattr(getattr(model.config, "vision_config", None), "image_size", 0)
+    head = set(model.get_output_embeddings().parameters())
+    language = model.get_decoder()
     return Sizes(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         matrices=sum(layer.weight.numel() for layer in linear),
+        shared=sum(parameter.numel() for parameter in set(language.parameters()) - head),
+        embedding=sum(parameter.numel() for parameter in set(language.get_input_embeddings().parameters()) - head),
         adapted=sum(layer.in_features + layer.out_features for layer in linear),
         layers=text.num_hidden_layers,
         width=text.hidden_size,
@@ -94,6 +101,20 @@ def weight_bytes(sizes: Sizes, params: UnlearnParams) -> int:
     if not params.load_in_4bit:
         return e * sizes.parameters
     return e * (sizes.parameters - sizes.matrices) + sizes.matrices // 2 + sizes.matrices // 16
+
+
+def held_bytes(sizes: Sizes, params: UnlearnParams, processes: int) -> int:
+    """Return what each process holds of the weights: all of them, or with ``unlearn.shard`` its part of the shared."""
+    elsewhere = sizes.shared - -(-sizes.shared // processes) if params.shard else 0
+    return weight_bytes(sizes, params) - number_bytes(params) * elsewhere
+
+
+def gathered_bytes(sizes: Sizes, params: UnlearnParams, processes: int) -> int:
+    """Return what a process gathers of others' parts at a time: the embedding, a layer in use and the next one."""
+    if not params.shard or processes == 1:
+        return 0
+    layers = 2 * (sizes.shared - sizes.embedding) // sizes.layers
+    return number_bytes(params) * (sizes.embedding + layers)
 
 
 def adapter_bytes(sizes: Sizes, params: UnlearnParams) -> int:

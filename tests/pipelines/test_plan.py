@@ -20,6 +20,7 @@ from components.unlearn.memory import (
     adapter_bytes,
     batches,
     feature_bytes,
+    held_bytes,
     kept_per_token,
     number_bytes,
     sizes_of,
@@ -73,6 +74,22 @@ def test_the_adapter_has_the_size_that_peft_gives_it(small):
 @pytest.mark.parametrize(("name", "billions"), [(DEPLOYED, 7.06), ("llava-hf/llava-1.5-13b-hf", 13.35)])
 def test_published_llavas_need_no_network_and_have_their_number_of_parameters(name, billions):
     assert part(estimate(deployed(name), 500, 40, 60), "weights") / 2e9 == pytest.approx(billions, abs=0.01)
+
+
+def test_sharded_each_gpu_holds_its_part_and_the_head_and_what_sees(small):
+    sizes = sizes_of(small)
+    seeing = [part for name, part in small.model.named_children() if name != "language_model"]
+    whole = sum(p.numel() for part in [*seeing, small.lm_head] for p in part.parameters())
+    assert sizes.shared + whole == sizes.parameters and sizes.embedding == 0  # tied to the head
+    params = PARAMS.unlearn.model_copy(update={"shard": True})
+    assert held_bytes(sizes, params, 2) == 4 * (whole + sizes.shared // 2)
+    assert held_bytes(sizes, PARAMS.unlearn, 2) == held_bytes(sizes, params, 1) == 4 * sizes.parameters
+    alone, four = (estimate(deployed(shard=True), 500, 40, 60, processes=n) for n in (1, 4))
+    assert part(four, "weights") / part(alone, "weights") == pytest.approx(0.30, abs=0.01)
+    layer, last_norm = 202_383_360, 4096  # the norm is counted as a part of the layers
+    assert part(four, "gathered") == 2 * (32064 * 4096 + 2 * (32 * layer + last_norm) // 32)
+    saved = part(alone, "weights") - part(four, "weights") - part(four, "gathered")
+    assert alone["peaks"]["training"] - four["peaks"]["training"] == saved
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
