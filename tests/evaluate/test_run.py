@@ -8,11 +8,9 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from peft import PeftModel
 from scipy.stats import ks_2samp
 
 from components.common.errors import UserError
@@ -20,6 +18,7 @@ from components.common.evidence import check_seal, hash_inputs, params_digest
 from components.common.models import load_model
 from components.common.records import read_records, write_records
 from components.evaluate.attacks.registry import ATTACKS
+from components.evaluate.base import need_own_adapter
 from components.prepare.run import run as prepare
 from tests.conftest import ROOT, prepare_params
 from tests.evaluate.whole import evaluate, settings, write_inputs
@@ -28,6 +27,9 @@ from tests.prepare.own_data import write_own
 from tests.prepare.umu_data import write_umu
 
 pytestmark = pytest.mark.slow
+FINISHED = ("paraphrase", "prefix", "multiple_choice")
+STILL_TO_DO = ("sampling", "relearn_forget", "relearn_retain")
+"""Attacks that a run has made before it is killed, and those that are left."""
 WRITERS = {"clear": write_clear, "umu": write_umu, "records": write_own}
 
 
@@ -39,7 +41,18 @@ def found(request, tmp_path_factory):
     source = WRITERS[request.param](folder / "source")
     prepare(prepare_params(source=str(source), forget_share=share), 1, folder / "prepared", folder / "validation")
     write_inputs(folder, folder / "prepared")
-    return evaluate(folder, folder / "prepared", settings()), folder, request.param
+    return evaluate(folder, folder / "prepared", settings_of(request.param)), folder, request.param
+
+
+def settings_of(name):
+    """One of the formats is attacked too, a few questions by some attacks, and evaluated in small batches."""
+    if name != "umu":
+        return settings()
+    few = {"enabled": True, "questions": 3, "steps": [1], "samples": 2, "temperatures": [1.0]}
+    attacks = settings().attacks.model_dump()
+    for attack in (*FINISHED, *STILL_TO_DO):
+        attacks[attack] |= {key: value for key, value in few.items() if key in attacks[attack]}
+    return settings(batch_size=4, attacks=attacks)
 
 
 def test_every_format_is_evaluated_and_the_metrics_name_what_they_were_measured_on(found):
@@ -49,7 +62,7 @@ def test_every_format_is_evaluated_and_the_metrics_name_what_they_were_measured_
     assert metrics["schema"] == 3
     files = ("adapter", "vanilla", "prepared", "predictions.parquet", "attacks.parquet")
     inputs = hash_inputs(*(folder / name for name in files))
-    digest = params_digest(7, settings().model_dump(mode="json", by_alias=True))
+    digest = params_digest(7, settings_of(name).model_dump(mode="json", by_alias=True))
     assert metrics["inputs"] == inputs | {"params": digest}
     for model in ("vanilla", "unlearned"):
         forget = metrics[model]["forget"]
@@ -135,31 +148,20 @@ def test_an_adapter_of_another_model_is_refused(found, tmp_path):
     with pytest.raises(UserError, match=r"was trained on .* not on the vanilla model .* retrain"):
         evaluate(folder, folder / "prepared", settings(), adapter=tmp_path / "adapter")
     shutil.rmtree(tmp_path / "vanilla")  # it came from elsewhere: nothing speaks against it
-    evaluate(folder, folder / "prepared", settings(), adapter=tmp_path / "adapter")
-    assert PeftModel.from_pretrained(base, str(tmp_path / "adapter")) is not None
+    need_own_adapter(tmp_path / "adapter", folder / "vanilla")
 
 
 KILLED = """
 import os, signal
 from pathlib import Path
 from components.evaluate.attacks.registry import ATTACKS
-from tests.evaluate.test_run import attacked
+from components.evaluate.base import need_own_adapter
+from tests.evaluate.test_run import settings_of
 from tests.evaluate.whole import evaluate
 ATTACKS[{attack!r}] = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 folder = Path({folder!r})
-evaluate(folder, folder / "prepared", attacked())
+evaluate(folder, folder / "prepared", settings_of("umu"))
 """
-FINISHED = ("paraphrase", "prefix", "multiple_choice")
-STILL_TO_DO = ("sampling", "relearn_forget", "relearn_retain")
-
-
-def attacked():
-    """A few questions under some attacks, in small batches."""
-    few = {"enabled": True, "questions": 3, "steps": [1], "samples": 2, "temperatures": [1.0]}
-    attacks = settings().attacks.model_dump()
-    for name in (*FINISHED, *STILL_TO_DO):
-        attacks[name] |= {key: value for key, value in few.items() if key in attacks[name]}
-    return settings(batch_size=4, attacks=attacks)
 
 
 def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(found, tmp_path, monkeypatch):
@@ -168,11 +170,6 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(found, tmp_pa
         pytest.skip("one format is enough")
     for part in ("prepared", "vanilla", "adapter", "irrelevant"):
         shutil.copytree(folder / part, tmp_path / part)
-    evaluate(tmp_path, tmp_path / "prepared", attacked())
-    names = ("evaluate.json", "predictions.parquet", "attacks.parquet")
-    whole = {name: (tmp_path / name).read_bytes() for name in names}
-    for name in names:
-        (tmp_path / name).unlink()
     kept = tmp_path / "work/batches.jsonl"
     for enough in (20, None):  # killed while it asks, then by the first attack that is still to do
         code = KILLED.format(folder=str(tmp_path), attack=STILL_TO_DO[0])
@@ -186,7 +183,8 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(found, tmp_pa
     made = []
     for attack, run in ATTACKS.items():
         monkeypatch.setitem(ATTACKS, attack, lambda *given, attack=attack, run=run: made.append(attack) or run(*given))
-    evaluate(tmp_path, tmp_path / "prepared", attacked())
+    evaluate(tmp_path, tmp_path / "prepared", settings_of(name))
     assert made == [attack for attack in STILL_TO_DO for _ in ("vanilla", "unlearned")]
-    assert {name: Path(tmp_path / name).read_bytes() for name in names} == whole
+    for file in ("evaluate.json", "predictions.parquet", "attacks.parquet"):
+        assert (tmp_path / file).read_bytes() == (folder / file).read_bytes(), file
     assert {"prefix", "relearn_retain"} <= set(pd.read_parquet(tmp_path / "attacks.parquet")["attack"])
