@@ -123,6 +123,8 @@ class Sweep:
             "VIKER_RUN": f"{self.key} {json.dumps(job.swept, sort_keys=True)}",
             "VIKER_RUN_NAME": job.name,
             "VIKER_ENGINE": "sweep",
+            # threads that wait for each other would otherwise keep the cores from the job beside theirs
+            "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
         }
         path = os.pathsep.join(filter(None, (str(self.root), os.environ.get("PYTHONPATH"))))
         return os.environ | names | {"PYTHONPATH": path}

@@ -1,5 +1,6 @@
 """Pictures on their way in: checked before they are decoded, stored once under their hash, written as they come."""
 
+import os
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from components.common.records import PICTURE_SCHEMA
 
 GROUP_BYTES = 16 * 2**20
 """About how many bytes of pictures one row group holds; as many are in memory."""
-THREADS = 2
+THREADS = max(2, len(os.sched_getaffinity(0)))
 """Threads that decode pictures: beside them, one reads and writes."""
 
 
