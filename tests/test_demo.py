@@ -63,6 +63,7 @@ def test_the_people_are_forgotten_and_the_others_are_not(metrics):
     assert unlearned["forget"]["leakage_rate"] <= 0.1
     assert unlearned["retain"]["leakage_rate"] >= 0.85 * vanilla["retain"]["leakage_rate"] >= 0.75
     assert unlearned["fluency"]["gibberish_rate"] <= 0.02
+    assert vanilla["membership"]["min_k_plus_plus_auc"] >= 0.8
 
 
 def test_the_gate_passes_and_the_version_is_the_champion(demo):

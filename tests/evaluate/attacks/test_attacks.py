@@ -102,10 +102,13 @@ def test_what_is_switched_off_is_not_made(subjects, targets, short):
     assert set(rows["attack"]) == {"prefix"}
 
 
-def test_nothing_switched_on_gives_an_empty_table(subjects, targets, short):
+def test_nothing_switched_on_gives_an_empty_table_that_the_gate_can_read(subjects, targets, short, prepared, tmp_path):
     blocks, rows = attack(subjects, targets, only(short), 7)
     assert blocks == {"vanilla": {}, "unlearned": {}}
     assert len(rows) == 0
+    rows.to_parquet(tmp_path / "attacks.parquet", index=False)
+    metrics = {model: {"attacks": found} for model, found in blocks.items()}
+    assert recount_attacks(metrics, prepared, tmp_path / "attacks.parquet", 7)[0]["passed"]
 
 
 def test_what_the_data_lack_is_said(subjects, targets, short):
