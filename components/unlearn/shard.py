@@ -51,7 +51,7 @@ def _shard(model: Any, mesh: Any) -> Any:
     for layer in layers:
         fully_shard(layer, mesh=mesh, reshard_after_forward=True, ignored_params=kept)
     fully_shard(model.base_model, mesh=mesh, reshard_after_forward=True, ignored_params=kept)
-    log.info("process %d holds %.2f of %.2f M parameters", rank(), held(model) / 1e6, whole / 1e6)
+    log.info("process %d holds %d of %d parameters", rank(), held(model), whole)
     return model
 
 
