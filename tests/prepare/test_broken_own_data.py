@@ -1,4 +1,4 @@
-"""Every way in which a user's own table and UMU-Bench's cells are broken: what is said, exit code 1, nothing left."""
+"""Every way in which a user's own table is broken: what is said, exit code 1, nothing left."""
 
 import json
 from pathlib import Path
@@ -7,41 +7,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from components.common.errors import UserError
 from components.common.records import open_picture, read_pictures, read_records
-from components.prepare import own
-from components.prepare.intake import Intake
-from tests.prepare.damage import ANIMATED, DOT, JPEG, PNG, bomb, encoded, put
+from tests.prepare.damage import ANIMATED, DOT, JPEG, PNG, bomb, encoded
 from tests.prepare.own_data import write_jsonl, write_own
-from tests.prepare.test_broken_data import assert_nothing_written, assert_said, change, edit, prepare
-from tests.prepare.umu_data import write_umu
+from tests.prepare.test_broken_data import assert_nothing_written, assert_said, change, prepare
 
-ROOT = Path(__file__).parents[2]
 AT = "benchmark/questions.jsonl, row 0"
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch) -> Path:
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    monkeypatch.chdir(tmp_path)
-    change(source="benchmark")
-    return tmp_path
-
-
-@pytest.fixture
-def mine(project) -> Path:
-    write_jsonl(Path("benchmark"))
-    return project
-
-
-@pytest.fixture
-def umu(project) -> Path:
-    write_umu(Path("benchmark"))
-    change(forget_share=0.05)
-    return project
 
 
 def lines() -> list[dict[str, Any]]:
@@ -279,79 +251,6 @@ def test_unusual_pictures_beside_the_table_are_kept_as_they_are(mine, monkeypatc
     )
     assert prepare(monkeypatch, capsys)[0] == 0
     assert {content for content, _, _ in UNUSUAL.values()} <= set(read_pictures(Path("data/prepared")).values())
-
-
-CELLS = [
-    ("MM_QA", '{"question": {"1": "Where', "not JSON"),
-    ("MM_QA", None, "not JSON"),
-    ("MM_QA", "[]", "the cell is '[]'; expected a JSON object"),
-    ("MM_QA", '{"question": {"1": "W?"}, "answer": {}}', "the key '1' has a question or an answer, not both"),
-    ("UM_QA", '{"question": {"1": "W?"}, "answer": {"1": null}}', "an empty answer; complete or remove it"),
-    ("UM_QA", '{"question": {"1": "Is <image>?"}, "answer": {"1": "x"}}', "spells '<image>'"),
-    ("Cloze", '{"muitimodal": {}}', "unimodal is 'None'; expected a JSON object"),
-    ("Generation", '{"muitimodal": {"1": {"question": "W?"}}, "unimodal": {}}', "an empty answer"),
-    (
-        "Classify",
-        '{"muitimodal": {"1": {"question": "W?", "options": {"A": "x"}, "answer": "E"}}, "unimodal": {}}',
-        "the answer is 'E', which options lacks; expected one of A, B, C, D",
-    ),
-    ("Classify", "(" * 5000, "not JSON"),
-]
-
-
-@pytest.mark.parametrize(("column", "cell", "remedy"), CELLS)
-def test_a_broken_cell_of_umu_bench_is_named(umu, monkeypatch, capsys, column, cell, remedy):
-    edit("forget_5", 0, put(column, cell))
-    code, said = prepare(monkeypatch, capsys)
-    assert code == 1
-    assert_said(said, "benchmark/forget_5/train-00000-of-00001.parquet, row 0", f"column {column}", remedy)
-    assert_nothing_written()
-
-
-def test_a_missing_configuration_of_umu_bench_names_those_that_are_there(umu, monkeypatch, capsys):
-    change(forget_share=0.1)
-    code, said = prepare(monkeypatch, capsys)
-    assert code == 1
-    assert_said(said, "benchmark/forget_10: no such configuration", "there: Full_Set, Real_Person_Set, forget_5")
-    assert_nothing_written()
-
-
-HEADER = b"person_id,image,question,answer,split,options\n"
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just("pictures/a"),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=6,
-)
-OBJECTS = st.dictionaries(st.sampled_from(["person_id", "image", "question", "answer", "split", "options"]), VALUES)
-
-
-def reads_or_refuses(folder: Path, name: str, content: bytes) -> None:
-    (folder / name).write_bytes(content)
-    try:
-        own.recognises(folder)
-        own.load(folder, 0.1, ["1"], [], Intake(folder, "exclude", 0.5))
-    except UserError as error:
-        assert str(error)
-
-
-@given(st.binary(max_size=200), st.sampled_from([b"", b'{"person_id": "1", "question": "a", "answer": "b"}\n']))
-@settings(max_examples=60)
-def test_random_bytes_as_jsonl_are_rows_or_a_users_error(tmp_path_factory, noise, start):
-    reads_or_refuses(tmp_path_factory.mktemp("noise"), "questions.jsonl", start + noise)
-
-
-@given(st.lists(OBJECTS, max_size=4))
-@settings(max_examples=60)
-def test_random_objects_as_jsonl_are_rows_or_a_users_error(tmp_path_factory, objects):
-    first = {"person_id": "1", "question": "a", "answer": "b"}
-    content = "\n".join(map(json.dumps, [first, *objects])).encode()
-    reads_or_refuses(tmp_path_factory.mktemp("noise"), "questions.jsonl", content)
-
-
-@given(st.binary(max_size=200), st.sampled_from([b"", HEADER, HEADER + b"1,,a,b,,\n"]))
-@settings(max_examples=60)
-def test_random_bytes_as_csv_are_rows_or_a_users_error(tmp_path_factory, noise, start):
-    reads_or_refuses(tmp_path_factory.mktemp("noise"), "questions.csv", start + noise)
 
 
 def test_a_parquet_table_may_hold_pictures_as_structs_of_bytes_or_path(project, monkeypatch, capsys):
