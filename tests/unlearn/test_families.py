@@ -1,5 +1,6 @@
 """Every family of models: the same encoder, the same adapter, the same trainer."""
 
+import copy
 import io
 import random
 
@@ -7,12 +8,14 @@ import pytest
 import torch
 from peft import PeftModel
 from PIL import Image
+from torch.distributed.tensor import DTensor
 from transformers import AutoModelForImageTextToText
 
 from benchmarks.unlearn.naive import naive_teacher
 from components.common.chat import Encoder, Sample, answer_logits
 from components.unlearn.features import FeatureEncoder, reuse_features
 from components.unlearn.run import make_trainer
+from components.unlearn.shard import load_in_turn
 from components.unlearn.teacher import teacher_probabilities
 from tests.conftest import png
 from tests.unlearn.families import END, FAMILIES, build
@@ -124,3 +127,25 @@ def test_kept_features_give_the_logits_of_the_pictures(family):
     with torch.no_grad():
         kept, plain = (answer_logits(model, e.batch(SAMPLES)) for e in (keeping, encoder))
     torch.testing.assert_close(kept, plain, atol=1e-5, rtol=1e-5)
+
+
+def test_sharded_it_answers_and_learns_the_same(family, params, tmp_path):
+    _, model, encoder = family
+    settings = params.unlearn.model_copy(update={"epochs": 1, "batch_size": 4, "retain_batch_size": 2})
+    weights = []
+    torch.distributed.init_process_group("gloo", f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        for one in (copy.deepcopy(model), load_in_turn(lambda: copy.deepcopy(model), torch.device("cpu"))):
+            with torch.no_grad():
+                logits = answer_logits(one, encoder.batch(SAMPLES))
+            teachers = teacher_probabilities(one, encoder, SAMPLES, [["grey", "square"]] * 3, 2)
+            torch.manual_seed(0)
+            trainer = make_trainer(settings, 1, one, encoder, SAMPLES, SAMPLES[1:], teachers)
+            trainer.train()
+            adapter = [p.detach() for p in trainer.model.parameters() if p.requires_grad]
+            weights.append([logits, *teachers, *adapter])
+            shared = sum(isinstance(p, DTensor) for p in trainer.model.parameters())
+        assert shared >= 2 * 9  # two layers: seven matrices and two norms each
+    finally:
+        torch.distributed.destroy_process_group()
+    torch.testing.assert_close(weights[1], weights[0], atol=0, rtol=0)
