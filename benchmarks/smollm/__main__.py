@@ -66,7 +66,8 @@ def table(tokens: pd.DataFrame, shares: dict[str, dict[str, float]], plain: set[
     for name in tokens["record_id"].unique()[:: max(1, tokens["record_id"].nunique() // SHOWN)]:
         rows = tokens[tokens["record_id"] == name]
         keys = rows[rows["key"]].sort_values("gradient_weight", ascending=False)
-        told = ", ".join(f"`{t.strip() or '␣'}` {w:.2f}" for t, w in zip(keys["text"], keys["gradient_weight"], strict=True))
+        pairs = zip(keys["text"], keys["gradient_weight"], strict=True)
+        told = ", ".join(f"`{text.strip() or '␣'}` {weight:.2f}" for text, weight in pairs)
         lines.append(f"| {rows['question'].iloc[0]} *{''.join(rows['text']).strip()}* | {told or '–'} |")
     names = list(shares["vanilla"])
     lines += ["", "| p(true token) | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
