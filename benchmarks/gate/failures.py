@@ -86,7 +86,7 @@ FAILURES = (
         "leaks one person of twenty",
         "unlearned.forget.people_leaked_rate <= 0.02",
         lessons.leaks_one,
-        steps=300,
+        steps=600,
         many_people=True,
     ),
     Failure("metrics of another adapter", "the metrics were measured on this adapter", doctor=doctored.other_adapter),
