@@ -11,6 +11,7 @@ from torch import Tensor
 
 from components.common.chat import Encoder, Sample
 from components.common.prefix import NotSharedError, need_causal_text, need_same, shown, split_at_picture
+from components.evaluate.roomy import with_room
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class Prefixes:
         cache = None
         if self.cache is not None:
             cache = select(self.cache, torch.tensor([prompt.place for prompt in prompts], device=device))
+            cache = with_room(cache, width + most)
         places = (mask.cumsum(1) - 1).clamp(min=0)[:, self.length :]
 
         said: list[list[int]] = [[] for _ in prompts]
