@@ -15,3 +15,12 @@ def naive_teacher(model: Any, encoder: Encoder, sample: Sample, images: Sequence
     """Return the teacher [T, V] of one sample: a whole forward pass, vision tower included, for each image."""
     batches = [encoder.batch([replace(sample, picture=image)]) for image in images]
     return torch.stack([answer_logits(model, batch)[0].softmax(-1) for batch in batches]).mean(0)
+
+
+@torch.no_grad()
+def full_forwards(model: Any, encoder: Encoder, sample: Sample, images: Sequence[str]) -> Tensor:
+    """Return the same, from forward passes that compute the logits of every position, as models do unasked."""
+    batches = [encoder.batch([replace(sample, picture=image)]) for image in images]
+    # the token before an answer's predicts it
+    logits = [model(**b.inputs).logits[0, -b.answers.shape[1] - 1 : -1] for b in batches]
+    return torch.stack([each.softmax(-1) for each in logits]).mean(0)

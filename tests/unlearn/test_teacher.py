@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.unlearn.naive import naive_teacher
+from benchmarks.unlearn.naive import full_forwards, naive_teacher
 from components.common.chat import Encoder, Sample
 from components.common.prefix import NotSharedError, build_tree
 from components.finetune.build import CHAT_TEMPLATE
@@ -26,7 +26,8 @@ OWN_IMAGES = [["scene-0", "scene-1"], ["scene-1", "scene-2"], ["scene-2", "scene
 
 def assert_naive(model, encoder, samples, images, teachers):
     for sample, own, teacher in zip(samples, images, teachers, strict=True):
-        torch.testing.assert_close(teacher, naive_teacher(model, encoder, sample, own), atol=1e-5, rtol=1e-5)
+        for naive in (naive_teacher, full_forwards):
+            torch.testing.assert_close(teacher, naive(model, encoder, sample, own), atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(teacher.sum(-1), torch.ones(len(teacher)))
 
 
