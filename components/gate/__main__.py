@@ -8,8 +8,6 @@ from rich.console import Console
 
 from components.common import cli, tracking
 from components.common.params import load_params
-from components.gate.run import run
-from components.gate.show import show
 
 FAILED = 3
 """Exit code of a failed gate: apart from 1, an error, and 2, wrong usage."""
@@ -36,6 +34,9 @@ def command(
     model, data or settings than those that lie here. Exit codes: 0 passed, 3 failed, 1 an error in what was given,
     2 wrong usage.
     """
+    from components.gate.run import run
+    from components.gate.show import show
+
     settings = load_params(params)
     with tracking.stage("gate", settings, params) as recorded:
         verdict = run(settings, prepared, vanilla, adapter, predictions, attacks, metrics, out)
