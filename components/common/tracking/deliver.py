@@ -46,21 +46,36 @@ def deliver(uri: str, folder: Path | None = None) -> int:
         UserError: MLflow does not answer. What was not sent stays.
         Exception: it stopped to answer.
     """
-    found = waiting(folder or outbox())
-    if not found:
-        return 0
-    client = connect(uri)
-    return sum(deliver_one(client, uri, journal) for journal in found)
+    place = folder or outbox()
+    return sum(deliver_each(connect(uri), uri, place)) if waiting(place) else 0
 
 
-def deliver_one(client: Any, uri: str, journal: Path) -> int:
+def deliver_each(client: Any, uri: str, folder: Path) -> Iterator[int]:
+    """Send the journals of an outbox, oldest first, and yield after each how many records that were.
+
+    While another sender has a journal, the later ones of the same run wait: of two parts of a curve that are sent at
+    once, neither would know which points the other has.
+    """
+    elsewhere: set[str] = set()
+    for journal in waiting(folder):
+        head, _ = next(records(journal, 0), ({}, 0))
+        run = head["runs"][-1]["key"] if head else ""
+        if run in elsewhere:
+            continue
+        with sending(journal) as mine:
+            if not mine:
+                elsewhere.add(run)
+                continue
+            yield _deliver(client, uri, journal)
+
+
+def _deliver(client: Any, uri: str, journal: Path) -> int:
     """Send what is new of one journal and return how many records; remove it once its stage is over."""
-    with sending(journal) as mine:
-        if not mine or read_sent(journal).get("arrived"):
-            return 0
-        if not is_open(journal):
-            _close(journal)
-        return _Delivery(client, uri, journal).run()
+    if read_sent(journal).get("arrived"):
+        return 0
+    if not is_open(journal):
+        _close(journal)
+    return _Delivery(client, uri, journal).run()
 
 
 def pipeline_run_id(journal: Path) -> str:

@@ -18,8 +18,8 @@ os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"  # a request is tried again 
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 from components.common.tracking.connection import connect, tracking_uri, without_secrets
-from components.common.tracking.deliver import deliver_one
-from components.common.tracking.journal import RECORDS, append, is_open, now, waiting
+from components.common.tracking.deliver import deliver_each
+from components.common.tracking.journal import RECORDS, append, is_open, now
 
 PAUSE = 2.0
 """Seconds between two looks at what is new."""
@@ -41,8 +41,7 @@ def main(journal: Path) -> int:
         last = over.is_set()
         try:
             client = client or connect(uri)
-            for each in waiting(journal.parent):
-                deliver_one(client, uri, each)
+            for _ in deliver_each(client, uri, journal.parent):
                 answered = time.monotonic()
             pause = PAUSE
             if last and not (journal / RECORDS).exists():

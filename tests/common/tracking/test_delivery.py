@@ -10,6 +10,7 @@ import pytest
 from components.common.errors import UserError
 from components.common.tracking import deliver as delivery
 from components.common.tracking.deliver import deliver
+from components.common.tracking.journal import sending
 
 
 def test_a_stage_is_a_run_below_its_pipelines(tree):
@@ -81,6 +82,21 @@ def test_a_stage_that_goes_on_repeats_no_point(tree):
     tree.record(steps=5)
     tree.deliver()
     tree.record(steps=8)
+    tree.deliver()
+    run = tree.runs()["unlearn"]
+    assert [p.step for p in tree.client.get_metric_history(run.info.run_id, "train.loss")] == list(range(1, 9))
+
+
+def test_while_another_sends_a_part_of_a_run_its_later_parts_wait_and_other_runs_do_not(tree):
+    tree.record(steps=5)
+    tree.record(steps=8)
+    tree.record("evaluate")
+    first = tree.waiting()[0].parent
+    with sending(first) as mine:
+        assert mine
+        tree.deliver()
+        assert len(tree.waiting()) == 2
+        assert "unlearn" not in tree.runs() and tree.runs()["evaluate"].info.status == "FINISHED"
     tree.deliver()
     run = tree.runs()["unlearn"]
     assert [p.step for p in tree.client.get_metric_history(run.info.run_id, "train.loss")] == list(range(1, 9))
