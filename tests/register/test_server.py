@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
+import traceback
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -46,6 +47,7 @@ def in_a_process(action: Callable[[], object]) -> int:
         except Refused:
             os._exit(3)
         except BaseException:
+            os.write(2, traceback.format_exc().encode())
             os._exit(1)
         os._exit(0)
 

@@ -129,7 +129,8 @@ def test_every_stage_is_one_run_and_nothing_of_the_training_is_lost(pipeline, se
         expected = measured["unlearned"][split]["leakage_rate"]
         assert parents[0].data.metrics[f"unlearned.{split}.leakage_rate"] == pytest.approx(expected)
     assert parents[0].data.params["unlearn.epochs"] == str(EPOCHS)
-    assert {item.dataset.name for item in unlearn.inputs.dataset_inputs} == {"forget", "test", "retain", "real"}
+    read = {item.dataset.name for item in unlearn.inputs.dataset_inputs}
+    assert read == {"forget", "test", "retain", "real", "unseen"}
 
 
 def test_the_evidence_is_in_the_artifact_store(pipeline, server):

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from itertools import groupby, islice
 from pathlib import Path
@@ -31,6 +32,8 @@ from components.common.tracking.journal import (
 
 BATCH, SMALL_BATCH = 1000, 100
 """The most metrics, and the most parameters or tags, that MLflow takes in one request."""
+PAUSE = 0.2
+"""Seconds between two looks at whether another sender has ended."""
 DIGEST = 36
 """The most characters of a data set's digest in MLflow."""
 REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST")
@@ -78,9 +81,30 @@ def _deliver(client: Any, uri: str, journal: Path) -> int:
     return _Delivery(client, uri, journal).run()
 
 
-def pipeline_run_id(journal: Path) -> str:
-    """Return the id of the pipeline's run that a journal is about, of which something was sent."""
-    return str(read_sent(journal)["ids"][-2])
+def deliver_now(uri: str, journal: Path, patience: float = 600.0) -> str:
+    """Send what a journal holds, all that waits before it too, and return the id of the pipeline's run it is about.
+
+    Another sender may have the journal, or an earlier one of the same run: its turn comes after that.
+
+    Args:
+        uri: where to.
+        journal: of a stage that runs.
+        patience: seconds that another sender may take.
+
+    Raises:
+        UserError: MLflow does not answer.
+        TimeoutError: another sender doesn't end.
+        Exception: it stopped to answer.
+    """
+    end = time.monotonic() + patience
+    while True:
+        deliver(uri, journal.parent)
+        sent = read_sent(journal)
+        if sent.get("ids") and next(records(journal, sent["offset"]), None) is None:
+            return str(sent["ids"][-2])
+        if time.monotonic() > end:
+            raise TimeoutError(f"another sender has had the records of this run for {patience:.0f} seconds")
+        time.sleep(PAUSE)
 
 
 def _close(journal: Path) -> None:

@@ -103,13 +103,12 @@ class Stage:
         Raises:
             UserError: MLflow does not answer or does not take it.
         """
-        from components.common.tracking.deliver import deliver, pipeline_run_id
+        from components.common.tracking.deliver import deliver_now
 
         uri = tracking_uri()
         client = connect(uri)
         with explained(uri, "the records were not taken", "They are kept"):
-            deliver(uri)
-            return client, pipeline_run_id(self.folder)
+            return client, deliver_now(uri, self.folder)
 
     def end(self, status: str) -> None:
         """Record how the stage ended: FINISHED, FAILED or KILLED."""

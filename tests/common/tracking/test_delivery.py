@@ -2,14 +2,16 @@
 
 import fcntl
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
 from components.common.errors import UserError
 from components.common.tracking import deliver as delivery
-from components.common.tracking.deliver import deliver
+from components.common.tracking.deliver import deliver, deliver_now
 from components.common.tracking.journal import sending
 
 
@@ -100,6 +102,26 @@ def test_while_another_sends_a_part_of_a_run_its_later_parts_wait_and_other_runs
     tree.deliver()
     run = tree.runs()["unlearn"]
     assert [p.step for p in tree.client.get_metric_history(run.info.run_id, "train.loss")] == list(range(1, 9))
+
+
+def test_what_must_arrive_now_waits_for_the_sender_of_an_earlier_part(tree):
+    tree.record(steps=5)
+    first = tree.waiting()[0].parent
+    held, let_go = Event(), Event()
+
+    def hold() -> None:
+        with sending(first):
+            held.set()
+            let_go.wait(60)
+
+    with tree.stage("unlearn") as recorded, ThreadPoolExecutor(2) as pool:
+        pool.submit(hold)
+        assert held.wait(60)
+        with pytest.raises(TimeoutError, match=r"another sender has had the records of this run for 1 seconds"):
+            deliver_now(tree.uri, recorded.folder, patience=1)
+        run_id = pool.submit(deliver_now, tree.uri, recorded.folder)
+        let_go.set()
+        assert run_id.result(60) == tree.runs()["unlearn"].data.tags["mlflow.parentRunId"]
 
 
 def test_a_killed_stage_is_marked_and_its_records_are_there(tree):
