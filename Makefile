@@ -36,8 +36,8 @@ endif
 	@$(IN_VENV) viker summary
 
 test: lint chromium ## lint, types and all tests
-	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n 2 -m "not slow and not containers"
-	$(IN_VENV) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python -m pytest -n 2 --dist loadfile -m "slow and not containers"
+	$(IN_VENV) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+		-m "not containers"
 
 test-containers: $(INSTALLED) ## build the images and run the pipeline in them; needs a Docker engine
 	@docker info >/dev/null 2>&1 || { echo "error: no Docker engine answers; start it, or set DOCKER_HOST" >&2; exit 1; }

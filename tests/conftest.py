@@ -26,6 +26,11 @@ ROOT = Path(__file__).parents[1]
 SMALLER = (("people: 40", "people: 10"), ("figures: 12", "figures: 2"), ("pictures: 2400", "pictures: 4"))
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with what takes longest: while one process trains for the demo's test, the other does all else."""
+    items.sort(key=lambda item: (item.path.name != "test_demo.py", "slow" not in item.keywords))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_tracking():
     """Stages under test record nothing, but where a test is about that."""
