@@ -7,7 +7,7 @@ people whom no model was trained on, ``unseen.parquet`` too.
 
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ class Record:
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Write a split as Parquet in ``RECORD_SCHEMA``."""
-    rows = [asdict(record) for record in records]
+    rows = [vars(record) for record in records]
     with new_file(path) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=RECORD_SCHEMA), temporary)
 

@@ -16,8 +16,9 @@ from components.prepare.pictures import PictureStore
 
 ROWS = 64
 """How many rows are in memory at a time."""
-AHEAD = 16
-"""How many rows are waiting while their pictures are looked at."""
+AHEAD, AHEAD_BYTES = 512, 32 * 2**20
+"""How many rows, and about how many bytes of pictures, wait while their pictures are looked at: enough to do for as
+long as it takes to read and write a row group."""
 _SHARD = re.compile(r"\w+-(\d{5})-of-(\d{5})(-\w+)?\.parquet")
 
 
@@ -72,14 +73,19 @@ def rows(paths: Sequence[Path], columns: dict[str, pa.DataType | None]) -> Itera
 
 def ahead(found: Iterable[tuple[str, dict[str, Any]]], store: PictureStore) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (where, row) as they are; the pictures of the rows to come are looked at meanwhile."""
-    waiting: deque[tuple[str, dict[str, Any]]] = deque()
+    waiting: deque[tuple[int, tuple[str, dict[str, Any]]]] = deque()
+    size = 0
     for where, row in found:
         shown = [row["image"]] if "image" in row else row["images"] or []
-        store.begin(content for image in shown if image and (content := image["bytes"]))
-        waiting.append((where, row))
-        if len(waiting) > AHEAD:
-            yield waiting.popleft()
-    yield from waiting
+        contents = [content for image in shown if image and (content := image["bytes"])]
+        store.begin(contents)
+        waiting.append((sum(map(len, contents)), (where, row)))
+        size += waiting[-1][0]
+        while len(waiting) > AHEAD or size > AHEAD_BYTES:
+            oldest, next_row = waiting.popleft()
+            size -= oldest
+            yield next_row
+    yield from (each for _, each in waiting)
 
 
 def take_picture(image: Any, where: str, column: str, store: PictureStore) -> str:

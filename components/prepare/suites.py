@@ -56,6 +56,7 @@ def frame(loaded: Benchmark, split: str, pictures: PictureStore) -> pd.DataFrame
     forget = [r for name in ("forget", "test") for r in loaded.splits[name]] if split == "retain" else []
     people, shown = {r.person_id for r in forget}, {key for r in forget for key in r.images}
     near = _near(shown, {key for r in loaded.splits[split] for key in r.images} if forget else set(), pictures)
+    to_forget = set(loaded.forget_ids)
     seen: set[tuple[Any, ...]] = set()
     rows = []
     for number, record in enumerate(loaded.splits[split]):
@@ -74,7 +75,7 @@ def frame(loaded: Benchmark, split: str, pictures: PictureStore) -> pd.DataFrame
             "smallest_side": min((min(p.width, p.height) for p in shown_here), default=None),
             "most_pixels": max((p.width * p.height for p in shown_here), default=None),
             "correct_in_options": _correct(record),
-            "to_forget": record.person_id in loaded.forget_ids,
+            "to_forget": record.person_id in to_forget,
         }
         seen.add(same)
         rows.append(row)

@@ -4,7 +4,6 @@ import fcntl
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import pytest
@@ -107,20 +106,11 @@ def test_while_another_sends_a_part_of_a_run_its_later_parts_wait_and_other_runs
 def test_what_must_arrive_now_waits_for_the_sender_of_an_earlier_part(tree):
     tree.record(steps=5)
     first = tree.waiting()[0].parent
-    held, let_go = Event(), Event()
-
-    def hold() -> None:
+    with tree.stage("unlearn") as recorded, ThreadPoolExecutor(1) as pool:
         with sending(first):
-            held.set()
-            let_go.wait(60)
-
-    with tree.stage("unlearn") as recorded, ThreadPoolExecutor(2) as pool:
-        pool.submit(hold)
-        assert held.wait(60)
-        with pytest.raises(TimeoutError, match=r"another sender has had the records of this run for 1 seconds"):
-            deliver_now(tree.uri, recorded.folder, patience=1)
-        run_id = pool.submit(deliver_now, tree.uri, recorded.folder)
-        let_go.set()
+            with pytest.raises(TimeoutError, match=r"another sender has had the records of this run for 1 seconds"):
+                deliver_now(tree.uri, recorded.folder, patience=1)
+            run_id = pool.submit(deliver_now, tree.uri, recorded.folder)
         assert run_id.result(60) == tree.runs()["unlearn"].data.tags["mlflow.parentRunId"]
 
 
