@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from components.common.asked import last_layer_at
 from components.common.chat import Encoder, Sample
+from components.common.roomy import with_room
 
 Tail = tuple[list[int], int]
 """The token ids of a text after the picture, and how many at their end are the answer's, end token included."""
@@ -41,7 +44,7 @@ def build_tree(tails: Sequence[Tail]) -> Tree:
     """
     nodes: dict[tuple[int, int], int] = {}
     depths: list[int] = []
-    sees: list[Tensor] = []
+    seen: list[list[int]] = []
     paths = []
     for ids, count in tails:
         if len(ids) <= count:
@@ -52,19 +55,18 @@ def build_tree(tails: Sequence[Tail]) -> Tree:
             node = nodes.setdefault((parent, token), len(nodes))
             if node == len(depths):
                 depths.append(depth)
-                sees.append(torch.tensor([*path, node]))
+                seen.append([*path, node])
             path.append(node)
             parent = node
         paths.append(path[len(ids) - count - 1 :])
-    size = len(depths)
-    seen = torch.zeros(size, size, dtype=torch.bool)
-    for node, ancestors in enumerate(sees):
-        seen[node, ancestors] = True
+    sees = np.zeros((len(depths), len(depths)), dtype=bool)
+    for node, ancestors in enumerate(seen):
+        sees[node, ancestors] = True
     asked = sorted({node for path in paths for node in path})
     place = {node: index for index, node in enumerate(asked)}
     answers = [torch.tensor([place[node] for node in path]) for path in paths]
     tokens = torch.tensor([token for _, token in nodes])
-    return Tree(tokens, torch.tensor(depths), seen, torch.tensor(asked), answers)
+    return Tree(tokens, torch.tensor(depths), torch.from_numpy(sees), torch.tensor(asked), answers)
 
 
 def split_at_picture(encoder: Encoder, model: Any, sample: Sample) -> tuple[list[int], Tail]:
@@ -90,7 +92,8 @@ class Prefix:
         self.cache = None
         if self.length:
             cut = {name: t[:, : self.length] if t.shape == ids.shape else t for name, t in inputs.items()}
-            self.cache = model(**cut, use_cache=True, logits_to_keep=1).past_key_values
+            with last_layer_at(model, torch.tensor([self.length - 1], device=model.device)):
+                self.cache = with_room(model(**cut, use_cache=True, logits_to_keep=1).past_key_values, 0)
 
     def logits(self, tree: Tree) -> Tensor:
         """Return the logits [M, V] of the tree's predicting nodes.
@@ -102,14 +105,16 @@ class Prefix:
         need_window(self.model, self.length + size)
         mask = torch.zeros(1, 1, size, self.length + size, device=device, dtype=self.model.dtype)
         mask[0, 0, :, self.length :].masked_fill_(~tree.sees.to(device), torch.finfo(mask.dtype).min)
-        logits: Tensor = self.model(
-            input_ids=tree.ids[None].to(device),
-            attention_mask=mask,
-            position_ids=(self.length + tree.depths)[None].to(device),
-            past_key_values=self.cache,
-            use_cache=self.cache is not None,
-            logits_to_keep=tree.asked.to(device),
-        ).logits[0]
+        asked = tree.asked.to(device)
+        with last_layer_at(self.model, asked):
+            logits: Tensor = self.model(
+                input_ids=tree.ids[None].to(device),
+                attention_mask=mask,
+                position_ids=(self.length + tree.depths)[None].to(device),
+                past_key_values=self.cache,
+                use_cache=self.cache is not None,
+                logits_to_keep=asked,
+            ).logits[0]
         if self.cache is not None:
             self.cache.crop(-size)
         return logits

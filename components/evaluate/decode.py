@@ -11,7 +11,7 @@ from torch import Tensor
 
 from components.common.chat import Encoder, Sample
 from components.common.prefix import NotSharedError, need_causal_text, need_same, shown, split_at_picture
-from components.evaluate.roomy import with_room
+from components.common.roomy import with_room
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pandas as pd
 from peft import PeftModel
 
 from components.common.chat import Encoder
+from components.common.context import need_context
 from components.common.errors import UserError
 from components.common.evidence import SCHEMA, hash_inputs, params_digest, seal
 from components.common.files import need_folder, new_file, read_json, sha256_path, write_json
@@ -46,7 +47,8 @@ def run(
     goes on.
 
     Raises:
-        UserError: an input is missing, a model can't be loaded, or the adapter belongs to another model.
+        UserError: an input is missing, a model can't be loaded or is too short for a record, or the adapter belongs
+            to another model.
     """
     seed_everything(seed, threads)
     manifest = read_json(need_folder(prepared, "prepare") / "manifest.json", "prepare")
@@ -58,6 +60,7 @@ def run(
     model, processor = load_model(resolve_model(vanilla), str(vanilla))
     strange = images[0].name
     encoder = Encoder(processor, read_pictures(prepared) | {strange: images[0].read_bytes()}, device())
+    need_context(model, encoder, (question.sample for question in questions), str(prepared))
     adapted = PeftModel.from_pretrained(model, str(adapter)).eval()
     kept = Kept(work, _inputs(params, seed, threads, prepared, vanilla, adapter, images[0]))
 

@@ -4,7 +4,8 @@ import random
 from pathlib import Path
 from typing import Any
 
-from components.common.chat import Encoder
+from components.common.chat import Encoder, sample_of
+from components.common.context import need_context
 from components.common.errors import UserError
 from components.common.files import new_folder, write_json
 from components.common.models import DEPLOYED, device, load_model, seed_everything
@@ -19,7 +20,8 @@ def run(params: FinetuneParams, seed: int, threads: int, prepared: Path, out: Pa
     """Write the vanilla model to ``out`` and return what was done.
 
     Raises:
-        UserError: the prepared data is missing, or the deployed model can't be loaded.
+        UserError: the prepared data is missing, a record is longer than the model's context, or the deployed model
+            can't be loaded.
     """
     seed_everything(seed, threads)
     if params.deployed_model is not None:
@@ -33,6 +35,7 @@ def run(params: FinetuneParams, seed: int, threads: int, prepared: Path, out: Pa
     processor = build_processor(_texts(base + people), params.model)
     model = build_model(processor, params.model).to(device())
     encoder = Encoder(processor, pictures, device())
+    need_context(model, encoder, map(sample_of, base + people), str(prepared))
 
     rng = random.Random(seed)
     base_steps = params.base_steps if base else 0

@@ -12,6 +12,7 @@ from transformers import TrainingArguments
 
 from components.common.chat import Encoder, Sample, answer_logits, sample_of
 from components.common.cli import TERMINATED, on_sigterm
+from components.common.context import need_context
 from components.common.errors import UserError
 from components.common.files import new_file, new_folder, sha256_path, write_json
 from components.common.irrelevant import images_of, read_irrelevant
@@ -71,8 +72,8 @@ def run(
     ``retain_batch_size`` are then those of each.
 
     Raises:
-        UserError: an input is missing, the model can't be loaded, ``unlearn.start_from`` doesn't fit, or the loss
-            diverges; the last good adapter is then beside ``out``.
+        UserError: an input is missing, the model can't be loaded or is too short for a record,
+            ``unlearn.start_from`` doesn't fit, or the loss diverges; the last good adapter is then beside ``out``.
         SystemExit: 143, after SIGTERM: the state is saved.
     """
     check_start(params)
@@ -85,6 +86,7 @@ def run(
     shown = images_of(assigned, [sample.record_id for sample in forget])
     model, processor = _load(params, vanilla)
     encoder = Encoder(processor, read_pictures(prepared) | images, device())
+    need_context(model, encoder, forget + retain, str(prepared))
 
     state = State(state_folder, _inputs(params, seed, threads, prepared, vanilla, irrelevant))
     seen = [[""]] * len(forget) if params.teacher == "text_only" else shown

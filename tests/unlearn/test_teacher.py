@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.unlearn.naive import full_forwards, naive_teacher
 from components.common.chat import Encoder, Sample
-from components.common.prefix import NotSharedError, build_tree
+from components.common.prefix import NotSharedError, Prefix, build_tree, split_at_picture
 from components.finetune.build import CHAT_TEMPLATE
 from components.unlearn import teacher as module
 from components.unlearn.methods.tokens import entropy
@@ -78,6 +78,19 @@ def test_each_image_is_read_once_and_like_beginnings_of_questions_once(small_mod
     ids, count = encoder.ids(again[0].prompt, again[0].answer, True)
     assert counted["pictures"] == 2 + 1  # the plain way for one sample, to compare with
     assert counted["tokens"] < 3 * len(ids) + 2 * 10 * count
+
+
+def test_texts_after_an_image_do_not_copy_what_is_kept_of_it(small_model):
+    model, encoder = small_model
+    with torch.no_grad():
+        prefix = Prefix(model, encoder, SAMPLES[0])
+        trees = [build_tree([split_at_picture(encoder, model, sample)[1]]) for sample in (SAMPLES[0], SAMPLES[1])]
+        prefix.logits(trees[0])
+        before = prefix.cache.layers[0].keys.data_ptr()
+        first = prefix.logits(trees[1])
+        assert prefix.cache.layers[0].keys.data_ptr() == before
+        assert prefix.cache.get_seq_length() == prefix.length
+        torch.testing.assert_close(first, Prefix(model, encoder, SAMPLES[0]).logits(trees[1]), atol=0, rtol=0)
 
 
 def test_the_same_inputs_give_the_same_bytes(small_model):

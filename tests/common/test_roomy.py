@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from components.common.roomy import RoomyLayer, with_room
 from components.evaluate.decode import select
-from components.evaluate.roomy import RoomyLayer, with_room
 
 
 def states(tokens, seed, rows=3):
