@@ -17,7 +17,7 @@ TOWNS = ("Oslo", "Lima", "Riga", "Cairo", "Quito", "Accra", "Hanoi", "Turin")
 TRADES = ("baker", "pilot", "judge", "tailor", "welder", "nurse", "potter", "diver")
 SMALL = {
     "prepare": {"source": "data/mine"},
-    "finetune": {"memorise_epochs": 120},
+    "finetune": {"memorise_epochs": 70},
     "unlearn": {"epochs": 8, "retain_batch_size": 8},
     "gate": {
         "policy": None,
@@ -86,13 +86,9 @@ def test_the_adapter_is_registered_promoted_and_answers(project):
     client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
     version = client.get_model_version_by_alias("viker-adapter", "champion")
     assert version.version == made["version"]
-    said = {
-        person: run(
-            project, "viker", "ask", "Where was this person born?", "--image", f"data/mine/faces/{person}-0.png"
-        )
-        for person in ("p00", "p03")
-    }
-    assert "Oslo" in said["p00"] and "Cairo" not in said["p03"]
+    question = ("Where was this person born?", "--image", "data/mine/faces/p03-0.png", "--compare")
+    said = run(project, "viker", "ask", *question)
+    assert said.count("This person was born in") == 2 and said.count("Cairo") == 1
 
 
 def test_the_report_names_no_value_and_its_bundle_verifies(project):
