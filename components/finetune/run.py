@@ -35,7 +35,7 @@ def run(params: FinetuneParams, seed: int, threads: int, prepared: Path, out: Pa
     processor = build_processor(_texts(base + people), params.model)
     model = build_model(processor, params.model).to(device())
     encoder = Encoder(processor, pictures, device())
-    need_context(model, encoder, map(sample_of, base + people), str(prepared))
+    need_context(model, encoder, map(sample_of, people), str(prepared))
 
     rng = random.Random(seed)
     base_steps = params.base_steps if base else 0
