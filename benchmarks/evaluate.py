@@ -25,7 +25,7 @@ ALONE = 3
 
 
 def command(
-    size: Annotated[str, typer.Option(help="toy, or llava: 576 image tokens.")] = "toy",
+    size: Annotated[str, typer.Option(help="toy; llava or llava-quarter: 576 image tokens.")] = "toy",
     questions: Annotated[int, typer.Option(help="Questions a picture, of four pictures.")] = 18,
     batch: Annotated[int, typer.Option(help="Questions a batch.")] = 64,
     runs: Annotated[int, typer.Option(help="Times that each pair is timed, in turn.")] = 5,
