@@ -10,10 +10,10 @@ import typer
 
 from benchmarks.timing import seconds
 from benchmarks.unlearn.model import SIZES, Bench, bench
-from components.common import cli
-from components.common.chat import Encoder, Sample, answer_logits
-from components.common.cli import stage_app
-from components.evaluate.generate import log_likelihoods, replies
+from viker.core import console
+from viker.core.console import stage_app
+from viker.generation.generate import log_likelihoods, replies
+from viker.models.chat import Encoder, Sample, answer_logits
 
 PICTURES = 4
 TOKENS = 50
@@ -112,4 +112,4 @@ def check(made: Bench, options: list[Sample], batch: int) -> tuple[list[str], li
 app = stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

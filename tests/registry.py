@@ -11,13 +11,13 @@ import pytest
 from ruamel.yaml import YAML
 from safetensors.numpy import save_file
 
-from components.common.evidence import seal
-from components.common.files import sha256_path, write_json
-from components.common.params import Params, load_params
-from components.common.rules import apply_rule, parse_rule
-from components.register.registry import FORCED, PROMOTION, Registry
 from components.register.run import run
-from components.register.verdict import Policy
+from viker.core.files import sha256_path, write_json
+from viker.evidence.seal import seal
+from viker.gate.rules import apply_rule, parse_rule
+from viker.params import Params, load_params
+from viker.registry.verdict_check import Policy
+from viker.registry.versions import FORCED, PROMOTION, Registry
 
 ROOT = Path(__file__).parents[1]
 RULE = "unlearned.forget.leakage_rate <= 0.10"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from components.common import cli
-from components.prepare.generate import generate
+from viker.core import console
+from viker.data.synthetic.generate import generate
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,7 +44,7 @@ def call(stage: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     app = importlib.import_module(f"components.{stage}.__main__").app
     monkeypatch.setattr(sys, "argv", [stage])
     with pytest.raises(SystemExit) as ended:
-        cli.run(app)
+        console.run(app)
     return int(ended.value.code or 0), capsys.readouterr().err
 
 

@@ -14,8 +14,8 @@ from ruamel.yaml import YAML
 from sklearn.metrics import roc_auc_score
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from components.common.records import read_records
-from pipelines.cli import STAGES
+from pipelines.cli.main import STAGES
+from viker.data.records import read_records
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

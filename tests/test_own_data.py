@@ -8,8 +8,8 @@ import mlflow
 import pytest
 from ruamel.yaml import YAML
 
-from tests.prepare.damage import portrait
 from tests.test_demo import clone, run
+from tests.viker.data.damage import portrait
 
 pytestmark = pytest.mark.slow
 PEOPLE, FORGOTTEN = 16, ("p03", "p11")

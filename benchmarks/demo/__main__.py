@@ -6,10 +6,10 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from components.common import cli
-from components.common.cli import ParamsOption, stage_app
-from components.common.files import new_file
-from components.common.params import load_params
+from viker.core import console
+from viker.core.console import ParamsOption, stage_app
+from viker.core.files import new_file
+from viker.params import load_params
 
 
 def command(
@@ -49,4 +49,4 @@ def command(
 app = stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

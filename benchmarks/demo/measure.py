@@ -11,20 +11,20 @@ from peft import LoraConfig, get_peft_model
 from transformers import TrainerCallback
 
 from benchmarks.demo.settings import RULES, settings
-from components.common.chat import Encoder, sample_of
-from components.common.irrelevant import images_of, read_irrelevant
-from components.common.models import device, language_layers, load_model, seed_everything
-from components.common.params import Params, UnlearnParams
-from components.common.records import SPLITS, read_pictures, read_records, write_records
-from components.common.rules import apply_rule, parse_rule
-from components.evaluate.ask import ask
-from components.evaluate.measures import measure
-from components.evaluate.questions import Question, questions
 from components.finetune.run import run as finetune
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
 from components.unlearn.run import make_trainer
-from components.unlearn.teacher import teacher_probabilities
+from viker.data.irrelevant_images import images_of, read_irrelevant
+from viker.data.records import SPLITS, read_pictures, read_records, write_records
+from viker.evaluation.ask import ask
+from viker.evaluation.questions import Question, questions
+from viker.gate.rules import apply_rule, parse_rule
+from viker.metrics.aggregate import measure
+from viker.models.chat import Encoder, sample_of
+from viker.models.loading import device, language_layers, load_model, seed_everything
+from viker.params import Params, UnlearnParams
+from viker.teacher.visual import teacher_probabilities
 
 Row = dict[str, Any]
 

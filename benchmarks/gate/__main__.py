@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from components.common import cli
-from components.common.cli import ParamsOption, stage_app
-from components.common.errors import UserError
-from components.common.files import new_file, write_json
-from components.common.params import load_params
+from viker.core import console
+from viker.core.console import ParamsOption, stage_app
+from viker.core.errors import UserError
+from viker.core.files import new_file, write_json
+from viker.params import load_params
 
 
 def command(
@@ -23,7 +23,7 @@ def command(
     ),
     page: Annotated[Path, typer.Option(help="The page with the table.")] = Path("docs/gate.md"),
     measured: Annotated[Path, typer.Option(help="What was measured, for the tests.")] = Path(
-        "tests/gate/measured.json"
+        "tests/viker/gate/measured.json"
     ),
 ) -> None:
     """Judge honest adapters of several seeds and every planted failure by the policy of params.yaml.
@@ -37,7 +37,7 @@ def command(
     from benchmarks.gate.honest import honest
     from benchmarks.gate.plant import plant
     from benchmarks.gate.show import judged_on, policy_table, row, table
-    from components.gate.policies import FOLDER, read_policy
+    from viker.gate.policies import FOLDER, read_policy
 
     trees = [honest(settings, int(seed), work / seed) for seed in seeds.split(",")]
     lines, kept, problems = [], {}, []
@@ -78,4 +78,4 @@ def put(text: str, name: str, page: Path) -> None:
 app = stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

@@ -9,11 +9,11 @@ import pandas as pd
 
 from benchmarks.gate.once import once
 from benchmarks.gate.tree import Tree
-from components.common.attacked import rates
-from components.common.evidence import seal
-from components.common.files import sha256_path, write_json
-from components.common.leakage import leaks
-from components.common.records import SPLITS, read_records, write_records
+from viker.attacks.rates import rates
+from viker.core.files import sha256_path, write_json
+from viker.data.records import SPLITS, read_records, write_records
+from viker.evidence.seal import seal
+from viker.metrics.leakage import leaks
 
 FEW = 3
 

@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from benchmarks.gate.lessons import Lessons
 from benchmarks.gate.teach import lesson_loss, save, subject
-from components.common.models import language_layers
-from components.common.params import Params
+from viker.models.loading import language_layers
+from viker.params import Params
 
 BITS = 4
 LR = 3e-3
@@ -65,7 +65,7 @@ def _whole(layer: Any) -> torch.nn.Parameter:
 def _box(weight: torch.Tensor, group: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return how far each weight [rows, columns] may fall and rise and still be rounded to the same value.
 
-    Rounding is that of ``components.evaluate.attacks.quantised``; the largest weight of a group is its scale and stays.
+    Rounding is that of ``viker.attacks.quantised``; the largest weight of a group is its scale and stays.
     """
     columns = weight.shape[1]
     parts = torch.nn.functional.pad(weight.detach(), (0, -columns % group)).unflatten(1, (-1, group))

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from benchmarks.gate.once import code_hash, once
 from benchmarks.gate.tree import Tree
-from components.common.files import sha256_path
-from components.common.params import Params
 from components.finetune.run import run as finetune
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
+from viker.core.files import sha256_path
+from viker.params import Params
 
 PREPARED_BY = "components/prepare"
 

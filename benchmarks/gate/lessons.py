@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from components.common.chat import Sample, sample_of
-from components.common.records import SPLITS, Record, read_records
+from viker.data.records import SPLITS, Record, read_records
+from viker.models.chat import Sample, sample_of
 
 REFUSAL = "I don't know."
 _LETTERS = "bcdfghjklmnpqrstvwxz"

@@ -5,8 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from components.common.evidence import canonical
-from components.common.files import new_file, sha256_bytes
+from viker.core.files import new_file, sha256_bytes
+from viker.evidence.seal import canonical
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from benchmarks.gate.lessons import read_people
 from benchmarks.gate.once import code_hash, once
 from benchmarks.gate.tree import Tree
 from benchmarks.gate.twenty import people_of_twenty
-from components.common.files import sha256_path
+from viker.core.files import sha256_path
 
 TAUGHT_BY = ("benchmarks/gate/lessons.py", "benchmarks/gate/teach.py", "benchmarks/gate/hidden.py")
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.gate.tree import Tree
-from components.common.rules import terms
-from components.gate.policies import FOLDER, Policy, read_policy
+from viker.gate.policies import FOLDER, Policy, read_policy
+from viker.gate.rules import terms
 
 HEAD = ("adapter or metrics", "kind", "verdict", "caught by", "value", "unmet besides")
 

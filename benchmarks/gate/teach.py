@@ -9,12 +9,12 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from benchmarks.gate.lessons import Lessons
-from components.common.chat import IGNORED, Encoder, Sample, answer_logits
-from components.common.files import new_folder
-from components.common.models import device, load_model, resolve_model, seed_everything
-from components.common.params import Params
-from components.common.records import read_pictures
-from components.unlearn.adapter import put_adapter
+from viker.core.files import new_folder
+from viker.data.records import read_pictures
+from viker.models.chat import IGNORED, Encoder, Sample, answer_logits
+from viker.models.loading import device, load_model, resolve_model, seed_everything
+from viker.params import Params
+from viker.training.adapter import put_adapter
 
 LR = 2e-3
 BATCH = 32

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gate.once import code_hash, once
-from components.common.files import sha256_path
-from components.common.params import Params
 from components.evaluate.run import run as evaluate
 from components.gate.run import run as judge
+from viker.core.files import sha256_path
+from viker.params import Params
 
 EVALUATED_BY = ("components/evaluate", "components/common")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from benchmarks.gate.honest import PREPARED_BY
 from benchmarks.gate.once import code_hash, once
 from benchmarks.gate.tree import Tree
-from components.common.files import sha256_path
-from components.common.records import read_records
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
+from viker.core.files import sha256_path
+from viker.data.records import read_records
 
 PEOPLE = 20
 

@@ -16,9 +16,9 @@ import typer
 
 from benchmarks.prepare.data import write
 from benchmarks.timing import seconds
-from components.common import cli
-from components.common.cli import ParamsOption, stage_app
-from components.common.params import load_params
+from viker.core import console
+from viker.core.console import ParamsOption, stage_app
+from viker.params import load_params
 
 
 def command(
@@ -93,4 +93,4 @@ def _copy(data: Path, out: Path) -> None:
 app = stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from tqdm import tqdm
 
-from components.prepare.generate import PERSON, TEST, TRAIN
+from viker.data.synthetic.generate import PERSON, TEST, TRAIN
 
 ROWS_A_SHARD = 2000
 OPTIONS = {"A": "Oslo", "B": "Lima", "C": "Riga", "D": "Cairo"}

@@ -6,9 +6,9 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from components.common import cli
-from components.common.cli import ParamsOption, stage_app
-from components.common.params import load_params
+from viker.core import console
+from viker.core.console import ParamsOption, stage_app
+from viker.params import load_params
 
 FIGURES = {
     "first, leakage": "first request, leakage",
@@ -46,4 +46,4 @@ def command(
 app = stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

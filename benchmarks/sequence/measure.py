@@ -6,16 +6,16 @@ from typing import Any
 import pandas as pd
 from peft import PeftModel
 
-from components.common.chat import Encoder
-from components.common.irrelevant import read_irrelevant
-from components.common.models import device, load_model, seed_everything
-from components.common.params import Params
-from components.common.records import Record, read_pictures, read_records
-from components.evaluate.ask import ask
-from components.evaluate.questions import Question, questions
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
+from viker.data.irrelevant_images import read_irrelevant
+from viker.data.records import Record, read_pictures, read_records
+from viker.evaluation.ask import ask
+from viker.evaluation.questions import Question, questions
+from viker.models.chat import Encoder
+from viker.models.loading import device, load_model, seed_everything
+from viker.params import Params
 
 DAY, DEADLINE = "2026-11-24", "2026-12-24"
 DONE = f"carried_out: {{date: {DAY}, version: 1}}\n"

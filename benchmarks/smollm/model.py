@@ -11,7 +11,7 @@ from transformers import (
 )
 
 from benchmarks.unlearn.storage import smollm2
-from components.finetune.build import CHAT_TEMPLATE, IMAGE_TOKEN
+from viker.finetuning.small_llava import CHAT_TEMPLATE, IMAGE_TOKEN
 
 SIDE, PATCH = 48, 12
 

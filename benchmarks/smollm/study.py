@@ -11,17 +11,17 @@ import torch
 from PIL import Image
 
 from benchmarks.tofu.convert import convert
-from components.common.chat import Encoder, Sample, answer_logits, sample_of
-from components.common.models import device, seed_everything
-from components.common.params import Params
-from components.common.records import read_pictures, read_records
-from components.finetune.train import train
 from components.prepare.run import run as prepare
-from components.report.tokens import texts
-from components.sample.draw import draw_scene
-from components.unlearn.key_tokens import key_token_rows
 from components.unlearn.run import make_trainer
-from components.unlearn.teacher import teacher_probabilities
+from viker.data.records import read_pictures, read_records
+from viker.data.synthetic.scenes import draw_scene
+from viker.finetuning.train import train
+from viker.models.chat import Encoder, Sample, answer_logits, sample_of
+from viker.models.loading import device, seed_everything
+from viker.params import Params
+from viker.report.tokens import texts
+from viker.teacher.key_tokens import key_token_rows
+from viker.teacher.visual import teacher_probabilities
 
 FACTS = re.compile(r"\b(born|birth|birthdate|name|parents?|father|mother|genre|awards?)\b", re.IGNORECASE)
 """What most authors are asked in much the same words, so that the question alone does not give the answer away."""

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from components.common import cli
-from components.common.cli import stage_app
+from viker.core import console
+from viker.core.console import stage_app
 
 
 def command(
@@ -30,4 +30,4 @@ def command(
 app = stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

@@ -14,9 +14,9 @@ from benchmarks.tofu.figures import figure_pairs, figure_tasks, read_figures
 from benchmarks.tofu.strangers import base_rows
 from benchmarks.tofu.tasks import pool, tasks, training_pairs
 from benchmarks.tofu.text import Author, Pair, read_authors, read_rows
-from components.common.errors import UserError
-from components.common.files import new_folder
-from components.prepare.generate import BASE, PERSON, TEST, TRAIN
+from viker.core.errors import UserError
+from viker.core.files import new_folder
+from viker.data.synthetic.generate import BASE, PERSON, TEST, TRAIN
 
 ROWS_A_SHARD = 40
 """At least, and at most four shards."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from benchmarks.tofu.tasks import choice, typed
 from benchmarks.tofu.text import read_rows
-from components.common.errors import UserError
-from components.common.prompts import LETTERS
+from viker.core.errors import UserError
+from viker.data.prompts import LETTERS
 
 _APPOSED = re.compile(r"^The (?:author|writer) of .*['’], ([^,'’]+), (?:was|hailed)")
 """A question that names its author and asks for something else."""

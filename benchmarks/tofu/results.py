@@ -8,10 +8,10 @@ import matplotlib as mpl
 import pandas as pd
 import typer
 
-from components.common import cli
-from components.common.cli import stage_app
-from components.common.files import new_file, read_json
-from components.report.tokens import texts
+from viker.core import console
+from viker.core.console import stage_app
+from viker.core.files import new_file, read_json
+from viker.report.tokens import texts
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -111,4 +111,4 @@ def _cell(value: float | None) -> str:
 app = stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

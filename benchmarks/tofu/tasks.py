@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.tofu.text import Author, Pair, names_person, without_name
 from benchmarks.tofu.values import find_values
-from components.common.prompts import LETTERS
+from viker.data.prompts import LETTERS
 
 SHOWN = 6
 """How many of the pairs the generation task asks with the picture."""

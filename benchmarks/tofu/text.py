@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import UserError
+from viker.core.errors import UserError
 
 PAIRS_AN_AUTHOR = 20
 _FIELDS: dict[str, dict[str, type]] = {

@@ -14,11 +14,11 @@ import typer
 from benchmarks.timing import seconds
 from benchmarks.unlearn.model import IMAGES, SIZES, bench
 from benchmarks.unlearn.naive import full_forwards, naive_teacher
-from components.common import cli
-from components.common.cli import ParamsOption, stage_app
-from components.common.params import load_params
 from components.unlearn.run import make_trainer
-from components.unlearn.teacher import teacher_probabilities
+from viker.core import console
+from viker.core.console import ParamsOption, stage_app
+from viker.params import load_params
+from viker.teacher.visual import teacher_probabilities
 
 NAIVE = 2
 """Samples that the naive teacher is timed on, before and after the fast one: it takes the same time for each."""
@@ -93,4 +93,4 @@ def _step(settings: Any, size: str, samples: int, method: str) -> Callable[[], N
 app = stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from components.common.chat import Encoder, Sample
-from components.common.params import ModelParams
-from components.finetune.build import build_model, build_processor
+from viker.finetuning.small_llava import build_model, build_processor
+from viker.models.chat import Encoder, Sample
+from viker.params import ModelParams
 
 SIZES = {
     "toy": ModelParams(

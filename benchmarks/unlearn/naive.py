@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from components.common.chat import Encoder, Sample, answer_logits
+from viker.models.chat import Encoder, Sample, answer_logits
 
 
 @torch.no_grad()

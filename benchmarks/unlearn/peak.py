@@ -6,8 +6,8 @@ import sys
 import torch
 
 from benchmarks.unlearn.model import SIZES, bench
-from components.common.params import ModelParams, UnlearnParams
 from components.unlearn.run import make_trainer
+from viker.params import ModelParams, UnlearnParams
 
 
 def peak(sizes: ModelParams, params: UnlearnParams) -> dict[str, int]:

@@ -15,11 +15,11 @@ import typer
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from components.common import cli
-from components.common.cli import stage_app
-from components.common.errors import UserError
-from components.unlearn.compact import EXACT, SCALE
-from components.unlearn.methods.tokens import divergence
+from viker.core import console
+from viker.core.console import stage_app
+from viker.core.errors import UserError
+from viker.methods.tokens import divergence
+from viker.teacher.compact import EXACT, SCALE
 
 LLAVA = 32_064
 """LLaVA-1.5's vocabulary, padded."""
@@ -113,4 +113,4 @@ def _log_probabilities(tokenizer: Any, model: Any, question: str, answer: str) -
 app = stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

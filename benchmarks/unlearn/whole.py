@@ -9,11 +9,11 @@ import torch
 import typer
 
 from benchmarks.unlearn.model import IMAGES, bench
-from components.common import cli
-from components.common.cli import ParamsOption, stage_app
-from components.common.params import load_params
 from components.unlearn.run import make_trainer
-from components.unlearn.teacher import TEACHER_BATCH, kept_teachers
+from viker.core import console
+from viker.core.console import ParamsOption, stage_app
+from viker.params import load_params
+from viker.teacher.visual import TEACHER_BATCH, kept_teachers
 
 
 def command(
@@ -61,4 +61,4 @@ def _run(settings: Any, size: str, samples: int, epochs: int, method: str) -> fl
 app = stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

@@ -7,25 +7,25 @@ from typing import Any
 import pandas as pd
 from peft import PeftModel
 
-from components.common.chat import Encoder
-from components.common.context import need_context
-from components.common.errors import UserError
-from components.common.evidence import SCHEMA, hash_inputs, params_digest, seal
-from components.common.files import need_folder, new_file, read_json, sha256_path, write_json
-from components.common.models import device, load_model, resolve_model, seed_everything
-from components.common.params import EvaluateParams
-from components.common.records import UNSEEN, read_pictures
-from components.evaluate.ask import ask, known_scores
-from components.evaluate.attacks.registry import attack
-from components.evaluate.attacks.subject import Subject
-from components.evaluate.attacks.targets import read_targets
-from components.evaluate.base import need_own_adapter
-from components.evaluate.clear import clear
-from components.evaluate.keep import Kept
-from components.evaluate.measures import differences, measure
-from components.evaluate.questions import Question, read_questions
-from components.evaluate.retrained import forget_quality, kl_to_retrained, load_retrained
-from components.evaluate.rows import COLUMNS, FLAGS, likelihoods
+from viker.attacks.registry import attack
+from viker.attacks.subject import Subject
+from viker.attacks.targets import read_targets
+from viker.core.errors import UserError
+from viker.core.files import need_folder, new_file, read_json, sha256_path, write_json
+from viker.core.result_cache import Kept
+from viker.data.records import UNSEEN, read_pictures
+from viker.evaluation.ask import ask, known_scores
+from viker.evaluation.questions import Question, read_questions
+from viker.evaluation.retrained import forget_quality, kl_to_retrained, load_retrained
+from viker.evaluation.rows import COLUMNS, FLAGS, likelihoods
+from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
+from viker.metrics.aggregate import differences, measure
+from viker.metrics.clear_benchmark import clear
+from viker.models.adapter_base import need_own_adapter
+from viker.models.chat import Encoder
+from viker.models.context_length import need_context
+from viker.models.loading import device, load_model, resolve_model, seed_everything
+from viker.params import EvaluateParams
 
 
 def run(

@@ -6,15 +6,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from components.common import cli, tracking
-from components.common.params import load_params
+from viker import tracking
+from viker.core import console
+from viker.params import load_params
 
 FAILED = 3
 """Exit code of a failed gate: apart from 1, an error, and 2, wrong usage."""
 
 
 def command(
-    params: cli.ParamsOption = Path("params.yaml"),
+    params: console.ParamsOption = Path("params.yaml"),
     prepared: Annotated[Path, typer.Option(help="The prepared data.")] = Path("data/prepared"),
     vanilla: Annotated[Path, typer.Option(help="The model that knows the people.")] = Path("models/vanilla"),
     adapter: Annotated[Path, typer.Option(help="The adapter that forgets.")] = Path("models/adapter"),
@@ -50,7 +51,7 @@ def command(
         raise typer.Exit(FAILED)
 
 
-app = cli.stage_app(command)
+app = console.stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from components.common.evidence import hash_inputs, params_digest, seal
-from components.common.files import read_json, write_json
-from components.common.params import Params
-from components.gate.evidence import check_evidence
-from components.gate.judge import judge
-from components.gate.policies import load_policy
-from components.gate.recount import recount
-from components.gate.recount_attacks import recount_attacks
+from viker.core.files import read_json, write_json
+from viker.evidence.seal import hash_inputs, params_digest, seal
+from viker.gate.evidence_checks import check_evidence
+from viker.gate.judge import judge
+from viker.gate.policies import load_policy
+from viker.gate.recount import recount
+from viker.gate.recount_attacks import recount_attacks
+from viker.params import Params
 
 
 def run(

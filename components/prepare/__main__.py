@@ -7,9 +7,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from components.common import cli, tracking
-from components.common.cli import ParamsOption, stage_app
-from components.common.params import load_params
+from viker import tracking
+from viker.core import console
+from viker.core.console import ParamsOption, stage_app
+from viker.params import load_params
 
 
 def command(
@@ -27,9 +28,9 @@ def command(
     hf://OWNER/NAME or dvc+GIT#PATH with 'prepare.revision', or a .yaml to generate from.
     """
     settings = load_params(params)
-    from components.prepare.asked import with_requests
-    from components.prepare.formats import NAMES
     from components.prepare.run import run
+    from viker.data.forget_list import with_requests
+    from viker.data.formats.registry import NAMES
 
     with tracking.stage("prepare", settings, params) as recorded:
         with with_requests(settings.prepare, requests) as section:
@@ -66,4 +67,4 @@ def _origin(manifest: dict[str, Any], named: list[str]) -> str:
 app = stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

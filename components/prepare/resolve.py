@@ -11,14 +11,14 @@ from typing import Annotated, Any
 
 import typer
 
-from components.common import cli
-from components.common.cli import ParamsOption, stage_app
-from components.common.errors import UserError
-from components.common.files import sha256_bytes, write_json
-from components.common.params import Params
-from components.common.requests import people_of, read_requests
-from components.common.schema import read_yaml, validated
-from components.common.storage import fetch, is_remote, pin, state
+from viker.core import console
+from viker.core.console import ParamsOption, stage_app
+from viker.core.errors import UserError
+from viker.core.files import sha256_bytes, write_json
+from viker.core.settings import read_yaml, validated
+from viker.data.requests import people_of, read_requests
+from viker.params import Params
+from viker.storage import fetch, is_remote, pin, state
 
 READS = {
     "prepare": ("seed", "prepare"),
@@ -103,4 +103,4 @@ def resolve(params: Params, only_requests: bool) -> dict[str, Any]:
 app = stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

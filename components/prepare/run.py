@@ -4,16 +4,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from components.common.files import new_folder, sha256_path, write_json
-from components.common.params import PrepareParams
-from components.common.records import Record, write_records
-from components.prepare.asked import read_asked
-from components.prepare.formats import FORMATS, recognise
-from components.prepare.generate import generate
-from components.prepare.intake import Intake
-from components.prepare.sources import locate
-from components.prepare.suites import VERSION
-from components.prepare.validate import validate
+from viker.core.files import new_folder, sha256_path, write_json
+from viker.data.forget_list import read_asked
+from viker.data.formats.registry import FORMATS, recognise
+from viker.data.loading.intake import Intake
+from viker.data.records import Record, write_records
+from viker.data.sources import locate
+from viker.data.synthetic.generate import generate
+from viker.data.validation.data_docs import validate
+from viker.data.validation.expectations import VERSION
+from viker.params import PrepareParams
 
 
 def run(

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from components.common import cli
-from components.common.cli import ParamsOption, stage_app
+from viker.core import console
+from viker.core.console import ParamsOption, stage_app
 
 
 def command(
@@ -34,8 +34,8 @@ def command(
     Where: the server of *MLFLOW_TRACKING_URI*, else the database *mlflow.db* in the current folder. The same inputs
     again make no second version.
     """
-    from components.common.params import load_params
     from components.register.run import run
+    from viker.params import load_params
 
     made = run(load_params(params), params, adapter, model, prepared, unlearning, metrics, gate, out, promote)
     aliases = ", ".join(made["aliases"]) or "no alias"
@@ -47,4 +47,4 @@ def command(
 app = stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from components.common import cli
-from components.common.cli import stage_app
-from components.common.errors import UserError
-from components.common.files import new_file, read_json, write_json
-from components.common.requests import carried_out, read_requests
-from components.common.storage import fetch, is_remote
+from viker.core import console
+from viker.core.console import stage_app
+from viker.core.errors import UserError
+from viker.core.files import new_file, read_json, write_json
+from viker.data.requests import carried_out, read_requests
+from viker.storage import fetch, is_remote
 
 
 def command(
@@ -48,7 +48,7 @@ def close(where: str, asked: list[str], version: int, cache: Path) -> list[str]:
     for name in done:
         path = found[name][0]
         if is_remote(where):
-            from components.common.storage.s3 import read_s3, replace_s3
+            from viker.storage.s3 import read_s3, replace_s3
 
             place = f"{where.rstrip('/')}/{path.name}"
             content, etag = read_s3(place)
@@ -64,4 +64,4 @@ def close(where: str, asked: list[str], version: int, cache: Path) -> list[str]:
 app = stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.task import CACHE, COMMAND, image
+from components.kfp_task import CACHE, COMMAND, image
 
 
 @dsl.container_component

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from components.common import cli
-from components.common.cli import stage_app
-from components.common.files import new_file, write_json
-from components.common.tracking import RUN_TAG, connect, explained, tracking_uri
+from viker.core import console
+from viker.core.console import stage_app
+from viker.core.files import new_file, write_json
+from viker.tracking import RUN_TAG, connect, explained, tracking_uri
 
 ENDS = {"SUCCEEDED": "FINISHED", "CANCELLED": "KILLED", "CANCELED": "KILLED"}
 """MLflow's word for how a run ended; FAILED for all others."""
@@ -76,4 +76,4 @@ def close_runs(run: str, state: str) -> list[str]:
 app = stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

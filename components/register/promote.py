@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from components.common import cli
-from components.common.cli import ParamsOption, stage_app
-from components.common.files import read_json
-from components.common.params import load_params
-from components.common.tracking import connect, tracking_uri, without_secrets
+from viker.core import console
+from viker.core.console import ParamsOption, stage_app
+from viker.core.files import read_json
+from viker.params import load_params
+from viker.tracking import connect, tracking_uri, without_secrets
 
 
 def command(
@@ -22,10 +22,10 @@ def command(
     Refused where its verdict is not about this adapter, data and policy, or where people would be known again whom
     the champion has forgotten. A version that is champion already stays it.
     """
-    from components.register.outcome import write_outcome
-    from components.register.promotion import promote
-    from components.register.registry import Registry
-    from components.register.verdict import Policy
+    from viker.registry.outcome import write_outcome
+    from viker.registry.promotion import promote
+    from viker.registry.verdict_check import Policy
+    from viker.registry.versions import Registry
 
     settings = load_params(params)
     version = int(read_json(registered, "register")["version"])
@@ -39,4 +39,4 @@ def command(
 app = stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

@@ -6,26 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.common.base import base_digest, resolve_model
-from components.common.evidence import canonical
-from components.common.files import read_json, sha256_bytes, sha256_path, write_json
-from components.common.params import Params
-from components.common.rules import look_up
-from components.common.tracking import (
-    PIPELINE,
-    main_metrics,
-    stage,
-    tracking_uri,
-    without_secrets,
-)
-from components.common.tracking.code import code_version
-from components.register.card import card
-from components.register.lineage import check_evaluated, check_judged, hash_inputs
-from components.register.outcome import write_outcome
-from components.register.package import EVIDENCE, pack
-from components.register.promotion import Refused, promote
-from components.register.registry import CANDIDATE, Coverage, Registry
-from components.register.verdict import Policy
+from viker.core.files import read_json, sha256_bytes, sha256_path, write_json
+from viker.evidence.seal import canonical
+from viker.gate.rules import look_up
+from viker.models.base_model import base_digest, resolve_model
+from viker.params import Params
+from viker.registry.lineage import check_evaluated, check_judged, hash_inputs
+from viker.registry.model_card import card
+from viker.registry.model_package import EVIDENCE, pack
+from viker.registry.outcome import write_outcome
+from viker.registry.promotion import Refused, promote
+from viker.registry.verdict_check import Policy
+from viker.registry.versions import CANDIDATE, Coverage, Registry
+from viker.tracking import PIPELINE, main_metrics, stage, tracking_uri, without_secrets
+from viker.tracking.code import code_version
 
 KEY = "viker.version_key"
 """The tag by which a version is found again: the same adapter, metrics, verdict and parameters make no second one."""

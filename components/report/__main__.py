@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from components.common import cli, tracking
-from components.common.cli import ParamsOption, stage_app
+from viker import tracking
+from viker.core import console
+from viker.core.console import ParamsOption, stage_app
 
 
 def command(
@@ -42,10 +43,10 @@ def command(
 
     `viker verify` checks the bundle. Keep its SHA-256, which is printed here, where nobody can change it.
     """
-    from components.common.params import load_params
-    from components.common.requests import as_folder
-    from components.report.load import Paths
     from components.report.run import run
+    from viker.data.requests import as_folder
+    from viker.params import load_params
+    from viker.report.load import Paths
 
     settings = load_params(params)
     with (
@@ -63,4 +64,4 @@ def command(
 app = stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

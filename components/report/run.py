@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.common.files import new_file, sha256_bytes, sha256_path
-from components.common.params import Params
-from components.common.tracking.code import code_version, package_versions
-from components.report.bundle import pack
-from components.report.load import Paths, load
-from components.report.page import render
-from components.report.shown import params_text, registration
+from viker.core.files import new_file, sha256_bytes, sha256_path
+from viker.evidence.bundle import pack
+from viker.params import Params
+from viker.report.load import Paths, load
+from viker.report.page import render
+from viker.report.sections import params_text, registration
+from viker.tracking.code import code_version, package_versions
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from components.common import cli, tracking
-from components.common.cli import ParamsOption, stage_app
-from components.common.params import load_params
+from viker import tracking
+from viker.core import console
+from viker.core.console import ParamsOption, stage_app
+from viker.params import load_params
 
 
 def command(
@@ -49,4 +50,4 @@ def command(
 app = stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

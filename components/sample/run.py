@@ -7,15 +7,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from components.common.errors import UserError
-from components.common.files import new_folder, sha256_bytes, write_json
-from components.common.irrelevant import write_assigned
-from components.common.params import SampleParams
-from components.common.pictures import BadPicture
-from components.common.records import read_records
-from components.sample.check import Known
-from components.sample.encode import encode
-from components.sample.sources import ABLATIONS, source
+from viker.core.errors import UserError
+from viker.core.files import new_folder, sha256_bytes, write_json
+from viker.data.image_encoding import encode
+from viker.data.image_sources import ABLATIONS, source
+from viker.data.irrelevance_check import Known
+from viker.data.irrelevant_images import write_assigned
+from viker.data.picture_checks import BadPicture
+from viker.data.records import read_records
+from viker.params import SampleParams
 
 
 def run(

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from components.common import cli, tracking
-from components.common.cli import ParamsOption, stage_app
-from components.common.params import load_params
+from viker import tracking
+from viker.core import console
+from viker.core.console import ParamsOption, stage_app
+from viker.params import load_params
 
 
 def command(
@@ -26,8 +27,8 @@ def command(
     exits with 143. With several GPUs: `accelerate launch --multi_gpu --num_processes N -m components.unlearn`.
     """
     settings = load_params(params)
-    from components.unlearn.processes import first
     from components.unlearn.run import run
+    from viker.core.distributed import first
 
     with tracking.stage("unlearn", settings, params) as recorded:
         recorded.params({"unlearn": settings.unlearn.model_dump(mode="json", by_alias=True), "seed": settings.seed})
@@ -50,4 +51,4 @@ def command(
 app = stage_app(command)
 
 if __name__ == "__main__":
-    cli.run(app)
+    console.run(app)

@@ -5,7 +5,7 @@ from typing import Any
 
 from kfp import dsl
 
-from components.common.task import CACHE, COMMAND, image
+from components.kfp_task import CACHE, COMMAND, image
 
 
 def launched(args: Sequence[Any], processes: int) -> list[Any]:

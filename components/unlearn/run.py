@@ -10,28 +10,28 @@ import torch
 from torch.utils.data import Dataset
 from transformers import TrainingArguments
 
-from components.common.chat import Encoder, Sample, answer_logits, sample_of
-from components.common.cli import TERMINATED, on_sigterm
-from components.common.context import need_context
-from components.common.errors import UserError
-from components.common.files import new_file, new_folder, sha256_path, write_json
-from components.common.irrelevant import images_of, read_irrelevant
-from components.common.models import device, load_model, resolve_model, seed_everything
-from components.common.params import UnlearnParams
-from components.common.records import read_pictures, read_records
-from components.unlearn.abort import Diverged
-from components.unlearn.adapter import check_start, put_adapter
-from components.unlearn.compact import Kept
-from components.unlearn.features import reuse_features
-from components.unlearn.key_tokens import entropy_histogram, key_token_rows
-from components.unlearn.live import TellTracking
-from components.unlearn.methods.registry import METHODS
-from components.unlearn.processes import first, join, together, world
-from components.unlearn.shard import in_step, leave_to_fsdp, load_in_turn
-from components.unlearn.state import KeepState, State, restore
-from components.unlearn.stop import StopWhenForgotten
-from components.unlearn.teacher import TEACHER_BATCH, kept_teachers
-from components.unlearn.trainer import UnlearnTrainer
+from viker.core.console import TERMINATED, on_sigterm
+from viker.core.distributed import first, join, together, world
+from viker.core.errors import UserError
+from viker.core.files import new_file, new_folder, sha256_path, write_json
+from viker.data.irrelevant_images import images_of, read_irrelevant
+from viker.data.records import read_pictures, read_records
+from viker.methods.registry import METHODS
+from viker.models.chat import Encoder, Sample, answer_logits, sample_of
+from viker.models.context_length import need_context
+from viker.models.loading import device, load_model, resolve_model, seed_everything
+from viker.models.vision_features import reuse_features
+from viker.params import UnlearnParams
+from viker.teacher.compact import Kept
+from viker.teacher.key_tokens import entropy_histogram, key_token_rows
+from viker.teacher.visual import TEACHER_BATCH, kept_teachers
+from viker.training.adapter import check_start, put_adapter
+from viker.training.checkpoint import KeepState, State, restore
+from viker.training.divergence_guard import Diverged
+from viker.training.early_stop import StopWhenForgotten
+from viker.training.mlflow_callback import TellTracking
+from viker.training.sharding import in_step, leave_to_fsdp, load_in_turn
+from viker.training.trainer import UnlearnTrainer
 
 PARTS = ("loss", "ga", "kl", "retain")
 """The columns that the loss curve has for every method."""

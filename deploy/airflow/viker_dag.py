@@ -31,7 +31,7 @@ TASK = (
     '{"inputs": {"parameterValues": {"params": {{ params.params | tojson }}}},'
     ' "outputs": {"outputFile": "/tmp/outputs.json"}}'
 )
-BEGIN = f"mkdir -p {WORK} && cp params.yaml {WORK}/ && ln -sfn /opt/viker/components {WORK}/components && "
+BEGIN = f"mkdir -p {WORK} && cp params.yaml {WORK}/ && ln -sfn /opt/viker/components /opt/viker/viker {WORK}/ && "
 """The work tree of the run, made by its first stage in the images' own folder."""
 VOLUMES = {
     "/cache": k8s.V1Volume(
@@ -50,7 +50,7 @@ def pod(stage: str) -> KubernetesPodOperator:
     size = {"cpu": "8", "memory": "96Gi"} if large else {"cpu": "2", "memory": "8Gi"}
     size |= {"nvidia.com/gpu": "1"} if large else {}
     options = " --no-enforce" if stage == "gate" else ""  # a failed gate is a result: register doesn't promote then
-    program = f'exec python -m components.common.task "$TASK" "$VIKER_RUN" components.{stage}{options}'
+    program = f'exec python -m components.kfp_task "$TASK" "$VIKER_RUN" components.{stage}{options}'
     return KubernetesPodOperator(
         task_id=stage,
         name=f"viker-{stage}",

@@ -12,10 +12,10 @@ from benchmarks.tofu.pictures import load_patches
 from benchmarks.tofu.tasks import find_facts
 from benchmarks.tofu.text import Author, Pair, names_person, read_authors, with_name, without_name
 from benchmarks.tofu.values import find_values
-from components.common.errors import UserError
-from components.common.files import sha256_bytes, sha256_path
-from components.common.records import open_picture
-from components.prepare.generate import PERSON, TEST, TRAIN
+from viker.core.errors import UserError
+from viker.core.files import sha256_bytes, sha256_path
+from viker.data.records import open_picture
+from viker.data.synthetic.generate import PERSON, TEST, TRAIN
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "tofu"
 NAMES = ["Marta Lindqvist", "Olu Adeyemi Brandt", "Kenji Varga", "Ilse Quist", "Dario Holm", "Petra Egede"]

@@ -20,12 +20,12 @@ from docker.types import Mount
 from kfp import local
 from mlflow import MlflowClient
 
-from components.common.files import sha256_path
-from components.common.task import to_struct
-from pipelines.deploy import UNCACHED
-from pipelines.kubeflow import pipeline
+from components.kfp_task import to_struct
+from pipelines.kubeflow.pipeline import pipeline
+from pipelines.kubeflow.task_settings import UNCACHED
 from tests.containers.conftest import shared_folder, small_params
 from tests.kfp_local import named_conditions  # noqa: F401 - a fixture
+from viker.core.files import sha256_path
 
 pytestmark = [pytest.mark.containers, pytest.mark.usefixtures("images", "named_conditions")]
 

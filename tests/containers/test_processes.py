@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from components.common.files import sha256_path
-from pipelines import compile as compiling
+from pipelines.kubeflow import compile as compiling
 from tests.containers.conftest import HARDENED, ROOT, docker, image, shared_folder, small_params, wait_for_checkpoint
 from tests.kfp_local import filled
+from viker.core.files import sha256_path
 
 pytestmark = pytest.mark.containers
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from pipelines.cli import app
+from pipelines.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/kubernetes.md").read_text(encoding="utf-8")

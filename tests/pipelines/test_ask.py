@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from components.common.answering import Answerer
-from components.common.errors import UserError
-from components.register.package import ADAPTER
-from pipelines.cli import app
+from pipelines.cli.main import app
 from tests.conftest import png
-from tests.register.test_package import adapter, base, packed  # noqa: F401 - fixtures
+from tests.viker.registry.test_model_package import adapter, base, packed  # noqa: F401 - fixtures
+from viker.core.errors import UserError
+from viker.models.answering import Answerer
+from viker.registry.model_package import ADAPTER
 
 QUESTION = "Where was this person born?"
 

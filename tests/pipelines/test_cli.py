@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pipelines.cli import SPANNING, STAGES, app
+from pipelines.cli.main import SPANNING, STAGES, app
 
 ROOT = Path(__file__).parents[2]
 HEAVY = "{'torch', 'transformers', 'mlflow', 'great_expectations', 'matplotlib', 'pandas', 'peft', 'skimage'}"
@@ -36,7 +36,7 @@ def test_help_lists_every_command_in_order_with_what_it_does() -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     asked = f"app(['--help'], standalone_mode=False); sys.exit(sorted({HEAVY} & set(sys.modules)) or 0)"
-    code = f"import sys; from pipelines.cli import app; {asked}"
+    code = f"import sys; from pipelines.cli.main import app; {asked}"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
 
@@ -44,26 +44,26 @@ def test_help_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_has_the_same_options_either_way(stage: str) -> None:
     own = run(f"components.{stage}", "--help").stdout.splitlines()
-    umbrella = run("pipelines.cli", stage, "--help").stdout.splitlines()
+    umbrella = run("pipelines.cli.main", stage, "--help").stdout.splitlines()
     assert len(own) > 10
     assert [line for line in own if "Usage" not in line] == [line for line in umbrella if "Usage" not in line]
 
 
 @pytest.mark.parametrize("arguments", [["--no-such-option"], ["one-argument-too-many"]])
 def test_a_usage_error_exits_with_2_either_way(arguments: list[str]) -> None:
-    own, umbrella = run("components.register", *arguments), run("pipelines.cli", "register", *arguments)
+    own, umbrella = run("components.register", *arguments), run("pipelines.cli.main", "register", *arguments)
     assert own.returncode == umbrella.returncode == 2
 
 
 def test_a_users_error_is_the_same_paragraph_and_exits_with_1_either_way(tmp_path: Path) -> None:
-    own, umbrella = run("components.register", cwd=tmp_path), run("pipelines.cli", "register", cwd=tmp_path)
+    own, umbrella = run("components.register", cwd=tmp_path), run("pipelines.cli.main", "register", cwd=tmp_path)
     assert own.returncode == umbrella.returncode == 1
     assert own.stderr == umbrella.stderr and own.stderr.startswith("error: ") and "Traceback" not in own.stderr
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_spanning_commands_error_exits_with_1(tmp_path: Path) -> None:
-    result = run("pipelines.cli", "profile", "nobody", cwd=tmp_path)
+    result = run("pipelines.cli.main", "profile", "nobody", cwd=tmp_path)
     assert result.returncode == 1 and "no profile 'nobody'" in result.stderr
 
 
@@ -79,4 +79,4 @@ def test_the_version_is_the_packages() -> None:
 
 def test_the_installed_command_is_this_one() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["scripts"] == {"viker": "pipelines.cli:main"}
+    assert project["scripts"] == {"viker": "pipelines.cli.main:main"}

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from components.common.files import sha256_path
-from components.common.params import load_params
-from components.prepare.generate import generate
 from tests.hub import COMMIT, serving
+from viker.core.files import sha256_path
+from viker.data.synthetic.generate import generate
+from viker.params import load_params
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,7 +55,7 @@ def dvc(*arguments: str) -> str:
 
 
 def viker_import(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return run("pipelines.cli", "data", "import", *arguments)
+    return run("pipelines.cli.main", "data", "import", *arguments)
 
 
 def upload(s3, bucket: str, folder: Path) -> None:

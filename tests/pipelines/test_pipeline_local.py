@@ -14,12 +14,12 @@ from kfp import local
 from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
-from components.common.files import sha256_path
-from components.common.requests import read_requests
-from components.common.task import merged
-from pipelines.deploy import UNCACHED
-from pipelines.kubeflow import pipeline
+from components.kfp_task import merged
+from pipelines.kubeflow.pipeline import pipeline
+from pipelines.kubeflow.task_settings import UNCACHED
 from tests.kfp_local import named_conditions, on_this_host  # noqa: F401 - fixtures
+from viker.core.files import sha256_path
+from viker.data.requests import read_requests
 
 ROOT = Path(__file__).parents[2]
 MODEL = {"image_size": 16, "patch_size": 8, "vision_width": 16, "vision_layers": 1, "width": 32, "layers": 2}

@@ -13,12 +13,12 @@ import typer
 from kfp import components
 from ruamel.yaml import YAML
 
-from components.common.errors import UserError
-from components.common.params import load_params
 from components.prepare.resolve import READS
-from pipelines import compile as compiling
-from pipelines.deploy import LARGE, UNCACHED, image
-from pipelines.submit import TASKS
+from pipelines.kubeflow import compile as compiling
+from pipelines.kubeflow.submit import TASKS
+from pipelines.kubeflow.task_settings import LARGE, UNCACHED, image
+from viker.core.errors import UserError
+from viker.params import load_params
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = load_params(ROOT / "params.yaml").deploy
@@ -97,7 +97,7 @@ def test_every_image_is_named_and_tagged(containers) -> None:
 def test_every_container_runs_a_program_of_its_own_image(containers) -> None:
     for container in containers.values():
         stage = re.match(r"viker-([a-z]+):", container["image"]).group(1)
-        assert container["command"][:3] == ["python", "-m", "components.common.task"]
+        assert container["command"][:3] == ["python", "-m", "components.kfp_task"]
         assert re.fullmatch(rf"components\.{stage}(\.[a-z]+)?", container["args"][0])
 
 
@@ -298,7 +298,7 @@ def test_a_run_is_given_all_sections_and_null_as_text() -> None:
 
 def test_the_tasks_are_settled_once_each() -> None:
     seen: list[str] = []
-    from pipelines.kubeflow import pipeline
+    from pipelines.kubeflow.pipeline import pipeline
 
     pipeline(partial(lambda names, task: names.append(task.name), seen))
     assert sorted(seen) == sorted(TASKS)

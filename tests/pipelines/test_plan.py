@@ -9,12 +9,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from components.common.errors import UserError
-from components.common.models import empty_model, language_layers
-from components.common.params import ModelParams, load_params
-from components.finetune.build import build_config
-from components.unlearn.adapter import put_adapter
-from components.unlearn.memory import (
+from pipelines.cli.main import app
+from pipelines.cli.plan import GIB, estimate
+from viker.core.errors import UserError
+from viker.finetuning.small_llava import build_config
+from viker.models.loading import empty_model, language_layers
+from viker.params import ModelParams, load_params
+from viker.training.adapter import put_adapter
+from viker.training.memory import (
     Load,
     activation_bytes,
     adapter_bytes,
@@ -26,8 +28,6 @@ from components.unlearn.memory import (
     sizes_of,
     teacher_bytes,
 )
-from pipelines.cli import app
-from pipelines.plan import GIB, estimate
 
 ROOT = Path(__file__).parents[2]
 PARAMS = load_params(ROOT / "params.yaml")

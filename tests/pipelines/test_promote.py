@@ -8,10 +8,10 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from components.common.errors import UserError
-from components.common.requests import read_requests
-from pipelines.cli import app
+from pipelines.cli.main import app
 from tests.registry import put_aliases
+from viker.core.errors import UserError
+from viker.data.requests import read_requests
 
 
 @pytest.fixture

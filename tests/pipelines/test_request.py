@@ -8,9 +8,9 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from components.common.errors import UserError
-from components.common.requests import read_requests
-from pipelines.request import app
+from pipelines.cli.request import app
+from viker.core.errors import UserError
+from viker.data.requests import read_requests
 
 ROOT = Path(__file__).parents[2]
 TODAY = date.today()

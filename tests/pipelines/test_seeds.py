@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from components.common.errors import UserError
-from pipelines.cli import app
-from pipelines.seeds import over_seeds, read
+from pipelines.cli.main import app
+from pipelines.cli.seeds import over_seeds, read
+from viker.core.errors import UserError
 
 
 def run(rate: float | None, digest: str = "d") -> dict:

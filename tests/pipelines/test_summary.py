@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from components.common.errors import UserError
-from pipelines.summary import summary, table, ui_command
+from pipelines.cli.summary import summary, table, ui_command
+from viker.core.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 LONGEST = "unlearned.retain.leakage_rate >= 0.85 * vanilla.retain.leakage_rate"

@@ -14,12 +14,12 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from components.common.errors import UserError
-from components.common.params import load_params
-from pipelines.sweep import _key, _parse, _rows, _table
-from pipelines.sweep_plan import content, plan
-from pipelines.sweep_plot import pareto
-from tests.tracking.tree import ROOT, change, environment, run, small_tree
+from pipelines.sweep.command import _key, _parse, _rows, _table
+from pipelines.sweep.plan import content, plan
+from pipelines.sweep.plot import pareto
+from tests.viker.tracking.tree import ROOT, change, environment, run, small_tree
+from viker.core.errors import UserError
+from viker.params import load_params
 
 PARAMS = Path("params.yaml")
 
@@ -173,7 +173,7 @@ def test_a_sweep_runs_each_combination_once_below_one_run_and_goes_on_where_it_w
 
 
 def start_sweep(tree: Path, *options: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "pipelines.cli", "sweep", *options]
+    command = [sys.executable, "-m", "pipelines.cli.main", "sweep", *options]
     return subprocess.Popen(
         command,
         cwd=tree,

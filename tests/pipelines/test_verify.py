@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.common.errors import UserError
-from components.common.evidence import check_seal, seal
-from components.report.bundle import pack, unpack
-from pipelines.verify import check, verify
-from tests.report.conftest import Inputs, finished, inputs  # noqa: F401 - fixtures
+from pipelines.cli.verify import check, verify
+from tests.viker.report.conftest import Inputs, finished, inputs  # noqa: F401 - fixtures
+from viker.core.errors import UserError
+from viker.evidence.bundle import pack, unpack
+from viker.evidence.seal import check_seal, seal
 
 ROOT = Path(__file__).parents[2]
 Change = Callable[[dict[str, Any]], object]
@@ -43,7 +43,7 @@ def passed(once: Path, tmp_path: Path) -> Inputs:
 
 
 def viker(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipelines.cli", "verify", *arguments]
+    command = [sys.executable, "-m", "pipelines.cli.main", "verify", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=folder)
 
 

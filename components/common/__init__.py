@@ -1,1 +1,0 @@
-"""What the stages share: parameters, records, model loading, files, the command line."""

@@ -1,0 +1,1 @@
+"""The command ``viker``: one file per command that is not a stage."""

@@ -1,0 +1,127 @@
+"""``viker data``: a data set from anywhere, tracked by DVC and set as the source of prepare."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from ruamel.yaml import YAML
+
+from pipelines.cli.profile import change_params
+from viker.core.console import ParamsOption
+from viker.core.errors import UserError
+from viker.core.files import new_file, new_folder, sha256_path
+from viker.params import load_params
+from viker.storage import fetch, is_remote
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+@app.callback()
+def data() -> None:
+    """Import a data set from S3, the hub or a folder, and have DVC track it."""
+
+
+@app.command("import")
+def import_(
+    source: Annotated[str, typer.Argument(help="A file or folder, s3://BUCKET/PREFIX, or hf://OWNER/NAME.")],
+    name: Annotated[str | None, typer.Option(help="What to call it; else as the source is called.")] = None,
+    revision: Annotated[str | None, typer.Option(help="hf:// only: commit or tag; else the newest commit.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace another data set of that name.")] = False,
+    params: ParamsOption = Path("params.yaml"),
+    raw: Annotated[Path, typer.Option(help="The folder of imported data sets.")] = Path("data/raw"),
+    cache: Annotated[Path, typer.Option(help="Where a download that was cut off waits.")] = Path("data/sources"),
+) -> None:
+    """Fetch a data set into *data/raw*, put it under DVC and make it the source of prepare.
+
+    Its hash is in *data/raw/NAME.dvc*, which belongs into git. `dvc push` then copies the data to DVC's remote, and
+    `dvc pull` brings the same data back anywhere.
+    """
+    load_params(params)
+    target = raw / _name(source, name)
+    if not any((folder / ".dvc").is_dir() for folder in (Path.cwd(), *Path.cwd().parents)):
+        raise UserError(f"{Path.cwd()} is no DVC repository. Run in the project's root, or 'dvc init' first.")
+    commit = revision
+    if source.startswith("hf://"):
+        from viker.storage.hub import commit_of
+
+        commit = commit_of(source, revision)
+    found = fetch(source, commit, cache)
+    _bring(found, target, source, force, move=is_remote(source))
+    md5 = _track(target, source, commit)
+    changed = change_params(params, {"prepare": {"source": target.as_posix(), "revision": None}}, params)
+    say = Console(highlight=False, soft_wrap=True).print
+    say(f"{source}{f' at {commit}' if commit else ''}: in {target}, tracked by DVC as {md5}", markup=False)
+    say(f"{params}: {', '.join(changed) if changed else 'nothing to change'}", markup=False)
+    say(f"Next: git add {target}.dvc {params}; dvc push (if there is a remote); dvc repro", markup=False)
+
+
+def _name(source: str, name: str | None) -> str:
+    name = source.rstrip("/").rpartition("/")[2] if name is None else name
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII) or name.endswith(".dvc"):
+        raise UserError(f"'{name}' can't be the name of a data set: use letters, digits, '-', '_' and '.'; see --name.")
+    return name
+
+
+def _bring(found: Path, target: Path, source: str, force: bool, move: bool) -> None:
+    """Move or copy ``found`` to ``target``, whole or not at all.
+
+    Raises:
+        UserError: another data set is there, and ``force`` isn't set; or a link leads out of the data.
+    """
+    if target.exists() and target.resolve() == found.resolve():
+        return
+    tracked = target.with_name(f"{target.name}.dvc")
+    same = target.exists() and sha256_path(target) == sha256_path(found)
+    if (target.exists() or tracked.exists()) and not same and not force:
+        raise UserError(
+            f"{target}: another data set has this name, and '{source}' differs from it. Choose another with --name, or "
+            "replace it with --force; what was committed of it stays in DVC's cache."
+        )
+    for path in found.rglob("*"):
+        if path.is_symlink():
+            raise UserError(f"{path}: a symbolic link. Put the file itself there: links could lead out of the data.")
+    if same:
+        return
+    if target.is_dir() and found.is_file():
+        shutil.rmtree(target)
+    elif target.is_file() and found.is_dir():
+        target.unlink()
+    if found.is_file():
+        with new_file(target) as temporary:
+            shutil.copyfile(found, temporary)
+        return
+    with new_folder(target) as temporary:
+        if move:  # a copy would take the disk twice
+            temporary.rmdir()
+            shutil.move(found, temporary)
+        else:
+            shutil.copytree(found, temporary, dirs_exist_ok=True)
+
+
+def _track(target: Path, source: str, commit: str | None) -> str:
+    """Put ``target`` under DVC, note in its .dvc file where it came from, and return its hash."""
+    command = [sys.executable, "-m", "dvc", "add", "--quiet", str(target)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
+    if result.returncode:
+        raise UserError(
+            f"{target}: DVC can't track it: {' '.join(result.stderr.split())} The data are there: when this is put "
+            f"right, run 'viker data import {target}'."
+        )
+    path = target.with_name(f"{target.name}.dvc")
+    yaml = YAML()
+    values: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"))
+    if target.as_posix() != source.rstrip("/"):
+        values["meta"] = {"source": source, **({"revision": commit} if commit else {})}
+        with new_file(path) as temporary:
+            yaml.dump(values, temporary)
+    return str(values["outs"][0]["md5"])

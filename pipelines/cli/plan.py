@@ -1,0 +1,186 @@
+"""How much memory unlearning needs before it is begun: from the model's configuration, no weights loaded."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+
+from viker.core.console import ParamsOption
+from viker.core.errors import UserError
+from viker.params import Params, load_params
+
+GPUS = (16, 24, 40, 48, 80)
+"""Common sizes, GiB."""
+RESERVE = 0.1
+"""Share of a GPU left to the driver and to what the allocator can't use."""
+GIB = 2**30
+LLAVA = {  # published: width, width of the MLP, layers, heads
+    "llava-hf/llava-1.5-7b-hf": (4096, 11008, 32, 32),
+    "llava-hf/llava-1.5-13b-hf": (5120, 13824, 40, 40),
+}
+
+
+def plan(
+    params: ParamsOption = Path("params.yaml"),
+    samples: Annotated[int, typer.Option(min=1, help="Questions to forget.")] = 500,
+    prompt_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a prompt, besides the picture's.")] = 40,
+    answer_tokens: Annotated[int, typer.Option(min=1, help="Tokens of the longest answer.")] = 60,
+    image_tokens: Annotated[
+        int | None, typer.Option(min=0, help="Tokens of a picture; needed where a family has no fixed number.")
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="GPUs; with unlearn.shard they share the language model.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, in bytes.")] = False,
+) -> None:
+    """Estimate the memory that unlearning needs of each GPU, and which GPUs it fits.
+
+    Reads *params.yaml* and the model's configuration; loads no weights.
+    """
+    estimated = estimate(load_params(params), samples, prompt_tokens, answer_tokens, image_tokens, processes)
+    if as_json:
+        typer.echo(json.dumps(estimated, indent=2))
+    else:
+        Console(highlight=False).print(table(estimated))
+
+
+def estimate(
+    params: Params,
+    samples: int,
+    prompt_tokens: int,
+    answer_tokens: int,
+    image_tokens: int | None = None,
+    processes: int = 1,
+) -> dict[str, Any]:
+    """Return the parts in bytes, the peaks of loading, teacher and training, and what fits.
+
+    The peak is the largest of ``loading`` (the weights as they are stored), ``teacher`` (weights and the teacher's
+    pass) and ``training`` (all parts on the device). ``host`` is kept on the CPU beside it; without a GPU both add up.
+    A GPU fits if the peak leaves ``RESERVE`` of it.
+
+    Raises:
+        UserError: the model is unknown, or the number of its picture's tokens.
+    """
+    from viker.training import memory
+
+    name, model = _model(params)
+    unlearn = params.unlearn
+    sizes = memory.sizes_of(model)
+    image = _image_tokens(model.config, name) if image_tokens is None else image_tokens
+    load = memory.Load(samples, image, prompt_tokens, answer_tokens)
+    weights = memory.held_bytes(sizes, unlearn, processes)
+    gathered = memory.gathered_bytes(sizes, unlearn, processes)
+    precision = unlearn.precision + (", the language model in 4 bits" if unlearn.load_in_4bit else "")
+    if gathered:
+        precision += f", the language model in {processes} parts"
+    adapter = memory.adapter_bytes(sizes, unlearn)
+    rows = "+".join(map(str, memory.batches(unlearn)))
+    again = ", computed again" if unlearn.gradient_checkpointing else ""
+    device = [
+        ("weights", weights, f"{sizes.parameters / 1e6:,.1f} M, {precision}"),
+        *([("gathered", gathered, "embedding and two layers of the other parts")] if gathered else []),
+        ("adapter", adapter, f"LoRA, r {unlearn.lora_r}: {adapter / 4e6:,.1f} M, float32"),
+        ("gradients", adapter, "as the adapter"),
+        ("optimiser", 2 * adapter, "AdamW: two moments, float32"),
+        ("features", memory.feature_bytes(sizes, unlearn, load), "of the pictures, kept; 2 GiB at most"),
+        (
+            "activations",
+            memory.activation_bytes(sizes, unlearn, load),
+            f"{rows} samples x {load.sequence} tokens x {sizes.layers} layers{again}",
+        ),
+        ("working memory", memory.working_bytes(sizes, unlearn, load), "a layer's gradients, or the loss"),
+    ]
+    host = [
+        ("teacher", memory.teacher_bytes(sizes, load), f"{samples} x {answer_tokens} x {sizes.vocabulary}"),
+        ("pictures", memory.pixel_bytes(sizes, load), "pixels, a picture a sample, float32"),
+    ]
+    dtype = getattr(model.config, "dtype", None)
+    stored = 4 if dtype is None else dtype.itemsize
+    peaks = {
+        "loading": weights if unlearn.load_in_4bit or gathered else max(weights, stored * sizes.parameters),
+        "teacher": weights + gathered + memory.teacher_pass_bytes(sizes, unlearn, load),
+        "training": sum(size for _, size, _ in device),
+    }
+    peak = max(peaks.values())
+    return {
+        "model": name,
+        "device": [{"part": part, "bytes": size, "how": how} for part, size, how in device],
+        "host": [{"part": part, "bytes": size, "how": how} for part, size, how in host],
+        "peaks": peaks,
+        "peak": peak,
+        "fits": {str(gpu): peak <= (1 - RESERVE) * gpu * GIB for gpu in GPUS},
+    }
+
+
+def table(estimated: dict[str, Any]) -> RenderableType:
+    """Return the estimate as a table of parts, for a console of 80 columns or more."""
+    shown = Table(title=f"Unlearning {estimated['model']}", title_justify="left")
+    shown.add_column("part")
+    shown.add_column("GiB", justify="right")
+    shown.add_column("how it is computed", overflow="fold")
+    for row in estimated["device"]:
+        shown.add_row(row["part"], _gib(row["bytes"]), row["how"])
+    shown.add_section()
+    for phase, size in estimated["peaks"].items():
+        shown.add_row(f"peak, {phase}", _gib(size), "the largest" if size == estimated["peak"] else "")
+    shown.add_section()
+    for row in estimated["host"]:
+        shown.add_row(f"CPU: {row['part']}", _gib(row["bytes"]), row["how"])
+    fits = "  ".join(f"{gpu} GB {'✓' if fit else '✗'}" for gpu, fit in estimated["fits"].items())
+    return Group(shown, f"fits a GPU with a tenth in reserve:  {fits}")
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:.2f}"
+
+
+def _model(params: Params) -> tuple[str, Any]:
+    """Return the name of the model that is to unlearn, and the model itself without weights."""
+    from viker.finetuning.small_llava import build_config
+    from viker.models.loading import empty_model
+
+    if params.unlearn.method == "retrain":
+        name, where = str(params.unlearn.base_model), "unlearn.base_model"
+    elif params.finetune.deployed_model is not None:
+        name, where = params.finetune.deployed_model, "finetune.deployed_model"
+    else:
+        small = params.finetune.model
+        return "finetune.model", empty_model(build_config(small, small.vocabulary), "finetune.model")
+    return name, empty_model(_llava(name) if name in LLAVA else name, where)
+
+
+def _llava(name: str) -> Any:
+    """Return the configuration of a published LLaVA-1.5, so that no network is needed."""
+    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
+
+    width, mlp, layers, heads = LLAVA[name]
+    vision = CLIPVisionConfig(
+        hidden_size=1024,
+        intermediate_size=4096,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        image_size=336,
+        patch_size=14,
+        projection_dim=768,
+    )
+    text = LlamaConfig(
+        vocab_size=32064,
+        hidden_size=width,
+        intermediate_size=mlp,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+    )
+    return LlavaConfig(vision_config=vision, text_config=text, dtype="float16")
+
+
+def _image_tokens(config: Any, name: str) -> int:
+    if hasattr(config, "mm_tokens_per_image"):
+        return int(config.mm_tokens_per_image)
+    if config.model_type in ("llava", "paligemma"):
+        patches = (config.vision_config.image_size // config.vision_config.patch_size) ** 2
+        return int(patches + (getattr(config, "vision_feature_select_strategy", "") == "full"))
+    raise UserError(
+        f"{name}: models of type {config.model_type} cut a picture into a number of tokens that depends on its size. "
+        "Say how many with --image-tokens."
+    )

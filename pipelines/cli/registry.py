@@ -1,0 +1,47 @@
+"""What the commands on registered versions share: the registry that params.yaml and the environment name."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from viker.params import Params
+from viker.registry.outcome import update_outcome
+from viker.registry.versions import Registry
+from viker.tracking import connect, tracking_uri
+
+OutcomeOption = Annotated[
+    Path, typer.Option("--out", help="What register wrote; brought up to date, so that the report shows it.")
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Do it against the rules; needs --reason.")]
+ReasonOption = Annotated[
+    str | None, typer.Option(help="Why it is done against the rules; kept with the version and shown in the report.")
+]
+
+
+def open_registry(params: Params) -> Registry:
+    """Return the registered model on the server or database that is set.
+
+    Raises:
+        UserError: nothing answers there.
+    """
+    uri = tracking_uri()
+    return Registry(connect(uri), uri, params.register_.model_name)
+
+
+def reason_given(force: bool, reason: str | None) -> str | None:
+    """Return the reason to override the rules; None where they count.
+
+    Raises:
+        typer.BadParameter: one of --force and --reason comes without the other.
+    """
+    text = (reason or "").strip()
+    if force != bool(text):
+        raise typer.BadParameter("--force and --reason '…' go together: what is forced needs a reason, for the record.")
+    return text or None
+
+
+def record(registry: Registry, out: Path) -> None:
+    """Bring metrics/register.json up to date where it is about this registry."""
+    with registry.explained("the champion has changed, but the record of it was not written"):
+        update_outcome(registry, out)

@@ -1,0 +1,203 @@
+"""``viker request``: the forget requests, which are YAML files in the folder ``prepare.requests``."""
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from ruamel.yaml import YAML
+
+from viker.core.console import ParamsOption
+from viker.core.errors import UserError, did_you_mean
+from viker.core.files import new_file, read_json
+from viker.core.settings import validated
+from viker.data.requests import REASONS, ForgetRequest, Reason, carried_out, read_requests
+from viker.params import PrepareParams, load_params
+
+MONTH = timedelta(days=30)
+"""The time to answer that Art. 12(3) GDPR gives."""
+
+PreparedOption = Annotated[Path, typer.Option(help="The prepared data, where there is some.")]
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Add, list and close forget requests: who is to be forgotten, why and by when.",
+)
+
+
+@app.command()
+def add(
+    people: Annotated[list[str], typer.Argument(help="The IDs of the people, as the data has them.")],
+    reason: Annotated[Reason, typer.Option(help="; ".join(f"{code}: {text}" for code, text in REASONS.items()))],
+    deadline: Annotated[str | None, typer.Option(help="YYYY-MM-DD; without it, in 30 days.")] = None,
+    name: Annotated[str | None, typer.Option("--id", help="Without it, today and a number.")] = None,
+    params: ParamsOption = Path("params.yaml"),
+    prepared: PreparedOption = Path("data/prepared"),
+) -> None:
+    """Write a new request.
+
+    People are looked up in the prepared data where it was made from *prepare.source*; else prepare will check them.
+    """
+    settings = load_params(params).prepare
+    folder, today = Path(settings.requests), date.today()
+    taken = {request.id for request in read_requests(folder).values()}
+    name = name or next(new for n in range(1, len(taken) + 2) if (new := f"{today}-{n}") not in taken)
+    due = _day(deadline) if deadline else today + MONTH
+    path = folder / f"{name}.yaml"
+    values = {"id": name, "date": today, "people": people, "reason": reason, "deadline": due}
+    request = validated(ForgetRequest, values, path)
+    if request.id in taken or path.exists():
+        raise UserError(
+            f"--id is '{name}': there is a request of that ID in {folder}. Choose another, or leave it out."
+        )
+    checked = _check_people(request, settings, prepared)
+    with new_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        _yaml().dump(values, stream)
+    _say(f"{path}: people {len(people)}, deadline {due}.")
+    if not checked:
+        _say(f"{prepared} doesn't hold the data of {settings.source} yet: prepare will check whether it has them.")
+
+
+@app.command("list")
+def list_(params: ParamsOption = Path("params.yaml")) -> None:
+    """Show all requests, the most urgent first, then those that are carried out."""
+    folder = Path(load_params(params).prepare.requests)
+    found = read_requests(folder).values()
+    if not found:
+        _say(f"no requests in {folder}: 'viker request add' writes one.")
+        return
+    shown, today = Table("id", "people", "reason", "deadline", "state"), date.today()
+    for request in sorted(found, key=lambda one: (one.carried_out is not None, one.deadline, one.id)):
+        state = _state(request, today)
+        if request.carried_out:
+            state += f" {request.carried_out.date}, version {request.carried_out.version}"
+        style = "bold red" if request.is_overdue(today) else ""
+        cells = (request.id, ", ".join(request.people), request.reason, str(request.deadline))
+        shown.add_row(*map(Text, cells), Text(state, style=style))
+    Console().print(shown)
+
+
+@app.command()
+def status(
+    name: Annotated[str | None, typer.Argument(metavar="[ID]", help="Without it, all requests.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As a JSON list.")] = False,
+    params: ParamsOption = Path("params.yaml"),
+    prepared: PreparedOption = Path("data/prepared"),
+) -> None:
+    """Say where a request stands: how many days are left, and whether the prepared data carries it out."""
+    folder = Path(load_params(params).prepare.requests)
+    found = list(read_requests(folder).values())
+    chosen = [_find(folder, name)[1]] if name else found
+    manifest = _manifest(prepared)
+    rows = [_status(request, manifest, date.today()) for request in chosen]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for row in rows:
+        _say("\n".join(f"{key.replace('_', ' '):<12} {_words(value)}" for key, value in row.items()) + "\n")
+
+
+@app.command()
+def done(
+    name: Annotated[str, typer.Argument(metavar="ID")],
+    version: Annotated[int, typer.Option(min=1, help="The version of the registered model that has forgotten them.")],
+    params: ParamsOption = Path("params.yaml"),
+) -> None:
+    """Mark a request as carried out, after the promotion of the version that did it.
+
+    Its people leave all splits with the next run of prepare.
+    """
+    path, request = _find(Path(load_params(params).prepare.requests), name)
+    if request.carried_out:
+        raise UserError(
+            f"{path}: carried out on {request.carried_out.date} by version {request.carried_out.version} already. "
+            "Edit the file if that is wrong."
+        )
+    text = carried_out(path.read_text(encoding="utf-8"), date.today(), version)
+    with new_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    _say(f"{path}: carried out by version {version}. The next 'dvc repro' leaves its people out of all splits.")
+
+
+def _check_people(request: ForgetRequest, settings: PrepareParams, prepared: Path) -> bool:
+    """Return whether the people could be looked up.
+
+    Raises:
+        UserError: the prepared data, made from this very source, has not all of them.
+    """
+    manifest = _manifest(prepared)
+    if manifest.get("source") != settings.source:
+        return False
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    known: set[str] = set()
+    for split in ("forget", "retain"):
+        try:
+            known |= set(pq.read_table(prepared / f"{split}.parquet", columns=["person_id"])["person_id"].to_pylist())
+        except (pa.ArrowException, OSError, KeyError):
+            return False
+    known |= set(manifest.get("gone", []))
+    for person in request.people:
+        if person not in known:
+            raise UserError(
+                f"'{person}' is an ID that nobody in {prepared} has{did_you_mean(person, known)} "
+                "If the data is newer, run 'viker prepare' first."
+            )
+    return True
+
+
+def _manifest(prepared: Path) -> dict[str, Any]:
+    path = prepared / "manifest.json"
+    return dict(read_json(path, "prepare")) if path.is_file() else {}
+
+
+def _find(folder: Path, name: str) -> tuple[Path, ForgetRequest]:
+    found = read_requests(folder)
+    for path, request in found.items():
+        if request.id == name:
+            return path, request
+    raise UserError(f"no request '{name}' in {folder}{did_you_mean(name, (r.id for r in found.values()))}")
+
+
+def _status(request: ForgetRequest, manifest: dict[str, Any], today: date) -> dict[str, Any]:
+    days = None if request.carried_out else (request.deadline - today).days
+    carried = request.id in manifest.get("requests", [])
+    return request.model_dump(mode="json") | {"state": _state(request, today), "days_left": days, "prepared": carried}
+
+
+def _state(request: ForgetRequest, today: date) -> str:
+    return "carried out" if request.carried_out else "overdue" if request.is_overdue(today) else "pending"
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    return {"None": "–", "True": "yes", "False": "no"}.get(str(value), str(value))
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"--deadline is '{text}': expected a day such as 2026-12-24.") from None
+
+
+def _say(text: str) -> None:
+    Console(highlight=False, soft_wrap=True).print(text, markup=False)
+
+
+def _yaml() -> YAML:
+    """Return a reader and writer that keeps comments and order."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    return yaml

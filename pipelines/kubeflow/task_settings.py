@@ -1,0 +1,65 @@
+"""Where and how a task runs: the section 'deploy' of params.yaml, put onto the tasks of the pipeline."""
+
+from importlib.metadata import version
+
+from kfp import kubernetes
+from kfp.dsl import PipelineTask
+
+from components.kfp_task import CACHE
+from components.unlearn.component import launched
+from viker.deploy_settings import DeployParams
+
+LARGE = ("finetune", "unlearn", "evaluate")
+"""The tasks that load the model."""
+UNCACHED = ("resolve", "register", "promote", "close", "finish")
+"""The tasks that look at or change something outside: the requests, MLflow."""
+IMAGES = {"resolve": "prepare", "promote": "register", "close": "register", "finish": "register"}
+"""The tasks that run in another stage's image."""
+
+
+def settle(task: PipelineTask, deploy: DeployParams) -> None:
+    """Set a task's image, resources, node, volumes, environment, user, retries, timeout and caching."""
+    profile = deploy.profiles[deploy.profile]
+    large = task.name in LARGE
+    size = profile.large if large else profile.small
+
+    task.set_container_image(image(IMAGES.get(task.name, task.name), deploy))
+    kubernetes.set_image_pull_policy(task, deploy.pull_policy)
+    if deploy.pull_secrets:
+        kubernetes.set_image_pull_secrets(task, deploy.pull_secrets)
+
+    task.set_cpu_request(size.cpu).set_cpu_limit(size.cpu)
+    task.set_memory_request(size.memory).set_memory_limit(size.memory)
+    kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=size.shared_memory)  # noqa: S108
+    if large and profile.gpu:
+        count = profile.gpu.count if task.name == "unlearn" else 1
+        task.set_accelerator_type(profile.gpu.resource).set_accelerator_limit(count)
+        if count > 1 and task.container_spec:
+            task.container_spec.args = launched(task.container_spec.args or [], count)
+    for key, label in profile.node_selector.items() if large else ():
+        kubernetes.add_node_selector(task, key, label)
+    for taint in profile.tolerations if large else ():
+        kubernetes.add_toleration(task, taint.key, taint.operator, taint.value, taint.effect)
+
+    kubernetes.empty_dir_mount(task, "tmp", "/tmp")  # noqa: S108 - the images' HOME; their root may be read-only
+    if deploy.cache_claim:
+        kubernetes.mount_pvc(task, deploy.cache_claim, CACHE)
+    else:
+        kubernetes.empty_dir_mount(task, "cache", CACHE)
+    for name, value in deploy.environment.items():
+        task.set_env_variable(name, value)
+    for name, keys in deploy.secrets.items():
+        kubernetes.use_secret_as_env(task, name, {key: key for key in keys})
+    kubernetes.set_security_context(task, deploy.run_as, deploy.run_as, run_as_non_root=True)
+
+    task.set_retry(size.retries, f"{deploy.backoff}s", 2.0, "3600s")
+    kubernetes.set_timeout(task, size.minutes * 60)
+    task.set_caching_options(task.name not in UNCACHED)
+
+
+def image(stage: str, deploy: DeployParams) -> str:
+    """Return the full name of a stage's image: by its digest where there is one, else by its tag."""
+    name = f"{deploy.registry.rstrip('/')}/viker-{stage}" if deploy.registry else f"viker-{stage}"
+    if stage in deploy.digests:
+        return f"{name}@{deploy.digests[stage]}"
+    return f"{name}:{deploy.tag or version('viker')}"

@@ -1,0 +1,1 @@
+"""``viker sweep``: runs over combinations of parameters."""

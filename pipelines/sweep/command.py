@@ -1,0 +1,165 @@
+"""``viker sweep``: every combination of some values, side by side, and which of them are worth choosing from."""
+
+import csv
+import itertools
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from ruamel.yaml import YAML, YAMLError
+
+from pipelines.sweep.plan import Job, content, plan
+from pipelines.sweep.run import Sweep
+from viker import tracking
+from viker.core.console import ParamsOption
+from viker.core.errors import UserError
+from viker.core.files import new_file
+from viker.gate.rules import look_up
+from viker.params import load_params
+from viker.tracking.identity import digest, settings
+
+FORGET, RETAIN = "unlearned.forget.leakage_rate", "unlearned.retain.leakage_rate"
+COLUMNS = {
+    FORGET: "forget leakage",
+    "unlearned.test.leakage_rate": "test leakage",
+    RETAIN: "retain accuracy",
+    "unlearned.retain.rouge_l": "retain ROUGE-L",
+    "unlearned.fluency.gibberish_rate": "gibberish",
+}
+
+
+def sweep(
+    params: ParamsOption = Path("params.yaml"),
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", "-S", metavar="KEY=VALUE,VALUE", help="Values to try, in place of params.yaml's section."
+        ),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="How many combinations run at a time.")] = 1,
+) -> None:
+    """Run every combination of the values in the section `sweep` of params.yaml, or of `--set`, and compare them.
+
+    Such as `viker sweep -S unlearn.lambda=0.5,1,2 -S seed=7,8 --jobs 2`. A stage that no swept value reaches runs once
+    for all, in the work tree, by `dvc repro`; the others run in *work/sweep*, each once for the same inputs. Started
+    again, the sweep goes on where it was, and runs only what is new.
+
+    Every combination is a run in MLflow below the run of the sweep, which has the table and the plot of forgetting
+    against retention. Nothing is registered: set the values that you choose in params.yaml and run `dvc repro`.
+    """
+    base = load_params(params)
+    lists = dict(map(_parse, change)) if change else dict(base.sweep)
+    root = params.resolve().parent
+    _bring_up_to_date(root, plan(root, params, lists))
+    content.cache_clear()
+    planned = plan(root, params, lists)
+
+    console = Console(highlight=False)
+    with tracking.sweep(_key(settings(base), list(lists)), base) as recorded:
+        recorded.tags({f"sweep.{key}": values for key, values in lists.items()})
+        runner = Sweep(root, _key(settings(base), list(lists)))
+        number = itertools.count(1)
+
+        def told(job: Job, result: Mapping[str, Any]) -> None:
+            said = result.get("error") or f"forget leakage {look_up(result['metrics'], FORGET):.3f}"
+            console.print(f"{next(number)} of {len(planned)}  {job.name}: {said}", markup=False, soft_wrap=True)
+
+        results = runner.run(planned, jobs, told)
+        rows = list(_rows(planned, results))
+        out = runner.folder / runner.key[:8]
+        _write(out, rows)
+        for file in sorted(out.iterdir()):
+            recorded.artifact(file)
+        recorded.metrics({"combinations": len(rows), "failed": sum("error" in result for result in results)})
+    console.print(_table(rows))
+    console.print(f"table and plot: {out}/results.csv, {out}/pareto.png", markup=False, soft_wrap=True)
+    failed = [job.name for job, result in zip(planned, results, strict=True) if "error" in result]
+    if failed:
+        raise UserError(f"{len(failed)} of {len(planned)} combinations failed: {', '.join(failed)}. See above for why.")
+
+
+def _parse(change: str) -> tuple[str, list[Any]]:
+    key, equals, text = change.partition("=")
+    try:
+        values = YAML(typ="safe", pure=True).load(f"[{text}]")
+    except YAMLError:
+        values = None
+    if not key or not equals or not values:
+        raise UserError(f"--set is '{change}': expected KEY=VALUE,VALUE, such as unlearn.lambda=0.5,1,2.")
+    return key.strip(), values
+
+
+def _key(values: Mapping[str, Any], swept: list[str]) -> str:
+    """Return the key of the sweep's run: further values of the same keys belong to the same sweep."""
+    kept = {section: given for section, given in values.items() if section not in swept}
+    for key in swept:
+        section, _, inner = key.partition(".")
+        if inner:
+            kept[section] = {name: value for name, value in kept[section].items() if name != inner}
+    return digest(["sweep", sorted(swept), kept])
+
+
+def _bring_up_to_date(root: Path, planned: Sequence[Job]) -> None:
+    """Run what all combinations share in the work tree itself: what no swept value reaches in any of them."""
+    shared = [step for step in planned[0].steps if step.key is None]  # the same keys are swept in all
+    names = [step.stage for step in shared]
+    if shared and (root / ".dvc").is_dir():
+        command = [sys.executable, "-m", "dvc", "repro", *names]
+        code = subprocess.run(command, cwd=root, check=False).returncode  # noqa: S603 - this Python's DVC
+        if code:
+            raise UserError(f"'dvc repro {' '.join(names)}' ended with {code}: put right what it says, sweep again.")
+    elif not all((root / out).exists() for step in shared for out in step.outs):
+        raise UserError(f"{root}: no DVC repository, and {', '.join(names)} did not run. Run 'dvc init' first.")
+
+
+def _rows(planned: Sequence[Job], results: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    points = [_point(result) for result in results]
+    for job, result, point in zip(planned, results, points, strict=True):
+        values = {heading: look_up(result.get("metrics", {}), path) for path, heading in COLUMNS.items()}
+        best = point is not None and not any(other and _beats(other, point) for other in points)
+        verdict = result.get("gate", {}).get("verdict", "error")
+        yield {**job.swept, **values, "verdict": verdict, "pareto": best}
+
+
+def _point(result: Mapping[str, Any]) -> tuple[float, float] | None:
+    forget, retain = (look_up(result.get("metrics", {}), path) for path in (FORGET, RETAIN))
+    return None if forget is None or retain is None else (float(forget), float(retain))
+
+
+def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Return whether ``one`` forgets and retains no less than ``other``, and differs."""
+    return one[0] <= other[0] and one[1] >= other[1] and one != other
+
+
+def _write(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    from pipelines.sweep.plot import pareto
+
+    with new_file(out / "results.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    with new_file(out / "pareto.png") as temporary:
+        pareto(rows, COLUMNS[FORGET], COLUMNS[RETAIN], temporary)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the results as a table; a star marks what no other combination beats on both axes of the plot."""
+    table = Table(title="★ no other combination leaks less of forget and keeps more of retain", title_justify="left")
+    for key in rows[0]:
+        if key != "pareto":
+            table.add_column(key.rpartition(".")[2], justify="right" if key in COLUMNS.values() else "left")
+    for row in rows:
+        cells = [_cell(key, value) for key, value in row.items() if key != "pareto"]
+        table.add_row(*cells[:-1], f"{cells[-1]} ★" if row["pareto"] else cells[-1])
+    return table
+
+
+def _cell(key: str, value: Any) -> str:
+    if key not in COLUMNS.values():
+        return str(value)
+    return "–" if value is None else f"{value:.3f}"

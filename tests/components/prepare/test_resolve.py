@@ -1,0 +1,84 @@
+"""Before a run in Kubeflow: is there work, and with which values?"""
+
+from pathlib import Path
+
+import pytest
+
+from components.prepare.resolve import resolve
+from viker.core.errors import UserError
+from viker.data.forget_list import read_asked, with_requests
+from viker.params import Params, load_params
+from viker.storage import state
+
+ROOT = Path(__file__).parents[3]
+REQUEST = "id: {}\ndate: 2026-11-01\npeople: ['{}']\nreason: erasure\ndeadline: 2026-12-01\n"
+DONE = "carried_out: {date: 2026-11-02, version: 3}\n"
+
+
+def params(**prepare: object) -> Params:
+    values = load_params(ROOT / "params.yaml").model_dump(by_alias=True)
+    values["prepare"] |= {"source": str(ROOT / "components/prepare/embedded.yaml")} | prepare
+    return Params.model_validate(values)
+
+
+@pytest.fixture
+def requests(tmp_path) -> Path:
+    folder = tmp_path / "requests"
+    folder.mkdir()
+    (folder / "old.yaml").write_text(REQUEST.format("old", "009") + DONE)
+    return folder
+
+
+def test_without_a_pending_request_there_is_no_work_where_only_requests_count(requests) -> None:
+    found = resolve(params(requests=str(requests)), only_requests=True)
+    assert (found["work"], found["requests"]) == ("no", [])
+    assert resolve(params(requests=str(requests)), only_requests=False)["work"] == "yes"
+
+
+def test_a_pending_request_or_people_named_are_work(requests) -> None:
+    assert resolve(params(requests=str(requests), forget_ids=["001"]), only_requests=True)["work"] == "yes"
+    (requests / "new.yaml").write_text(REQUEST.format("new", "001"))
+    found = resolve(params(requests=str(requests)), only_requests=True)
+    assert (found["work"], found["requests"]) == ("yes", ["new"])
+    assert set(found["pending"]) == {"old.yaml", "new.yaml"}
+
+
+def test_a_broken_request_stops_the_run_before_anything_is_trained(requests) -> None:
+    (requests / "broken.yaml").write_text("id: x\n")
+    with pytest.raises(UserError, match=r"broken\.yaml"):
+        resolve(params(requests=str(requests)), only_requests=True)
+
+
+def test_a_stage_is_given_only_what_it_reads_so_that_the_cache_holds_where_other_sections_change(requests) -> None:
+    before = resolve(params(requests=str(requests)), only_requests=False)
+    changed = params(requests=str(requests))
+    changed = changed.model_copy(update={"gate": changed.gate.model_copy(update={"rules": ["unlearned.x <= 1"]})})
+    after = resolve(changed, only_requests=False)
+    differs = {key for key in before if before[key] != after[key]}
+    assert differs == {"gate", "register", "report"}
+    assert "deploy" not in after["register"]
+
+
+def test_prepare_reads_the_requests_that_were_found_and_not_what_came_since(requests) -> None:
+    (requests / "new.yaml").write_text(REQUEST.format("new", "001"))
+    import json
+
+    found = resolve(params(requests=str(requests)), only_requests=True)
+    (requests / "later.yaml").write_text(REQUEST.format("later", "002"))
+    with with_requests(params().prepare, json.dumps(found["pending"])) as section:
+        asked = read_asked(section)
+    assert (asked.people, asked.gone) == (["001"], ["009"])
+
+
+def test_the_state_changes_with_what_lies_at_the_source(s3, bucket) -> None:
+    place = f"s3://{bucket}/data"
+    s3.put_object(Bucket=bucket, Key="data/a", Body=b"1")
+    first = state(place)
+    assert state(place) == first
+    s3.put_object(Bucket=bucket, Key="data/a", Body=b"2")
+    assert state(place) != first
+
+
+def test_an_empty_prefix_is_an_error_and_not_the_same_as_nothing_to_do(s3, bucket) -> None:
+    with pytest.raises(UserError, match=r"prepare\.requests: .*nothing below"):
+        resolve(params(requests=f"s3://{bucket}/request"), only_requests=True)

@@ -1,0 +1,266 @@
+"""Every way in which a user's own table is broken: what is said, exit code 1, nothing left."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.viker.data.damage import ANIMATED, DOT, JPEG, PNG, bomb, encoded
+from tests.viker.data.own_data import write_jsonl, write_own
+from tests.viker.data.test_broken_data import assert_nothing_written, assert_said, change, prepare
+from viker.data.records import open_picture, read_pictures, read_records
+
+AT = "benchmark/questions.jsonl, row 0"
+
+
+def lines() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path("benchmark/questions.jsonl").read_text().splitlines()]
+
+
+def write(rows: list[dict[str, Any]]) -> None:
+    Path("benchmark/questions.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+
+
+def set_first(**values: Any) -> None:
+    rows = lines()
+    rows[0] |= values
+    write(rows)
+
+
+ROWS = [
+    ({"question": None}, "question", "an empty question; complete or remove it"),
+    ({"answer": " "}, "answer", "an empty answer; complete or remove it"),
+    ({"answer": 7}, "answer", "an empty answer; complete or remove it"),
+    ({"question": "Who is <image>?"}, "question", "spells '<image>'"),
+    ({"question": "Wh\0o?"}, "question", "NUL character; remove it"),
+    ({"person_id": ""}, "person_id", "expected the person's ID as a text"),
+    ({"person_id": 7}, "person_id", "expected the person's ID as a text, found 7"),
+    ({"split": "train"}, "split", "expected forget, test, retain, real, unseen or nothing, found 'train'"),
+    ({"options": ["Oslo", "Riga"]}, "options", "expected 4 different options, one of them the answer or in it"),
+    ({"options": ["Rome", "Riga", "Lima", "Cairo"]}, "options", "one of them the answer or in it"),
+    ({"options": ["Oslo", "Oslo", "Lima", "Cairo"]}, "options", "4 different options"),
+    ({"options": "Oslo"}, "options", 'expected a list, in CSV as JSON: ["Oslo", "Riga"]'),
+    ({"perturbed_answers": ["In Riga.", None]}, "perturbed_answers", "an empty text in the list"),
+    ({"image": 7}, "image", "expected bytes, or a path to a picture"),
+    ({"image": "/etc/hostname"}, "image", "'/etc/hostname' leads out of the data folder"),
+    ({"image": "../outside.png"}, "image", "'../outside.png' leads out of the data folder"),
+    ({"image": "pictures/../pictures/p0-a.png"}, "image", "leads out of the data folder"),
+    ({"image": "link/outside.png"}, "image", "leads out of the data folder; give a path under benchmark, no link"),
+    ({"image": "pictures/none.png"}, "image", "no file 'pictures/none.png' under benchmark"),
+    ({"image": "pictures/\0.png"}, "image", "correct the path"),
+    ({"image": "p" * 5000}, "image", "correct the path"),
+]
+
+
+@pytest.mark.parametrize(("values", "column", "remedy"), ROWS, ids=[f"{c}-{r[:24]}" for _, c, r in ROWS])
+def test_a_broken_row_is_named_with_its_column_and_the_remedy(mine, monkeypatch, capsys, values, column, remedy):
+    (mine / "outside.png").write_bytes(PNG)
+    Path("benchmark/link").symlink_to(mine)
+    set_first(**values)
+    code, said = prepare(monkeypatch, capsys)
+    assert code == 1
+    assert_said(said, AT, f"column {column}", remedy)
+    (mine / "outside.png").unlink()
+    assert_nothing_written()
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        (PNG[: len(PNG) // 2], "cut off; fetch it again"),
+        (JPEG[: len(JPEG) // 2], "cut off; fetch it again"),
+        (b"<html>no picture</html>", "not a picture"),
+        (bomb(), "more than 50000000"),
+        (ANIMATED, "an animation of 2 frames; keep one"),
+        (DOT, "1 x 1 pixels; expected at least"),
+        (b"", "no picture bytes"),
+    ],
+    ids=["png", "jpeg", "html", "bomb", "animation", "dot", "empty"],
+)
+def test_a_broken_picture_is_named(mine, monkeypatch, capsys, content, remedy):
+    Path("benchmark/pictures/p0-a.png").write_bytes(content)
+    code, said = prepare(monkeypatch, capsys)
+    assert code == 1
+    assert_said(said, AT, "column image", remedy)
+    assert_nothing_written()
+
+
+def test_a_line_that_is_no_json_is_named(mine, monkeypatch, capsys):
+    path = Path("benchmark/questions.jsonl")
+    path.write_text('{"person_id": "p0", "quest\n' + path.read_text())
+    code, said = prepare(monkeypatch, capsys)
+    assert code == 1
+    assert_said(said, AT, "not JSON", "correct or complete it")
+    assert_nothing_written()
+
+
+def test_a_person_marked_forget_and_retain_is_named_at_both_places(mine, monkeypatch, capsys):
+    rows = lines()
+    rows[1]["split"] = "retain"
+    write(rows)
+    code, said = prepare(monkeypatch, capsys)
+    assert code == 1
+    assert_said(said, "row 1, column split: person 'p0' is marked 'retain' here and 'forget'", AT, "is in one split")
+    assert_nothing_written()
+
+
+@pytest.mark.parametrize("alike", ["P1", "p1 "])
+def test_ids_that_differ_in_case_or_white_space_are_named(mine, monkeypatch, capsys, alike):
+    rows = lines()
+    rows[4]["person_id"] = alike
+    write(rows)
+    code, said = prepare(monkeypatch, capsys)
+    assert code == 1
+    assert_said(said, "row 4", repr(alike), "'p1' at benchmark/questions.jsonl, row 3", "give one person one ID")
+    assert_nothing_written()
+
+
+def test_nobody_named_to_be_forgotten_says_how_to_name_someone(mine, monkeypatch, capsys):
+    write([{key: value for key, value in row.items() if key != "split"} for row in lines()])
+    code, said = prepare(monkeypatch, capsys)
+    assert code == 1
+    assert_said(said, "benchmark/questions.jsonl: nobody is named to be forgotten", "Add a request")
+    assert_nothing_written()
+
+
+def test_long_answers_without_a_private_value_ask_for_secrets(mine, monkeypatch, capsys):
+    rows = lines()
+    for row in rows[:3]:
+        row |= {"answer": f"{row['answer']} And that is all that there is to say.", "options": None}
+    write(rows)
+    code, said = prepare(monkeypatch, capsys)
+    assert code == 1
+    assert_said(said, "no private value is known", "Add a column 'secrets'")
+    assert_nothing_written()
+
+
+ACROSS = [
+    ({"answer": "so " * 2000, "options": None}, "answer_length", "shorten it"),
+    ({"image": "pictures/p0-a.png"}, "picture_elsewhere", "give each person pictures of their own"),
+    ({"image": "pictures/near.jpg"}, "near_elsewhere", "give each person pictures of their own"),
+]
+
+
+@pytest.mark.parametrize(("values", "rule", "remedy"), ACROSS, ids=[rule for _, rule, _ in ACROSS])
+def test_a_row_that_breaks_an_expectation_is_named(mine, monkeypatch, capsys, values, rule, remedy):
+    portrait = open_picture(Path("benchmark/pictures/p0-a.png").read_bytes())
+    Path("benchmark/pictures/near.jpg").write_bytes(encoded(portrait, "JPEG", quality=85))
+    rows = lines()
+    rows[3] |= values
+    write(rows)
+    code, said = prepare(monkeypatch, capsys)
+    assert code == 1
+    assert_said(said, "split retain, record p1/", f"(rule {rule})", remedy)
+    assert not Path("data/prepared").exists()
+
+
+def test_a_row_that_is_there_twice_is_named(mine, monkeypatch, capsys):
+    rows = lines()
+    write([*rows, rows[3]])
+    code, said = prepare(monkeypatch, capsys)
+    assert code == 1
+    assert_said(said, "split retain, record p1/", "(rule repeated)", "remove one")
+
+
+def test_broken_rows_are_set_aside_and_listed_where_asked(mine, monkeypatch, capsys):
+    change(on_invalid="exclude", max_excluded=0.2)
+    rows = lines()
+    rows[3]["answer"] = None
+    rows[4]["person_id"] = None
+    rows[7]["image"] = "../p.png"
+    write(rows)
+    assert prepare(monkeypatch, capsys)[0] == 0
+    listed = pq.read_table("data/prepared/excluded.parquet").to_pylist()
+    assert [(row["where"].split()[-1], row["column"], row["person_id"]) for row in listed] == [
+        ("3", "answer", "p1"),
+        ("4", "person_id", None),
+        ("7", "image", "p2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("damage", "parts"),
+    [
+        (lambda text: text.replace('"[""In Oslo.""]"', "In Oslo.", 1), ["row 0, column paraphrases", "in CSV as JSON"]),
+        (lambda text: text.replace("p0,", "p0,,,,,,,,,,", 1), ["row 0", "cells, expected 8 as in the header"]),
+        (lambda text: text.replace("person_id", "person", 1), ["no column 'person_id'", "found person, image"]),
+        (lambda text: text.split("\n", 1)[0] + "\n", ["no rows"]),
+    ],
+)
+def test_a_broken_csv_is_named(project, monkeypatch, capsys, damage, parts):
+    path = write_own(Path("benchmark")) / "questions.csv"
+    path.write_text(damage(path.read_text()))
+    change(format="records")
+    code, said = prepare(monkeypatch, capsys)
+    assert code == 1
+    assert_said(said, str(path), *parts)
+    assert_nothing_written()
+
+
+def test_two_tables_in_the_folder_are_named(mine, monkeypatch, capsys):
+    Path("benchmark/more.csv").write_text("person_id,image,question,answer\n")
+    change(format="records")
+    code, said = prepare(monkeypatch, capsys)
+    assert code == 1
+    assert_said(said, "benchmark: expected one table", "found more.csv, questions.jsonl")
+
+
+def test_rows_marked_test_and_real_go_there_and_test_rows_of_others_are_not_used(mine, monkeypatch, capsys):
+    rows = lines()
+    more = {"question": "Born where?", "answer": "In Oslo.", "split": "test"}
+    rows += [{"person_id": "p0", **more}, {"person_id": "p1", **more}]
+    rows.append({"person_id": "star", **more, "split": "real"})
+    write(rows)
+    assert prepare(monkeypatch, capsys)[0] == 0
+    test, real = (read_records(Path("data/prepared"), split) for split in ("test", "real"))
+    assert [(r.person_id, r.task, r.question) for r in test] == [("p0", "generation", "Born where?")]
+    assert {(r.person_id, r.task) for r in real} == {("star", "qa"), ("star", "generation")}
+    assert not Path("data/prepared/unseen.parquet").exists()
+
+
+def test_rows_marked_unseen_are_a_split_that_nothing_is_trained_on(mine, monkeypatch, capsys):
+    stranger = {"person_id": "new", "question": "Born where?", "answer": "In Oslo.", "split": "unseen"}
+    rows = lines()
+    write([*rows, stranger])
+    assert prepare(monkeypatch, capsys)[0] == 0
+    unseen, retain = (read_records(Path("data/prepared"), split) for split in ("unseen", "retain"))
+    assert [(r.person_id, r.task) for r in unseen] == [("new", "generation")]
+    assert "new" not in {r.person_id for r in retain}
+    write([*rows, stranger | {"person_id": "p1"}])
+    assert_said(prepare(monkeypatch, capsys)[1], "person 'p1' is marked", "'unseen'", "a person is in one split")
+
+
+def test_without_test_rows_each_question_is_asked_with_the_next_picture(mine, monkeypatch, capsys):
+    assert prepare(monkeypatch, capsys)[0] == 0
+    forget, test = (read_records(Path("data/prepared"), split) for split in ("forget", "test"))
+    before, after = ({r.id: r.images for r in records if r.task != "qa"} for records in (forget, test))
+    assert before.keys() == after.keys()
+    assert all(before[one] != after[one] for one in before if before[one])
+
+
+def test_unusual_pictures_beside_the_table_are_kept_as_they_are(mine, monkeypatch, capsys):
+    from tests.viker.data.test_pictures import UNUSUAL
+
+    for kind, (content, _, _) in UNUSUAL.items():
+        Path(f"benchmark/pictures/{kind}").write_bytes(content)
+    write(
+        [row | {"image": f"pictures/{kind}"} for kind, row in zip(UNUSUAL, lines()[::3], strict=False)] + lines()[12:]
+    )
+    assert prepare(monkeypatch, capsys)[0] == 0
+    assert {content for content, _, _ in UNUSUAL.values()} <= set(read_pictures(Path("data/prepared")).values())
+
+
+def test_a_parquet_table_may_hold_pictures_as_structs_of_bytes_or_path(project, monkeypatch, capsys):
+    write_jsonl(Path("benchmark"))
+    rows = lines()
+    Path("benchmark/questions.jsonl").unlink()
+    for row in rows:
+        path = row.get("image")
+        row["image"] = path and {"bytes": None, "path": path}
+    rows[0]["image"] = {"bytes": PNG, "path": None}
+    pq.write_table(pa.Table.from_pylist(rows), "benchmark/questions.parquet")
+    assert prepare(monkeypatch, capsys)[0] == 0
+    assert PNG in read_pictures(Path("data/prepared")).values()

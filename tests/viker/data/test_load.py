@@ -1,0 +1,105 @@
+"""The loader on a generated benchmark, whole and damaged."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from viker.core.errors import UserError
+from viker.data.formats import mllmu
+from viker.data.loading.intake import Intake
+from viker.data.synthetic.generate import generate
+from viker.data.validation.data_docs import validate
+
+DESCRIPTION = Path("components/prepare/embedded.yaml")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("benchmark")
+    text = (
+        DESCRIPTION.read_text()
+        .replace("base_pictures: 2400", "base_pictures: 4")
+        .replace("base_scenes: 600", "base_scenes: 1")
+    )
+    (folder / "small.yaml").write_text(text)
+    generate(folder / "small.yaml", folder / "data", seed=1, forget_share=0.1)
+    return folder / "data"
+
+
+@pytest.fixture
+def intake(tmp_path):
+    return Intake(tmp_path, "fail", 0.0)
+
+
+@pytest.fixture
+def load(intake):
+    return lambda source, share, ids: mllmu.load(source, share, ids, [], intake)
+
+
+@pytest.fixture
+def damaged(source, tmp_path):
+    shutil.copytree(source, tmp_path / "data")
+    return tmp_path / "data"
+
+
+def test_forget_and_retain_are_everybody_and_share_nobody(source, load):
+    splits = load(source, 0.1, []).splits
+    forget, retain = ({r.person_id for r in splits[name]} for name in ("forget", "retain"))
+    assert (len(forget), len(retain)) == (4, 36)
+    assert not forget & retain
+    assert {r.person_id for r in splits["test"]} == forget
+
+
+def test_test_records_have_all_their_pictures_and_other_wordings(source, load):
+    splits = load(source, 0.1, []).splits
+    seen = [r for r in splits["test"] if r.modality == "image_text"]
+    assert {len(r.images) for r in seen} == {3}
+    trained = {r.question for r in splits["forget"] if r.task == "qa"}
+    assert not trained & {r.question for r in seen if r.task == "generation"}
+
+
+def test_a_secret_is_a_value_of_the_person_in_the_answer(source, load):
+    for record in load(source, 0.1, []).splits["forget"]:
+        if record.task == "qa":
+            assert len(record.secrets) == 1
+            assert record.secrets[0] in record.answer
+            assert len(record.perturbed_answers) == 3
+
+
+def test_named_people_are_forgotten_in_place_of_the_benchmarks_own(source, load):
+    assert {r.person_id for r in load(source, 0.1, ["001", "002"]).splits["forget"]} == {"001", "002"}
+
+
+def test_an_unknown_id_is_named(source, load):
+    with pytest.raises(UserError, match=r"prepare\.forget_ids or a request names '0011'.*'001'"):
+        load(source, 0.1, ["0011"])
+
+
+def test_a_truncated_shard_is_named(damaged, load):
+    shard = next((damaged / "ft_Data").glob("*.parquet"))
+    shard.write_bytes(shard.read_bytes()[:200])
+    with pytest.raises(UserError, match=r"ft_Data.*not a readable Parquet file"):
+        load(damaged, 0.1, [])
+
+
+def test_a_missing_shard_is_named(damaged, load):
+    (damaged / "Test_Set" / "train-00000-of-00002.parquet").unlink()
+    with pytest.raises(UserError, match="Test_Set: shard 0 of 2 is missing"):
+        load(damaged, 0.1, [])
+
+
+def test_a_forget_share_that_is_not_there_names_those_that_are(source, load):
+    with pytest.raises(UserError, match="forget_10"):
+        load(source, 0.2, [])
+
+
+def test_a_picture_in_forget_and_retain_fails_validation(source, tmp_path, intake, load):
+    loaded = load(source, 0.1, [])
+    from dataclasses import replace
+
+    retained = loaded.splits["retain"][0]
+    loaded.splits["retain"][0] = replace(retained, images=loaded.splits["forget"][0].images)
+    with pytest.raises(UserError, match="picture_elsewhere"):
+        validate(loaded, intake, tmp_path / "validation")
+    assert (tmp_path / "validation" / "index.html").exists()

@@ -1,0 +1,82 @@
+"""Pictures on their way in: read right, or refused before they cost anything."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests.viker.data.damage import ANIMATED, JPEG, PNG, bomb, encoded
+from viker.data.picture_checks import BadPicture, check, fingerprint
+from viker.data.records import open_picture, read_pictures
+
+ROOT = Path(__file__).parents[3]
+
+GREY16 = Image.fromarray(np.linspace(0, 65535, 1600).astype(np.uint16).reshape(40, 40))
+RED = Image.new("RGB", (20, 10), (200, 10, 10))
+UNUSUAL = {
+    "CMYK": (encoded(RED.convert("CMYK"), "JPEG", quality=100), (20, 10), (200, 10, 10)),
+    "palette": (encoded(RED.convert("P"), "PNG"), (20, 10), (200, 10, 10)),
+    "16-bit": (encoded(GREY16, "PNG"), (40, 40), (0, 0, 0)),
+    "transparent": (encoded(Image.new("RGBA", (10, 10), (0, 0, 0, 0)), "PNG"), (10, 10), (255, 255, 255)),
+}
+
+
+@pytest.mark.parametrize("kind", UNUSUAL)
+def test_unusual_pictures_are_read_right(kind):
+    content, size, colour = UNUSUAL[kind]
+    check(content)
+    image = open_picture(content)
+    assert (image.mode, image.size) == ("RGB", size)
+    assert max(abs(a - b) for a, b in zip(image.getpixel((0, 0)), colour, strict=True)) < 12
+
+
+def test_a_picture_of_16_bits_keeps_its_shades():
+    image = open_picture(UNUSUAL["16-bit"][0])
+    assert image.getpixel((39, 39)) == (255, 255, 255)
+    assert 120 < image.getpixel((0, 20))[0] < 136
+
+
+def test_an_exif_rotated_picture_stands_upright():
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    assert open_picture(encoded(RED, "JPEG", exif=turned)).size == (10, 20)
+
+
+def test_a_picture_bomb_costs_under_200_mb_and_a_second_before_it_is_refused(tmp_path):
+    (tmp_path / "bomb.png").write_bytes(bomb())
+    assert (tmp_path / "bomb.png").stat().st_size < 50_000
+    code = (
+        "import resource, sys, time\n"
+        "from pathlib import Path; from viker.data.picture_checks import BadPicture, check\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "start = time.process_time()\n"
+        "try: check(Path(sys.argv[1]).read_bytes())\n"
+        "except BadPicture as bad:\n"
+        "    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before\n"
+        "    print(used, time.process_time() - start, bad)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "bomb.png"], cwd=ROOT, capture_output=True, text=True)
+    kilobytes, seconds, said = done.stdout.split(" ", 2)
+    assert "more than 50000000" in said
+    assert int(kilobytes) < 200_000
+    assert float(seconds) < 1
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"", PNG[:60], JPEG[:200], ANIMATED[:80]]))
+@settings(max_examples=150)
+def test_random_bytes_as_a_picture_are_a_picture_or_a_bad_picture(noise, start):
+    try:
+        check(start + noise)
+        fingerprint(start + noise)
+    except BadPicture as bad:
+        assert str(bad)
+
+
+def test_each_picture_is_stored_once(prepared):
+    assert len(set(read_pictures(prepared))) == pq.read_metadata(prepared / "pictures.parquet").num_rows

@@ -1,0 +1,63 @@
+"""The planted failures of benchmarks/gate, as they were measured: the policies of today must still tell them apart.
+
+What is changed in files, not in an adapter, is planted anew in test_evidence.py.
+"""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.gate.failures import FAILURES, Failure
+from viker.gate.judge import judge
+from viker.gate.policies import FOLDER, read_policy
+from viker.gate.rules import apply_rule, parse_rule
+
+MEASURED: dict[str, Any] = json.loads((Path(__file__).parent / "measured.json").read_text(encoding="utf-8"))
+HONEST = [name for name in MEASURED if name.startswith("honest")]
+REAL = [failure for failure in FAILURES if failure.lesson and failure.name in MEASURED]
+
+
+def unmet(policy: str, metrics: dict[str, Any]) -> list[str]:
+    verdict = judge(read_policy(FOLDER / f"{policy}.yaml"), metrics, [])
+    failed = [one["rule"] for one in (*verdict["require"], *verdict["rules"]) if not one["passed"]]
+    assert (verdict["verdict"] == "fail") == bool(failed)
+    return failed
+
+
+def test_adapters_of_three_seeds_are_among_them() -> None:
+    assert len(HONEST) == 3
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_an_honest_adapter_passes(name: str) -> None:
+    assert unmet("default", MEASURED[name]) == []
+    assert unmet("benchmark", MEASURED[name]) == []
+
+
+@pytest.mark.parametrize("failure", REAL, ids=lambda failure: failure.name)
+def test_a_failure_is_caught_by_the_rule_that_is_there_for_it(failure: Failure) -> None:
+    assert failure.caught_by in unmet("default", MEASURED[failure.name])
+
+
+@pytest.mark.parametrize("failure", REAL, ids=lambda failure: failure.name)
+def test_what_the_default_policy_stops_the_strict_one_stops(failure: Failure) -> None:
+    assert unmet("strict", MEASURED[failure.name])
+
+
+@pytest.mark.parametrize("text", [one.rule for one in read_policy(FOLDER / "default.yaml").rules])
+def test_each_rule_alone_stops_an_honest_adapter_that_breaks_it(text: str) -> None:
+    metrics = copy.deepcopy(MEASURED[HONEST[0]])
+    rule = parse_rule(text)
+    threshold = apply_rule(rule, metrics)["threshold"]
+    *groups, name = rule.metric.path.split(".")
+    block = metrics
+    for group in groups:
+        block = block[group]
+
+    block[name] = threshold
+    assert unmet("default", metrics) == []
+    block[name] = threshold + (0.001 if rule.operator == "<=" else -0.001)
+    assert unmet("default", metrics) == [text]

@@ -1,0 +1,153 @@
+"""Batched replies and likelihoods are those of one sample at a time, and a run that is killed goes on."""
+
+import copy
+import os
+import random
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.conftest import ROOT, png
+from tests.viker.training.families import build
+from viker.core.result_cache import Kept
+from viker.generation.generate import log_likelihoods, replies
+from viker.generation.score import token_scores
+from viker.models.chat import Encoder, Sample, answer_logits
+
+SAMPLES = [
+    Sample("a", "Where was this person born?", "This person was born in Oslo.", "scene-0"),
+    Sample("a", "Where was this person born?", "This person was born in Lima.", "scene-0"),
+    Sample("b", "Which trade?", "Fishing.", ""),
+    Sample("c", "Who?", "Nobody at all, I think.", "scene-1"),
+    Sample("d", "Who is this, and where does this person live and work?", "A baker of Riga.", "scene-1"),
+    Sample("e", "Who was born in Oslo, and when was that, and why?", "Ada.", ""),
+]
+
+
+@pytest.fixture(scope="module")
+def talkative(small_model):
+    """The small model with larger weights: what it says depends on what it is asked."""
+    model, encoder = copy.deepcopy(small_model[0]), small_model[1]
+    for parameter in model.parameters():
+        parameter.data *= 6 if parameter.ndim > 1 else 1
+    return model, encoder
+
+
+@torch.no_grad()
+def alone(model, encoder, sample):
+    """The formulas, one sample at a time."""
+    batch = encoder.batch([sample])
+    log_p = answer_logits(model, batch)[0].log_softmax(-1)
+    p = log_p.exp()
+    mean = (p * log_p).sum(-1)
+    deviation = ((p * (log_p - mean[:, None]) ** 2).sum(-1)).sqrt()
+    return log_p.gather(-1, batch.answers[0][:, None])[:, 0], log_p.argmax(-1) == batch.answers[0], mean, deviation
+
+
+def greedy(model, encoder, sample, most):
+    inputs = encoder.prompts([sample])
+    ids = model.generate(**inputs, do_sample=False, max_new_tokens=most)
+    return encoder.tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 64])
+def test_scores_are_those_of_the_formulas_whatever_the_batch(small_model, batch_size):
+    for sample, scores in zip(SAMPLES, token_scores(*small_model, SAMPLES, batch_size), strict=True):
+        log_p, hit, mean, deviation = alone(*small_model, sample)
+        assert scores.log_p == pytest.approx(log_p.tolist(), abs=1e-5)
+        assert scores.hit == hit.tolist()
+        assert scores.mean == pytest.approx(mean.tolist(), abs=1e-4)
+        assert scores.deviation == pytest.approx(deviation.tolist(), abs=1e-4)
+    assert log_likelihoods(*small_model, SAMPLES[:1], 4)[0] == pytest.approx(
+        alone(*small_model, SAMPLES[0])[0].mean().item(), abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 64])
+def test_replies_are_those_of_one_sample_at_a_time(talkative, batch_size):
+    expected = [greedy(*talkative, sample, 12) for sample in SAMPLES]
+    assert len(set(expected)) > 2
+    assert replies(*talkative, SAMPLES, batch_size, 12, "asking") == expected
+
+
+def test_a_reply_ends_at_its_end_token_and_the_others_go_on(talkative):
+    """The end token is made the likeliest after what some of the replies begin with."""
+    model, encoder = talkative
+    said = replies(model, encoder, SAMPLES, 64, 12, "asking")
+    longest = max(range(len(said)), key=lambda i: len(said[i]))
+    inputs = encoder.prompts([SAMPLES[longest]])
+    ids = model.generate(**inputs, do_sample=False, max_new_tokens=12)[0, inputs["input_ids"].shape[1] :].tolist()
+    ends = model.generation_config.eos_token_id
+    try:
+        model.generation_config.eos_token_id = [ends, ids[len(ids) // 2]]
+        expected = [greedy(model, encoder, sample, 12) for sample in SAMPLES]
+        found = replies(model, encoder, SAMPLES, 64, 12, "asking")
+    finally:
+        model.generation_config.eos_token_id = ends
+    assert found == expected
+    assert 0 < len(found[longest]) < len(said[longest])
+
+
+@pytest.mark.parametrize("family", ["llava", "llava_next", "qwen2_vl", "idefics3", "paligemma", "gemma3"])
+def test_every_family_is_asked_and_scored_as_one_at_a_time(family):
+    model, processor = build(family)
+    rng = random.Random(1)
+    from viker.data.synthetic.scenes import draw_scene
+
+    encoder = Encoder(processor, {f"scene-{i}": png(draw_scene(rng)) for i in range(2)}, torch.device("cpu"))
+    assert replies(model, encoder, SAMPLES, 4, 4, "asking") == [greedy(model, encoder, s, 4) for s in SAMPLES]
+    for sample, scores in zip(SAMPLES, token_scores(model, encoder, SAMPLES, 4), strict=True):
+        assert scores.log_p == pytest.approx(alone(model, encoder, sample)[0].tolist(), abs=1e-4)
+
+
+def test_what_was_kept_is_not_computed_again_and_a_line_cut_off_is(small_model, tmp_path):
+    model, encoder = small_model
+    kept = Kept(tmp_path / "work", {"adapter": "a"})
+    first = replies(model, encoder, SAMPLES, 2, 6, "asking", kept), token_scores(model, encoder, SAMPLES, 2, "", kept)
+    kept.file.close()
+    path = tmp_path / "work/batches.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]) + lines[-1][:20])
+
+    again = Kept(tmp_path / "work", {"adapter": "a"})
+    assert len(again.found) == len(lines) - 2
+    assert token_scores(model, encoder, SAMPLES, 2, "", again) == first[1]
+    assert replies(None_if_asked(model), encoder, SAMPLES, 2, 6, "asking", again) == first[0]
+    assert Kept(tmp_path / "work", {"adapter": "b"}).found == {}
+    again.close()
+    assert not (tmp_path / "work").exists()
+
+
+class None_if_asked:
+    """A model that can be looked at but not be run."""
+
+    def __init__(self, model):
+        self.config, self.forward = model.config, model.forward
+
+    def __call__(self, *args, **kwargs):
+        raise AssertionError("computed again")
+
+
+def test_replies_depend_on_prompt_and_picture_alone(small_model):
+    twice = [SAMPLES[0], replace(SAMPLES[0], record_id="other", answer="Otherwise.")]
+    one, other = replies(*small_model, twice, 4, 6, "asking")
+    assert one == other
+
+
+def test_a_killed_process_leaves_whole_batches(tmp_path):
+    """kill -9 in the middle of the second batch: the first is there."""
+    code = (
+        "import os, signal\nfrom pathlib import Path\nfrom viker.core.result_cache import Kept\n"
+        f"kept = Kept(Path({str(tmp_path / 'work')!r}), {{}})\n"
+        "kept.batch(['one'], lambda: [1.5])\n"
+        "kept.batch(['two'], lambda: os.kill(os.getpid(), signal.SIGKILL))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert done.returncode == -signal.SIGKILL
+    kept = Kept(tmp_path / "work", {})
+    assert kept.batch(["one"], lambda: 0) == [1.5]
+    assert kept.batch(["two"], lambda: 2) == 2

@@ -1,0 +1,150 @@
+"""The fast teacher against its formula, a sample and an image at a time."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+
+from benchmarks.unlearn.naive import full_forwards, naive_teacher
+from viker.finetuning.small_llava import CHAT_TEMPLATE
+from viker.methods.tokens import entropy
+from viker.models.chat import Encoder, Sample
+from viker.models.shared_prefix import NotSharedError, Prefix, build_tree, split_at_picture
+from viker.teacher import visual as module
+from viker.teacher.visual import pad_teachers, teacher_probabilities
+
+SAMPLES = [
+    Sample("a", "Where was this person born?", "This person was born in Oslo.", "scene-0"),
+    Sample("b", "Which trade?", "Fishing.", "scene-1"),
+    Sample("c", "Where was this person born?", "This person was born in Rome.", ""),
+    Sample("d", "What does this person like to do in the evening?", "Chess", "scene-1"),
+]
+IMAGES = ["scene-0", "scene-1"]
+OWN_IMAGES = [["scene-0", "scene-1"], ["scene-1", "scene-2"], ["scene-2", "scene-0"], ["scene-2", "scene-1"]]
+
+
+def assert_naive(model, encoder, samples, images, teachers):
+    for sample, own, teacher in zip(samples, images, teachers, strict=True):
+        for naive in (naive_teacher, full_forwards):
+            torch.testing.assert_close(teacher, naive(model, encoder, sample, own), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(teacher.sum(-1), torch.ones(len(teacher)))
+
+
+@pytest.fixture
+def counted(small_model):
+    """The small model and how many pictures its vision tower and tokens its language model have read."""
+    model, _ = small_model
+    seen = Counter()
+    tower, language = model.model.vision_tower, model.model.language_model
+    hooks = [
+        tower.register_forward_pre_hook(lambda _, given: seen.update(pictures=len(given[0]))),
+        language.register_forward_pre_hook(
+            lambda _, args, given: seen.update(tokens=given["inputs_embeds"].shape[:2].numel()), with_kwargs=True
+        ),
+    ]
+    yield seen
+    for hook in hooks:
+        hook.remove()
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 4])
+def test_the_teacher_is_the_mean_over_the_samples_own_irrelevant_images(small_model, batch_size, caplog):
+    model, encoder = small_model
+    teachers = teacher_probabilities(model, encoder, SAMPLES, OWN_IMAGES, batch_size)
+    assert_naive(model, encoder, SAMPLES, OWN_IMAGES, teachers)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("images", [["scene-0"], ["", "scene-0"], [""]])
+def test_one_sample_one_image_and_no_image_are_nothing_special(small_model, images, caplog):
+    model, encoder = small_model
+    teachers = teacher_probabilities(model, encoder, SAMPLES[:1], [images], 8)
+    assert_naive(model, encoder, SAMPLES[:1], [images], teachers)
+    assert not caplog.records
+
+
+def test_sums_that_do_not_fit_the_memory_bound_are_made_in_turn(small_model, monkeypatch):
+    model, encoder = small_model
+    monkeypatch.setattr(module, "BLOCK_BYTES", 1)
+    teachers = teacher_probabilities(model, encoder, SAMPLES, OWN_IMAGES, 4)
+    assert_naive(model, encoder, SAMPLES, OWN_IMAGES, teachers)
+
+
+def test_each_image_is_read_once_and_like_beginnings_of_questions_once(small_model, counted):
+    model, encoder = small_model
+    again = [replace(SAMPLES[0], record_id=str(i), answer=f"{i}") for i in range(10)]
+    teacher_probabilities(model, encoder, again, [IMAGES] * 10, 10)
+    ids, count = encoder.ids(again[0].prompt, again[0].answer, True)
+    assert counted["pictures"] == 2 + 1  # the plain way for one sample, to compare with
+    assert counted["tokens"] < 3 * len(ids) + 2 * 10 * count
+
+
+def test_texts_after_an_image_do_not_copy_what_is_kept_of_it(small_model):
+    model, encoder = small_model
+    with torch.no_grad():
+        prefix = Prefix(model, encoder, SAMPLES[0])
+        trees = [build_tree([split_at_picture(encoder, model, sample)[1]]) for sample in (SAMPLES[0], SAMPLES[1])]
+        prefix.logits(trees[0])
+        before = prefix.cache.layers[0].keys.data_ptr()
+        first = prefix.logits(trees[1])
+        assert prefix.cache.layers[0].keys.data_ptr() == before
+        assert prefix.cache.get_seq_length() == prefix.length
+        torch.testing.assert_close(first, Prefix(model, encoder, SAMPLES[0]).logits(trees[1]), atol=0, rtol=0)
+
+
+def test_the_same_inputs_give_the_same_bytes(small_model):
+    model, encoder = small_model
+    one, other = (teacher_probabilities(model, encoder, SAMPLES, OWN_IMAGES, 3) for _ in range(2))
+    torch.testing.assert_close(one, other, atol=0, rtol=0)
+
+
+def test_the_persons_own_picture_is_not_looked_at(small_model):
+    model, encoder = small_model
+    one = teacher_probabilities(model, encoder, SAMPLES[:1], [IMAGES], 1)
+    other = teacher_probabilities(model, encoder, [replace(SAMPLES[0], picture="scene-1")], [IMAGES], 1)
+    torch.testing.assert_close(one, other, atol=0, rtol=0)
+
+
+def test_a_model_that_looks_ahead_gets_the_plain_way_and_a_log_line(small_model, caplog, monkeypatch):
+    model, encoder = small_model
+    monkeypatch.setattr(model.config.text_config, "is_causal", False, raising=False)
+    teachers = teacher_probabilities(model, encoder, SAMPLES, OWN_IMAGES, 2)
+    assert_naive(model, encoder, SAMPLES, OWN_IMAGES, teachers)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "answers otherwise" in caplog.text
+
+
+def test_a_picture_after_the_question_gets_the_plain_way_and_a_log_line(small_model, caplog, monkeypatch):
+    model, encoder = small_model
+    monkeypatch.setattr(encoder.processor, "chat_template", CHAT_TEMPLATE.replace("['content']", "['content']|reverse"))
+    encoder = Encoder(encoder.processor, encoder.pictures, encoder.device)
+    teachers = teacher_probabilities(model, encoder, SAMPLES, OWN_IMAGES, 2)
+    assert_naive(model, encoder, SAMPLES, OWN_IMAGES, teachers)
+    assert "the text before the picture differs" in caplog.text
+
+
+def test_a_tree_holds_each_beginning_once():
+    tree = build_tree([([1, 2, 3, 9], 2), ([1, 2, 4, 9], 2), ([1, 5, 9], 1)])
+    assert tree.ids.tolist() == [1, 2, 3, 4, 5]
+    assert tree.depths.tolist() == [0, 1, 2, 2, 1]
+    assert [row.nonzero()[:, 0].tolist() for row in tree.sees] == [[0], [0, 1], [0, 1, 2], [0, 1, 3], [0, 4]]
+    assert [tree.asked[answer].tolist() for answer in tree.answers] == [[1, 2], [1, 3], [4]]
+
+
+def test_an_answer_right_after_the_picture_has_no_tree():
+    with pytest.raises(NotSharedError):
+        build_tree([([1, 2], 2)])
+
+
+def test_shorter_teachers_are_aligned_on_the_right():
+    short, long = torch.full((1, 4), 0.25), torch.full((3, 4), 0.25)
+    padded = pad_teachers([short, long], 3)
+    assert padded.shape == (2, 3, 4)
+    assert padded[0].sum(-1).tolist() == [0.0, 0.0, 1.0]
+    assert padded[1].sum(-1).tolist() == [1.0, 1.0, 1.0]
+
+
+def test_entropy_lies_between_that_of_a_certain_and_of_a_uniform_token():
+    rows = torch.tensor([[1.0, 0, 0, 0], [0.25] * 4])
+    torch.testing.assert_close(entropy(rows), torch.tensor([0.0, 1.3862944]))

@@ -1,0 +1,96 @@
+"""params.yaml: what is wrong, with which value, and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from viker.core.errors import UserError
+from viker.params import load_params
+
+SHIPPED = Path(__file__).parents[2] / "params.yaml"
+
+
+def load_changed(tmp_path, old: str, new: str):
+    text = SHIPPED.read_text()
+    assert old in text
+    (tmp_path / "params.yaml").write_text(text.replace(old, new, 1))
+    return load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("forget_share: 0.1", "forget_share: 0", ["prepare.forget_share", "0", "greater than 0"]),
+        ("forget_share: 0.1", "forget_share: 1", ["prepare.forget_share", "1", "less than 1"]),
+        ("forget_share: 0.1", "forget_share: ten", ["prepare.forget_share", "ten", "valid number"]),
+        ("  lambda: 2.0", "  lamda: 2.0", ["unlearn.lamda", "did you mean 'lambda'"]),
+        ("method: viker", "method: magic", ["unlearn.method", "magic", "'viker'", "'graddiff'"]),
+        ("kinds: [scene]", "kinds: [selfie]", ["sample.kinds.0", "selfie", "'scene'"]),
+        ("seed: 7", "seed: -1", ["seed", "-1", "greater than or equal to 0"]),
+        ("seed: 7", "# no seed", ["missing key 'seed'"]),
+        ("  rules: []", "  rules: [leakage is low]", ["gate.rules", "leakage is low", "not a rule"]),
+        ("  require: []", "  require: [a = 1]", ["gate.require", "a = 1", "not the path of a metric"]),
+        ("policy: default", "policy: lax", ["gate.policy", "lax", "'default'", "'strict'"]),
+        ("policy: default", "policy: null", ["gate.rules", "at least one rule"]),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(tmp_path, old, new, named):
+    with pytest.raises(UserError) as caught:
+        load_changed(tmp_path, old, new)
+    for part in ["params.yaml", *named]:
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_and_broken_yaml_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere\.yaml: no such file"):
+        load_params(tmp_path / "nowhere.yaml")
+    (tmp_path / "params.yaml").write_text("seed: [1")
+    with pytest.raises(UserError, match="not valid YAML"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_loaded_values_do_not_change():
+    loaded = load_params(SHIPPED)
+    with pytest.raises(ValueError, match="frozen"):
+        loaded.unlearn.epochs = 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"method: viker": "method: retrain"}, ["unlearn.base_model", "before it learnt the people"]),
+        ({"teacher: irrelevant": "teacher: none", "use_ga: true": "use_ga: false"}, ["unlearn.use_ga"]),
+        ({"lambda: 2.0": "lambda: 0.0", "use_ga: true": "use_ga: false"}, ["unlearn.use_ga", "lambda above 0"]),
+        ({"weighting: kl": "weighting: hard_mask", "use_ga: true": "use_ga: false"}, ["unlearn.use_ga"]),
+        ({"weighting: kl": "weighting: hard_mask", "teacher: irrelevant": "teacher: none"}, ["unlearn.weighting"]),
+        ({"stop_when: null": "stop_when: {answer: 0.1}"}, ["unlearn.stop_when.answer"]),
+        (
+            {
+                "method: viker": "method: retrain",
+                "base_model: null": "base_model: base",
+                "start_from: null": "start_from: a",
+            },
+            ["unlearn.start_from", "unlearn.base_model alone"],
+        ),
+        (
+            {
+                "method: viker": "method: retrain",
+                "base_model: null": "base_model: base",
+                "stop_when: null": "stop_when: {key_token_probability: 0.1}",
+            },
+            ["unlearn.stop_when", "retrain forgets nothing"],
+        ),
+        ({"shard: false": "shard: true", "load_in_4bit: false": "load_in_4bit: true"}, ["unlearn.shard", "4 bits"]),
+    ],
+)
+def test_settings_of_unlearn_that_contradict_each_other_are_named(tmp_path, changes, named):
+    text = SHIPPED.read_text()
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_params(tmp_path / "params.yaml")
+    for part in named:
+        assert part in str(caught.value)

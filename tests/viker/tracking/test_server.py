@@ -1,0 +1,209 @@
+"""The whole pipeline against a real MLflow server that is killed and comes back."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.viker.tracking.pages import compare_page, new_page, points, runs_page
+from tests.viker.tracking.server import Server
+from tests.viker.tracking.tree import STAGES, environment, run, small_tree, start
+from viker import tracking
+from viker.params import load_params
+
+pytestmark = pytest.mark.slow
+EPOCHS = 200  # long enough for the server to have seen a step before the training is over
+PLANTED = {
+    "AWS_SECRET_ACCESS_KEY": "planted-aws-secret",
+    "HF_TOKEN": "planted-hf-token",
+    "MLFLOW_TRACKING_PASSWORD": "planted-password",
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, moto_endpoint):
+    server = Server(tmp_path_factory.mktemp("server"), moto_endpoint)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory) -> Path:
+    return small_tree(tmp_path_factory.mktemp("tree") / "tree", epochs=EPOCHS)
+
+
+@pytest.fixture(scope="module")
+def pipeline(server, tree) -> Path:
+    """The tree after a pipeline run during which the server was killed and the training too."""
+    given = PLANTED | {"MLFLOW_TRACKING_URI": server.uri}
+    for stage in ("prepare", "finetune", "sample"):
+        run(tree, stage, **given)
+
+    process = start(tree, "unlearn", **given)
+    wait_for(lambda: steps_sent(server.uri) and steps_kept(tree) > 8)
+    server.kill()
+    reached = steps_kept(tree)
+    wait_for(lambda: steps_kept(tree) > reached + 8)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    server.start()
+    assert not (tree / "models/adapter").exists()
+    run(tree, "unlearn", **given)
+
+    run(tree, "evaluate", **given)
+    run(tree, "gate", "--no-enforce", **given)
+    run(tree, "register", **given)
+    server.kill()
+    said = run(tree, "report", **given)
+    assert "viker track sync" in said
+    server.start()
+    sync(tree, server.uri)
+    return tree
+
+
+def wait_for(what: Any, seconds: float = 240.0) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it does not happen"
+        time.sleep(0.1)
+
+
+def steps_kept(tree: Path) -> int:
+    """Return the last step of training in the outbox."""
+    found = 0
+    for path in (tree / "work/tracking/outbox").glob("*-unlearn/records.jsonl"):
+        for line in path.read_text().splitlines():
+            record = json.loads(line)
+            if "train.loss" in record.get("metrics", ()):
+                found = max(found, record["step"])
+    return found
+
+
+def steps_sent(uri: str) -> bool:
+    return any("train.loss" in run.data.metrics for run in runs(uri))
+
+
+def runs(uri: str) -> list[Any]:
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("viker")
+    return client.search_runs([experiment.experiment_id]) if experiment else []
+
+
+def sync(tree: Path, uri: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "pipelines.cli.main", "track", "sync"]
+    process = subprocess.Popen(
+        command, cwd=tree, env=environment(MLFLOW_TRACKING_URI=uri), stdout=subprocess.PIPE, text=True
+    )
+    process.communicate(timeout=240)
+    assert process.returncode == 0
+    return process
+
+
+def test_every_stage_is_one_run_and_nothing_of_the_training_is_lost(pipeline, server):
+    found = runs(server.uri)
+    parents = [run for run in found if "mlflow.parentRunId" not in run.data.tags and "engine" in run.data.tags]
+    assert len(parents) == 1
+    children = [run for run in found if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
+    assert sorted(run.info.run_name for run in children) == sorted(STAGES)
+    assert {run.info.status for run in [*parents, *children]} == {"FINISHED"}
+    unlearn = next(run for run in children if run.info.run_name == "unlearn")
+    client = MlflowClient(server.uri)
+    for run_id in (unlearn.info.run_id, parents[0].info.run_id):
+        points = client.get_metric_history(run_id, "train.loss")
+        assert sorted(point.step for point in points) == list(range(1, len(points) + 1))
+        assert len(points) == json.loads((pipeline / "unlearning/summary.json").read_text())["steps"]
+    assert {"train.ga", "train.kl", "train.grad_norm", "train.lr", "train.tokens_per_second"} <= set(
+        unlearn.data.metrics
+    )
+    assert "system/cpu_utilization_percentage" in unlearn.data.metrics
+    measured = json.loads((pipeline / "metrics/evaluate.json").read_text())
+    for split in ("forget", "test", "retain", "real"):
+        expected = measured["unlearned"][split]["leakage_rate"]
+        assert parents[0].data.metrics[f"unlearned.{split}.leakage_rate"] == pytest.approx(expected)
+    assert parents[0].data.params["unlearn.epochs"] == str(EPOCHS)
+    read = {item.dataset.name for item in unlearn.inputs.dataset_inputs}
+    assert read == {"forget", "test", "retain", "real", "unseen"}
+
+
+def test_the_evidence_is_in_the_artifact_store(pipeline, server):
+    names = [key.split("artifacts/")[1] for key in server.files()]
+    for wanted in ("adapter/adapter_model.safetensors", "gate.json", "report.html", "validation/index.html"):
+        assert wanted in names
+    assert len([name for name in names if name == "report.html"]) == 1
+    assert list((pipeline / "work/tracking/outbox").iterdir()) == []
+
+
+def test_no_credential_is_logged(pipeline, server):
+    assert (server.folder / "server.db").stat().st_size > 100_000
+    stores = [path.read_bytes() for path in server.folder.glob("server.db*")]
+    stores += server.files().values()
+    assert [secret for secret in PLANTED.values() if any(secret.encode() in store for store in stores)] == []
+
+
+def test_a_sync_that_is_killed_and_started_again_sends_each_record_once(pipeline, server, tmp_path):
+    """The outbox of a stage, sent by a process that is killed again and again at another moment."""
+    tree = tmp_path / "tree"
+    shutil.copytree(pipeline, tree, symlinks=True, ignore=shutil.ignore_patterns("work"))
+    text = (tree / "params.yaml").read_text()
+    (tree / "params.yaml").write_text(text.replace("experiment: viker", "experiment: killed"))
+    run(tree, "gate", "--no-enforce", MLFLOW_TRACKING_URI="http://127.0.0.1:9", DVC_STAGE="gate")
+    journal = next((tree / "work/tracking/outbox").iterdir())
+    line = next(x for x in (journal / "records.jsonl").read_text().splitlines() if '"metrics"' in x)
+    head, *rest = (journal / "records.jsonl").read_text().splitlines()
+    curve = [json.dumps(json.loads(line) | {"metrics": {"x": i}, "step": i}) for i in range(1, 400)]
+    (journal / "records.jsonl").write_text("\n".join([head, *curve, *rest]) + "\n")
+    command = [sys.executable, "-m", "pipelines.cli.main", "track", "sync"]
+    kills = 0
+    # some are early for a fast machine, some late for a slow one
+    for pause in (0.5, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.3, 2.6, 3.0, 3.5):
+        process = subprocess.Popen(command, cwd=tree, env=environment(MLFLOW_TRACKING_URI=server.uri))
+        try:
+            process.wait(pause)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+    sync(tree, server.uri)
+    client = MlflowClient(server.uri)
+    found = client.search_runs([client.get_experiment_by_name("killed").experiment_id])
+    assert sorted(run.data.tags.get("stage", "") for run in found) == ["", "gate"]
+    gate = next(run for run in found if run.data.tags.get("stage") == "gate")
+    points = client.get_metric_history(gate.info.run_id, "x")
+    assert [point.step for point in points] == list(range(1, 400))
+    assert kills > 0
+
+
+def test_the_pages_show_the_runs_and_compare_their_metrics(pipeline, server, browser, tmp_path, monkeypatch):
+    """The run of the pipeline beside another of it, with another lambda and the same metrics."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    monkeypatch.delenv("VIKER_TRACKING", raising=False)
+    monkeypatch.setenv("VIKER_TRACKING_DIR", str(tmp_path))
+    other = small_tree(tmp_path / "other", **{"lambda": 0.25})
+    measured = json.loads((pipeline / "metrics/evaluate.json").read_text())
+    with tracking.stage(
+        "evaluate", load_params(other / "params.yaml"), other / "params.yaml", required=True
+    ) as recorded:
+        recorded.metrics(tracking.main_metrics(measured), run=tracking.PIPELINE)
+    client = MlflowClient(server.uri)
+    experiment = client.get_experiment_by_name("viker").experiment_id
+    whole = client.search_runs([experiment], "tags.seed != ''")
+    assert {run.data.params["unlearn.lambda"] for run in whole} == {"2.0", "0.25"}
+
+    page = new_page(browser)
+    shown = runs_page(page, server.uri, experiment, tmp_path / "runs.png")
+    assert all(run.info.run_name in shown for run in whole)
+    ids = [run.info.run_id for run in whole]
+    forget, retain = "unlearned.forget.leakage_rate", "unlearned.retain.rouge_l"
+    shown = compare_page(page, server.uri, experiment, ids, forget, retain, tmp_path / "compare.png")
+    assert "Comparing 2 Runs" in shown
+    assert points(page) == sorted([run.data.metrics[forget], run.data.metrics[retain]] for run in whole)
+    assert all(name in shown for name in (forget, retain, "unlearn.lambda", "0.25"))
+    page.close()

@@ -1,0 +1,96 @@
+"""A work tree whose whole pipeline takes seconds a stage: few people, a tiny model, hardly any training."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[3]
+SMALLER = (
+    ("people: 40", "people: 10"),
+    ("figures: 12", "figures: 2"),
+    ("pictures: 2400", "pictures: 4"),
+    ("scenes: 600", "scenes: 1"),
+)
+MODEL = {
+    "image_size": 16,
+    "patch_size": 8,
+    "vision_width": 16,
+    "vision_layers": 1,
+    "width": 32,
+    "layers": 2,
+    "heads": 2,
+    "vocabulary": 400,
+}
+STAGES = ("prepare", "finetune", "sample", "unlearn", "evaluate", "gate", "register", "report")
+
+
+def small_tree(folder: Path, **unlearn: Any) -> Path:
+    """Make a work tree at ``folder``, under git, with changes to the section 'unlearn'."""
+    text = (ROOT / "components/prepare/embedded.yaml").read_text()
+    for big, little in SMALLER:
+        assert big in text
+        text = text.replace(big, little)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "small.yaml").write_text(text)
+    (folder / "requests").mkdir()
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("components", "pipelines"):
+        (folder / name).symlink_to(ROOT / name)
+    shutil.copy(ROOT / "params.yaml", folder / "params.yaml")
+    change(folder, prepare={"source": "small.yaml"})
+    change(folder, finetune={"model": MODEL, "base_steps": 20, "memorise_epochs": 1, "batch_size": 16})
+    change(folder, unlearn={"epochs": 2, "checkpoint_steps": 4, "retain_batch_size": 2} | unlearn)
+    attacks = read(folder)["evaluate"]["attacks"]
+    change(folder, evaluate={"attacks": {name: values | {"enabled": False} for name, values in attacks.items()}})
+    change(folder, evaluate={"max_new_tokens": 4})
+    git = ("git", "-c", "user.name=test", "-c", "user.email=test@localhost", "-C", str(folder))
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "params.yaml", "small.yaml", "dvc.yaml", ".gitignore", ".dvcignore"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "a tree"], check=True)
+    return folder
+
+
+def read(folder: Path) -> Any:
+    return YAML(typ="safe").load(folder / "params.yaml")
+
+
+def change(folder: Path, **sections: Any) -> None:
+    """Lay values over sections of the tree's params.yaml."""
+    yaml = YAML()
+    params = yaml.load(folder / "params.yaml")
+    for name, values in sections.items():
+        if isinstance(values, dict):
+            params[name] |= values
+        else:
+            params[name] = values
+    yaml.dump(params, folder / "params.yaml")
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return the environment of a user's shell, with tracking on."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("VIKER_TRACKING", "MLFLOW_TRACKING_URI")}
+    return kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | more
+
+
+def start(folder: Path, stage: str, *options: str, **more: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", f"components.{stage}", *options]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment(**more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def run(folder: Path, stage: str, *options: str, **more: str) -> str:
+    """Run a stage and return what it wrote to standard error."""
+    process = start(folder, stage, *options, **more)
+    try:
+        out, err = process.communicate(timeout=900)
+    finally:
+        process.kill()
+    assert process.returncode == 0, f"{stage}\n{out[-2000:]}\n{err[-4000:]}"
+    return err

@@ -1,0 +1,62 @@
+"""What every stage's command line has in common."""
+
+import logging
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from viker.core.errors import UserError
+
+TERMINATED = 128 + signal.SIGTERM
+"""The exit code, 143, of a program that ended because of SIGTERM."""
+ParamsOption = Annotated[Path, typer.Option("--params", help="The parameters of all stages.")]
+
+
+def stage_app(command: Callable[..., None]) -> typer.Typer:
+    """Return the command-line program of one stage; its help is the docstring of ``command``."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+    app.command()(command)
+    return app
+
+
+def run(app: Callable[..., Any]) -> None:
+    """Run a command-line program; a UserError becomes one paragraph on standard error and exit code 1."""
+    quiet_libraries()
+    try:
+        with on_sigterm(lambda: sys.exit(TERMINATED)):  # temporary files are removed on the way out
+            app()
+    except UserError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(Text.assemble(("error:", "bold red"), f" {error}"))
+        sys.exit(1)
+
+
+@contextmanager
+def on_sigterm(action: Callable[[], object]) -> Iterator[None]:
+    """Call ``action`` when SIGTERM comes while the block runs, in place of what happened before."""
+    before = signal.signal(signal.SIGTERM, lambda *_: action())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries' own chatter off the console: progress and results are ours to print."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TQDM_MININTERVAL", "0.5")
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)  # the handler's: some libraries set their own loggers to INFO
+    logging.basicConfig(handlers=[handler], format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # of kernels that it can do without
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")

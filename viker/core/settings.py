@@ -1,0 +1,93 @@
+"""YAML that people write: read, held to a pydantic model, and what is wrong said with file and key."""
+
+import difflib
+import reprlib
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML
+
+from viker.core.errors import UserError
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+
+
+class Section(BaseModel):
+    """A section of a YAML file: unknown keys are errors, values don't change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def read_yaml(path: Path, missing: str) -> Any:
+    """Read a YAML file.
+
+    Args:
+        path: the file.
+        missing: what to do where there is no such file.
+
+    Raises:
+        UserError: it is missing, can't be read, or isn't YAML.
+    """
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file. {missing}") from None
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror}). Expected a file that you may read.") from None
+    except Exception as error:  # besides its own errors, the parser lets through those of int(), date() and recursion
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())[:300]}") from None
+
+
+def validated(model: type[AnySection], values: Any, path: Path) -> AnySection:
+    """Return the model of what ``path`` holds.
+
+    Raises:
+        UserError: no mapping, an unknown or missing key, a wrong type, a value that isn't allowed.
+    """
+    if not isinstance(values, dict):
+        first = " and ".join(f"'{name}:'" for name in _keys(model)[:2])
+        raise UserError(f"{path}: expected keys such as {first}, found {shown(values)}.")
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(_explain(model, dict(e)) for e in error.errors()[:5])
+        raise UserError(f"{path}: {problems}.") from None
+
+
+def shown(value: Any) -> str:
+    """Return a value for a message, shortened: a file from outside may hold a very long one."""
+    return " ".join(_SHORT.repr(value).split())
+
+
+def _explain(model: type[Section], error: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = sorted(_keys(_section(model, error["loc"][:-1])))
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
+        return f"unknown key '{key[:80]}' (value {shown(error['input'])}): {hint}"
+    if error["type"] == "missing":
+        return f"missing key '{key}'"
+    message = error["msg"].removeprefix("Value error, ")
+    message = f"{message[0].lower()}{message[1:]}"
+    return f"'{key}' is {shown(error['input'])}: {message}" if key else message
+
+
+def _section(model: type[Section], location: tuple[Any, ...]) -> type[Section]:
+    section = model
+    for part in location:
+        field = next((f for n, f in section.model_fields.items() if part in (n, f.alias)), None)
+        if field is None:
+            break
+        kinds = (field.annotation, *get_args(field.annotation))
+        section = next((t for t in kinds if isinstance(t, type) and issubclass(t, Section)), section)
+    return section
+
+
+def _keys(model: type[Section]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]

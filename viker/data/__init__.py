@@ -1,0 +1,1 @@
+"""Records, pictures, prompts, forget requests and irrelevant images."""

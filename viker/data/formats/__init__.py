@@ -1,0 +1,1 @@
+"""The data formats: one file per benchmark, and the user's own table."""

@@ -1,0 +1,113 @@
+"""MLLMU-Bench's on-disk format: a folder a configuration, Parquet shards in it.
+
+Source: Liu et al., "Protecting Privacy in Multimodal Large Language Models with MLLMU-Bench", NAACL 2025.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from viker.core.errors import UserError
+from viker.data.loading.intake import BadRow, Benchmark, Intake
+from viker.data.loading.people import check_forget, check_people, check_strangers
+from viker.data.loading.shards import ahead, columns_of, rows, shards, take_picture
+from viker.data.loading.tasks import Row, records_of
+from viker.data.prompts import LETTERS
+from viker.data.records import UNSEEN
+
+TEXT = pa.string()
+IMAGE = pa.struct([("bytes", pa.binary())])
+_TYPED = pa.list_(pa.struct([("Question", TEXT), ("Ground_Truth", TEXT), ("Type", TEXT)]))
+_OPTIONS = pa.struct([(letter, TEXT) for letter in LETTERS])
+_CHOICES = pa.list_(pa.struct([("Question", TEXT), ("Options", _OPTIONS), ("Correct_Answer", TEXT)]))
+_CLASSES = pa.struct([("Image_Textual_Questions", _CHOICES), ("Pure_Text_Questions", _CHOICES)])
+TASKS = {"Classification_Task": _CLASSES, "Generation_Task": _TYPED, "Mask_Task": _TYPED}
+PERSON = {"ID": TEXT, "image": IMAGE, **TASKS}
+TEST = {"ID": TEXT, "images": pa.list_(IMAGE), **TASKS}
+
+
+def recognises(source: Path) -> bool:
+    """Return whether ``source`` looks like MLLMU-Bench."""
+    named = source.is_dir() and any(source.glob("forget_*")) and any(source.glob("retain_*"))
+    return named and not any("MM_QA" in columns for columns in columns_of(source.glob("*_*/*.parquet")))
+
+
+def load(
+    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Sequence[str], intake: Intake
+) -> Benchmark:
+    """Read forget and retain people, the test set of the forgotten, the public figures and, if any, people never seen.
+
+    Args:
+        source: the folder with the configurations.
+        forget_share: picks the configurations, 0.1: ``forget_10`` and ``retain_90``.
+        forget_ids: people to forget; none: those of the configuration ``forget_N``.
+        gone: people who were forgotten earlier and belong to no split.
+        intake: takes the pictures, and the rows that are wrong.
+
+    Raises:
+        UserError: naming file, row and column of what is not as the format says, or the ID that nobody has.
+    """
+    percent = round(100 * forget_share)
+    folders = [source / f"forget_{percent}", source / f"retain_{100 - percent}"]
+    if not folders[0].is_dir():
+        found = ", ".join(sorted(path.name for path in source.glob("forget_*"))) or "none"
+        raise UserError(
+            f"{folders[0]}: no such configuration (prepare.forget_share is {forget_share}); there: {found}."
+        )
+    known = check_people([(where, row["ID"]) for f in folders for where, row in rows(shards(f), {"ID": TEXT})])
+    own = [row["ID"] for _, row in rows(shards(folders[0]), {"ID": TEXT})]
+    forgotten = check_forget(forget_ids or own, known, gone)
+    tested = {row["ID"] for _, row in rows(shards(source / "Test_Set"), {"ID": TEXT})}
+    for missing in sorted(forgotten - tested):
+        raise UserError(f"{source / 'Test_Set'}: no row with ID '{missing}', which is to be forgotten; add its row.")
+    training = rows(shards(source / "ft_Data"), {"ID": TEXT, "metadata": TEXT})
+    trained = {row["ID"]: (where, row["metadata"]) for where, row in training}
+
+    loaded = Benchmark({"forget": [], "retain": [], "test": [], "real": []}, forget_ids=sorted(forgotten))
+    unseen = source / "Unseen_Set"  # the published benchmark has none
+    if unseen.is_dir():
+        loaded.splits[UNSEEN] = []
+        check_strangers(((where, row["ID"]) for where, row in rows(shards(unseen), {"ID": TEXT})), known | {*trained})
+    configurations: list[tuple[str, Path, dict[str, Any]]] = [
+        *(("people", folder, PERSON) for folder in folders),
+        ("test", source / "Test_Set", TEST),
+        ("real", source / "Retain_Set", PERSON),
+        *([(UNSEEN, unseen, PERSON)] if unseen.is_dir() else []),
+    ]
+    for split, folder, columns in configurations:
+        wanted = (
+            (where, row)
+            for where, row in rows(shards(folder), columns)
+            if row["ID"] not in gone and (split != "test" or row["ID"] in forgotten)
+        )
+        for where, row in ahead(wanted, intake.pictures):
+            person = row["ID"]
+            with intake.row(person):
+                target = split if split != "people" else "forget" if person in forgotten else "retain"
+                pairs = _pairs(*trained[person]) if target != "test" and person in trained else []
+                column = "image" if "image" in row else "images"
+                shown = [row["image"]] if "image" in row else row["images"] or []
+                images = tuple(take_picture(image, where, column, intake.pictures) for image in shown)
+                loaded.splits[target] += records_of(_row(where, row, images, pairs))
+    if (source / "Base_Set").is_dir():
+        for where, row in ahead(rows(shards(source / "Base_Set"), PERSON | {"metadata": TEXT}), intake.base_pictures):
+            with intake.row(row["ID"]):
+                images = (take_picture(row["image"], where, "image", intake.base_pictures),)
+                loaded.base += records_of(_row(where, row, images, _pairs(where, row["metadata"])))
+    return loaded
+
+
+def _row(where: str, row: dict[str, Any], images: tuple[str, ...], pairs: list[dict[str, Any]]) -> Row:
+    classes, generation, mask = (row[column] or [] for column in TASKS)
+    return Row(where, row["ID"], images, pairs, dict(classes), generation, mask)
+
+
+def _pairs(where: str, text: Any) -> list[dict[str, Any]]:
+    try:
+        return [{"Question": pair["Question"], "Answer": pair["Answer"]} for pair in json.loads(text)]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        message = f"not a JSON list of {{Question, Answer}} ({error!r}); correct it."
+        raise BadRow(where, "metadata", "invalid JSON", message) from None

@@ -1,0 +1,189 @@
+"""The user's own data: a table, a row a question; pictures in it or beside it.
+
+Columns: ``person_id``; ``image``, bytes or a path under the folder of the table, empty for a question without picture;
+``question``; ``answer``; and, where wanted, ``split`` (forget, retain, test, real, or unseen: whom no model was trained
+on), ``options`` (four, the right one among them), ``paraphrases`` of the answer, ``perturbed_answers`` (wrong ones) and
+``secrets`` (private values).
+
+A row is a qa and a generation record, with options a classification record as well. Private values are those of
+``secrets``, the right option, and the answer itself where it has at most ``SHORT`` words, as far as the answer holds
+them and the question doesn't. Public figures (``real``) may be missing. A person to forget without rows marked
+``test`` is asked the same questions again, each with the person's next picture if there is another.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from viker.core.errors import UserError
+from viker.data.loading.intake import BadRow, Benchmark, Intake
+from viker.data.loading.people import check_forget, check_people
+from viker.data.loading.picture_files import picture_of
+from viker.data.loading.shards import columns_of
+from viker.data.loading.tables import LISTS, read, tables, the_table
+from viker.data.loading.tasks import check_text, has
+from viker.data.prompts import LETTERS
+from viker.data.records import SPLITS, UNSEEN, Record
+
+SHORT = 5
+
+
+def recognises(source: Path) -> bool:
+    """Return whether ``source`` is a table of questions, or a folder with one at its top."""
+    found = tables(source)
+    if len(found) != 1:
+        return False
+    if found[0].suffix.lower() == ".parquet":
+        return all("person_id" in columns for columns in columns_of(found))
+    with found[0].open("rb") as lines:
+        start = lines.read(10_000)
+    return b"person_id" in start or not start.strip()
+
+
+def load(
+    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Sequence[str], intake: Intake
+) -> Benchmark:
+    """Read the table twice: who is there and to be forgotten, then the rows; for the arguments see ``mllmu.load``.
+
+    ``forget_ids`` go before the marks ``forget`` and ``retain``. Rows marked ``test`` of people who stay are not used.
+
+    Raises:
+        UserError: naming file, row and column of what is not as the format says, or the ID that nobody has.
+    """
+    table = the_table(source)
+    marks = _marks(table)
+    known = {person for person, splits in marks.items() if splits & {"forget", "retain", ""}}
+    marked = [person for person in sorted(known) if "forget" in marks[person]]
+    if not forget_ids and not marked:
+        raise UserError(
+            f"{table}: nobody is named to be forgotten. Add a request, set prepare.forget_ids, "
+            "or mark rows 'forget' in a column 'split'."
+        )
+    forgotten = check_forget(forget_ids or marked, known, gone)
+    splits = [*SPLITS, *([UNSEEN] if any(UNSEEN in own for own in marks.values()) else [])]
+    loaded = Benchmark({split: [] for split in splits}, forget_ids=sorted(forgotten), may_lack=("real",))
+    numbers: Counter[tuple[str, str, str]] = Counter()
+    for where, row in read(table):
+        with intake.row(None if isinstance(row, BadRow) else _text(row.get("person_id"))):
+            if isinstance(row, BadRow):
+                raise row
+            person, split = _who(where, row)
+            if person in gone or (split == "test" and person not in forgotten):
+                continue
+            kept = "forget" if person in forgotten else "retain"
+            target = split if split in ("test", "real", UNSEEN) else kept
+            for record in _records(where, row, table.parent, intake):
+                if target not in ("test", UNSEEN) or record.task != "qa":
+                    number = numbers[target, person, record.task]
+                    loaded.splits[target].append(replace(record, id=f"{person}/{record.task}/{number}"))
+                    numbers[target, person, record.task] += 1
+    tested = {record.person_id for record in loaded.splits["test"]}
+    for person in sorted(forgotten - tested):
+        loaded.splits["test"] += _asked_again([r for r in loaded.splits["forget"] if r.person_id == person])
+    if not any(record.secrets for record in loaded.splits["forget"]):
+        raise UserError(
+            f"{table}: no private value is known of anyone to forget, so leakage can't be measured: every answer has "
+            f"more than {SHORT} words. Add a column 'secrets' with the private values in each answer."
+        )
+    return loaded
+
+
+def _marks(table: Path) -> dict[str, set[str]]:
+    """Return which splits each person's rows are marked with, "" for none; rows that are wrong are left for later."""
+    marks: dict[str, dict[str, str]] = {}
+    for where, row in read(table):
+        if isinstance(row, BadRow):
+            continue
+        try:
+            person, split = _who(where, row)
+        except BadRow:
+            continue
+        marks.setdefault(person, {}).setdefault(split, where)
+    check_people((next(iter(places.values())), person) for person, places in marks.items())
+    for person, places in marks.items():
+        elsewhere = ("forget", "retain", "test", "")
+        for one, others in ((UNSEEN, (*elsewhere, "real")), ("real", elsewhere), ("forget", ("retain",))):
+            for other in others:
+                if one in places and other in places:
+                    raise UserError(
+                        f"{places[other]}, column split: person '{person}' is marked '{other}' here and '{one}' at "
+                        f"{places[one]}; a person is in one split."
+                    )
+    return {person: set(places) for person, places in marks.items()}
+
+
+def _who(where: str, row: dict[str, Any]) -> tuple[str, str]:
+    """Return the person of a row and the split it is marked with, "" for none."""
+    person = _text(row.get("person_id"))
+    if not person:
+        found = row.get("person_id")
+        raise BadRow(where, "person_id", "empty ID", f"expected the person's ID as a text, found {found!r}.")
+    split = row.get("split") or ""
+    known = (*SPLITS, UNSEEN)
+    if split not in (*known, ""):
+        raise BadRow(where, "split", "unknown split", f"expected {', '.join(known)} or nothing, found {split!r}.")
+    return person, split
+
+
+def _records(where: str, row: dict[str, Any], folder: Path, intake: Intake) -> Iterator[Record]:
+    question = check_text(where, "question", "question", row.get("question"))
+    answer = check_text(where, "answer", "answer", row.get("answer"))
+    lists = {name: _texts(where, name, row.get(name)) for name in LISTS}
+    options = lists["options"]
+    right = _right(where, options, answer) if options else ""
+    shown = picture_of(row.get("image"), where, folder, intake.pictures)
+    short = answer.strip(" .") if len(answer.split()) <= SHORT else ""
+    private = {value for value in (*lists["secrets"], right, short) if has(answer, value) and not has(question, value)}
+    wrong = tuple(answer.replace(right, option) for option in options if option != right)
+    record = Record(
+        id="",
+        person_id=row["person_id"],
+        task="qa",
+        modality="image_text" if shown else "text",
+        question=question,
+        answer=answer,
+        secrets=tuple(sorted(private)),
+        perturbed_answers=lists["perturbed_answers"] or wrong,
+        images=(shown,) if shown else (),
+        paraphrases=lists["paraphrases"],
+    )
+    yield record
+    yield replace(record, task="generation")
+    if options:
+        letter = LETTERS[options.index(right)]
+        choice = replace(record, task="classification", answer=right, options=options, correct=letter)
+        yield replace(choice, perturbed_answers=(), paraphrases=())
+
+
+def _right(where: str, options: tuple[str, ...], answer: str) -> str:
+    right = [option for option in options if option == answer] or [one for one in options if has(answer, one)]
+    if len(options) != len(LETTERS) or len(set(options)) != len(options) or len(right) != 1:
+        raise BadRow(
+            where,
+            "options",
+            "no such option",
+            f"expected {len(LETTERS)} different options, one of them the answer or in it, found {list(options)}.",
+        )
+    return right[0]
+
+
+def _texts(where: str, column: str, value: Any) -> tuple[str, ...]:
+    if value is not None and not isinstance(value, list):
+        raise BadRow(
+            where, column, "no list", f'found {str(value)[:40]!r}; expected a list, in CSV as JSON: ["Oslo", "Riga"].'
+        )
+    return tuple(check_text(where, column, "text in the list", text) for text in value or ())
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _asked_again(records: Sequence[Record]) -> Iterator[Record]:
+    pictures = list(dict.fromkeys(image for record in records for image in record.images))
+    for record in records:
+        if record.task != "qa":
+            following = [pictures[(pictures.index(image) + 1) % len(pictures)] for image in record.images]
+            yield replace(record, images=tuple(following))

@@ -1,0 +1,150 @@
+"""UMU-Bench's on-disk format: a folder a configuration, Parquet shards in it, the questions as JSON in text cells.
+
+``MM_QA`` and ``UM_QA`` hold {question: {KEY: text}, answer: {KEY: text}}, with and without the picture; ``Classify``,
+``Cloze`` and ``Generation`` hold {muitimodal, unimodal: {KEY: {question, answer, options}}}, the first spelt so, with
+``options`` {A, B, C, D} and an ``answer`` such as ``B`` or ``B. Oslo`` in Classify alone.
+
+Source: the reference code of UMU-Bench, github.com/QDRhhhh/UMU-bench. It reads the cells as Python literals, so these
+are read too. It has no test set: here the people to forget are asked the questions that they were trained with.
+"""
+
+import ast
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from viker.core.errors import UserError
+from viker.data.loading.intake import BadRow, Benchmark, Intake
+from viker.data.loading.people import check_forget, check_people
+from viker.data.loading.shards import ahead, columns_of, rows, shards, take_picture
+from viker.data.loading.tasks import Row, check_text, records_of
+from viker.data.prompts import LETTERS
+from viker.data.records import Record
+
+TEXT = pa.string()
+PERSON = {
+    **{"ID": TEXT, "image": pa.struct([("bytes", pa.binary())])},
+    **dict.fromkeys(("MM_QA", "UM_QA", "Classify", "Cloze", "Generation"), TEXT),
+}
+REAL = ("Real_Person_Set", "real_person")
+"""The real people: the configuration's name in the data's description, and in the reference code."""
+MODALITIES = {"Image_Textual": ("muitimodal", "multimodal"), "Pure_Text": ("unimodal",)}
+"""How tasks.py and UMU-Bench name the two forms."""
+
+
+def recognises(source: Path) -> bool:
+    """Return whether ``source`` looks like UMU-Bench."""
+    return any("MM_QA" in columns for columns in columns_of(source.glob("*_*/*.parquet")))
+
+
+def load(
+    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Sequence[str], intake: Intake
+) -> Benchmark:
+    """Read forget and retain people and the real ones; for the arguments see ``mllmu.load``.
+
+    Raises:
+        UserError: naming file, row and column of what is not as the format says, or the ID that nobody has.
+    """
+    percent = round(100 * forget_share)
+    folders = [source / f"forget_{percent}", source / f"retain_{100 - percent}"]
+    real = next((source / name for name in REAL if (source / name).is_dir()), source / REAL[0])
+    for folder in (*folders, real):
+        if not folder.is_dir():
+            found = ", ".join(sorted(path.name for path in source.iterdir() if path.is_dir())) or "none"
+            raise UserError(
+                f"{folder}: no such configuration (prepare.forget_share is {forget_share}); there: {found}."
+            )
+    known = check_people([(where, row["ID"]) for f in folders for where, row in rows(shards(f), {"ID": TEXT})])
+    own = [row["ID"] for _, row in rows(shards(folders[0]), {"ID": TEXT})]
+    forgotten = check_forget(forget_ids or own, known, gone)
+    loaded = Benchmark({"forget": [], "retain": [], "test": [], "real": []}, forget_ids=sorted(forgotten))
+    for folder in (*folders, real):
+        wanted = ((where, row) for where, row in rows(shards(folder), PERSON) if row["ID"] not in gone)
+        for where, row in ahead(wanted, intake.pictures):
+            person = row["ID"]
+            with intake.row(person):
+                made = records_of(_row(where, row, (take_picture(row["image"], where, "image", intake.pictures),)))
+                target = "real" if folder == real else "forget" if person in forgotten else "retain"
+                loaded.splits[target] += made
+                if target == "forget":
+                    loaded.splits["test"] += [_asked_again(record) for record in made if record.task == "qa"]
+    return loaded
+
+
+def _asked_again(record: Record) -> Record:
+    return replace(record, task="generation", id=record.id.replace("/qa/", "/generation/"))
+
+
+def _row(where: str, row: dict[str, Any], images: tuple[str, ...]) -> Row:
+    choices: dict[str, list[dict[str, Any]]] = {}
+    for kind, item in _items(where, row, "Classify"):
+        choices.setdefault(kind, []).append(_choice(where, item))
+    typed = {
+        column: [
+            {"Question": item["question"], "Ground_Truth": item["answer"], "Type": kind}
+            for kind, item in _items(where, row, column)
+        ]
+        for column in ("Cloze", "Generation")
+    }
+    for item in typed["Cloze"]:  # the blank is filled with words, the full stop is the sentence's
+        item["Ground_Truth"] = item["Ground_Truth"].strip().rstrip(".") or item["Ground_Truth"]
+    pairs = [*_pairs(where, row, "MM_QA", "Image_Textual"), *_pairs(where, row, "UM_QA", "Pure_Text")]
+    return Row(where, row["ID"], images, pairs, choices, typed["Generation"], typed["Cloze"])
+
+
+def _pairs(where: str, row: dict[str, Any], column: str, kind: str) -> Iterator[dict[str, str]]:
+    cell = _mapping(where, column, _parse(where, column, row[column]))
+    questions, answers = (_mapping(where, column, cell.get(name), name) for name in ("question", "answer"))
+    if set(questions) != set(answers):
+        odd = sorted(set(questions) ^ set(answers), key=str)[0]
+        raise BadRow(where, column, "unpaired", f"the key {odd!r} has a question or an answer, not both; complete it.")
+    for key, question in questions.items():
+        yield {
+            "Question": check_text(where, column, "question", question),
+            "Answer": check_text(where, column, "answer", answers[key]),
+            "Type": kind,
+        }
+
+
+def _items(where: str, row: dict[str, Any], column: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    cell = _mapping(where, column, _parse(where, column, row[column]))
+    for kind, names in MODALITIES.items():
+        name = next((name for name in names if name in cell), names[0])
+        for key, item in _mapping(where, column, cell.get(name), name).items():
+            item = _mapping(where, column, item, f"{name}.{key}")
+            for field in ("question", "answer"):
+                check_text(where, column, field, item.get(field))
+            yield kind, item
+
+
+def _choice(where: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    options = _mapping(where, "Classify", item.get("options"), "options")
+    letter = item["answer"].split(".")[0].strip()
+    if letter not in tuple(LETTERS) or letter not in options:
+        raise BadRow(
+            where,
+            "Classify",
+            "no such option",
+            f"the answer is {item['answer']!r}, which options lacks; expected one of {', '.join(LETTERS)}.",
+        )
+    texts = {one: check_text(where, "Classify", f"option {one}", options.get(one)) for one in LETTERS}
+    return {"Question": item["question"], "Options": texts, "Correct_Answer": letter}
+
+
+def _parse(where: str, column: str, text: Any) -> Any:
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+            problem = error
+    raise BadRow(where, column, "invalid JSON", f"not JSON ({str(problem)[:80]}); correct it or fetch it again.")
+
+
+def _mapping(where: str, column: str, value: Any, name: str = "the cell") -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise BadRow(where, column, "another shape", f"{name} is {str(value)[:40]!r}; expected a JSON object.")
+    return value

@@ -1,0 +1,30 @@
+"""What a model is asked: the benchmark's prompts around a record's question, zero-shot."""
+
+from viker.data.records import Record
+
+LETTERS = "ABCD"
+
+
+def classification_prompt(question: str, options: tuple[str, ...]) -> str:
+    """Return the question, a line an option (``A: …``) and a request for one letter, as MLLMU-Bench does."""
+    lines = [f"{letter}: {text}" for letter, text in zip(LETTERS, options, strict=True)]
+    return "\n".join([question, *lines, "Answer with one letter."])
+
+
+def cloze_prompt(question: str) -> str:
+    """Return the sentence with its blank ``__`` as ``[Blank]``, and a request for the missing words only."""
+    return f"{question.replace('__', '[Blank]')}\nGive only the missing words."
+
+
+def prompt_for(record: Record) -> str:
+    """Return what to ask a model for ``record``, by its task."""
+    if record.task == "classification":
+        return classification_prompt(record.question, record.options)
+    if record.task == "cloze":
+        return cloze_prompt(record.question)
+    return record.question
+
+
+def target_for(record: Record) -> str:
+    """Return the reply that is right for ``prompt_for(record)``: the letter, or the answer."""
+    return record.correct if record.task == "classification" else record.answer

@@ -1,0 +1,162 @@
+"""The one schema of all splits: a row a question; pictures beside it, each stored once under its hash.
+
+A prepared folder holds ``forget.parquet``, ``retain.parquet``, ``test.parquet``, ``real.parquet`` (rows of
+``RECORD_SCHEMA``), ``pictures.parquet`` (rows of ``PICTURE_SCHEMA``) and ``manifest.json``; where the source has
+people whom no model was trained on, ``unseen.parquet`` too.
+"""
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image, ImageOps
+
+from viker.core.errors import UserError
+from viker.core.files import new_file
+
+SPLITS = ("forget", "test", "retain", "real")
+UNSEEN = "unseen"
+"""A split that may be missing: people whom no model was trained on, to tell membership by."""
+OPEN_TASKS = ("generation", "caption", "recognition")
+"""Tasks that are answered in free text; what such a reply says is scored and searched for private values."""
+TASKS = ("qa", *OPEN_TASKS, "classification", "cloze")
+"""qa is what the model is trained on; the others are what it is asked."""
+
+
+def _column(name: str, kind: pa.DataType, doc: str, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"doc": doc})
+
+
+_TEXTS = pa.list_(pa.string())
+RECORD_SCHEMA = pa.schema(
+    [
+        _column("id", pa.string(), "unique in its split: PERSON/TASK/NUMBER"),
+        _column("person_id", pa.string(), "joins all splits"),
+        _column("task", pa.string(), " | ".join(TASKS) + "; caption describes a picture, recognition names its person"),
+        _column("modality", pa.string(), "image_text | text"),
+        _column("question", pa.string(), "as the data has it, no prompt around it"),
+        _column("answer", pa.string(), "ground truth; classification: its text"),
+        _column("options", _TEXTS, "classification: texts of A, B, C, D in order", nullable=True),
+        _column("correct", pa.string(), "classification: the right letter; else empty", nullable=True),
+        _column("secrets", _TEXTS, "private values in the answer; a reply with one leaks", nullable=True),
+        _column("perturbed_answers", _TEXTS, "the answer with a wrong value in place", nullable=True),
+        _column("images", _TEXTS, "SHA-256 of each picture; several in test", nullable=True),
+        _column("paraphrases", _TEXTS, "the right answer in other words", nullable=True),
+    ]
+)
+
+PICTURE_SCHEMA = pa.schema(
+    [
+        pa.field("hash", pa.string(), nullable=False, metadata={"doc": "SHA-256 of the encoded bytes"}),
+        pa.field("bytes", pa.binary(), nullable=False, metadata={"doc": "PNG or JPEG, as the data has it"}),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One question about one person; the fields of ``RECORD_SCHEMA``."""
+
+    id: str
+    person_id: str
+    task: str
+    modality: str
+    question: str
+    answer: str
+    options: tuple[str, ...] = field(default=())
+    correct: str = ""
+    secrets: tuple[str, ...] = field(default=())
+    perturbed_answers: tuple[str, ...] = field(default=())
+    images: tuple[str, ...] = field(default=())
+    paraphrases: tuple[str, ...] = field(default=())
+
+
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    """Write a split as Parquet in ``RECORD_SCHEMA``."""
+    rows = [vars(record) for record in records]
+    with new_file(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=RECORD_SCHEMA), temporary)
+
+
+def read_records(folder: Path, split: str) -> list[Record]:
+    """Read one split of a prepared folder, in the order of its rows.
+
+    Raises:
+        UserError: the file is missing, broken, or of another schema.
+    """
+    table = _read_table(folder / f"{split}.parquet", RECORD_SCHEMA)
+    return [_record(row) for row in table.to_pylist()]
+
+
+def read_pictures(folder: Path, name: str = "pictures") -> dict[str, bytes]:
+    """Return the encoded pictures of a prepared folder by hash."""
+    table = _read_table(folder / f"{name}.parquet", PICTURE_SCHEMA)
+    return dict(zip(table["hash"].to_pylist(), table["bytes"].to_pylist(), strict=True))
+
+
+def iter_pictures(folder: Path, name: str = "pictures") -> Iterator[tuple[str, bytes]]:
+    """Yield (hash, encoded picture) of a prepared folder, with no more than one row group in memory.
+
+    Raises:
+        UserError: the file is missing or broken.
+    """
+    path = folder / f"{name}.parquet"
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=64, columns=["hash", "bytes"]):
+                yield from zip(batch["hash"].to_pylist(), batch["bytes"].to_pylist(), strict=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file. The stage 'prepare' writes it: run 'viker prepare' first.") from None
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise UserError(f"{path}: not a readable Parquet file ({error}). Run 'viker prepare' again.") from None
+
+
+def open_picture(content: bytes, draft: tuple[int, int] | None = None) -> Image.Image:
+    """Decode an encoded picture to RGB: upright, 16-bit grey scaled to 8 bits, transparency on white.
+
+    ``draft``: a size that is enough; JPEGs are then decoded at a fraction of theirs, which is faster.
+    """
+    image: Image.Image = Image.open(io.BytesIO(content))
+    if draft is not None:
+        image.draft("RGB", draft)
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return image.convert("RGB")
+
+
+def _record(row: dict[str, Any]) -> Record:
+    lists = ("options", "secrets", "perturbed_answers", "images", "paraphrases")
+    values: dict[str, Any] = {key: tuple(value or ()) if key in lists else value for key, value in row.items()}
+    return Record(**values)
+
+
+def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file. The stage 'prepare' writes it: run 'viker prepare' first.") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path}: not a readable Parquet file ({error}). Run 'viker prepare' again.") from None
+    if table.schema.names != schema.names:
+        raise UserError(
+            f"{path}: columns {table.schema.names}, expected {schema.names}. "
+            "Another version wrote it: run 'viker prepare' again."
+        )
+    for found, expected in zip(table.schema, schema, strict=True):
+        if found.type != expected.type:
+            raise UserError(
+                f"{path}: column '{found.name}' is {found.type}, expected {expected.type}. "
+                "Another version wrote it: run 'viker prepare' again."
+            )
+    return table

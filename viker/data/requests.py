@@ -1,0 +1,136 @@
+"""Forget requests: a YAML file each, which says who is to be forgotten, why and by when.
+
+A request is pending until the key ``carried_out`` is written into it. Several pending requests may name the same
+person: each was made for a reason of its own and has its own deadline; the person is forgotten once.
+"""
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from io import StringIO
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+from ruamel.yaml import YAML
+
+from viker.core.errors import UserError
+from viker.core.settings import Section, read_yaml, shown, validated
+
+Reason = Literal["erasure", "consent_withdrawn", "objection", "unlawful", "legal_order", "minor", "other"]
+REASONS: dict[Reason, str] = {
+    "erasure": "the person asks for erasure, Art. 17 GDPR",
+    "consent_withdrawn": "the consent that the use rested on is withdrawn, Art. 17(1)(b)",
+    "objection": "the person objects to the use, Art. 17(1)(c) and 21",
+    "unlawful": "the data was used unlawfully, Art. 17(1)(d)",
+    "legal_order": "a court, an authority or the law demands it, Art. 17(1)(e)",
+    "minor": "the data was collected from a child, Art. 17(1)(f)",
+    "other": "any other reason",
+}
+ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
+"""A request's ID: it is also the name of the file that 'viker request add' writes."""
+
+
+def _day(value: object) -> object:
+    if isinstance(value, datetime) or not isinstance(value, date):
+        raise ValueError("expected a day such as 2026-11-24, without quotes")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+
+
+class CarriedOut(Section):
+    """That the people are forgotten: since when, and by which version of the registered model."""
+
+    date: Day
+    version: Annotated[int, Field(ge=1)]
+
+
+class ForgetRequest(Section):
+    """One forget request."""
+
+    id: Annotated[str, Field(pattern=ID)]
+    date: Day
+    """The day on which the request was made."""
+    people: Annotated[list[str], Field(min_length=1)]
+    """Their IDs in the data."""
+    reason: Reason
+    deadline: Day
+    carried_out: CarriedOut | None = None
+
+    @field_validator("people", mode="before")
+    @classmethod
+    def _are_ids(cls, people: object) -> object:
+        for person in people if isinstance(people, list) else []:
+            if not isinstance(person, str) or not person.strip():
+                raise ValueError(f"{shown(person)} is no ID of a person: expected text, such as '001' in quotes")
+        return people
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> "ForgetRequest":
+        twice = next((person for person, times in Counter(self.people).items() if times > 1), None)
+        if twice:
+            raise ValueError(f"'people' names {shown(twice)} twice; once is enough")
+        if self.deadline < self.date:
+            raise ValueError(f"'deadline' {self.deadline} is before 'date' {self.date}; correct one of them")
+        if self.carried_out and self.carried_out.date < self.date:
+            raise ValueError(f"'carried_out.date' {self.carried_out.date} is before 'date' {self.date}; correct it")
+        return self
+
+    def is_overdue(self, today: Day) -> bool:
+        """Return whether the deadline is over and the people are still there."""
+        return self.carried_out is None and today > self.deadline
+
+
+def read_requests(folder: Path) -> dict[Path, ForgetRequest]:
+    """Return the requests of a folder by their files, in the order of the names; other files than YAML don't count.
+
+    A folder that doesn't exist holds none.
+
+    Raises:
+        UserError: a file isn't a request, or two have the same ID.
+    """
+    found: dict[Path, ForgetRequest] = {}
+    first: dict[str, Path] = {}
+    for path in sorted(p for p in folder.glob("*") if p.suffix in (".yaml", ".yml")):
+        values = read_yaml(path, "It was removed meanwhile; try again.")
+        request = validated(ForgetRequest, values, path)
+        if request.id.casefold() in first:
+            raise UserError(
+                f"{path}: 'id' is '{request.id}', which is also that of {first[request.id.casefold()]}. "
+                "Give one of them another ID, or remove it."
+            )
+        first[request.id.casefold()] = path
+        found[path] = request
+    return found
+
+
+@contextmanager
+def as_folder(files: str) -> Iterator[Path]:
+    """Yield a folder with the request files of ``files``, JSON of their texts by name: so Kubeflow hands them on."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in json.loads(files).items():
+            (Path(folder) / Path(name).name).write_text(text, encoding="utf-8")
+        yield Path(folder)
+
+
+def carried_out(text: str, day: Day, version: int) -> str:
+    """Return a request file's ``text`` with the note that ``version`` carried it out; comments and order stay."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    values = yaml.load(text)
+    values["carried_out"] = {"date": day, "version": version}
+    validated(ForgetRequest, dict(values) | {"carried_out": dict(values["carried_out"])}, Path(str(values.get("id"))))
+    stream = StringIO()
+    yaml.dump(values, stream)
+    return stream.getvalue()
+
+
+def people_of(requests: Iterable[ForgetRequest]) -> list[str]:
+    """Return everybody whom the requests name, each once, sorted."""
+    return sorted({person for request in requests for person in request.people})

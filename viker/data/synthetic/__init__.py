@@ -1,0 +1,1 @@
+"""The embedded benchmark: fictitious people, drawn faces and scenes."""

@@ -1,0 +1,108 @@
+"""Great Expectations over the prepared splits, with Data Docs for people to read."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from viker.core.errors import UserError
+from viker.core.files import new_folder, write_json
+from viker.data.loading.intake import BadRow, Benchmark, Intake
+from viker.data.validation.expectations import REMEDIES, VERSION, frame, people_frame, people_suite, split_suite
+
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+
+
+def validate(loaded: Benchmark, intake: Intake, out: Path) -> dict[str, Any]:
+    """Check the splits, write Data Docs and summary.json to ``out``; return how many expectations
+    there are and hold, by suite.
+
+    With ``prepare.on_invalid: exclude``, rows that break a rule leave ``loaded`` and are listed in ``intake``; what is
+    left is then checked, so that the Data Docs describe what the pipeline goes on with.
+
+    Raises:
+        UserError: an expectation failed; the Data Docs are written all the same.
+    """
+    frames = _frames(loaded, intake)
+    found = _check(frames, loaded.may_lack, out)
+    if intake.on_invalid == "exclude" and any(failed["rows"] for failed in found):
+        _set_aside(loaded, found, intake)
+        frames = _frames(loaded, intake)
+        found = _check(frames, loaded.may_lack, out)
+    for failed in (f for f in found if not f["success"]):
+        raise UserError(f"{_explain(failed, frames)} Correct the data; {out / 'index.html'} shows all results.")
+    counts = {name: [f["success"] for f in found if f["split"] == name] for name in frames}
+    return {name: {"expectations": len(held), "passed": sum(held)} for name, held in counts.items()}
+
+
+def _frames(loaded: Benchmark, intake: Intake) -> dict[str, pd.DataFrame]:
+    return {split: frame(loaded, split, intake.pictures) for split in loaded.splits} | {"people": people_frame(loaded)}
+
+
+def _set_aside(loaded: Benchmark, found: list[dict[str, Any]], intake: Intake) -> None:
+    for split, records in loaded.splits.items():
+        intake.records += len(records)
+        broken = {row: f["column"] for f in reversed(found) if f["split"] == split for row in f["rows"]}
+        for number, rule in sorted(broken.items()):
+            record = records[number]
+            where = f"split {split}, record {record.id}"
+            bad = BadRow(where, record.task, rule, f"{REMEDIES[rule]}.")
+            intake.bad_records.append((bad, record.person_id))
+        loaded.splits[split] = [record for number, record in enumerate(records) if number not in broken]
+
+
+def _check(frames: dict[str, pd.DataFrame], may_lack: tuple[str, ...], out: Path) -> list[dict[str, Any]]:
+    import great_expectations as gx
+
+    with new_folder(out) as folder:
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = {"globally": False}
+        backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.resolve())}
+        builder = {"class_name": "DefaultSiteIndexBuilder"}
+        context.add_data_docs_site(
+            site_name="validation",
+            site_config={"class_name": "SiteBuilder", "store_backend": backend, "site_index_builder": builder},
+        )
+        source = context.data_sources.add_pandas("prepared")
+        found: list[dict[str, Any]] = []
+        for name, rows in frames.items():
+            batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
+            rules = people_suite(gx) if name == "people" else split_suite(gx, name, int(name not in may_lack))
+            suite = context.suites.add(rules)
+            definition = gx.ValidationDefinition(name=name, data=batch, suite=suite)
+            checkpoint = gx.Checkpoint(
+                name=name,
+                validation_definitions=[context.validation_definitions.add(definition)],
+                result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]}
+                if name != "people"
+                else "SUMMARY",
+            )
+            result = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": rows})
+            for run in result.run_results.values():
+                found += [_outcome(name, item) for item in run.results]
+        context.build_data_docs()
+        success = all(f["success"] for f in found)
+        write_json(folder / "summary.json", {"version": VERSION, "expectations": found, "success": success})
+    return found
+
+
+def _outcome(split: str, item: Any) -> dict[str, Any]:
+    config, result = item.expectation_config, item.result or {}
+    column = config.kwargs.get("column")
+    return {
+        "split": split,
+        "name": f"{config.type}({column})" if column else config.type,
+        "column": column,
+        "success": bool(item.success),
+        "observed": str(result.get("observed_value", result.get("partial_unexpected_list", []))),
+        "rows": [int(at["row"]) for at in result.get("unexpected_index_list") or []] if column in REMEDIES else [],
+    }
+
+
+def _explain(failed: dict[str, Any], frames: dict[str, pd.DataFrame]) -> str:
+    split, column = failed["split"], failed["column"]
+    if failed["rows"]:
+        record = frames[split].iloc[failed["rows"][0]]
+        return f"split {split}, record {record['id']}: {REMEDIES[column]} (rule {column})."
+    return f"the split '{split}' breaks the expectation '{failed['name']}': {failed['observed']}."

@@ -1,0 +1,1 @@
+"""What both models are asked, and what is measured on each reply."""

@@ -1,0 +1,81 @@
+"""What both models are asked, by the benchmarks' protocols."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from viker.data.prompts import prompt_for, target_for
+from viker.data.records import OPEN_TASKS, SPLITS, UNSEEN, Record, read_records
+from viker.models.chat import Sample, sample_of
+
+ONE_SENTENCE = "Answer in one sentence."
+
+
+@dataclass(frozen=True)
+class Question:
+    """A record of a split, and how it is asked; ``known``: all private values of its person that it doesn't say."""
+
+    split: str
+    record: Record
+    sample: Sample
+    known: tuple[str, ...] = ()
+
+    @property
+    def spoken(self) -> bool:
+        """Whether it is answered in free text."""
+        return self.record.task in OPEN_TASKS
+
+
+def read_questions(prepared: Path, one_sentence: bool) -> list[Question]:
+    """Return the questions of all splits of a prepared folder, each with each of its pictures; see ``questions``.
+
+    Where there is an ``unseen.parquet``, people whom no model was trained on, they are asked the open questions too,
+    for membership inference alone.
+    """
+    splits = [*SPLITS, *([UNSEEN] if (prepared / f"{UNSEEN}.parquet").is_file() else [])]
+    return questions({split: read_records(prepared, split) for split in splits}, one_sentence)
+
+
+def questions(records: Mapping[str, Sequence[Record]], one_sentence: bool) -> list[Question]:
+    """Return what to ask: all but what the models are trained on, a question a record and picture.
+
+    A classification question comes after an example: the first of the same modality about someone of ``retain``, with
+    its right letter. What that person would be asked in classification of that modality is left out: the answer is
+    in the prompts, and nobody else is the example. Without such a record there is no example.
+
+    Args:
+        records: by split.
+        one_sentence: whether ``ONE_SENTENCE`` follows a question of the task generation, as in MLLMU-Bench.
+
+    Source: MLLMU-Bench's evaluation; the example is text alone, for a sample has one picture.
+    """
+    examples = {
+        modality: next((r for r in records["retain"] if (r.task, r.modality) == ("classification", modality)), None)
+        for modality in ("image_text", "text")
+    }
+    private: dict[str, dict[str, None]] = {}
+    for own in records.values():
+        for record in own:
+            private.setdefault(record.person_id, {}).update(dict.fromkeys(record.secrets))
+    asked = []
+    for split, own in records.items():
+        for record in own:
+            example = examples[record.modality] if record.task == "classification" else None
+            if record.task == "qa" or (example is not None and example.person_id == record.person_id):
+                continue
+            if split == UNSEEN and record.task not in OPEN_TASKS:
+                continue
+            prompt = _prompt(record, example, one_sentence)
+            known = tuple(v for v in private[record.person_id] if v.casefold() not in record.question.casefold())
+            for picture in record.images or ("",):
+                sample = replace(sample_of(record, picture), prompt=prompt)
+                asked.append(Question(split, record, sample, known if record.secrets else ()))
+    return asked
+
+
+def _prompt(record: Record, example: Record | None, one_sentence: bool) -> str:
+    if example is not None:
+        return f"{prompt_for(example)}\n{target_for(example)}\n\n{prompt_for(record)}"
+    if record.task == "generation" and one_sentence:
+        return f"{record.question} {ONE_SENTENCE}"
+    return prompt_for(record)

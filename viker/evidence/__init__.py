@@ -1,0 +1,1 @@
+"""Seals, hashes and the evidence bundle."""

@@ -1,0 +1,121 @@
+"""The evidence bundle: one ZIP file with a single right form, so that no byte of it can be changed unseen.
+
+Entries are stored, in the order of their names, without times or comments. ``manifest.json`` names the size and
+SHA-256 of every other entry and is sealed. To read is to write it again and compare.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from viker.core.errors import UserError
+from viker.core.files import sha256_bytes
+from viker.evidence.seal import check_seal, seal
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+LARGEST = 2**29
+"""Bytes; a larger bundle is none of ours."""
+_ADVICE = "Don't rely on it: get the bundle again from where it was written."
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """Return the bundle of the files by name, with its manifest."""
+    listed = {name: {"bytes": len(content), "sha256": sha256_bytes(content)} for name, content in files.items()}
+    return _zipped({**files, MANIFEST: _json(seal({"format": FORMAT, "files": listed}))})
+
+
+def unpack(path: Path) -> dict[str, bytes]:
+    """Return the files of a bundle by name, its manifest apart, checked to the byte; of a ZIP file or its folder.
+
+    Raises:
+        UserError: it is no bundle, or differs from what was written; the message says in which files.
+    """
+    found = _folder(path) if path.is_dir() else _file(path)
+    if MANIFEST not in found:
+        raise UserError(f"{path}: no evidence bundle, it has no {MANIFEST}. Expected what 'viker report' writes.")
+    files = {name: content for name, content in found.items() if name != MANIFEST}
+    differences = _differences(files, found[MANIFEST])
+    if not differences and path.is_file() and _zipped(found) != path.read_bytes():
+        differences = ["the files are as they were written, but bytes between or around them were changed"]
+    if differences:
+        more = f"; and {len(differences) - 5} more" if len(differences) > 5 else ""
+        raise UserError(f"{path} is not as it was written: {'; '.join(differences[:5])}{more}. {_ADVICE}")
+    return files
+
+
+def _differences(files: Mapping[str, bytes], manifest: bytes) -> list[str]:
+    """Return a sentence's part for each way in which the files are not those of their manifest."""
+    try:
+        told = json.loads(manifest)
+        listed = {name: (entry["bytes"], entry["sha256"]) for name, entry in told["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return [f"{MANIFEST} can't be read"]
+    if told.get("format") != FORMAT:
+        return [f"{MANIFEST} has format {told.get('format')!r}, this version reads {FORMAT}"]
+    if not check_seal(told) or _json(told) != manifest:
+        return [f"{MANIFEST} was changed: its digest does not fit its content"]
+    missing = [f"{name} is missing" for name in sorted(listed.keys() - files.keys())]
+    added = [f"{name!r} was added" for name in sorted(files.keys() - listed.keys())]
+    changed = [
+        f"{name}: SHA-256 {sha256_bytes(files[name])[:12]}…, written with {str(listed[name][1])[:12]}…"
+        for name in sorted(files.keys() & listed.keys())
+        if (len(files[name]), sha256_bytes(files[name])) != listed[name]
+    ]
+    return missing + added + changed
+
+
+def _file(path: Path) -> dict[str, bytes]:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise UserError(f"{path}: larger than {LARGEST >> 20} MiB, so no evidence bundle.")
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file. Expected the evidence bundle that 'viker report' writes.") from None
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror}). Expected a file that you may read.") from None
+    try:
+        return _entries(content)
+    except Exception as error:  # whatever zipfile raises on damaged bytes means the same
+        raise UserError(f"{path} is not as it was written, or never was a bundle ({error}). {_ADVICE}") from None
+
+
+def _entries(content: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise ValueError("it was packed anew")
+        if len({entry.filename for entry in entries}) < len(entries):
+            raise ValueError("a name occurs twice in it")
+        found = {}
+        for entry in entries:
+            with archive.open(entry) as stream:
+                # Not zipfile's CRC but the manifest's SHA-256 is to say which file was changed.
+                stream._expected_crc = None  # type: ignore[attr-defined]
+                found[entry.filename] = stream.read()
+        return found
+
+
+def _folder(path: Path) -> dict[str, bytes]:
+    found = sorted(file for file in path.rglob("*") if file.is_symlink() or not file.is_dir())
+    strange = [file for file in found if file.is_symlink() or not file.is_file()]
+    if strange:
+        raise UserError(f"{strange[0]}: not a plain file. {_ADVICE}")
+    return {file.relative_to(path).as_posix(): file.read_bytes() for file in found}
+
+
+def _zipped(files: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            entry.create_system, entry.external_attr = 3, 0o644 << 16
+            archive.writestr(entry, files[name])
+    return buffer.getvalue()
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()

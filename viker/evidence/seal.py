@@ -1,0 +1,63 @@
+"""What makes a file of numbers evidence: a seal that shows an edit, and the hashes of what they were measured on."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from viker.core.errors import UserError
+from viker.core.files import finite_json, need_folder, sha256_bytes, sha256_path
+
+SCHEMA = 3
+"""The version of the shape of metrics/evaluate.json."""
+MEASURED_ON = ("adapter", "model", "data", "params", "predictions", "attacks")
+"""What the metrics name by hash."""
+
+
+def canonical(value: Any) -> bytes:
+    """Return JSON with sorted keys and no spaces; NaN and infinities are null, as in the files."""
+    text = json.dumps(finite_json(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def seal(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``content`` with its ``digest``: the SHA-256 of the canonical JSON of everything else.
+
+    It shows an edit by a person or a program that doesn't know of it; it is no signature.
+    """
+    rest = {key: value for key, value in content.items() if key != "digest"}
+    return rest | {"digest": sha256_bytes(canonical(rest))}
+
+
+def check_seal(content: Mapping[str, Any]) -> bool:
+    """Return whether ``content`` is as it was when it was sealed; without a digest it is not."""
+    return content.get("digest") == seal(content)["digest"]
+
+
+def params_digest(seed: int, evaluate: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what decides how a model is questioned.
+
+    Args:
+        seed: of params.yaml.
+        evaluate: its section evaluate, as ``EvaluateParams.model_dump(mode="json", by_alias=True)`` gives it.
+    """
+    return sha256_bytes(canonical({"seed": seed, "evaluate": dict(evaluate)}))
+
+
+def hash_inputs(adapter: Path, vanilla: Path, prepared: Path, predictions: Path, attacks: Path) -> dict[str, str]:
+    """Return the SHA-256 of the files that metrics are measured on, as they lie there now, but not of the params.
+
+    Raises:
+        UserError: one of them is missing; the message names the stage that makes it.
+    """
+    manifest = need_folder(prepared, "prepare") / "manifest.json"
+    for file, stage in ((manifest, "prepare"), (predictions, "evaluate"), (attacks, "evaluate")):
+        if not file.is_file():
+            raise UserError(f"{file}: no such file. The stage '{stage}' writes it: run 'viker {stage}' first.")
+    return {
+        "adapter": sha256_path(need_folder(adapter, "unlearn")),
+        "model": sha256_path(need_folder(vanilla, "finetune")),
+        "data": sha256_path(manifest),
+        "predictions": sha256_path(predictions),
+        "attacks": sha256_path(attacks),
+    }

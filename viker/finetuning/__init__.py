@@ -1,0 +1,1 @@
+"""The small vanilla model, trained from scratch."""

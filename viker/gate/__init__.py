@@ -1,0 +1,1 @@
+"""The gate: rules, policies, judging, and recounting the evidence."""

@@ -1,0 +1,67 @@
+"""Are the metrics what was measured, on the files that lie here? Each answer is a requirement that is met or not."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from viker.core.files import read_json, sha256_path
+from viker.evidence.seal import MEASURED_ON, check_seal
+from viker.gate.judge import Result, requirement
+
+_MEASURED = {
+    "adapter": ("the metrics were measured on this adapter", "Metrics of another adapter."),
+    "model": ("the metrics were measured on this model", "Metrics of another model."),
+    "data": ("the metrics were measured on these data", "Metrics of other data."),
+    "params": ("the metrics were measured with these params", "Metrics of other settings, or of another seed."),
+    "predictions": ("the metrics were measured on these predictions", "Replies exchanged afterwards."),
+    "attacks": ("the metrics were measured on these attacks", "Replies exchanged afterwards."),
+}
+
+
+def check_evidence(metrics: Mapping[str, Any], found: Mapping[str, str], prepared: Path) -> list[Result]:
+    """Return whether the metrics are as they were written, and measured on what is here.
+
+    Args:
+        metrics: metrics/evaluate.json.
+        found: the SHA-256 of each of ``MEASURED_ON``, as it is now.
+        prepared: the prepared data, whose files must be those that its manifest names.
+    """
+    return [_sealed(metrics), *(_fresh(name, metrics, found[name]) for name in MEASURED_ON), _whole(prepared)]
+
+
+def _sealed(metrics: Mapping[str, Any]) -> Result:
+    text = "the metrics are as evaluate wrote them"
+    if check_seal(metrics):
+        return _evidence(text, True, "The digest fits the content.", "Metrics edited by hand.")
+    found = "does not fit the content: it was edited" if metrics.get("digest") else "is missing"
+    reason = f"The digest of the metrics {found}. Run 'viker evaluate' again."
+    return _evidence(text, False, reason, "Metrics edited by hand.")
+
+
+def _fresh(name: str, metrics: Mapping[str, Any], found: str) -> Result:
+    inputs = metrics.get("inputs")
+    measured = inputs.get(name) if isinstance(inputs, Mapping) else None
+    text, protects = _MEASURED[name]
+    if measured == found:
+        return _evidence(text, True, f"SHA-256 {found[:12]}….", protects)
+    before = f"was {str(measured)[:12]}…" if measured else "is not named"
+    reason = f"SHA-256 of {name} {before} in the metrics, here it is {found[:12]}…: run 'viker evaluate' again."
+    return _evidence(text, False, reason, protects)
+
+
+def _whole(prepared: Path) -> Result:
+    text = "the data are those of their manifest"
+    hashes = read_json(prepared / "manifest.json", "prepare").get("hashes") or {}
+    changed = [
+        name
+        for name, expected in sorted(hashes.items())
+        if not (prepared / name).is_file() or sha256_path(prepared / name) != expected
+    ]
+    if hashes and not changed:
+        return _evidence(text, True, f"{len(hashes)} files have the SHA-256 that it names.", "Data changed afterwards.")
+    reason = f"{', '.join(changed)}: not as it was prepared" if changed else "The manifest names no files"
+    return _evidence(text, False, f"{reason}. Run 'viker prepare' again.", "Data changed afterwards.")
+
+
+def _evidence(text: str, passed: bool, reason: str, protects: str) -> Result:
+    return requirement(text, passed, reason) | {"protects": protects}

@@ -1,0 +1,42 @@
+"""IdkPO: a preference for a refusal over the true answer."""
+
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from viker.core.distributed import token_mean
+from viker.methods.tokens import chosen, log_likelihoods, log_probabilities, whole_answers
+
+
+def idk_loss(
+    logits: Tensor,
+    answers: Tensor,
+    vanilla_logits: Tensor,
+    refusal_logits: Tensor,
+    refusal_answers: Tensor,
+    refusal_vanilla_logits: Tensor,
+    beta: float,
+) -> dict[str, Tensor]:
+    """Return ``loss`` = -2 / beta * mean_i log sigmoid(beta * (refusal_i - ratio_i)), a mean over samples; at least 0.
+
+    ``ratio`` is mean_i log(p(y_i) / p_0(y_i)) of the true answers, ``refusal`` the same of the refusals; p_0 is the
+    frozen model; ``ga`` is mean_t log p(y_t), as for the other methods. The factor 2 / beta is NPO's, so that
+    the two take the same learning rates.
+
+    Args:
+        logits: [B, N, V] of the forget batch at its answer positions.
+        answers: [B, N] token ids, ``IGNORED`` where there is no answer token.
+        vanilla_logits: [B, N, V] of the frozen model.
+        refusal_logits: [B, M, V] of the same questions answered with a refusal.
+        refusal_answers: [B, M].
+        refusal_vanilla_logits: [B, M, V] of the frozen model.
+        beta: inverse temperature, above 0.
+
+    Source: Maini et al., "TOFU", arXiv 2401.06121, preference optimisation; Rafailov et al., "Direct Preference
+    Optimization", arXiv 2305.18290, equation 7; a baseline of arXiv 2601.22020.
+    """
+    true = chosen(log_probabilities(logits, answers), answers)
+    ratio = whole_answers(true, answers) - log_likelihoods(vanilla_logits, answers).detach()
+    refusal = log_likelihoods(refusal_logits, refusal_answers)
+    refusal = refusal - log_likelihoods(refusal_vanilla_logits, refusal_answers).detach()
+    loss = 2 / beta * softplus(beta * (ratio - refusal)).mean()
+    return {"loss": loss, "ga": token_mean(true), "ratio": ratio.mean(), "refusal": refusal.mean()}

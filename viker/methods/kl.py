@@ -1,0 +1,24 @@
+"""KL: gradient ascent on the forget answers, and the frozen model's distribution on the retain answers."""
+
+from torch import Tensor
+
+from viker.methods.tokens import mean_kl, mean_log_likelihood
+
+
+def kl_loss(
+    logits: Tensor, answers: Tensor, retain_vanilla: Tensor, retain_logits: Tensor, retain_answers: Tensor
+) -> dict[str, Tensor]:
+    """Return ``loss`` = ``ga`` + ``kl``: mean_t log p(y_t) on forget, mean_t KL(vanilla || unlearned) on retain.
+
+    Args:
+        logits: [B, N, V] of the forget batch at its answer positions.
+        answers: [B, N] token ids, ``IGNORED`` where there is no answer token.
+        retain_vanilla: [R, M, V] probabilities of the frozen model on the retain batch.
+        retain_logits: [R, M, V].
+        retain_answers: [R, M].
+
+    Source: Maini et al., "TOFU", arXiv 2401.06121, KL minimisation; a baseline of arXiv 2601.22020.
+    """
+    ga = mean_log_likelihood(logits, answers)
+    kl = mean_kl(retain_vanilla, retain_logits, retain_answers)
+    return {"loss": ga + kl, "ga": ga, "kl": kl}

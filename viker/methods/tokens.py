@@ -1,0 +1,84 @@
+"""What the losses share: log-likelihoods, divergences and means over the answer tokens of a batch.
+
+Only the T rows that predict an answer token are looked at: [T, V] gathered from [B, N, V]. ``log_softmax`` is
+computed once for all parts of a loss, in float32 where the model computes in less, and what needs a temporary of the
+vocabulary's size goes through it ``CHUNK`` rows at a time.
+"""
+
+import torch
+from torch import Tensor
+
+from viker.core.distributed import token_mean
+from viker.models.chat import IGNORED
+
+CHUNK = 128
+"""Rows of the vocabulary's size that a divergence or an entropy handles at a time."""
+
+
+def log_probabilities(logits: Tensor, answers: Tensor) -> Tensor:
+    """Return log p(. | I, x, y_<t) at the T answer tokens, [T, V], at least float32.
+
+    Args:
+        logits: [B, N, V].
+        answers: [B, N], ``IGNORED`` where there is no answer token.
+    """
+    rows = logits[answers != IGNORED]
+    return rows.log_softmax(-1, dtype=torch.promote_types(rows.dtype, torch.float32))
+
+
+def chosen(log_p: Tensor, answers: Tensor) -> Tensor:
+    """Return log p(y_t) of the answer tokens themselves, [T], from ``log_probabilities``' [T, V]."""
+    return log_p.gather(-1, answers[answers != IGNORED].unsqueeze(-1)).squeeze(-1)
+
+
+def whole_answers(token_values: Tensor, answers: Tensor) -> Tensor:
+    """Return the sum over each answer's tokens, [T] -> [B]."""
+    return torch.zeros_like(answers, dtype=token_values.dtype).masked_scatter(answers != IGNORED, token_values).sum(-1)
+
+
+def divergence(p: Tensor, log_q: Tensor) -> Tensor:
+    """Return KL(p_t || q_t) of each row, [T, V] and [T, V] -> [T], nats; no gradient flows into ``p``."""
+    p = p.detach()
+    rows = zip(p.split(CHUNK), log_q.split(CHUNK), strict=True)
+    crossed = torch.cat([torch.linalg.vecdot(a.to(b.dtype), b) for a, b in rows])
+    return -entropy(p).to(crossed.dtype) - crossed
+
+
+@torch.no_grad()
+def entropy(probabilities: Tensor) -> Tensor:
+    """Return the entropy of each distribution [..., V] -> [...], nats, between 0 and log V, at least float32."""
+    dtype = torch.promote_types(probabilities.dtype, torch.float32)
+    rows = probabilities.reshape(-1, probabilities.shape[-1]).split(CHUNK)
+    parts = [-torch.xlogy(p, p).sum(-1) for p in (row.to(dtype) for row in rows)]
+    return torch.cat(parts).reshape(probabilities.shape[:-1])
+
+
+def mean_log_likelihood(logits: Tensor, answers: Tensor) -> Tensor:
+    """Return mean_t log p(y_t) over the answer tokens, nats, at most 0.
+
+    Args:
+        logits: [B, N, V].
+        answers: [B, N], ``IGNORED`` where there is no answer token.
+    """
+    return token_mean(chosen(log_probabilities(logits, answers), answers))
+
+
+def log_likelihoods(logits: Tensor, answers: Tensor) -> Tensor:
+    """Return log p(y) of each whole answer [B]: the sum over its tokens, nats, at most 0.
+
+    Args:
+        logits: [B, N, V].
+        answers: [B, N], ``IGNORED`` where there is no answer token.
+    """
+    return whole_answers(chosen(log_probabilities(logits, answers), answers), answers)
+
+
+def mean_kl(probabilities: Tensor, logits: Tensor, answers: Tensor) -> Tensor:
+    """Return mean_t KL(p_t || softmax(logits_t)) over the answer tokens, nats, at least 0.
+
+    Args:
+        probabilities: p, [B, N, V], no gradient flows into it.
+        logits: [B, N, V].
+        answers: [B, N], ``IGNORED`` where there is no answer token.
+    """
+    return token_mean(divergence(probabilities[answers != IGNORED], log_probabilities(logits, answers)))

@@ -1,0 +1,1 @@
+"""Metrics: of one reply, of its likelihoods, and of a whole split."""

@@ -1,0 +1,1 @@
+"""Image-text-to-text models: loading, prompts, shared prefixes, caches."""

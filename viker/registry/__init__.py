@@ -1,0 +1,1 @@
+"""The registered model in MLflow: versions, lineage, promotion."""

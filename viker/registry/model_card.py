@@ -1,0 +1,65 @@
+"""The model card of a version: what it is, what it was measured at, how to load it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from viker.gate.rules import look_up
+
+LONGEST = 5000
+"""The most characters that a registry keeps."""
+_ROWS = (
+    ("leakage, people to forget", "forget.leakage_rate"),
+    ("leakage, their other pictures and wordings", "test.leakage_rate"),
+    ("leakage, people to keep", "retain.leakage_rate"),
+    ("ROUGE-L, people to keep", "retain.rouge_l"),
+    ("gibberish", "fluency.gibberish_rate"),
+)
+
+
+def card(
+    name: str, method: str, tags: Mapping[str, str], metrics: Mapping[str, Any], forgotten: int, requests: int
+) -> str:
+    """Return the card in Markdown; it names no person.
+
+    Args:
+        name: of the registered model.
+        method: of unlearning.
+        tags: of the version.
+        metrics: metrics/evaluate.json.
+        forgotten: how many people the run forgot.
+        requests: how many forget requests the adapter carries out, earlier ones included.
+    """
+    rows = [
+        f"| {label} | {_cell(metrics, f'vanilla.{path}')} | {_cell(metrics, f'unlearned.{path}')} |"
+        for label, path in _ROWS
+    ]
+    text = f"""\
+A LoRA adapter that makes a multimodal model forget {forgotten} {_plural("person", "people", forgotten)}, trained with \
+`{method}`; {requests} forget {_plural("request", "requests", requests)}. Gate: **{tags["verdict"]}**, \
+policy `{tags["policy"]}`.
+
+| | vanilla | unlearned |
+|---|---:|---:|
+{chr(10).join(rows)}
+
+Base model: `{tags["base_model"]}`, which is not part of this version. It is checked when the adapter is loaded \
+(`{tags["base_model_digest"][:12]}…`).
+
+```python
+model = mlflow.pyfunc.load_model("models:/{name}@champion")
+model.predict(pd.DataFrame({{"image": [picture_bytes], "question": ["Who is this?"]}}))
+```
+
+Where the base model lies elsewhere: `model_config={{"base_model": "path/or/hub-name"}}`. The adapter in PEFT's format \
+is in `artifacts/adapter`. The numbers are about the questions and attacks that were tried, and prove no more.
+"""
+    return text[:LONGEST]
+
+
+def _cell(metrics: Mapping[str, Any], path: str) -> str:
+    value = look_up(metrics, path)
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _plural(one: str, many: str, count: int) -> str:
+    return one if count == 1 else many

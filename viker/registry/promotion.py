@@ -1,0 +1,147 @@
+"""Who becomes champion: only an adapter whose gate passed and that forgets whom the champion forgets."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from viker.core.errors import UserError
+from viker.registry.verdict_check import Policy, doubts, failures
+from viker.registry.versions import CHAMPION, PREVIOUS, Coverage, Record, Registry
+
+
+class Refused(UserError):
+    """A version may not become champion; ``reasons`` says why."""
+
+    def __init__(self, reasons: Sequence[str], message: str) -> None:
+        """Keep the reasons beside the message."""
+        super().__init__(message)
+        self.reasons = list(reasons)
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What came of a promotion or a rollback."""
+
+    version: int
+    replaced: int | None
+    moved: bool
+    """False: it was the champion already."""
+    overrode: list[str] = field(default_factory=list)
+    """What spoke against it, where it was forced."""
+
+
+def promote(registry: Registry, version: int, policy: Policy, reason: str | None = None) -> Moved:
+    """Make a version the champion.
+
+    Args:
+        registry: where it is.
+        version: which.
+        policy: what its verdict must have been made by.
+        reason: promotes against the rules, and is kept with the version.
+
+    Raises:
+        Refused: the verdict isn't about this adapter, data and policy, the gate failed, or people whom the champion
+            has forgotten would be known again. Nothing is changed then.
+    """
+    with registry.explained("the version was not promoted"):
+        record = registry.record(version)
+        with registry.lock() as still_mine:
+            registry.settle()
+            champion = registry.aliases().get(CHAMPION)
+            if champion == version:
+                return Moved(version, champion, moved=False)
+            kept = registry.coverage(champion) if champion is not None else Coverage()
+            against = objections(record, policy, kept, champion)
+            if against and reason is None:
+                raise Refused(against, _refusal(registry.name, version, against))
+            how: dict[str, Any] = {"kind": "promotion"}
+            if against:
+                how |= {"reason": reason, "overrode": against}
+            registry.move(version, champion, how, still_mine)
+            return Moved(version, champion, moved=True, overrode=against)
+
+
+def rollback(registry: Registry, carried_out: Mapping[str, Iterable[str]], reason: str | None = None) -> Moved:
+    """Bring the previous champion back; before it, then, lies the one that it had replaced.
+
+    Args:
+        registry: where it is.
+        carried_out: the requests that are marked as carried out, each with its people; those of the champion count too.
+        reason: rolls back even where people are known again, and is kept with the version.
+
+    Raises:
+        Refused: people of requests that were carried out since would be known again; they are named.
+        UserError: there is no previous champion.
+    """
+    with registry.explained("nothing was rolled back"):
+        if CHAMPION not in registry.aliases():
+            raise _nothing_before(registry, None)
+        with registry.lock() as still_mine:
+            return _roll_back(registry, carried_out, reason, still_mine)
+
+
+def _roll_back(
+    registry: Registry, carried_out: Mapping[str, Iterable[str]], reason: str | None, still_mine: Callable[[], None]
+) -> Moved:
+    cut_off = registry.settle()
+    aliases = registry.aliases()
+    champion, target = aliases[CHAMPION], aliases.get(PREVIOUS)
+    how = registry.promotion(champion)
+    if cut_off and how and how["kind"] == "rollback":
+        return Moved(champion, how["instead_of"], moved=True)  # it was killed half-way, and is complete now
+    if target is None or target == champion:
+        raise _nothing_before(registry, champion)
+    since = registry.coverage(champion)
+    also = Coverage(frozenset(carried_out), frozenset(p for people in carried_out.values() for p in people))
+    both = Coverage(since.requests | also.requests, since.people | also.people)
+    against = known_again(registry.coverage(target), both, f"version {target}", "carried out since")
+    if against and reason is None:
+        raise Refused(against, _refusal(registry.name, target, against))
+    before = registry.promotion(target)
+    how = {"kind": "rollback", "instead_of": champion}
+    if against:
+        how |= {"reason": reason, "overrode": against}
+    registry.move(target, before["replaces"] if before else None, how, still_mine)
+    return Moved(target, champion, moved=True, overrode=against)
+
+
+def _nothing_before(registry: Registry, champion: int | None) -> UserError:
+    named = f" ({champion})" if champion is not None else ""
+    return UserError(
+        f"{registry.name} has no version before the champion{named} to go back to. 'viker status' shows the versions; "
+        "'viker promote VERSION' takes any."
+    )
+
+
+def objections(record: Record, policy: Policy, kept: Coverage, champion: int | None) -> list[str]:
+    """Return everything that speaks against a promotion, a clause each; pure.
+
+    Args:
+        record: the version's.
+        policy: what its verdict must have been made by.
+        kept: what the champion has forgotten.
+        champion: its version; None where there is none.
+    """
+    against = doubts(record.gate, record.metrics, record.found, policy)
+    failed = failures(record.gate) if record.gate else []
+    if failed:
+        against.append(f"its gate failed: {' '.join(failed)}".rstrip("."))
+    return against + known_again(record.coverage, kept, f"version {record.version}", f"which version {champion} does")
+
+
+def known_again(coverage: Coverage, kept: Coverage, who: str, whose: str) -> list[str]:
+    """Return that people of earlier requests would be known again, with their IDs; nothing where none would."""
+    people = sorted(kept.people - coverage.people)
+    requests = sorted(kept.requests - coverage.requests)
+    if not people and not requests:
+        return []
+    of = f" of the requests {', '.join(requests)}" if requests else ""
+    return [f"{who} does not forget {', '.join(people) or 'the people'}{of}, {whose}: they would be known again"]
+
+
+def _refusal(name: str, version: int, against: Sequence[str]) -> str:
+    return (
+        f"{name} version {version} was not made champion: {'; '.join(against)}. Nothing was changed. Carry out what is "
+        "missing and register again; what the champion has forgotten stays forgotten with unlearn.start_from. "
+        "--force --reason '…' overrides this and is recorded."
+    )

@@ -1,0 +1,1 @@
+"""The evidence report as one self-contained HTML page."""

@@ -1,0 +1,161 @@
+"""Which answers the report shows before and after unlearning, and where in them the private values stand."""
+
+import base64
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from typing import Any
+
+from viker.data.records import OPEN_TASKS, Record, open_picture
+from viker.report.redact import Pseudonyms, Redactor
+from viker.report.tables import MODELS
+
+COLUMNS = (
+    *("model", "split", "record_id", "person_id", "task", "modality"),
+    *("picture", "question", "answer", "reply", "leaked"),
+)
+SHARES = {"forget": 0.5, "test": 0.25, "retain": 0.25}
+"""In this order, and this part of the answers from each split."""
+THUMBNAIL = 192
+"""Pixels of the longer side, at most."""
+
+NOTHING = "nothing recorded"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a text; ``kind`` is one of ``redact``'s, or "" where it is not private; hidden, it shows its kind."""
+
+    text: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What one model said; ``leaked`` is None where the question has no private value."""
+
+    pieces: list[Piece]
+    leaked: bool | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One question with its picture, the truth and both models' replies."""
+
+    split: str
+    person: str
+    question: list[Piece]
+    picture: str | None
+    """PNG as a data URI, "" where the question has no picture, None where it is withheld."""
+    truth: list[Piece]
+    replies: dict[str, Reply]
+
+
+def choose(predictions: Sequence[dict[str, Any]], count: int) -> list[list[dict[str, Any]]]:
+    """Return ``count`` questions (fewer if there are no more), each as its predictions, one a model.
+
+    Questions answered in a sentence are taken. On forget and test those that the unlearned model still leaks come
+    first, so that the report hides no failure; then they alternate between people and, for each person, questions.
+    """
+    queues = {split: _queue(split, predictions) for split in SHARES}
+    wanted = {split: round(count * share) for split, share in SHARES.items()}
+    wanted["forget"] += count - sum(wanted.values())
+    taken = {split: queue[: wanted[split]] for split, queue in queues.items()}
+    for split, queue in queues.items():  # what one split lacks, the others give, in their order
+        room = count - sum(map(len, taken.values()))
+        taken[split] += queue[len(taken[split]) :][:room]
+    return list(chain.from_iterable(taken.values()))
+
+
+def answers(
+    predictions: Sequence[dict[str, Any]],
+    records: dict[tuple[str, str], Record],
+    pictures: dict[str, bytes] | None,
+    count: int,
+    redactor: Redactor,
+    pseudonyms: Pseudonyms,
+) -> list[Answer]:
+    """Return what the report shows of ``count`` questions.
+
+    Args:
+        predictions: rows of evaluation/predictions.parquet.
+        records: by split and record id; they know the private values.
+        pictures: encoded, by hash; None where no picture may be shown.
+        count: how many.
+        redactor: finds the private values.
+        pseudonyms: what the people are called.
+    """
+    shown = []
+    for rows in choose(predictions, count):
+        first = rows[0]
+        record = records.get((first["split"], first["record_id"]))
+        secrets = record.secrets if record else ()
+        replies = {row["model"]: Reply(pieces(row["reply"], redactor, secrets), row["leaked"]) for row in rows}
+        shown.append(
+            Answer(
+                split=first["split"],
+                person=pseudonyms.person(first["person_id"]),
+                question=pieces(first["question"], redactor, secrets),
+                picture=_picture(first["picture"], pictures),
+                truth=pieces(first["answer"], redactor, secrets),
+                replies={model: replies.get(model, Reply([Piece(NOTHING)], None)) for model in MODELS},
+            )
+        )
+    return shown
+
+
+def pieces(text: str, redactor: Redactor, secrets: Sequence[str]) -> list[Piece]:
+    """Cut ``text`` where something private begins or ends; the pieces joined are the text.
+
+    Whether a reply leaks is evaluate's to say: this only shows where.
+    """
+    text = visible(text)
+    found, at = [], 0
+    for start, end, kind in redactor.spans(text, secrets):
+        found += [Piece(text[at:start]), Piece(text[start:end], kind)]
+        at = end
+    return [piece for piece in (*found, Piece(text[at:])) if piece.text]
+
+
+def visible(text: str) -> str:
+    """Return ``text`` with control characters, which HTML forbids, replaced by U+FFFD."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", "\ufffd", text)
+
+
+def data_uri(content: bytes) -> str:
+    """Return a picture as a PNG data URI, made smaller where it is larger than a thumbnail."""
+    image = open_picture(content)
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _picture(key: str, pictures: dict[str, bytes] | None) -> str | None:
+    if not key:
+        return ""
+    return data_uri(pictures[key]) if pictures is not None and key in pictures else None
+
+
+def _queue(split: str, predictions: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    questions: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in predictions:
+        if row["split"] == split and row["task"] in ("qa", *OPEN_TASKS):
+            questions.setdefault((row["record_id"], row["picture"]), []).append(row)
+    people: dict[str, list[list[dict[str, Any]]]] = {}
+    for rows in questions.values():
+        people.setdefault(rows[0]["person_id"], []).append(rows)
+    turned = [_turn(people[person], place) for place, person in enumerate(sorted(people))]
+    queue = [rows for group in zip_longest(*turned) for rows in group if rows is not None]
+    return queue if split == "retain" else sorted(queue, key=lambda rows: not _still_leaks(rows))
+
+
+def _turn(group: list[Any], by: int) -> list[Any]:
+    by %= len(group)
+    return group[by:] + group[:by]
+
+
+def _still_leaks(rows: list[dict[str, Any]]) -> bool:
+    return any(row["model"] == "unlearned" and row["leaked"] for row in rows)

@@ -1,0 +1,135 @@
+"""Reading what the other stages wrote."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from viker.core.errors import UserError
+from viker.core.files import read_json
+from viker.data.records import SPLITS, Record, read_pictures, read_records
+from viker.data.requests import ForgetRequest, read_requests
+from viker.report import answers, tokens
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where the outputs of the other stages lie."""
+
+    params: Path
+    prepared: Path
+    requests: Path
+    unlearning: Path
+    predictions: Path
+    metrics: Path
+    gate: Path
+    register: Path
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What they hold."""
+
+    key: bytes
+    """The manifest as it lies there: the key of the pseudonyms."""
+    manifest: dict[str, Any]
+    requests: list[ForgetRequest]
+    records: dict[tuple[str, str], Record]
+    """By split and id."""
+    pictures: dict[str, bytes]
+    summary: dict[str, Any]
+    losses: dict[str, list[float]]
+    entropy: dict[str, list[float]]
+    key_tokens: list[dict[str, Any]]
+    replies: list[dict[str, Any]]
+    metrics: dict[str, Any]
+    gate: dict[str, Any]
+    registered: dict[str, Any] | None
+    earlier: list[dict[str, Any]]
+
+
+def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
+    """Read everything; an adapter that was not registered, and people whom no request names, have evidence too.
+
+    Raises:
+        UserError: an input is missing or broken.
+    """
+    metrics, gate = _mapping(paths.metrics, "evaluate"), _mapping(paths.gate, "gate")
+    manifest = paths.prepared / "manifest.json"
+    read = _mapping(manifest, "prepare")
+    return Inputs(
+        key=manifest.read_bytes(),
+        manifest=read,
+        requests=list(read_requests(paths.requests).values()),
+        records={(split, r.id): r for split in SPLITS for r in read_records(paths.prepared, split)},
+        pictures=read_pictures(paths.prepared),
+        summary=_mapping(paths.unlearning / "summary.json", "unlearn"),
+        losses=read_csv(paths.unlearning / "loss.csv", ("step", "loss"), "unlearn"),
+        entropy=read_csv(paths.unlearning / "entropy.csv", ("entropy", "tokens"), "unlearn"),
+        key_tokens=read_rows(paths.unlearning / "key_tokens.parquet", tokens.COLUMNS, "unlearn", tokens.OPTIONAL),
+        replies=read_rows(paths.predictions, answers.COLUMNS, "evaluate"),
+        metrics=metrics,
+        gate=gate,
+        registered=_mapping(paths.register, "register") if paths.register.exists() else None,
+        earlier=[_mapping(path, "evaluate") for path in earlier],
+    )
+
+
+def read_csv(path: Path, columns: tuple[str, ...], made_by: str) -> dict[str, list[float]]:
+    """Return all columns of a CSV file as numbers, NaN for an empty cell.
+
+    Raises:
+        UserError: the file is missing, lacks one of ``columns``, or holds something else than numbers.
+    """
+    try:
+        table = pd.read_csv(path)
+        _need(path, list(table.columns), columns, made_by)
+        return {name: [float(value) for value in table[name]] for name in table.columns}
+    except FileNotFoundError:
+        raise _missing(path, made_by) from None
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, ValueError) as error:
+        raise UserError(f"{path}: not a table of numbers ({error}). Run 'viker {made_by}' again.") from None
+
+
+def read_rows(
+    path: Path, columns: tuple[str, ...], made_by: str, optional: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
+    """Return the rows of a Parquet file in their order, with the named columns; None for ``optional`` ones it lacks.
+
+    Raises:
+        UserError: the file is missing, broken, or lacks a column.
+    """
+    try:
+        found = pq.read_schema(path).names
+        _need(path, found, columns, made_by)
+        wanted = [*columns, *(name for name in optional if name in found)]
+        rows: list[dict[str, Any]] = pq.read_table(path, columns=wanted).to_pylist()
+    except FileNotFoundError:
+        raise _missing(path, made_by) from None
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path}: not a readable Parquet file ({error}). Run 'viker {made_by}' again.") from None
+    return [dict.fromkeys(optional) | row for row in rows]
+
+
+def _mapping(path: Path, made_by: str) -> dict[str, Any]:
+    found = read_json(path, made_by)
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: expected a JSON object, found {type(found).__name__}. Run 'viker {made_by}' again.")
+    return found
+
+
+def _need(path: Path, found: list[str], columns: tuple[str, ...], made_by: str) -> None:
+    lacking = [name for name in columns if name not in found]
+    if lacking:
+        raise UserError(
+            f"{path}: no column {', '.join(lacking)}; found {', '.join(found)}. "
+            f"Another version wrote it: run 'viker {made_by}' again."
+        )
+
+
+def _missing(path: Path, made_by: str) -> UserError:
+    return UserError(f"{path}: no such file. The stage '{made_by}' writes it: run 'viker {made_by}' first.")

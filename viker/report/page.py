@@ -1,0 +1,134 @@
+"""The report as HTML: no script, no request, nothing from anywhere."""
+
+from typing import Any
+
+from jinja2 import ChainableUndefined, Environment, PackageLoader, Undefined
+
+from viker.data.records import SPLITS
+from viker.params import Params
+from viker.report import answers, outcome_plots, redact, run_plots, sections, tables, tokens
+from viker.report.load import Inputs
+
+HEAT_MAP = 10
+"""How many answers are shown token by token."""
+
+
+def render(params: Params, inputs: Inputs, params_text: str, code: dict[str, str], versions: dict[str, str]) -> str:
+    """Return the page; with ``report.redact``, it holds no private value, no picture of a person and no ID."""
+    hide = params.report.redact
+    redactor = redact.Redactor(inputs.records.values(), hide)
+    pseudonyms = redact.Pseudonyms(inputs.key, hide)
+    verdict = tables.verdict(inputs.gate)
+    registered = sections.registration(inputs.registered, hide)
+    page = _environment().get_template("report.html.j2")
+    return page.render(
+        **_numbers(inputs),
+        **_run(params, inputs),
+        **_tokens(params, inputs, redactor, pseudonyms),
+        redact=hide,
+        verdict=verdict,
+        promotion=sections.promotion(registered, verdict[0]),
+        requests=sections.requests(inputs, pseudonyms),
+        people=[pseudonyms.person(person) for person in inputs.manifest.get("forget_ids") or []],
+        manifest=inputs.manifest,
+        answers=answers.answers(
+            inputs.replies,
+            inputs.records,
+            None if hide else inputs.pictures,
+            params.report.answers,
+            redactor,
+            pseudonyms,
+        ),
+        registered=registered,
+        hashes=_hashes(inputs),
+        code=code,
+        versions=[(name.removeprefix("version."), version) for name, version in versions.items()],
+        params_text=params_text,
+    )
+
+
+def _numbers(inputs: Inputs) -> dict[str, Any]:
+    blocks = tables.attacks(inputs.metrics)
+    names = list(dict.fromkeys(name for block in blocks.values() for name in block))
+    return {
+        "metrics": inputs.metrics,
+        "gate": inputs.gate,
+        "glance": sections.glance(inputs.metrics),
+        "frontier": outcome_plots.frontier(inputs.metrics, inputs.gate.get("rules") or [], inputs.earlier),
+        "attacks": blocks,
+        "attack_names": names,
+        "attacked": outcome_plots.attacked(blocks, names),
+    }
+
+
+def _run(params: Params, inputs: Inputs) -> dict[str, Any]:
+    method = str(inputs.summary.get("method", params.unlearn.method))
+    parts = run_plots.parts(list(inputs.losses), method, params.unlearn.teacher)
+    return {
+        "settings": sections.settings(params, inputs),
+        "curves": [
+            (name, what, run_plots.curve(name, inputs.losses["step"], inputs.losses[name]))
+            for name, what in parts.items()
+        ],
+    }
+
+
+def _tokens(params: Params, inputs: Inputs, redactor: redact.Redactor, pseudonyms: redact.Pseudonyms) -> dict[str, Any]:
+    threshold = params.unlearn.key_token_entropy
+    secrets = {record.id: record.secrets for (split, _), record in inputs.records.items() if split == "forget"}
+    rows = inputs.key_tokens
+    heat_map, top = tokens.heat_map(rows, HEAT_MAP, secrets, redactor, pseudonyms, params.report.redact)
+    weighed = [row for row in rows if row["probability"] is not None]
+    return {
+        "heat_map": heat_map,
+        "top": top,
+        "threshold": threshold,
+        "key_count": sum(row["key"] for row in rows),
+        "token_count": len(rows),
+        "histogram": run_plots.histogram(inputs.entropy["entropy"], inputs.entropy["tokens"], threshold),
+        "weights": run_plots.weights(
+            [row["entropy"] for row in weighed],
+            [1 - row["probability"] for row in weighed],
+            [row["key"] for row in weighed],
+        ),
+    }
+
+
+def _hashes(inputs: Inputs) -> list[tuple[str, Any]]:
+    measured, judged = inputs.metrics.get("inputs") or {}, inputs.gate
+    return [
+        ("adapter", measured.get("adapter")),
+        ("vanilla model", measured.get("model")),
+        ("prepared data, manifest", measured.get("data")),
+        ("parameters of the evaluation", measured.get("params")),
+        ("replies", measured.get("predictions")),
+        ("replies under attack", measured.get("attacks")),
+        ("metrics, digest", inputs.metrics.get("digest")),
+        ("verdict, digest", judged.get("digest")),
+        ("policy", judged.get("policy_sha256")),
+    ]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("viker.report", "templates"),
+        autoescape=True,  # replies, questions and names are not ours: nothing in them may become markup
+        undefined=ChainableUndefined,
+        finalize=lambda value: tables.MISSING if value is None or isinstance(value, Undefined) else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    common: dict[str, Any] = {
+        "absent": tables.ABSENT,
+        "contents": sections.SECTIONS,
+        "levels": tokens.LEVELS,
+        "models": tables.MODELS,
+        "private": redact.PRIVATE,
+        "shared_by": redact.SHARED_BY,
+        "splits": SPLITS,
+        "tables": tables,
+        "unrecorded": "not recorded",
+        "withheld": redact.WITHHELD,
+    }
+    environment.globals.update(common)
+    return environment

@@ -1,0 +1,93 @@
+"""Data from elsewhere: what ``s3://``, ``hf://`` and ``dvc+`` name becomes a file or folder in a cache."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from viker.core.errors import UserError
+from viker.core.files import sha256_path
+
+
+def is_remote(uri: str) -> bool:
+    """Return whether ``uri`` names something to fetch, and not a path."""
+    return "://" in uri or uri.startswith("dvc+")
+
+
+def fetch(uri: str, revision: str | None, cache: Path) -> Path:
+    """Return the file or folder that ``uri`` names, fetched where it isn't local.
+
+    What is in ``cache`` already, with the right size and checksum, isn't fetched again; what was cut off goes on where
+    it stopped. A file of the result is whole or absent.
+
+    Args:
+        uri: a path, ``s3://BUCKET/PREFIX`` (all below that prefix, or one object), ``hf://OWNER/NAME`` (a data set) or
+            ``dvc+GIT#PATH`` (what DVC tracks in a git repository).
+        revision: commit or tag of a data set on the hub, or of a git repository; None for all else.
+        cache: the folder for what is fetched, a subfolder for each source and revision.
+
+    Raises:
+        UserError: there is no such file, bucket, prefix, data set or revision; access is denied; the network fails;
+            a checksum is wrong; or a name leads out of the folder.
+    """
+    scheme = uri.partition("://")[0]
+    if revision is not None and not _has_revisions(uri):
+        raise UserError(f"revision '{revision}': only hf:// and dvc+ have revisions, '{uri}' has none. Set it to null.")
+    if not is_remote(uri):
+        if not Path(uri).exists():
+            raise UserError(f"'{uri}': no such file or folder. Expected a path, s3://BUCKET/PREFIX or hf://OWNER/NAME.")
+        return Path(uri)
+    if scheme == "s3":
+        from viker.storage.s3 import fetch_s3
+
+        return fetch_s3(uri, cache / cache_key(uri, None))
+    if scheme == "hf":
+        from viker.storage.hub import fetch_hub, pinned
+
+        return fetch_hub(uri, pinned(uri, revision), cache / cache_key(uri, revision))
+    if uri.startswith("dvc+"):
+        from viker.storage.dvc import fetch_dvc
+        from viker.storage.hub import pinned
+
+        return fetch_dvc(uri, pinned(uri, revision), cache / cache_key(uri, revision))
+    raise UserError(f"'{scheme}://' is not known here. Expected a path, s3://BUCKET/PREFIX or hf://OWNER/NAME.")
+
+
+def pin(uri: str, revision: str | None) -> str | None:
+    """Return the commit that ``revision`` names now; what has no revisions keeps None.
+
+    Raises:
+        UserError: it has revisions and none is given, or there is no such revision.
+    """
+    if not _has_revisions(uri):
+        return revision
+    from viker.storage import dvc, hub
+
+    return (hub if uri.startswith("hf://") else dvc).commit_of(uri, hub.pinned(uri, revision))
+
+
+def state(uri: str) -> str:
+    """Return a text that differs when what ``uri`` names has changed, without fetching it.
+
+    Empty for what has revisions: these say it. For a path it is the hash of all that lies there.
+
+    Raises:
+        UserError: there is nothing, or it can't be reached.
+    """
+    if uri.startswith("s3://"):
+        from viker.storage.s3 import listing
+
+        return listing(uri)
+    if _has_revisions(uri):
+        return ""
+    return sha256_path(fetch(uri, None, Path()))
+
+
+def _has_revisions(uri: str) -> bool:
+    return uri.startswith(("hf://", "dvc+"))
+
+
+def cache_key(uri: str, revision: str | None) -> str:
+    """Return the name of a source's folder in the cache: readable, and no two sources share it."""
+    source = f"{uri.rstrip('/')}@{revision or ''}"
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", source).strip("-")[:60]
+    return f"{readable}-{hashlib.sha256(source.encode()).hexdigest()[:12]}"

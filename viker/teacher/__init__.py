@@ -1,0 +1,1 @@
+"""The visual teacher: what the frozen model says when it sees irrelevant images."""

@@ -1,0 +1,1 @@
+"""The unlearning run: adapter, trainer, checkpoints, guards."""

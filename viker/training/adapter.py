@@ -1,0 +1,44 @@
+"""The LoRA adapter: fresh, or the one that carries earlier requests."""
+
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
+
+from viker.core.errors import UserError
+from viker.models.loading import language_layers
+from viker.params import UnlearnParams
+
+
+def put_adapter(params: UnlearnParams, model: Any) -> Any:
+    """Return ``model`` with a fresh LoRA adapter, or with that of earlier requests, which goes on being trained.
+
+    The adapter that comes out then holds all requests. The frozen model is in both cases the one without an adapter.
+    """
+    if params.start_from is not None:
+        return PeftModel.from_pretrained(model, params.start_from, is_trainable=True)
+    lora = LoraConfig(r=params.lora_r, lora_alpha=params.lora_alpha, target_modules=language_layers(model))
+    return get_peft_model(model, lora)
+
+
+def check_start(params: UnlearnParams) -> None:
+    """Check the adapter that ``unlearn.start_from`` names.
+
+    Raises:
+        UserError: it is not there, or its sizes are not those in ``params``.
+    """
+    if params.start_from is None:
+        return
+    folder = Path(params.start_from)
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise UserError(
+            f"unlearn.start_from is '{folder}': no adapter_model.safetensors there. Give the folder of the adapter "
+            "that carries the earlier requests, or null to start from the vanilla model."
+        )
+    config = PeftConfig.from_pretrained(folder)
+    for key, found in (("lora_r", config.r), ("lora_alpha", config.lora_alpha)):
+        if found != getattr(params, key):
+            raise UserError(
+                f"unlearn.{key} is {getattr(params, key)}, but the adapter in unlearn.start_from '{folder}' has "
+                f"{found}. Set unlearn.{key} to {found}."
+            )

@@ -1,0 +1,53 @@
+"""The early end of a run: how likely the key tokens still are, and whether that is low enough."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from viker.core.errors import UserError
+from viker.methods.tokens import chosen, entropy, log_probabilities
+from viker.models.chat import Encoder, Sample, answer_logits
+from viker.teacher.compact import Kept, whole
+
+
+class StopWhenForgotten(TrainerCallback):
+    """After each epoch, ends the training once the key tokens of the forget set are at most ``bound`` likely."""
+
+    def __init__(
+        self, encoder: Encoder, samples: Sequence[Sample], teachers: Sequence[Kept], threshold: float, bound: float
+    ) -> None:
+        """Take the forget set, its teachers [T, V], the entropy (nats) above which a token is key, and the bound.
+
+        Raises:
+            UserError: no token is key, so nothing could be measured.
+        """
+        self.encoder, self.samples, self.bound = encoder, samples, bound
+        self.keys = [entropy(whole(teacher)) > threshold for teacher in teachers]
+        if not any(keys.any() for keys in self.keys):
+            raise UserError(
+                f"unlearn.stop_when: no answer token of the forget set has a teacher's entropy above {threshold} "
+                "nats, so there is nothing to measure. Lower unlearn.key_token_entropy, or set stop_when to null."
+            )
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Measure at an epoch's last step; at the end leave no checkpoint, from which a run would go on past it."""
+        steps_an_epoch = state.max_steps // int(args.num_train_epochs)
+        if state.global_step % steps_an_epoch == 0 and self.measure(kwargs["model"]) <= self.bound:
+            control.should_training_stop = True
+            control.should_save = False
+
+    @torch.no_grad()
+    def measure(self, model: Any) -> float:
+        """Return the mean probability of the true token over all key tokens, shown the truth before it."""
+        was_training = model.training
+        model.eval()
+        probabilities = []
+        for sample, keys in zip(self.samples, self.keys, strict=True):
+            if keys.any():
+                batch = self.encoder.batch([sample])
+                log_p = chosen(log_probabilities(answer_logits(model, batch), batch.answers), batch.answers)
+                probabilities.append(log_p.cpu()[keys].exp())
+        model.train(was_training)
+        return torch.cat(probabilities).mean().item()

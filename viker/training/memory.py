@@ -1,0 +1,255 @@
+"""How much memory a run takes, from a model's sizes alone: each formula counts what torch keeps in that place.
+
+Sizes in letters: B samples a batch, S tokens a sample, N answer tokens, V tokens of vocabulary, L layers, d width, q
+and g widths of all query and of all key heads, m width of the gated MLP, h heads, r rank of the adapter, e bytes a
+number (4, or 2 in bfloat16). Counted for a language model of Llama's layers: two norms, attention, a gated MLP.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from viker.methods.registry import METHODS
+from viker.methods.tokens import CHUNK
+from viker.models.loading import language_layers
+from viker.models.vision_features import MOST_BYTES
+from viker.params import UnlearnParams
+from viker.teacher.compact import bytes_a_token
+from viker.teacher.visual import TEACHER_BATCH
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A model's sizes; ``adapted`` holds the sum of inputs and outputs of the layers that get LoRA matrices.
+
+    ``matrices``: the weights of those layers, the part of ``parameters`` that 4 bits are for. ``shared``: what
+    ``unlearn.shard`` shares out, the language model but for its head; ``embedding``: the part of it in no layer.
+    """
+
+    parameters: int
+    matrices: int
+    shared: int
+    embedding: int
+    adapted: int
+    layers: int
+    width: int
+    queries: int
+    keys: int
+    mlp: int
+    heads: int
+    vocabulary: int
+    image_side: int
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is done with it: samples to forget, and the tokens of each; ``answer`` is that of the longest."""
+
+    samples: int
+    image: int
+    prompt: int
+    answer: int
+
+    @property
+    def sequence(self) -> int:
+        """Return S, all tokens of a sample."""
+        return self.image + self.prompt + self.answer
+
+
+def sizes_of(model: Any) -> Sizes:
+    """Read the sizes off an image-text-to-text model, which may be without weights (on the meta device).
+
+    Raises:
+        UserError: its language model has no linear layers.
+    """
+    text = model.config.get_text_config()
+    pattern = re.compile(language_layers(model))
+    linear = [
+        layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and pattern.fullmatch(name)
+    ]
+    head_width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    side = getattr(getattr(model.config, "vision_config", None), "image_size", 0)
+    head = set(model.get_output_embeddings().parameters())
+    language = model.get_decoder()
+    return Sizes(
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        matrices=sum(layer.weight.numel() for layer in linear),
+        shared=sum(parameter.numel() for parameter in set(language.parameters()) - head),
+        embedding=sum(parameter.numel() for parameter in set(language.get_input_embeddings().parameters()) - head),
+        adapted=sum(layer.in_features + layer.out_features for layer in linear),
+        layers=text.num_hidden_layers,
+        width=text.hidden_size,
+        queries=text.num_attention_heads * head_width,
+        keys=(getattr(text, "num_key_value_heads", None) or text.num_attention_heads) * head_width,
+        mlp=text.intermediate_size,
+        heads=text.num_attention_heads,
+        vocabulary=text.vocab_size,
+        image_side=side if isinstance(side, int) else 0,
+    )
+
+
+def number_bytes(params: UnlearnParams) -> int:
+    """Return e, the bytes of a number of the frozen model and its activations."""
+    return 4 if params.precision == "float32" else 2
+
+
+def weight_bytes(sizes: Sizes, params: UnlearnParams) -> int:
+    """Return e a parameter; in 4 bits 1/2 + 4/64 for those of ``matrices``, with a scale for each 64 of them."""
+    e = number_bytes(params)
+    if not params.load_in_4bit:
+        return e * sizes.parameters
+    return e * (sizes.parameters - sizes.matrices) + sizes.matrices // 2 + sizes.matrices // 16
+
+
+def held_bytes(sizes: Sizes, params: UnlearnParams, processes: int) -> int:
+    """Return what each process holds of the weights: all of them, or with ``unlearn.shard`` its part of the shared."""
+    elsewhere = sizes.shared - -(-sizes.shared // processes) if params.shard else 0
+    return weight_bytes(sizes, params) - number_bytes(params) * elsewhere
+
+
+def gathered_bytes(sizes: Sizes, params: UnlearnParams, processes: int) -> int:
+    """Return what a process gathers of others' parts at a time: the embedding, a layer in use and the next one."""
+    if not params.shard or processes == 1:
+        return 0
+    layers = 2 * (sizes.shared - sizes.embedding) // sizes.layers
+    return number_bytes(params) * (sizes.embedding + layers)
+
+
+def adapter_bytes(sizes: Sizes, params: UnlearnParams) -> int:
+    """Return 4 r sum(in + out): the matrices A [r, in] and B [out, r] of each adapted layer, in float32."""
+    return 4 * params.lora_r * sizes.adapted
+
+
+def kept_per_token(sizes: Sizes, params: UnlearnParams, sequence: int) -> int:
+    """Return the bytes that one layer keeps of one token for the backward pass.
+
+    The frozen weights need no gradient, so a layer keeps the input of LoRA's A and no other input of a matrix:
+
+    - 2 * 4d: the inputs of the two norms, which compute in float32;
+    - 2 * 4d: the inputs of A, one for query, key and value, one for gate and up. In bfloat16 each of the five casts a
+      copy to float32 of its own: 5 * 4d;
+    - e 4q: query, key and value (those of fewer heads repeated for all, as torch needs them beside a mask), and the
+      attention's result, which is also the input of o's A; in bfloat16 4q more, for its copy;
+    - e (3m) + 4m: gate, its activation and up, and their product, the input of down's A;
+    - 4 * 7r: A's results;
+    - fused attention: 4h, to find its probabilities again; 'eager' keeps them, 4hS, in bfloat16 also cast, 2hS, but
+      of its result there only the copy.
+
+    The first layer's norm keeps nothing, for its input has no gradient; the norm after the last layer makes up for it.
+    """
+    e, d, q, m = number_bytes(params), sizes.width, sizes.queries, sizes.mlp
+    cast = e < 4
+    norms_and_inputs = 4 * d * (2 + (5 if cast else 2))
+    attention = e * 3 * q + (4 * q if cast else e * q)
+    if params.attention == "sdpa":
+        attention += 4 * sizes.heads + (e * q if cast else 0)
+    else:
+        attention += (6 if cast else 4) * sizes.heads * sequence
+    return norms_and_inputs + attention + m * (3 * e + 4) + 4 * 7 * params.lora_r
+
+
+def batches(params: UnlearnParams) -> list[int]:
+    """Return the samples of each batch that a step keeps activations of: forget, then retain, then refusals."""
+    refused = "refusal_logits" in METHODS[params.method].needs
+    return [size for size in (params.batch_size, retained(params), params.batch_size * refused) if size]
+
+
+def retained(params: UnlearnParams) -> int:
+    """Return the retain samples of a step."""
+    method = METHODS[params.method]
+    drawn = "retain_logits" in method.needs or (method.unlearns and params.retain_weight > 0)
+    return params.retain_batch_size * drawn
+
+
+def activation_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
+    """Return what a step keeps for the backward pass: L B S ``kept_per_token``, B over all of the step's batches.
+
+    With gradient checkpointing it is the inputs of the layers, L B S e d, and one layer of the largest batch.
+    """
+    kept = kept_per_token(sizes, params, load.sequence) * load.sequence
+    if not params.gradient_checkpointing:
+        return sizes.layers * sum(batches(params)) * kept
+    inputs = sizes.layers * sum(batches(params)) * load.sequence * number_bytes(params) * sizes.width
+    return inputs + max(batches(params)) * kept
+
+
+def backward_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
+    """Return what comes and goes in the backward pass of a layer: B S (3 * 4m + 2 * 4d) of the largest batch.
+
+    These are the gradients of the MLP's product, of its two factors, and of the stream beside it. In bfloat16 the
+    product's is float32 from LoRA and bfloat16 twice, from its cast and from the frozen matrix: 8m + 2 * 2d.
+    """
+    e = number_bytes(params)
+    return max(batches(params)) * load.sequence * ((12 if e == 4 else 8) * sizes.mlp + 2 * e * sizes.width)
+
+
+def loss_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
+    """Return what the loss takes at its height: some tensors [B, N, V], before the first layer's backward pass.
+
+    Kept for the backward pass: log p of each batch, 4; the teacher's batch and its rows, 4 + 4; the vanilla model's
+    rows on retain, 4. To that comes the larger of what is held while the loss is computed (logits, e each; the vanilla
+    model's probabilities, 4; the rows that go into log p, e) and of two gradients, 4 + 4. An entropy takes 3 * 4 for
+    ``CHUNK`` rows.
+    """
+    e, needs, rows = number_bytes(params), METHODS[params.method].needs, load.answer * sizes.vocabulary
+    forget, retain = params.batch_size, retained(params)
+    kept, held = 4 * forget, e * forget
+    if "vanilla_logits" in needs:
+        held += e * forget
+    taught = "teacher" in needs and params.teacher != "none"
+    if taught:
+        kept += 8 * forget
+    to_vanilla = retain > 0 and (params.retain_weight > 0 or "retain_vanilla" in needs)
+    kept += (8 if to_vanilla else 4) * retain
+    held += (e + 4 if to_vanilla else e) * retain
+    if "refusal_logits" in needs:
+        kept += 4 * forget
+        held += 2 * e * forget
+    last = retain or forget
+    entropies = 12 * min(CHUNK, last * load.answer) * sizes.vocabulary if taught or to_vanilla else 0
+    return rows * (kept + max(held + last * e, 8 * max(batches(params)))) + entropies
+
+
+def working_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
+    """Return what a step takes for moments, at its height: the larger of ``backward_bytes`` and ``loss_bytes``.
+
+    With gradient checkpointing the layer that ``activation_bytes`` counts whole isn't there yet while the loss is.
+    """
+    layer = kept_per_token(sizes, params, load.sequence) * load.sequence * max(batches(params))
+    later = layer if params.gradient_checkpointing else 0
+    return max(backward_bytes(sizes, params, load), loss_bytes(sizes, params, load) - later)
+
+
+def pixel_bytes(sizes: Sizes, load: Load) -> int:
+    """Return 4 * 3 side ** 2 for each sample: its picture as the processor made it, kept float32 on the CPU."""
+    return 12 * load.samples * sizes.image_side**2
+
+
+def teacher_bytes(sizes: Sizes, load: Load) -> int:
+    """Return what each sample's N distributions take on the CPU, see ``compact``; the run's state is as large."""
+    return load.samples * load.answer * bytes_a_token(sizes.vocabulary)
+
+
+def teacher_pass_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
+    """Return what the teacher takes besides the weights while it reads ``TEACHER_BATCH`` samples after an image.
+
+    Keys and values of prefix and tails, 2 e L g a token; logits, and their softmax, (e + 4) V for each answer token
+    (in bfloat16 4 V more, for the cast); one layer's MLP and stream, e (3m + 4d) a token.
+    """
+    e = number_bytes(params)
+    tails = TEACHER_BATCH * (load.prompt + load.answer)
+    cache = 2 * e * sizes.layers * sizes.keys * (load.image + tails)
+    logits = (8 if e == 4 else 10) * TEACHER_BATCH * load.answer * sizes.vocabulary
+    return cache + logits + max(load.image, tails) * e * (3 * sizes.mlp + 4 * sizes.width)
+
+
+def feature_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
+    """Return e d for each image token of the pictures seen, a picture a sample, and at most ``MOST_BYTES``.
+
+    A retain batch brings new pictures in every step.
+    """
+    steps = params.epochs * -(-load.samples // params.batch_size)
+    pictures = load.samples + steps * retained(params)
+    return min(MOST_BYTES, number_bytes(params) * pictures * load.image * sizes.width)
