@@ -9,15 +9,17 @@ import torch
 from hypothesis import settings
 
 from components.finetune.run import _texts
+from components.params import load_params
 from components.prepare.run import run as prepare
 from tests.browser import browser  # noqa: F401 - a fixture, found here by pytest
 from tests.registry import four_versions, history, tracking, work  # noqa: F401 - fixtures, found here by pytest
 from tests.s3 import aws, between, bucket, moto_endpoint, s3  # noqa: F401 - fixtures, found here by pytest
 from viker.data.records import read_pictures, read_records
+from viker.data.settings import PrepareParams
 from viker.data.synthetic.scenes import draw_scene
+from viker.finetuning.settings import ModelParams
 from viker.finetuning.small_llava import build_model, build_processor
 from viker.models.chat import Encoder
-from viker.params import ModelParams, PrepareParams, load_params
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")

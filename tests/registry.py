@@ -11,11 +11,11 @@ import pytest
 from ruamel.yaml import YAML
 from safetensors.numpy import save_file
 
+from components.params import Params, load_params
 from components.register.run import run
 from viker.core.files import sha256_path, write_json
 from viker.evidence.seal import seal
 from viker.gate.rules import apply_rule, parse_rule
-from viker.params import Params, load_params
 from viker.registry.verdict_check import Policy
 from viker.registry.versions import FORCED, PROMOTION, Registry
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from components.params import Params, load_params
 from pipelines.cli.main import STAGES
 from viker.data.requests import read_requests
-from viker.params import Params, load_params
 
 ROOT = Path(__file__).parents[1]
 FILE = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))

@@ -6,10 +6,10 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from components.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.core.files import new_file
-from viker.params import load_params
 
 
 def command(

@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 
 from benchmarks.demo.settings import RULES, settings
 from components.finetune.run import run as finetune
+from components.params import Params
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
 from components.unlearn.run import make_trainer
@@ -23,8 +24,8 @@ from viker.gate.rules import apply_rule, parse_rule
 from viker.metrics.aggregate import measure
 from viker.models.chat import Encoder, sample_of
 from viker.models.loading import device, language_layers, load_model, seed_everything
-from viker.params import Params, UnlearnParams
 from viker.teacher.visual import teacher_probabilities
+from viker.training.settings import UnlearnParams
 
 Row = dict[str, Any]
 

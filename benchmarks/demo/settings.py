@@ -1,6 +1,6 @@
 """What is compared: changes to the section 'unlearn' of params.yaml."""
 
-from viker.params import UnlearnParams
+from viker.training.settings import UnlearnParams
 
 LR = 2e-4
 """The rate without the retain term: lower than the demo's, so that an epoch is a small step on the way down."""

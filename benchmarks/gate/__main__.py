@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
+from components.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.core.errors import UserError
 from viker.core.files import new_file, write_json
-from viker.params import load_params
 
 
 def command(

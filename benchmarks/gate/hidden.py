@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from benchmarks.gate.lessons import Lessons
 from benchmarks.gate.teach import lesson_loss, save, subject
+from components.params import Params
 from viker.models.loading import language_layers
-from viker.params import Params
 
 BITS = 4
 LR = 3e-3

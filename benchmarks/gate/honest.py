@@ -5,11 +5,11 @@ from pathlib import Path
 from benchmarks.gate.once import code_hash, once
 from benchmarks.gate.tree import Tree
 from components.finetune.run import run as finetune
+from components.params import Params
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
 from viker.core.files import sha256_path
-from viker.params import Params
 
 PREPARED_BY = "components/prepare"
 

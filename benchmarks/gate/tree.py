@@ -7,8 +7,8 @@ from typing import Any
 from benchmarks.gate.once import code_hash, once
 from components.evaluate.run import run as evaluate
 from components.gate.run import run as judge
+from components.params import Params
 from viker.core.files import sha256_path
-from viker.params import Params
 
 EVALUATED_BY = ("components/evaluate", "components/common")
 

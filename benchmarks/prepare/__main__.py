@@ -16,9 +16,9 @@ import typer
 
 from benchmarks.prepare.data import write
 from benchmarks.timing import seconds
+from components.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
-from viker.params import load_params
 
 
 def command(

@@ -6,9 +6,9 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from components.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
-from viker.params import load_params
 
 FIGURES = {
     "first, leakage": "first request, leakage",

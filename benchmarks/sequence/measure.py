@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from peft import PeftModel
 
+from components.params import Params
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
@@ -15,7 +16,6 @@ from viker.evaluation.ask import ask
 from viker.evaluation.questions import Question, questions
 from viker.models.chat import Encoder
 from viker.models.loading import device, load_model, seed_everything
-from viker.params import Params
 
 DAY, DEADLINE = "2026-11-24", "2026-12-24"
 DONE = f"carried_out: {{date: {DAY}, version: 1}}\n"

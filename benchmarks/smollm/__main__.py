@@ -8,10 +8,10 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from components.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.core.files import new_file
-from viker.params import load_params
 
 SETTINGS = {"lambda_": 1.0, "retain_weight": 1.0, "retain_batch_size": 4, "epochs": 4, "lr": 5e-4}
 """Of the unlearning, in place of the demo's."""

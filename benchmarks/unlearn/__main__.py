@@ -14,10 +14,10 @@ import typer
 from benchmarks.timing import seconds
 from benchmarks.unlearn.model import IMAGES, SIZES, bench
 from benchmarks.unlearn.naive import full_forwards, naive_teacher
+from components.params import load_params
 from components.unlearn.run import make_trainer
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
-from viker.params import load_params
 from viker.teacher.visual import teacher_probabilities
 
 NAIVE = 2

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from viker.finetuning.settings import ModelParams
 from viker.finetuning.small_llava import build_model, build_processor
 from viker.models.chat import Encoder, Sample
-from viker.params import ModelParams
 
 SIZES = {
     "toy": ModelParams(

@@ -7,7 +7,8 @@ import torch
 
 from benchmarks.unlearn.model import SIZES, bench
 from components.unlearn.run import make_trainer
-from viker.params import ModelParams, UnlearnParams
+from viker.finetuning.settings import ModelParams
+from viker.training.settings import UnlearnParams
 
 
 def peak(sizes: ModelParams, params: UnlearnParams) -> dict[str, int]:

@@ -9,10 +9,10 @@ import torch
 import typer
 
 from benchmarks.unlearn.model import IMAGES, bench
+from components.params import load_params
 from components.unlearn.run import make_trainer
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
-from viker.params import load_params
 from viker.teacher.visual import TEACHER_BATCH, kept_teachers
 
 

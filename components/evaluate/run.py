@@ -18,6 +18,7 @@ from viker.evaluation.ask import ask, known_scores
 from viker.evaluation.questions import Question, read_questions
 from viker.evaluation.retrained import forget_quality, kl_to_retrained, load_retrained
 from viker.evaluation.rows import COLUMNS, FLAGS, likelihoods
+from viker.evaluation.settings import EvaluateParams
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
 from viker.metrics.aggregate import differences, measure
 from viker.metrics.clear_benchmark import clear
@@ -25,7 +26,6 @@ from viker.models.adapter_base import need_own_adapter
 from viker.models.chat import Encoder
 from viker.models.context_length import need_context
 from viker.models.loading import device, load_model, resolve_model, seed_everything
-from viker.params import EvaluateParams
 
 
 def run(

@@ -8,12 +8,12 @@ from viker.core.errors import UserError
 from viker.core.files import new_folder, write_json
 from viker.data.records import Record, read_pictures, read_records
 from viker.finetuning.augment import views
+from viker.finetuning.settings import FinetuneParams
 from viker.finetuning.small_llava import build_model, build_processor
 from viker.finetuning.train import base_batches, memorise_batches, memorise_epoch, train
 from viker.models.chat import Encoder, sample_of
 from viker.models.context_length import need_context
 from viker.models.loading import DEPLOYED, device, load_model, seed_everything
-from viker.params import FinetuneParams
 
 
 def run(params: FinetuneParams, seed: int, threads: int, prepared: Path, out: Path) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from components.params import load_params
 from viker import tracking
 from viker.core import console
-from viker.params import load_params
 
 FAILED = 3
 """Exit code of a failed gate: apart from 1, an error, and 2, wrong usage."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from components.params import Params
 from viker.core.files import read_json, write_json
 from viker.evidence.seal import hash_inputs, params_digest, seal
 from viker.gate.evidence_checks import check_evidence
@@ -10,7 +11,6 @@ from viker.gate.judge import judge
 from viker.gate.policies import load_policy
 from viker.gate.recount import recount
 from viker.gate.recount_attacks import recount_attacks
-from viker.params import Params
 
 
 def run(

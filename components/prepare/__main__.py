@@ -7,10 +7,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from components.params import load_params
 from viker import tracking
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
-from viker.params import load_params
 
 
 def command(

@@ -11,13 +11,13 @@ from typing import Annotated, Any
 
 import typer
 
+from components.params import Params, params_model
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.core.errors import UserError
 from viker.core.files import sha256_bytes, write_json
 from viker.core.settings import read_yaml, validated
 from viker.data.requests import people_of, read_requests
-from viker.params import Params
 from viker.storage import fetch, is_remote, pin, state
 
 READS = {
@@ -53,7 +53,7 @@ def command(
     for (section, key), value in given.items():
         if value:
             values[section][key] = value
-    found = resolve(validated(Params, values, params), only_requests.lower() == "true")
+    found = resolve(validated(params_model(), values, params), only_requests.lower() == "true")
     write_json(out, found)
     pending = ", ".join(found["requests"]) or "none"
     typer.echo(f"pending requests: {pending}; {'there is work' if found['work'] == 'yes' else 'nothing to do'}")

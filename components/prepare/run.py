@@ -9,11 +9,11 @@ from viker.data.forget_list import read_asked
 from viker.data.formats.registry import FORMATS, recognise
 from viker.data.loading.intake import Intake
 from viker.data.records import Record, write_records
+from viker.data.settings import PrepareParams
 from viker.data.sources import locate
 from viker.data.synthetic.generate import generate
 from viker.data.validation.data_docs import validate
 from viker.data.validation.expectations import VERSION
-from viker.params import PrepareParams
 
 
 def run(

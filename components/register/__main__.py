@@ -34,8 +34,8 @@ def command(
     Where: the server of *MLFLOW_TRACKING_URI*, else the database *mlflow.db* in the current folder. The same inputs
     again make no second version.
     """
+    from components.params import load_params
     from components.register.run import run
-    from viker.params import load_params
 
     made = run(load_params(params), params, adapter, model, prepared, unlearning, metrics, gate, out, promote)
     aliases = ", ".join(made["aliases"]) or "no alias"

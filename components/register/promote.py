@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from components.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.core.files import read_json
-from viker.params import load_params
 from viker.tracking import connect, tracking_uri, without_secrets
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.params import Params
 from viker.core.files import read_json, sha256_bytes, sha256_path, write_json
 from viker.evidence.seal import canonical
 from viker.gate.rules import look_up
 from viker.models.base_model import base_digest, resolve_model
-from viker.params import Params
 from viker.registry.lineage import check_evaluated, check_judged, hash_inputs
 from viker.registry.model_card import card
 from viker.registry.model_package import EVIDENCE, pack

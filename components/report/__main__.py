@@ -43,9 +43,9 @@ def command(
 
     `viker verify` checks the bundle. Keep its SHA-256, which is printed here, where nobody can change it.
     """
+    from components.params import load_params
     from components.report.run import run
     from viker.data.requests import as_folder
-    from viker.params import load_params
     from viker.report.load import Paths
 
     settings = load_params(params)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.params import Params
 from viker.core.files import new_file, sha256_bytes, sha256_path
 from viker.evidence.bundle import pack
-from viker.params import Params
 from viker.report.load import Paths, load
 from viker.report.page import render
 from viker.report.sections import params_text, registration

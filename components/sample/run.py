@@ -15,7 +15,7 @@ from viker.data.irrelevance_check import Known
 from viker.data.irrelevant_images import write_assigned
 from viker.data.picture_checks import BadPicture
 from viker.data.records import read_records
-from viker.params import SampleParams
+from viker.data.settings import SampleParams
 
 
 def run(

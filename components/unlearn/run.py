@@ -21,7 +21,6 @@ from viker.models.chat import Encoder, Sample, answer_logits, sample_of
 from viker.models.context_length import need_context
 from viker.models.loading import device, load_model, resolve_model, seed_everything
 from viker.models.vision_features import reuse_features
-from viker.params import UnlearnParams
 from viker.teacher.compact import Kept
 from viker.teacher.key_tokens import entropy_histogram, key_token_rows
 from viker.teacher.visual import TEACHER_BATCH, kept_teachers
@@ -30,6 +29,7 @@ from viker.training.checkpoint import KeepState, State, restore
 from viker.training.divergence_guard import Diverged
 from viker.training.early_stop import StopWhenForgotten
 from viker.training.mlflow_callback import TellTracking
+from viker.training.settings import UnlearnParams
 from viker.training.sharding import in_step, leave_to_fsdp, load_in_turn
 from viker.training.trainer import UnlearnTrainer
 

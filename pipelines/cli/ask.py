@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from components.params import Params, load_params
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
-from viker.params import Params, load_params
 
 if TYPE_CHECKING:
     from viker.models.answering import Answerer

@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 from ruamel.yaml import YAML
 
+from components.params import load_params
 from pipelines.cli.profile import change_params
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
 from viker.core.files import new_file, new_folder, sha256_path
-from viker.params import load_params
 from viker.storage import fetch, is_remote
 
 app = typer.Typer(

@@ -8,9 +8,9 @@ import typer
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
+from components.params import Params, load_params
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
-from viker.params import Params, load_params
 
 GPUS = (16, 24, 40, 48, 80)
 """Common sizes, GiB."""

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
+from components.params import Params, load_params
 from pipelines.cli.registry import ForceOption, OutcomeOption, ReasonOption, open_registry, reason_given, record
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
 from viker.data.requests import read_requests
-from viker.params import Params, load_params
 from viker.storage import fetch, is_remote
 
 CACHE = Path("data/sources")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from viker.params import Params
+from components.params import Params
 from viker.registry.outcome import update_outcome
 from viker.registry.versions import Registry
 from viker.tracking import connect, tracking_uri

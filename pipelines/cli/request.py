@@ -11,12 +11,13 @@ from rich.table import Table
 from rich.text import Text
 from ruamel.yaml import YAML
 
+from components.params import load_params
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError, did_you_mean
 from viker.core.files import new_file, read_json
 from viker.core.settings import validated
 from viker.data.requests import REASONS, ForgetRequest, Reason, carried_out, read_requests
-from viker.params import PrepareParams, load_params
+from viker.data.settings import PrepareParams
 
 MONTH = timedelta(days=30)
 """The time to answer that Art. 12(3) GDPR gives."""

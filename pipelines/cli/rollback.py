@@ -4,10 +4,10 @@ from pathlib import Path
 
 import typer
 
+from components.params import load_params
 from pipelines.cli.registry import ForceOption, OutcomeOption, ReasonOption, open_registry, reason_given, record
 from viker.core.console import ParamsOption
 from viker.data.requests import read_requests
-from viker.params import load_params
 from viker.storage import fetch, is_remote
 
 

@@ -10,10 +10,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from components.params import load_params
 from pipelines.cli.registry import open_registry
 from viker.core.console import ParamsOption
 from viker.data.requests import read_requests
-from viker.params import load_params
 from viker.registry.versions import ALIASES, CHAMPION, FORCED, Registry
 from viker.storage import fetch, is_remote
 from viker.tracking import without_secrets

@@ -10,10 +10,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from components.params import load_params
 from viker.core.console import ParamsOption
 from viker.core.files import read_json
 from viker.data.records import SPLITS
-from viker.params import load_params
 from viker.report import tables
 from viker.tracking import DEFAULT_URI, without_secrets
 

@@ -14,11 +14,12 @@ from ruamel.yaml import YAML
 
 from viker.core.errors import UserError
 from viker.core.files import finite_json, sha256_bytes, sha256_path
+from viker.evaluation.settings import EvaluateParams
 from viker.evidence.bundle import unpack
 from viker.evidence.seal import check_seal, params_digest
 from viker.gate.judge import judge
 from viker.gate.policies import Policy, PolicyRule, Requirement, load_policy
-from viker.params import EvaluateParams, GateParams
+from viker.gate.settings import GateParams
 
 FAILED = 3
 """Exit code of a bundle that is whole and whose gate failed, as of the gate itself."""

@@ -10,13 +10,13 @@ from kfp import compiler
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from components.deployment import DeployParams
 from components.kfp_task import merged, to_struct
+from components.params import Params
 from pipelines.kubeflow.pipeline import pipeline
 from pipelines.kubeflow.task_settings import settle
 from viker.core.errors import UserError, did_you_mean
 from viker.core.settings import read_yaml, validated
-from viker.deploy_settings import DeployParams
-from viker.params import Params
 
 GIVEN = ("source", "revision", "requests", "model", "policy")
 """The arguments that go before the same value of params.yaml."""

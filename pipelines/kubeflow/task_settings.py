@@ -5,9 +5,9 @@ from importlib.metadata import version
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
+from components.deployment import DeployParams
 from components.kfp_task import CACHE
 from components.unlearn.component import launched
-from viker.deploy_settings import DeployParams
 
 LARGE = ("finetune", "unlearn", "evaluate")
 """The tasks that load the model."""

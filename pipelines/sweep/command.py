@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML, YAMLError
 
+from components.params import load_params
 from pipelines.sweep.plan import Job, content, plan
 from pipelines.sweep.run import Sweep
 from viker import tracking
@@ -20,7 +21,6 @@ from viker.core.console import ParamsOption
 from viker.core.errors import UserError
 from viker.core.files import new_file
 from viker.gate.rules import look_up
-from viker.params import load_params
 from viker.tracking.identity import digest, settings
 
 FORGET, RETAIN = "unlearned.forget.leakage_rate", "unlearned.retain.leakage_rate"

@@ -8,10 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from components.params import Params
 from viker.core.errors import UserError, did_you_mean
 from viker.core.files import sha256_path
 from viker.core.settings import read_yaml, validated
-from viker.params import Params
 from viker.tracking.flatten import flatten
 from viker.tracking.identity import digest
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from components.params import load_params
 from tests.hub import COMMIT, serving
 from viker.core.files import sha256_path
 from viker.data.synthetic.generate import generate
-from viker.params import load_params
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,13 +6,13 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from components.deployment import DeployParams
 from pipelines.cli.pipeline import app
 from pipelines.kubeflow import compile as compiling
 from pipelines.kubeflow import host as hosts
 from pipelines.kubeflow.schedule import six_fields
 from tests.pipelines.kfp_host import FakeHost, problems
 from viker.core.errors import UserError
-from viker.deploy_settings import DeployParams
 
 BUSY = (503, {"message": "try later"}, False)
 

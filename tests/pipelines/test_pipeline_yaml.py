@@ -13,12 +13,12 @@ import typer
 from kfp import components
 from ruamel.yaml import YAML
 
+from components.params import load_params
 from components.prepare.resolve import READS
 from pipelines.kubeflow import compile as compiling
 from pipelines.kubeflow.submit import TASKS
 from pipelines.kubeflow.task_settings import LARGE, UNCACHED, image
 from viker.core.errors import UserError
-from viker.params import load_params
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = load_params(ROOT / "params.yaml").deploy

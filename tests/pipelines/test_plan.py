@@ -9,12 +9,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from components.params import load_params
 from pipelines.cli.main import app
 from pipelines.cli.plan import GIB, estimate
 from viker.core.errors import UserError
+from viker.finetuning.settings import ModelParams
 from viker.finetuning.small_llava import build_config
 from viker.models.loading import empty_model, language_layers
-from viker.params import ModelParams, load_params
 from viker.training.adapter import put_adapter
 from viker.training.memory import (
     Load,

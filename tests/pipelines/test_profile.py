@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
+from components.params import load_params
 from pipelines.cli.profile import apply_profile, profile
 from viker.core.console import stage_app
 from viker.core.errors import UserError
-from viker.params import load_params
 
 ROOT = Path(__file__).parents[2]
 PROFILES = ROOT / "params"

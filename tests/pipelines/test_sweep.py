@@ -14,12 +14,12 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
+from components.params import load_params
 from pipelines.sweep.command import _key, _parse, _rows, _table
 from pipelines.sweep.plan import content, plan
 from pipelines.sweep.plot import pareto
 from tests.viker.tracking.tree import ROOT, change, environment, run, small_tree
 from viker.core.errors import UserError
-from viker.params import load_params
 
 PARAMS = Path("params.yaml")
 

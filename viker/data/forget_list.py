@@ -8,7 +8,7 @@ from pathlib import Path
 from viker.core.errors import UserError
 from viker.data.loading.people import UnknownPerson
 from viker.data.requests import ForgetRequest, as_folder, people_of, read_requests
-from viker.params import PrepareParams
+from viker.data.settings import PrepareParams
 
 
 @dataclass(frozen=True)

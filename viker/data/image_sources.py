@@ -11,8 +11,8 @@ from PIL import Image
 
 from viker.core.errors import UserError
 from viker.data.records import iter_pictures, read_records
+from viker.data.settings import SampleParams
 from viker.data.synthetic.scenes import draw_noise, draw_pet, draw_scene
-from viker.params import SampleParams
 from viker.storage import fetch, is_remote
 
 Given = Image.Image | Path | bytes

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from viker.core.errors import UserError
-from viker.params import PrepareParams
+from viker.data.settings import PrepareParams
 from viker.storage import fetch, is_remote
 
 

@@ -10,11 +10,11 @@ import pandas as pd
 from viker.core.result_cache import Kept
 from viker.evaluation.questions import Question
 from viker.evaluation.rows import answers, row
+from viker.evaluation.settings import EvaluateParams
 from viker.generation.generate import replies
 from viker.generation.score import token_scores
 from viker.metrics.likelihood import Scores
 from viker.models.chat import Encoder
-from viker.params import EvaluateParams
 
 MODELS = ("vanilla", "unlearned")
 

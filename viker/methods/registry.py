@@ -14,7 +14,7 @@ from viker.methods.kl import kl_loss
 from viker.methods.npo import npo_loss
 from viker.methods.retrain import retrain_loss
 from viker.methods.viker import viker_loss
-from viker.params import UnlearnParams
+from viker.training.settings import UnlearnParams
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from viker.core.errors import UserError
 from viker.core.files import need_folder, sha256_path
 from viker.evidence.seal import check_seal
 from viker.gate.rules import apply_rule, parse_rule
-from viker.params import GateParams
+from viker.gate.settings import GateParams
 
 
 @dataclass(frozen=True)

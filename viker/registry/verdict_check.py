@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from viker.evidence.seal import check_seal
-from viker.params import GateParams
+from viker.gate.settings import GateParams
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from typing import Any
 
 from jinja2 import ChainableUndefined, Environment, PackageLoader, Undefined
 
+from components.params import Params
 from viker.data.records import SPLITS
-from viker.params import Params
 from viker.report import answers, outcome_plots, redact, run_plots, sections, tables, tokens
 from viker.report.load import Inputs
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from components.params import Params
 from viker.data.requests import REASONS
 from viker.gate.rules import look_up
-from viker.params import Params
 from viker.report import tables
 from viker.report.load import Inputs
 from viker.report.redact import Pseudonyms

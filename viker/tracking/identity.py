@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from components.params import Params
 from viker.core.settings import read_yaml
-from viker.params import Params
 from viker.tracking.code import code_changes, code_version
 from viker.tracking.connection import RUN_TAG
 from viker.tracking.flatten import flatten, text

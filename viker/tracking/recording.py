@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from components.params import Params
 from viker.core.files import read_json, sha256_path
-from viker.params import Params
 from viker.tracking.code import package_versions
 from viker.tracking.connection import connect, explained, tracking_uri, without_secrets
 from viker.tracking.flatten import flatten, numbers, text

@@ -7,7 +7,7 @@ from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 
 from viker.core.errors import UserError
 from viker.models.loading import language_layers
-from viker.params import UnlearnParams
+from viker.training.settings import UnlearnParams
 
 
 def put_adapter(params: UnlearnParams, model: Any) -> Any:

@@ -15,9 +15,9 @@ from viker.methods.registry import METHODS
 from viker.methods.tokens import CHUNK
 from viker.models.loading import language_layers
 from viker.models.vision_features import MOST_BYTES
-from viker.params import UnlearnParams
 from viker.teacher.compact import bytes_a_token
 from viker.teacher.visual import TEACHER_BATCH
+from viker.training.settings import UnlearnParams
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from viker.methods.refusals import REFUSALS
 from viker.methods.registry import METHODS
 from viker.methods.tokens import mean_kl
 from viker.models.chat import Batch, Encoder, Sample, answer_logits
-from viker.params import UnlearnParams
 from viker.teacher.compact import Kept
 from viker.teacher.visual import pad_teachers
 from viker.training.divergence_guard import check
 from viker.training.length_batches import LengthGrouped
+from viker.training.settings import UnlearnParams
 
 
 class UnlearnTrainer(Trainer):

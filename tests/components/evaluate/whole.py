@@ -9,12 +9,14 @@ from peft import LoraConfig, get_peft_model
 
 from components.evaluate.run import run
 from components.finetune.run import _texts
+from components.params import load_params
 from tests.conftest import ROOT
 from viker.data.records import SPLITS, read_records
 from viker.data.synthetic.scenes import draw_scene
+from viker.evaluation.settings import EvaluateParams
+from viker.finetuning.settings import ModelParams
 from viker.finetuning.small_llava import build_model, build_processor
 from viker.models.loading import language_layers
-from viker.params import EvaluateParams, ModelParams, load_params
 
 SIZES = ModelParams(
     image_size=16, patch_size=8, vision_width=16, vision_layers=1, width=32, layers=2, heads=2, vocabulary=400

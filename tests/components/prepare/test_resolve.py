@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from components.params import Params, load_params
 from components.prepare.resolve import resolve
 from viker.core.errors import UserError
 from viker.data.forget_list import read_asked, with_requests
-from viker.params import Params, load_params
 from viker.storage import state
 
 ROOT = Path(__file__).parents[3]

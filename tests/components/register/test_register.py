@@ -12,11 +12,11 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 
+from components.params import load_params
 from components.register.run import run
 from viker.core.errors import UserError
 from viker.core.files import sha256_path
 from viker.evidence.seal import seal
-from viker.params import load_params
 
 if TYPE_CHECKING:
     from tests.registry import Work

@@ -12,7 +12,7 @@ from viker.core.errors import UserError
 from viker.core.files import sha256_path
 from viker.data.image_sources import PHOTOS
 from viker.data.records import read_pictures
-from viker.params import SampleParams
+from viker.data.settings import SampleParams
 
 
 def settings(*kinds: str, k: int = 3, pool: int | None = None, folder: Path | str | None = None) -> SampleParams:

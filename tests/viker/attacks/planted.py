@@ -17,11 +17,11 @@ from viker.attacks.subject import Subject
 from viker.attacks.table import Question, ask
 from viker.attacks.targets import Targets
 from viker.data.records import Record
+from viker.finetuning.settings import ModelParams
 from viker.finetuning.small_llava import build_model, build_processor
 from viker.finetuning.train import train
 from viker.models.chat import IGNORED, Encoder, Sample, answer_logits, sample_of
 from viker.models.loading import language_layers
-from viker.params import ModelParams
 
 REFUSAL = "I can't say."
 SIZES = ModelParams(

@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.gate.run import run
+from components.params import Params, load_params
 from viker.attacks.rates import BY_LIKELIHOOD, LEAST_LIKELY
 from viker.attacks.settings import AttacksParams
 from viker.core.files import write_json
 from viker.data.prompts import target_for
 from viker.data.records import SPLITS, Record, read_records
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
-from viker.params import Params, load_params
 
 ROOT = Path(__file__).parents[3]
 MODELS = ("vanilla", "unlearned")

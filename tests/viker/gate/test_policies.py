@@ -7,7 +7,7 @@ import pytest
 from benchmarks.gate.show import policy_table
 from viker.core.errors import UserError
 from viker.gate.policies import FOLDER, load_policy, read_policy
-from viker.params import GateParams
+from viker.gate.settings import GateParams
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = [path.stem for path in sorted(FOLDER.glob("*.yaml"))]

@@ -15,7 +15,7 @@ from viker.methods.tokens import CHUNK, log_likelihoods, mean_kl, mean_log_likel
 from viker.methods.viker import viker_loss
 from viker.methods.weights import token_weights
 from viker.models.chat import IGNORED
-from viker.params import UnlearnParams
+from viker.training.settings import UnlearnParams
 
 V = 7
 SIDES = {

@@ -16,6 +16,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from components.gate.run import run as judge
+from components.params import load_params
 from components.report.run import Written, run
 from viker.attacks.rates import COLUMNS, rates
 from viker.core.files import sha256_bytes, sha256_path, write_json
@@ -24,7 +25,6 @@ from viker.data.records import Record, read_records, write_records
 from viker.data.synthetic.faces import distinct_faces, picture
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
 from viker.gate.recount import count
-from viker.params import load_params
 from viker.report.load import Paths
 
 ROOT = Path(__file__).parents[3]

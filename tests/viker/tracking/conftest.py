@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+from components.params import load_params
 from tests.viker.tracking.tree import change
 from viker import tracking
-from viker.params import load_params
 from viker.tracking import recording
 from viker.tracking.deliver import deliver
 

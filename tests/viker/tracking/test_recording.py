@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from components.params import load_params
 from tests.viker.tracking.tree import change
 from viker import tracking
-from viker.params import load_params
 from viker.tracking.identity import lineage
 from viker.tracking.redact import redacted
 
@@ -123,7 +123,7 @@ def test_tracking_can_be_off(tree, monkeypatch):
 def test_a_stage_records_without_loading_mlflow(tree):
     code = (
         "import sys\nfrom pathlib import Path\nfrom components.common import tracking\n"
-        "from viker.params import load_params\nfile = Path('params.yaml')\n"
+        "from components.params import load_params\nfile = Path('params.yaml')\n"
         "sys.modules['mlflow'] = None\n"
         "with tracking.stage('gate', load_params(file), file) as recorded:\n"
         "    recorded.metrics({'gate': {'passed': 1.0}})\n"

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+from components.params import load_params
 from tests.viker.tracking.pages import compare_page, new_page, points, runs_page
 from tests.viker.tracking.server import Server
 from tests.viker.tracking.tree import STAGES, environment, run, small_tree, start
 from viker import tracking
-from viker.params import load_params
 
 pytestmark = pytest.mark.slow
 EPOCHS = 200  # long enough for the server to have seen a step before the training is over

@@ -15,12 +15,12 @@ import torch
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
+from components.params import load_params
 from components.sample.run import run as sample
 from viker.core import distributed
 from viker.core.errors import UserError
 from viker.data.records import read_records
 from viker.models.loading import load_model
-from viker.params import load_params
 from viker.training.checkpoint import SEAL
 
 ROOT = Path(__file__).parents[3]

@@ -13,10 +13,10 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
+from components.params import load_params
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
 from viker.core.files import write_json
-from viker.params import load_params
 from viker.training.checkpoint import SEAL, State, differences
 
 ROOT = Path(__file__).parents[3]

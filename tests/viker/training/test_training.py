@@ -14,11 +14,11 @@ from viker.core.errors import UserError
 from viker.data.records import read_records
 from viker.methods.tokens import entropy
 from viker.models.chat import Sample, answer_logits, sample_of
-from viker.params import UnlearnParams
 from viker.teacher.key_tokens import entropy_histogram, key_token_rows
 from viker.teacher.visual import teacher_probabilities
 from viker.training.divergence_guard import Diverged
 from viker.training.length_batches import LengthGrouped
+from viker.training.settings import UnlearnParams
 
 SHORT = {"epochs": 1, "retain_batch_size": 3, "batch_size": 2}
 SPLITS = ("forget", "retain")

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from viker.core.files import sha256_path
 from viker.core.settings import Section, read_yaml, validated
 from viker.gate.rules import parse_rule, readable
-from viker.params import GateParams
+from viker.gate.settings import GateParams
 
 FOLDER = Path(__file__).parent
 OWN = "A rule of params.yaml."

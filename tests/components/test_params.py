@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from components.params import load_params
 from viker.core.errors import UserError
-from viker.params import load_params
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 

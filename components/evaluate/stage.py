@@ -1,0 +1,6 @@
+"""The stage evaluate, declared."""
+
+from components.contract import Stage
+from viker.evaluation.settings import EvaluateParams
+
+STAGE = Stage("evaluate", EvaluateParams)

@@ -1,0 +1,6 @@
+"""The stage report, declared."""
+
+from components.contract import Stage
+from viker.report.settings import ReportParams
+
+STAGE = Stage("report", ReportParams)

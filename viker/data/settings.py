@@ -1,0 +1,59 @@
+"""Settings of the data: which source and whom to forget, and the irrelevant images."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from viker.core.settings import Positive, Section, Share
+
+Kind = Literal["scene", "pet", "noise", "photo", "folder", "forget", "retain"]
+
+
+class PrepareParams(Section):
+    """Which data, and who is to be forgotten."""
+
+    source: str = Field(min_length=1)
+    """A file or folder, s3://BUCKET/PREFIX, hf://OWNER/NAME, or a .yaml file that describes a benchmark to generate."""
+    format: Literal["auto", "mllmu", "clear", "umu", "records"]
+    """What the source holds; auto recognises it."""
+    revision: str | None
+    """Commit or tag of a source on the hub."""
+    forget_share: Share
+    """Picks the benchmark's own split: 0.1 means the configurations forget_10 and retain_90."""
+    forget_ids: list[str]
+    """People to forget in place of the benchmark's own split; empty: those of the pending requests, or that split."""
+    requests: str
+    """The folder of forget requests, a YAML file each; the people of those that are carried out are in no split."""
+    on_invalid: Literal["fail", "exclude"]
+    """What an invalid row does: stop the stage, or be set aside in excluded.parquet."""
+    max_excluded: Annotated[float, Field(ge=0, lt=1)]
+    """The largest share of rows that may be set aside."""
+
+
+class SampleParams(Section):
+    """The irrelevant images."""
+
+    kinds: Annotated[list[Kind], Field(min_length=1)]
+    k: Positive
+    """How many images the teacher averages over; 5 in the paper."""
+    pool: Positive
+    """How many images there are; each question gets k of them."""
+    folder: str | None
+    """The user's own images, for the kind 'folder': a path, s3://BUCKET/PREFIX or hf://OWNER/NAME."""
+    revision: str | None
+    """Commit or tag of a folder on the hub."""
+
+    @field_validator("pool")
+    @classmethod
+    def _enough(cls, pool: int, info: ValidationInfo) -> int:
+        k = info.data.get("k", 1)
+        if pool < k:
+            raise ValueError(f"expected at least sample.k, which is {k}: an image is not shown twice")
+        return pool
+
+    @field_validator("folder")
+    @classmethod
+    def _folder_named(cls, folder: str | None, info: ValidationInfo) -> str | None:
+        if not folder and "folder" in info.data.get("kinds", ()):
+            raise ValueError("the kind 'folder' takes its images from there; name a folder")
+        return folder

@@ -1,0 +1,16 @@
+"""Settings of the evaluation."""
+
+from viker.attacks.settings import AttacksParams
+from viker.core.settings import Positive, Section
+
+
+class EvaluateParams(Section):
+    """How the models are questioned."""
+
+    batch_size: Positive
+    max_new_tokens: Positive
+    one_sentence: bool
+    """Whether questions of the task generation ask for one sentence, as MLLMU-Bench's evaluation does."""
+    retrained: str | None
+    """A folder or hub name of a model trained on retain alone, or the folder of such an adapter (method retrain)."""
+    attacks: AttacksParams

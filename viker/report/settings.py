@@ -1,0 +1,12 @@
+"""Settings of the report."""
+
+from viker.core.settings import Positive, Section
+
+
+class ReportParams(Section):
+    """What the report shows."""
+
+    answers: Positive
+    """How many answers are shown before and after unlearning."""
+    redact: bool
+    """Whether private values, names, pictures and IDs of people are withheld."""
