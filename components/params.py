@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, create_model
 
-from components.contract import STAGES, stage
+from components.contract import stages
 from components.deployment import DeployParams
 from viker.core.settings import Positive, Section, read_yaml, validated
 
@@ -38,7 +38,9 @@ class Params(Section):
 @cache
 def params_model() -> type[Params]:
     """Return the model of params.yaml, made from the sections that the stages declare."""
-    sections: dict[str, Any] = {_field(name): (stage(name).section, Field(alias=name)) for name in STAGES}
+    sections: dict[str, Any] = {
+        _field(stage.name): (stage.section, Field(alias=stage.name)) for stage in stages().values() if stage.section
+    }
     return create_model("Params", __base__=Params, **sections)
 
 

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from components.params import Params, load_params
+from components.params import load_params, params_model
 from pipelines.cli.main import STAGES
 from viker.data.requests import read_requests
 
 ROOT = Path(__file__).parents[1]
 FILE = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 MAP: dict[str, dict[str, Any]] = FILE["stages"]
-SECTIONS = {field.alias or name for name, field in Params.model_fields.items()}
+SECTIONS = {field.alias or name for name, field in params_model().model_fields.items()}
 CHECKED = {"gate": {"evaluate"}}
 """Sections of other stages whose values a stage checks."""
 SEEDED_ON_TORCH = ("finetune", "unlearn", "evaluate")

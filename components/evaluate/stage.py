@@ -1,6 +1,34 @@
 """The stage evaluate, declared."""
 
-from components.contract import Stage
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from components.contract import Input, Output, Scratch, Stage
 from viker.evaluation.settings import EvaluateParams
 
-STAGE = Stage("evaluate", EvaluateParams)
+
+@dataclass(frozen=True)
+class Arguments:
+    """What the program takes."""
+
+    prepared: Annotated[Path, Input("prepared", "The prepared data.")]
+    vanilla: Annotated[Path, Input("vanilla", "The model that knows the people.")]
+    adapter: Annotated[Path, Input("adapter", "The adapter that forgets.")]
+    irrelevant: Annotated[Path, Input("irrelevant", "The irrelevant images.")]
+    predictions: Annotated[Path, Output("predictions", "evaluation/predictions.parquet", "Every reply.", "Dataset")]
+    attacks: Annotated[Path, Output("attacks", "evaluation/attacks.parquet", "Every reply under attack.", "Dataset")]
+    metrics: Annotated[Path, Output("metrics", "metrics/evaluate.json", "The metrics.", "Metrics")]
+    work: Annotated[Path, Scratch("work/evaluate", "Keeps replies until the run is over.", "evaluate/{run}")]
+
+
+STAGE = Stage(
+    name="evaluate",
+    help="Question and attack the vanilla and the unlearned model; a task that was killed resumes.",
+    arguments=Arguments,
+    section=EvaluateParams,
+    reads=("seed", "threads"),
+    loads_model=True,
+    requirements=("data", "torch", "models", "evaluate"),
+    image_megabytes=2100,
+)

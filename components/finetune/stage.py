@@ -1,6 +1,28 @@
 """The stage finetune, declared."""
 
-from components.contract import Stage
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from components.contract import Input, Output, Stage
 from viker.finetuning.settings import FinetuneParams
 
-STAGE = Stage("finetune", FinetuneParams)
+
+@dataclass(frozen=True)
+class Arguments:
+    """What the program takes."""
+
+    prepared: Annotated[Path, Input("prepared", "The prepared data.")]
+    out: Annotated[Path, Output("vanilla", "models/vanilla", "The vanilla model, a transformers folder.", "Model")]
+
+
+STAGE = Stage(
+    name="finetune",
+    help="Make the vanilla model, or point to the deployed one.",
+    arguments=Arguments,
+    section=FinetuneParams,
+    reads=("seed", "threads"),
+    loads_model=True,
+    requirements=("data", "torch", "models"),
+    image_megabytes=1900,
+)

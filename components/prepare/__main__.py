@@ -1,45 +1,37 @@
 """``python -m components.prepare``: read or generate the benchmark, validate it, write the splits."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from components.params import load_params
+from components.params import Params
+from components.prepare.stage import STAGE, Arguments
+from components.program import stage_program
 from viker import tracking
 from viker.core import console
-from viker.core.console import ParamsOption, stage_app
 
 
-def command(
-    params: ParamsOption = Path("params.yaml"),
-    out: Annotated[Path, typer.Option(help="The splits, pictures and manifest.")] = Path("data/prepared"),
-    validation: Annotated[Path, typer.Option(help="Data Docs of the validation.")] = Path("validation"),
-    cache: Annotated[Path, typer.Option(help="What is fetched of a source that isn't local.")] = Path("data/sources"),
-    requests: Annotated[
-        str | None, typer.Option(metavar="JSON", help="Request files by name, in place of the folder prepare.requests.")
-    ] = None,
-) -> None:
+def command(settings: Params, params: Path, args: Arguments) -> None:
     """Prepare the data: forget, retain, test and real in one schema, validated by Great Expectations.
 
     The source is the key 'prepare.source': a benchmark's folder, a table of your own, s3://BUCKET/PREFIX,
     hf://OWNER/NAME or dvc+GIT#PATH with 'prepare.revision', or a .yaml to generate from.
     """
-    settings = load_params(params)
     from components.prepare.run import run
     from viker.data.forget_list import with_requests
     from viker.data.formats.registry import NAMES
 
     with tracking.stage("prepare", settings, params) as recorded:
-        with with_requests(settings.prepare, requests) as section:
-            manifest = run(section, settings.seed, out, validation, cache)
+        with with_requests(settings.prepare, args.requests) as section:
+            manifest = run(section, settings.seed, args.out, args.validation, args.cache)
         recorded.params({"prepare": section.model_dump(mode="json"), "seed": settings.seed})
         recorded.metrics({"rows": {split: counts["records"] for split, counts in manifest["counts"].items()}})
-        recorded.data(out)
-        recorded.artifact(out / "manifest.json")
-        recorded.artifact(validation, "validation")
+        recorded.data(args.out)
+        recorded.artifact(args.out / "manifest.json")
+        recorded.artifact(args.validation, "validation")
     how = "recognised" if settings.prepare.format == "auto" else "as prepare.format says"
     typer.echo(f"{manifest['source']}: read as {NAMES[manifest['format']]} ({how}).")
     console = Console(highlight=False, soft_wrap=True)
@@ -52,9 +44,9 @@ def command(
     excluded = ", ".join(f"{rule} {rows}" for rule, rows in manifest["excluded"].items())
     console.print(f"to forget:  {_origin(manifest, settings.prepare.forget_ids)}", markup=False)
     console.print(
-        f"excluded:   {f'{excluded}; listed in {out}/excluded.parquet' if excluded else 'nothing'}", markup=False
+        f"excluded:   {f'{excluded}; listed in {args.out}/excluded.parquet' if excluded else 'nothing'}", markup=False
     )
-    console.print(f"Data Docs:  {validation / 'index.html'}", markup=False)
+    console.print(f"Data Docs:  {args.validation / 'index.html'}", markup=False)
 
 
 def _origin(manifest: dict[str, Any], named: list[str]) -> str:
@@ -64,7 +56,7 @@ def _origin(manifest: dict[str, Any], named: list[str]) -> str:
     return f"the people of the requests {requests}" if requests else "the benchmark's own split, no request is pending"
 
 
-app = stage_app(command)
+app = stage_program(STAGE, command)
 
 if __name__ == "__main__":
     console.run(app)

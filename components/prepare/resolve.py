@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from components.contract import stages
 from components.params import Params, params_model
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
@@ -19,16 +20,6 @@ from viker.core.files import sha256_bytes, write_json
 from viker.core.settings import read_yaml, validated
 from viker.data.requests import people_of, read_requests
 from viker.storage import fetch, is_remote, pin, state
-
-READS = {
-    "prepare": ("seed", "prepare"),
-    "finetune": ("seed", "threads", "finetune"),
-    "sample": ("seed", "sample"),
-    "unlearn": ("seed", "threads", "unlearn"),
-    "evaluate": ("seed", "threads", "evaluate"),
-    "gate": ("seed", "evaluate", "gate"),
-}
-"""The sections that each stage reads, as dvc.yaml has them; register and report read all but 'deploy'."""
 
 
 def command(
@@ -87,7 +78,10 @@ def resolve(params: Params, only_requests: bool) -> dict[str, Any]:
             if place:
                 values[name]["revision"] = pin(place, values[name]["revision"])
                 states.append(state(place))
-    by_stage = {stage: {key: values[key] for key in keys} for stage, keys in READS.items()}
+    by_stage = {
+        stage.name: values if stage.sections is None else {key: values[key] for key in stage.sections}
+        for stage in stages().values()
+    }
     return {
         "work": "yes" if work else "no",
         "requests": sorted(request.id for request in pending),
@@ -95,8 +89,6 @@ def resolve(params: Params, only_requests: bool) -> dict[str, Any]:
         "pending": files,
         "state": sha256_bytes("\n".join(states).encode()),
         **by_stage,
-        "register": values,
-        "report": values,
     }
 
 

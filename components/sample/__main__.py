@@ -2,36 +2,30 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from components.params import load_params
+from components.params import Params
+from components.program import stage_program
+from components.sample.stage import STAGE, Arguments
 from viker import tracking
 from viker.core import console
-from viker.core.console import ParamsOption, stage_app
 
 
-def command(
-    params: ParamsOption = Path("params.yaml"),
-    prepared: Annotated[Path, typer.Option(help="The prepared data, to check against.")] = Path("data/prepared"),
-    out: Annotated[Path, typer.Option(help="The images, who gets which, and the manifest.")] = Path("data/irrelevant"),
-    cache: Annotated[Path, typer.Option(help="What is fetched of a folder that isn't local.")] = Path("data/sources"),
-) -> None:
+def command(settings: Params, params: Path, args: Arguments) -> None:
     """Sample irrelevant images: what the teacher sees in place of the person.
 
     Gathers `sample.pool` images of the kinds in `sample.kinds`; each forget question gets `sample.k` of them, seeded.
     An image that can't be read, or resembles a picture of the data, is refused and listed in manifest.json.
     """
-    settings = load_params(params)
     from components.sample.run import run
 
     with tracking.stage("sample", settings, params) as recorded:
         recorded.params({"sample": settings.sample.model_dump(mode="json"), "seed": settings.seed})
-        recorded.data(prepared)
-        manifest = run(settings.sample, settings.seed, prepared, out, cache)
+        recorded.data(args.prepared)
+        manifest = run(settings.sample, settings.seed, args.prepared, args.out, args.cache)
         recorded.metrics({"images": len(manifest["images"]), "refused": len(manifest["refused"])})
-        recorded.artifact(out / "manifest.json")
+        recorded.artifact(args.out / "manifest.json")
     for kind, count in Counter(image["kind"] for image in manifest["images"]).items():
         typer.echo(f"{kind}: {count} images")
     typer.echo(f"each question gets {manifest['k']} of {manifest['pool']}")
@@ -47,7 +41,7 @@ def command(
         )
 
 
-app = stage_app(command)
+app = stage_program(STAGE, command)
 
 if __name__ == "__main__":
     console.run(app)

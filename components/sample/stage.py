@@ -1,6 +1,31 @@
 """The stage sample, declared."""
 
-from components.contract import Stage
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from components.contract import Input, Output, Scratch, Stage
 from viker.data.settings import SampleParams
 
-STAGE = Stage("sample", SampleParams)
+
+@dataclass(frozen=True)
+class Arguments:
+    """What the program takes."""
+
+    prepared: Annotated[Path, Input("prepared", "The prepared data, to check against.")]
+    out: Annotated[
+        Path, Output("irrelevant", "data/irrelevant", "The images, who gets which, and the manifest.", "Dataset")
+    ]
+    cache: Annotated[Path, Scratch("data/sources", "What is fetched of a folder that isn't local.", "sources")]
+
+
+STAGE = Stage(
+    name="sample",
+    help="Choose or draw the irrelevant images.",
+    arguments=Arguments,
+    section=SampleParams,
+    reads=("seed",),
+    outside=True,
+    requirements=("data", "sources", "sample"),
+    image_megabytes=1200,
+)

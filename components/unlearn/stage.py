@@ -1,6 +1,33 @@
 """The stage unlearn, declared."""
 
-from components.contract import Stage
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from components.contract import Input, Output, Scratch, Stage
 from viker.training.settings import UnlearnParams
 
-STAGE = Stage("unlearn", UnlearnParams)
+
+@dataclass(frozen=True)
+class Arguments:
+    """What the program takes."""
+
+    prepared: Annotated[Path, Input("prepared", "The prepared data.")]
+    vanilla: Annotated[Path, Input("vanilla", "The model that knows the people.")]
+    irrelevant: Annotated[Path, Input("irrelevant", "The irrelevant images.")]
+    out: Annotated[Path, Output("adapter", "models/adapter", "The adapter, a PEFT folder.", "Model")]
+    records: Annotated[Path, Output("unlearning", "unlearning", "Loss curve and key tokens.")]
+    state: Annotated[Path, Scratch("work/unlearn", "Where a run under way keeps its checkpoints.", "unlearn/{run}")]
+
+
+STAGE = Stage(
+    name="unlearn",
+    help="Train the adapter that forgets; a task that was killed resumes from its last checkpoint.",
+    arguments=Arguments,
+    section=UnlearnParams,
+    reads=("seed", "threads"),
+    loads_model=True,
+    processes=True,
+    requirements=("data", "torch", "models", "unlearn"),
+    image_megabytes=1900,
+)

@@ -8,10 +8,11 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from components.contract import stages
 from viker.core import console
 from viker.core.console import stage_app
 
-STAGES = ("prepare", "finetune", "sample", "unlearn", "evaluate", "gate", "register", "report")
+STAGES = tuple(stages())
 SPANNING = (
     "data",
     "request",

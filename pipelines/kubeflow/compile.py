@@ -12,7 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 from components.deployment import DeployParams
 from components.kfp_task import merged, to_struct
-from components.params import Params
+from components.params import params_model
 from pipelines.kubeflow.pipeline import pipeline
 from pipelines.kubeflow.task_settings import settle
 from viker.core.errors import UserError, did_you_mean
@@ -38,7 +38,7 @@ def load(params: Path, changes: list[str], profile: str | None = None) -> tuple[
         values = merged(values, _parse(change))
     if profile is not None:
         values = merged(values, {"deploy": {"profile": profile}})
-    checked = validated(Params, values, params)
+    checked = validated(params_model(), values, params)
     values.pop("deploy")
     return values, checked.deploy
 
@@ -68,7 +68,7 @@ def arguments(values: dict[str, Any], given: dict[str, str | None], only_request
 
 def _parse(change: str) -> dict[str, Any]:
     key, equals, text = change.partition("=")
-    sections = [field.alias or name for name, field in Params.model_fields.items()]
+    sections = [field.alias or name for name, field in params_model().model_fields.items()]
     if not equals or not key.strip():
         raise UserError(f"--set is '{change}': expected SECTION.KEY=VALUE, such as unlearn.lambda=0.5.")
     if key.split(".")[0] not in sections:

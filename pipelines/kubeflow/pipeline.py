@@ -1,18 +1,13 @@
-"""The pipeline for Kubeflow: the stages of dvc.yaml, in the same order, and around them what a schedule needs."""
+"""The pipeline for Kubeflow: the stages, wired by the artifacts that they declare, and what a schedule needs around."""
 
 from collections.abc import Callable
 from typing import Any
 
 from kfp import dsl
 
-from components.evaluate.component import evaluate
-from components.finetune.component import finetune
-from components.gate.component import gate
-from components.prepare.component import prepare, resolve
-from components.register.component import close, finish, promote, register
-from components.report.component import report
-from components.sample.component import sample
-from components.unlearn.component import unlearn
+from components.contract import stages
+from pipelines.kubeflow.components import component, given
+from pipelines.kubeflow.tasks import close, finish, promote, resolve
 
 NAME = "viker"
 
@@ -48,7 +43,7 @@ def pipeline(settle: Callable[[dsl.PipelineTask], Any]) -> Any:
         last = finish(run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
         settle(last)
         with dsl.ExitHandler(last, name="viker"):
-            asked = resolve(
+            resolved = resolve()(
                 params=params,
                 source=source,
                 revision=revision,
@@ -57,58 +52,19 @@ def pipeline(settle: Callable[[dsl.PipelineTask], Any]) -> Any:
                 policy=policy,
                 only_requests=only_requests,
             )
-            settle(asked)
-            given = asked.outputs
-            with dsl.If(given["work"] == "yes", name="work"):
-                data = prepare(params=given["prepare"], pending=given["pending"], state=given["state"])
-                prepared = data.outputs["prepared"]
-                knows = finetune(params=given["finetune"], prepared=prepared)
-                vanilla = knows.outputs["vanilla"]
-                images = sample(params=given["sample"], state=given["state"], prepared=prepared)
-                irrelevant = images.outputs["irrelevant"]
-                forgets = unlearn(params=given["unlearn"], prepared=prepared, vanilla=vanilla, irrelevant=irrelevant)
-                adapter, unlearning = forgets.outputs["adapter"], forgets.outputs["unlearning"]
-                measured = evaluate(
-                    params=given["evaluate"],
-                    prepared=prepared,
-                    vanilla=vanilla,
-                    irrelevant=irrelevant,
-                    adapter=adapter,
-                )
-                metrics = measured.outputs["metrics"]
-                judged = gate(
-                    params=given["gate"],
-                    prepared=prepared,
-                    vanilla=vanilla,
-                    adapter=adapter,
-                    predictions=measured.outputs["predictions"],
-                    attacks=measured.outputs["attacks"],
-                    metrics=metrics,
-                )
-                registered = register(
-                    params=given["register"],
-                    adapter=adapter,
-                    vanilla=vanilla,
-                    prepared=prepared,
-                    unlearning=unlearning,
-                    metrics=metrics,
-                    judged=judged.outputs["judged"],
-                )
-                evidence = report(
-                    params=given["report"],
-                    pending=given["pending"],
-                    prepared=prepared,
-                    unlearning=unlearning,
-                    predictions=measured.outputs["predictions"],
-                    metrics=metrics,
-                    judged=judged.outputs["judged"],
-                    registered=registered.outputs["registered"],
-                )
-                for task in (data, knows, images, forgets, measured, judged, registered, evidence):
+            settle(resolved)
+            with dsl.If(resolved.outputs["work"] == "yes", name="work"):
+                written: dict[str, Any] = {}
+                for stage in stages().values():
+                    values = {name: resolved.outputs[stage.name if name == "params" else name] for name in given(stage)}
+                    reads = {what.artifact: written[what.artifact] for what in stage.inputs().values()}
+                    task = component(stage)(**values, **reads)
                     settle(task)
-                with dsl.If(judged.outputs["verdict"] == "pass", name="passed"):
-                    champion = promote(params=given["register"], registered=registered.outputs["registered"])
+                    written |= task.outputs
+                with dsl.If(written["verdict"] == "pass", name="passed"):
+                    champion = promote(params=resolved.outputs["register"], registered=written["registered"])
                     settle(champion)
-                    settle(close(requests=given["folder"], version=champion.outputs["version"], prepared=prepared))
+                    folder, version = resolved.outputs["folder"], champion.outputs["version"]
+                    settle(close(requests=folder, version=version, prepared=written["prepared"]))
 
     return viker

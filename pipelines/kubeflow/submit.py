@@ -6,6 +6,7 @@ from typing import Any
 
 import kfp_server_api as api
 
+from components.contract import stages
 from pipelines.kubeflow.host import Host, named
 from viker.core.errors import UserError
 
@@ -84,13 +85,12 @@ def tasks(run: api.V2beta1Run) -> dict[str, str]:
     """Return the state of each task of the pipeline, by name, without what Kubeflow starts beside them."""
     details = (run.run_details and run.run_details.task_details) or []
     known = {task.display_name: str(task.state) for task in details if task.state}
-    return {name: known[name] for name in TASKS if name in known}
+    return {name: known[name] for name in task_names() if name in known}
 
 
-TASKS = (
-    *("resolve", "prepare", "finetune", "sample", "unlearn", "evaluate", "gate", "register", "report"),
-    *("promote", "close", "finish"),
-)
+def task_names() -> tuple[str, ...]:
+    """Return the names of the pipeline's tasks, in the order in which they run."""
+    return ("resolve", *stages(), "promote", "close", "finish")
 
 
 def outcome(run: api.V2beta1Run) -> str:

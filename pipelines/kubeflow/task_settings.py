@@ -5,22 +5,18 @@ from importlib.metadata import version
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
+from components.contract import stages
 from components.deployment import DeployParams
 from components.kfp_task import CACHE
-from components.unlearn.component import launched
-
-LARGE = ("finetune", "unlearn", "evaluate")
-"""The tasks that load the model."""
-UNCACHED = ("resolve", "register", "promote", "close", "finish")
-"""The tasks that look at or change something outside: the requests, MLflow."""
-IMAGES = {"resolve": "prepare", "promote": "register", "close": "register", "finish": "register"}
-"""The tasks that run in another stage's image."""
+from pipelines.kubeflow.components import launched
+from pipelines.kubeflow.tasks import IMAGES
 
 
 def settle(task: PipelineTask, deploy: DeployParams) -> None:
     """Set a task's image, resources, node, volumes, environment, user, retries, timeout and caching."""
     profile = deploy.profiles[deploy.profile]
-    large = task.name in LARGE
+    stage = stages().get(task.name)
+    large = stage is not None and stage.loads_model
     size = profile.large if large else profile.small
 
     task.set_container_image(image(IMAGES.get(task.name, task.name), deploy))
@@ -32,7 +28,7 @@ def settle(task: PipelineTask, deploy: DeployParams) -> None:
     task.set_memory_request(size.memory).set_memory_limit(size.memory)
     kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=size.shared_memory)  # noqa: S108
     if large and profile.gpu:
-        count = profile.gpu.count if task.name == "unlearn" else 1
+        count = profile.gpu.count if stage is not None and stage.processes else 1
         task.set_accelerator_type(profile.gpu.resource).set_accelerator_limit(count)
         if count > 1 and task.container_spec:
             task.container_spec.args = launched(task.container_spec.args or [], count)
@@ -54,7 +50,7 @@ def settle(task: PipelineTask, deploy: DeployParams) -> None:
 
     task.set_retry(size.retries, f"{deploy.backoff}s", 2.0, "3600s")
     kubernetes.set_timeout(task, size.minutes * 60)
-    task.set_caching_options(task.name not in UNCACHED)
+    task.set_caching_options(stage is not None and stage.cached)
 
 
 def image(stage: str, deploy: DeployParams) -> str:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from components.params import Params
+from components.params import params_model
 from viker.core.errors import UserError, did_you_mean
 from viker.core.files import sha256_path
 from viker.core.settings import read_yaml, validated
@@ -66,7 +66,7 @@ def _job(root: Path, base: Mapping[str, Any], params_file: Path, swept: dict[str
         values = _with(values, key.split("."), value)
     name = " ".join(f"{key.rpartition('.')[2]}={_short(value)}" for key, value in swept.items())
     try:
-        validated(Params, values, params_file)
+        validated(params_model(), values, params_file)
     except UserError as error:
         raise UserError(f"sweep, {name}: {error}") from None
     return Job(name, swept, values, tuple(_steps(root, values, set(swept))))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from components.params import Params, load_params
+from components.params import Params, load_params, params_model
 from components.prepare.resolve import resolve
 from viker.core.errors import UserError
 from viker.data.forget_list import read_asked, with_requests
@@ -18,7 +18,7 @@ DONE = "carried_out: {date: 2026-11-02, version: 3}\n"
 def params(**prepare: object) -> Params:
     values = load_params(ROOT / "params.yaml").model_dump(by_alias=True)
     values["prepare"] |= {"source": str(ROOT / "components/prepare/embedded.yaml")} | prepare
-    return Params.model_validate(values)
+    return params_model().model_validate(values)
 
 
 @pytest.fixture

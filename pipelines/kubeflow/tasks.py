@@ -1,38 +1,34 @@
-"""The stage register, and what follows it, as components of Kubeflow Pipelines."""
+"""The tasks around the stages, as components of Kubeflow: before them 'resolve', after them promotion and closing."""
+
+from functools import cache
+from typing import Any
 
 from kfp import dsl
 
+from components.contract import stages
 from components.kfp_task import CACHE, COMMAND, image
+from pipelines.kubeflow.components import container_component
+
+IMAGES = {"resolve": "prepare", "promote": "register", "close": "register", "finish": "register"}
+"""The stage in whose image each task runs. None is cached: they look at or change something outside."""
 
 
-@dsl.container_component
-def register(
-    params: dict,
-    adapter: dsl.Input[dsl.Model],
-    vanilla: dsl.Input[dsl.Model],
-    prepared: dsl.Input[dsl.Dataset],
-    unlearning: dsl.Input[dsl.Artifact],
-    metrics: dsl.Input[dsl.Metrics],
-    judged: dsl.Input[dsl.Metrics],
-    registered: dsl.Output[dsl.Artifact],
-    version: dsl.OutputPath(int),
-) -> dsl.ContainerSpec:
-    """Record the run in MLflow and register the adapter with its verdict."""
-    return dsl.ContainerSpec(
-        image=image("register"),
-        command=COMMAND,
-        args=[
-            "components.register",
-            f"--adapter={adapter.path}",
-            f"--model={vanilla.path}",
-            f"--prepared={prepared.path}",
-            f"--unlearning={unlearning.path}",
-            f"--metrics={metrics.path}",
-            f"--gate={judged.path}",
-            f"--out={registered.path}",
-            "--no-promote",
-        ],
-    )
+@cache
+def resolve() -> Any:
+    """Return the component that reads the requests, pins the data's revision, and gives each stage its parameters."""
+
+    def container(places: dict[str, Any]) -> dsl.ContainerSpec:
+        values = [f"--{name.replace('_', '-')}={places[name]}" for name in arguments if name != "params"]
+        args = ["components.prepare.resolve", *values, f"--out={places['resolved'].path}"]
+        return dsl.ContainerSpec(image=image("prepare"), command=COMMAND, args=args)
+
+    texts = ("source", "revision", "requests", "model", "policy")
+    arguments: dict[str, Any] = {"params": dict, **dict.fromkeys(texts, str), "only_requests": bool}
+    outputs = {"resolved": dsl.Output[dsl.Artifact]}
+    outputs |= {name: dsl.OutputPath(str) for name in ("work", "folder", "state")}
+    outputs |= {name: dsl.OutputPath(dict) for name in ("pending", *stages())}
+    about = "Read the requests, pin the data's revision, check all parameters, and give each stage those that it reads."
+    return container_component("resolve", about, arguments | outputs, container)
 
 
 @dsl.container_component
