@@ -56,6 +56,8 @@ class Option:
     metavar: str | None = None
     kubeflow: Any = None
     """What a task of Kubeflow is given: False, or the name of an output of 'resolve'; None: the default."""
+    airflow: Any = None
+    """What a task of Airflow is given: False; None: the default."""
 
 
 Argument = Input | Output | Scratch | Option

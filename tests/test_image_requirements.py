@@ -14,8 +14,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from components.contract import stages
+
 ROOT = Path(__file__).parents[1]
-STAGES = ("prepare", "finetune", "sample", "unlearn", "evaluate", "gate", "register", "report")
+STAGES = tuple(stages())
 ELSEWHERE = {"register": {"dvc", "httpx2", "huggingface_hub"}}
 """What a stage reaches and never calls: register fetches forget requests alone, and those lie in a folder or in S3."""
 FILES = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["dynamic"]

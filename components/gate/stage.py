@@ -25,6 +25,7 @@ class Arguments:
             True,
             "Exit with 3 if the gate fails; else exit with 0 and leave it to readers of the verdict.",
             kubeflow=False,
+            airflow=False,
         ),
     ]
 

@@ -1,30 +1,23 @@
 """The pipeline for Airflow, where there is no Kubeflow: the same images, one pod a stage, files on one volume.
 
-The thin alternative: no cache, no schedule that waits for requests, no closing of requests. Copy this file into
-Airflow's folder of DAGs; it needs apache-airflow-providers-cncf-kubernetes. The pods share the claim 'viker-cache',
-a folder of it for each run, so it must allow ReadWriteMany. Airflow's variables viker_registry and viker_tag say which
-images; the parameter 'params' of a run holds what it changes in the images' params.yaml.
+The thin alternative: no cache, no schedule that waits for requests, no closing of requests. Copy this file and
+stages.json into Airflow's folder of DAGs; they need apache-airflow-providers-cncf-kubernetes.
+The pods share the claim 'viker-cache', with a folder in it for each run, so it must allow ReadWriteMany. Airflow's
+variables viker_registry and viker_tag name the images; the parameter 'params' of a run holds its changes to the images'
+params.yaml.
 """
 
+import json
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.sdk import DAG, Param
 from kubernetes.client import models as k8s
 
-NEEDS: dict[str, tuple[str, ...]] = {
-    "prepare": (),
-    "finetune": ("prepare",),
-    "sample": ("prepare",),
-    "unlearn": ("finetune", "sample"),
-    "evaluate": ("unlearn",),
-    "gate": ("evaluate",),
-    "register": ("gate",),
-    "report": ("register",),
-}
-"""What each stage waits for, in the order of dvc.yaml."""
-LARGE = ("finetune", "unlearn", "evaluate")
-"""The stages that load the model: on nodes with a GPU."""
+STAGES = json.loads((Path(__file__).parent / "stages.json").read_text(encoding="utf-8"))
+"""The stages in their order, as 'viker pipeline compile' writes them: what each waits for, its options, and whether it
+loads the model and so runs on a GPU node."""
 RUN = "{{ run_id | replace(':', '-') | replace('+', '-') }}"
 WORK = f"/cache/airflow/{RUN}"
 TASK = (
@@ -46,10 +39,10 @@ VOLUMES = {
 
 def pod(stage: str) -> KubernetesPodOperator:
     """Return the task of one stage: its program, in its image, as the images' user."""
-    large = stage in LARGE
+    large = STAGES[stage]["loads_model"]
     size = {"cpu": "8", "memory": "96Gi"} if large else {"cpu": "2", "memory": "8Gi"}
     size |= {"nvidia.com/gpu": "1"} if large else {}
-    options = " --no-enforce" if stage == "gate" else ""  # a failed gate is a result: register doesn't promote then
+    options = "".join(f" {option}" for option in STAGES[stage]["options"])
     program = f'exec python -m components.kfp_task "$TASK" "$VIKER_RUN" components.{stage}{options}'
     return KubernetesPodOperator(
         task_id=stage,
@@ -96,6 +89,6 @@ with DAG(
     max_active_runs=1,
     params={"params": Param({}, type="object", description="Sections of params.yaml, laid over the images' own.")},
 ) as dag:
-    tasks = {stage: pod(stage) for stage in NEEDS}
-    for stage, before in NEEDS.items():
-        tasks[stage].set_upstream([tasks[name] for name in before])
+    tasks = {stage: pod(stage) for stage in STAGES}
+    for stage, declared in STAGES.items():
+        tasks[stage].set_upstream([tasks[name] for name in declared["after"]])

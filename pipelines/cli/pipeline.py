@@ -50,12 +50,19 @@ def compile_(
     out: Annotated[Path, typer.Option(help="The YAML for Kubeflow.")] = Path("deploy/pipeline.yaml"),
     profile: ProfileOption = None,
 ) -> None:
-    """Write the pipeline as YAML. *deploy/pipeline.yaml* belongs into git: its diff shows what a change means."""
+    """Write the pipeline as YAML, and in the work tree's *deploy/airflow* the stages for Airflow's DAG.
+
+    Commit *deploy/pipeline.yaml*: its diff shows what a change of the parameters or the code means for the cluster.
+    """
+    from pipelines.airflow import STAGES, airflow_stages
     from pipelines.kubeflow.compile import compiled, load
 
     _, deploy = load(params, [], profile)
     with new_file(out) as temporary:
         temporary.write_text(compiled(deploy), encoding="utf-8")
+    if STAGES.parent.is_dir():
+        with new_file(STAGES) as temporary:
+            temporary.write_text(airflow_stages(), encoding="utf-8")
     _say(f"{out}: profile {deploy.profile}")
 
 

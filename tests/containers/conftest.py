@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from components.contract import stages
+
 ROOT = Path(__file__).parents[2]
-STAGES = ("prepare", "finetune", "sample", "unlearn", "evaluate", "gate", "register", "report")
+STAGES = tuple(stages())
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 HARDENED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--network=host")
 Done = subprocess.CompletedProcess[str]

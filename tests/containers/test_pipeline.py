@@ -20,9 +20,9 @@ from docker.types import Mount
 from kfp import local
 from mlflow import MlflowClient
 
+from components.contract import stages
 from components.kfp_task import to_struct
 from pipelines.kubeflow.pipeline import pipeline
-from pipelines.kubeflow.task_settings import UNCACHED
 from tests.containers.conftest import shared_folder, small_params
 from tests.kfp_local import named_conditions  # noqa: F401 - a fixture
 from viker.core.files import sha256_path
@@ -86,7 +86,7 @@ def test_the_pipeline_in_its_images(
     def run(gate: dict[str, Any]) -> set[str]:
         params = small_params({"gate": gate})
         params.pop("deploy", None)
-        viker = pipeline(lambda task: task.set_caching_options(task.name not in UNCACHED))
+        viker = pipeline(lambda task: task.set_caching_options(task.name in stages() and stages()[task.name].cached))
         viker(
             params=to_struct(params),
             source="/cache/people.yaml",

@@ -14,9 +14,9 @@ from kfp import local
 from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
+from components.contract import stages
 from components.kfp_task import merged
 from pipelines.kubeflow.pipeline import pipeline
-from pipelines.kubeflow.task_settings import UNCACHED
 from tests.kfp_local import named_conditions, on_this_host  # noqa: F401 - fixtures
 from viker.core.files import sha256_path
 from viker.data.requests import read_requests
@@ -74,7 +74,7 @@ def test_requests_are_carried_out_only_where_the_gate_passes_and_as_dvc_would(
     settings = without_attacks()
 
     def run(changes: dict) -> set[str]:
-        pipeline(lambda task: task.set_caching_options(task.name not in UNCACHED))(
+        pipeline(lambda task: task.set_caching_options(task.name in stages() and stages()[task.name].cached))(
             params=nulls_written(merged(settings, changes)),
             source=str(small_description),
             requests=f"s3://{bucket}/requests",

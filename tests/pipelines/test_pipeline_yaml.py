@@ -13,16 +13,20 @@ import typer
 from kfp import components
 from ruamel.yaml import YAML
 
+from components.contract import stages
 from components.params import load_params
-from components.prepare.resolve import READS
 from pipelines.kubeflow import compile as compiling
-from pipelines.kubeflow.submit import TASKS
-from pipelines.kubeflow.task_settings import LARGE, UNCACHED, image
+from pipelines.kubeflow.submit import task_names
+from pipelines.kubeflow.task_settings import image
+from pipelines.kubeflow.tasks import IMAGES
 from viker.core.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = load_params(ROOT / "params.yaml").deploy
-STAGES = ("prepare", "finetune", "sample", "unlearn", "evaluate", "gate", "register", "report")
+STAGES = tuple(stages())
+TASKS = task_names()
+LARGE = {stage.name for stage in stages().values() if stage.loads_model}
+
 
 INSTEAD = {("report", "--requests"): "--pending"}
 """Options by task, and those that are given in their place."""
@@ -172,8 +176,8 @@ def test_each_task_is_retried_with_growing_pauses(tasks, profile) -> None:
 
 def test_what_looks_outside_or_changes_it_is_never_taken_from_the_cache(tasks) -> None:
     cached = {name for name in TASKS if tasks[name]["cachingOptions"].get("enableCache")}
-    assert cached == set(TASKS) - set(UNCACHED)
-    assert set(UNCACHED) == {"resolve", "register", "promote", "close", "finish"}
+    assert set(TASKS) - cached == {"register", *IMAGES}
+    assert set(IMAGES) == {"resolve", "promote", "close", "finish"}
 
 
 def test_nothing_is_promoted_or_closed_but_behind_a_passed_gate(documents) -> None:
@@ -210,14 +214,6 @@ def test_the_order_is_that_of_dvc_yaml(tasks) -> None:
             made for dep in entry["deps"] for out, made in outs.items() if dep == out or dep.startswith(f"{out}/")
         }
         assert before <= set(tasks[stage].get("dependentTasks", [])), stage
-
-
-def test_each_stage_is_given_the_sections_that_dvc_yaml_says_it_reads() -> None:
-    stages = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
-    for stage, sections in READS.items():
-        assert set(sections) == set(stages[stage]["params"]), stage
-    for stage in set(stages) - set(READS):
-        assert [next(iter(entry)) for entry in stages[stage]["params"]] == ["params.yaml"]
 
 
 @pytest.mark.parametrize(

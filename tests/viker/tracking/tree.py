@@ -9,6 +9,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from components.contract import stages
+
 ROOT = Path(__file__).parents[3]
 SMALLER = (
     ("people: 40", "people: 10"),
@@ -26,7 +28,7 @@ MODEL = {
     "heads": 2,
     "vocabulary": 400,
 }
-STAGES = ("prepare", "finetune", "sample", "unlearn", "evaluate", "gate", "register", "report")
+STAGES = tuple(stages())
 
 
 def small_tree(folder: Path, **unlearn: Any) -> Path:
