@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-airflow test-containers images images-push chromium lint bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-gate ui clean
+.PHONY: help install demo test test-airflow test-containers images images-push chromium lint docs bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-gate ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -59,10 +59,15 @@ test-airflow: $(INSTALLED) ## have Airflow import deploy/airflow, in a virtual e
 		--disable-pip-version-check apache-airflow==3.1.3 apache-airflow-providers-cncf-kubernetes; }
 	AIRFLOW_PYTHON="$(abspath .venv-airflow)/bin/python" $(IN_VENV) python -m pytest tests/deploy/test_airflow.py
 
-lint: $(INSTALLED) ## ruff and mypy
+lint: $(INSTALLED) ## ruff, mypy, the layers (import-linter), and the docs as a site
 	$(IN_VENV) ruff check .
 	$(IN_VENV) ruff format --check .
 	$(IN_VENV) mypy
+	$(IN_VENV) lint-imports --no-logo
+	$(IN_VENV) mkdocs build --strict --quiet
+
+docs: $(INSTALLED) ## build the documentation into site/
+	$(IN_VENV) mkdocs build --strict
 
 # Every benchmark of speed is a target of its own, and a part of this one.
 bench: bench-prepare bench-unlearn bench-evaluate ## measure speed and memory; what it came to is in docs/benchmarks.md
