@@ -15,10 +15,10 @@ from benchmarks.timing import seconds
 from benchmarks.unlearn.model import IMAGES, SIZES, bench
 from benchmarks.unlearn.naive import full_forwards, naive_teacher
 from components.params import load_params
-from components.unlearn.run import make_trainer
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.teacher.visual import teacher_probabilities
+from viker.training.make_trainer import make_trainer
 
 NAIVE = 2
 """Samples that the naive teacher is timed on, before and after the fast one: it takes the same time for each."""

@@ -6,8 +6,8 @@ import sys
 import torch
 
 from benchmarks.unlearn.model import SIZES, bench
-from components.unlearn.run import make_trainer
 from viker.finetuning.settings import ModelParams
+from viker.training.make_trainer import make_trainer
 from viker.training.settings import UnlearnParams
 
 

@@ -14,11 +14,11 @@ import torch
 import typer
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from viker.methods.tokens import divergence
 
 from viker.core import console
 from viker.core.console import stage_app
 from viker.core.errors import UserError
-from viker.methods.tokens import divergence
 from viker.teacher.compact import EXACT, SCALE
 
 LLAVA = 32_064

@@ -10,10 +10,10 @@ import typer
 
 from benchmarks.unlearn.model import IMAGES, bench
 from components.params import load_params
-from components.unlearn.run import make_trainer
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.teacher.visual import TEACHER_BATCH, kept_teachers
+from viker.training.make_trainer import make_trainer
 
 
 def command(

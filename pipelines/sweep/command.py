@@ -45,9 +45,9 @@ def sweep(
 ) -> None:
     """Run every combination of the values in the section `sweep` of params.yaml, or of `--set`, and compare them.
 
-    Such as `viker sweep -S unlearn.lambda=0.5,1,2 -S seed=7,8 --jobs 2`. A stage that no swept value reaches runs once
-    for all, in the work tree, by `dvc repro`; the others run in *work/sweep*, each once for the same inputs. Started
-    again, the sweep goes on where it was, and runs only what is new.
+    Such as `viker sweep -S unlearn.method.lambda=0.5,1,2 -S seed=7,8 --jobs 2`. A stage that no swept value reaches
+    runs once for all, in the work tree, by `dvc repro`; the others run in *work/sweep*, each once for the same inputs.
+    Started again, the sweep goes on where it was, and runs only what is new.
 
     Every combination is a run in MLflow below the run of the sweep, which has the table and the plot of forgetting
     against retention. Nothing is registered: set the values that you choose in params.yaml and run `dvc repro`.
@@ -90,7 +90,7 @@ def _parse(change: str) -> tuple[str, list[Any]]:
     except YAMLError:
         values = None
     if not key or not equals or not values:
-        raise UserError(f"--set is '{change}': expected KEY=VALUE,VALUE, such as unlearn.lambda=0.5,1,2.")
+        raise UserError(f"--set is '{change}': expected KEY=VALUE,VALUE, such as unlearn.method.lambda=0.5,1,2.")
     return key.strip(), values
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from viker.core.result_cache import Kept
+from viker.core.run_store import RunStore
 from viker.generation.decode import Prefixes, chunks, need_sharing
 from viker.generation.score import token_scores
 from viker.models.chat import Encoder, Sample
@@ -27,7 +27,7 @@ def replies(
     batch_size: int,
     most: int,
     name: str,
-    kept: Kept | None = None,
+    kept: RunStore | None = None,
 ) -> list[str]:
     """Return the greedy reply to each sample, at most ``most`` tokens, in the order of the samples.
 
@@ -62,7 +62,7 @@ Group = tuple[Sequence[Sample], list[str]]
 
 @torch.no_grad()
 def _shared(
-    model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, most: int, name: str, kept: Kept | None
+    model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, most: int, name: str, kept: RunStore | None
 ) -> Iterator[Group]:
     check = True
     for chunk in chunks(encoder, samples, BATCHES_A_CHUNK * batch_size):
@@ -84,7 +84,7 @@ def _shared(
 
 @torch.no_grad()
 def _plain(
-    model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, most: int, name: str, kept: Kept | None
+    model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, most: int, name: str, kept: RunStore | None
 ) -> Iterator[Group]:
     ordered = sorted(samples, key=lambda sample: (bool(sample.picture), len(encoder.encode(sample)[0])))
     for start in range(0, len(ordered), batch_size):
@@ -98,10 +98,10 @@ def _plain(
         yield group, _keep(kept, ("replies, plain", name, most), group, compute)
 
 
-def _keep(kept: Kept | None, of: tuple[Any, ...], group: Sequence[Sample], compute: Any) -> list[str]:
+def _keep(kept: RunStore | None, of: tuple[Any, ...], group: Sequence[Sample], compute: Any) -> list[str]:
     if kept is None:
         return list(compute())
-    return list(kept.batch([*of, *((sample.picture, sample.prompt) for sample in group)], compute))
+    return list(kept.result([*of, *((sample.picture, sample.prompt) for sample in group)], compute))
 
 
 def _texts(encoder: Encoder, ids: Any) -> list[str]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from viker.core.result_cache import Kept
+from viker.core.run_store import RunStore
 from viker.generation.decode import Prefixes, Prompt, chunks, need_sharing, select
 from viker.metrics.likelihood import Scores
 from viker.models.chat import IGNORED, Encoder, Sample, answer_logits
@@ -26,7 +26,7 @@ def token_scores(
     samples: Sequence[Sample],
     batch_size: int,
     name: str = "",
-    kept: Kept | None = None,
+    kept: RunStore | None = None,
 ) -> list[Scores]:
     """Return the scores of each sample's answer, in the order of the samples.
 
@@ -52,7 +52,7 @@ def token_scores(
 
 @torch.no_grad()
 def _shared(
-    model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, name: str, kept: Kept | None
+    model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, name: str, kept: RunStore | None
 ) -> Iterator[Found]:
     checked = False
     for chunk in chunks(encoder, samples, BATCHES_A_CHUNK * batch_size):
@@ -135,7 +135,7 @@ def tree_logits(prefixes: Prefixes, rows: Sequence[Sequence[Prompt]]) -> tuple[T
 
 @torch.no_grad()
 def _plain(
-    model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, name: str, kept: Kept | None
+    model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, name: str, kept: RunStore | None
 ) -> Iterator[Found]:
     ordered = sorted(samples, key=lambda sample: (bool(sample.picture), len(encoder.encode(sample)[0])))
     for start in range(0, len(ordered), batch_size):
@@ -176,8 +176,8 @@ def _parts(logits: Tensor, asked: Tensor, truth: Tensor, counts: Sequence[int]) 
     return found
 
 
-def _keep(kept: Kept | None, of: tuple[Any, ...], group: Sequence[Sample], compute: Any) -> Found:
-    parts = compute() if kept is None else kept.batch([*of, *map(_key, group)], compute)
+def _keep(kept: RunStore | None, of: tuple[Any, ...], group: Sequence[Sample], compute: Any) -> Found:
+    parts = compute() if kept is None else kept.result([*of, *map(_key, group)], compute)
     return [(sample, Scores(*columns)) for sample, columns in zip(group, parts, strict=True)]
 
 

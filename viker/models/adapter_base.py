@@ -29,7 +29,7 @@ def need_own_adapter(adapter: Path, vanilla: Path) -> None:
     if other:
         raise UserError(
             f"{adapter}: this adapter was trained on '{named}', not on the vanilla model '{asked}'; the method "
-            "retrain, for one, starts from unlearn.base_model. Evaluate it beside its own model: "
+            "retrain, for one, starts from unlearn.method.base_model. Evaluate it beside its own model: "
             "viker evaluate --vanilla BASE --adapter ADAPTER --metrics FILE. As the model to compare with, name it in "
             "evaluate.retrained."
         )

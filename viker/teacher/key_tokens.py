@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from viker.methods.tokens import entropy
+from viker.methods.base.tokens import entropy
 from viker.models.chat import Encoder, Sample
 from viker.teacher.compact import Kept, whole
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from viker.core.distributed import first
+from viker.core.distributed import processes
 from viker.models.chat import Encoder, Sample, answer_logits
 from viker.models.shared_prefix import (
     NotSharedError,
@@ -75,7 +75,8 @@ def _after_shared_prefixes(
     counts = [tails[i, bool(own[0])][1] for i, own in enumerate(images)]
     teachers: list[Kept] = []
     checked = False
-    with tqdm(total=sum(map(len, images)), desc="teacher", unit="answer", disable=not first()) as bar:
+    quiet = not processes().is_main_process
+    with tqdm(total=sum(map(len, images)), desc="teacher", unit="answer", disable=quiet) as bar:
         for block in _blocks(counts, model.config.get_text_config().vocab_size):
             sums: dict[int, Tensor] = {}
             for image in dict.fromkeys(image for i in block for image in images[i]):
@@ -101,7 +102,8 @@ def _plain(
     model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[Sequence[str]], batch_size: int
 ) -> list[Kept]:
     teachers: list[Kept] = []
-    for start in tqdm(range(0, len(samples), batch_size), desc="teacher", unit="batch", disable=not first()):
+    quiet = not processes().is_main_process
+    for start in tqdm(range(0, len(samples), batch_size), desc="teacher", unit="batch", disable=quiet):
         group = samples[start : start + batch_size]
         batches = [
             encoder.batch([shown(sample, image) for sample, image in zip(group, column, strict=True)])

@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import nn
 
-from viker.methods.registry import METHODS
-from viker.methods.tokens import CHUNK
+from viker.methods.base.method import method_of
+from viker.methods.base.tokens import CHUNK
 from viker.models.loading import language_layers
 from viker.models.vision_features import MOST_BYTES
 from viker.teacher.compact import bytes_a_token
@@ -152,13 +152,13 @@ def kept_per_token(sizes: Sizes, params: UnlearnParams, sequence: int) -> int:
 
 def batches(params: UnlearnParams) -> list[int]:
     """Return the samples of each batch that a step keeps activations of: forget, then retain, then refusals."""
-    refused = "refusal_logits" in METHODS[params.method].needs
+    refused = "refusal_logits" in method_of(params.method).needs
     return [size for size in (params.batch_size, retained(params), params.batch_size * refused) if size]
 
 
 def retained(params: UnlearnParams) -> int:
     """Return the retain samples of a step."""
-    method = METHODS[params.method]
+    method = method_of(params.method)
     drawn = "retain_logits" in method.needs or (method.unlearns and params.retain_weight > 0)
     return params.retain_batch_size * drawn
 
@@ -193,12 +193,13 @@ def loss_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
     model's probabilities, 4; the rows that go into log p, e) and of two gradients, 4 + 4. An entropy takes 3 * 4 for
     ``CHUNK`` rows.
     """
-    e, needs, rows = number_bytes(params), METHODS[params.method].needs, load.answer * sizes.vocabulary
+    method, e, rows = method_of(params.method), number_bytes(params), load.answer * sizes.vocabulary
+    needs = method.needs
     forget, retain = params.batch_size, retained(params)
     kept, held = 4 * forget, e * forget
     if "vanilla_logits" in needs:
         held += e * forget
-    taught = "teacher" in needs and params.teacher != "none"
+    taught = method.takes_teacher(params.method)
     if taught:
         kept += 8 * forget
     to_vanilla = retain > 0 and (params.retain_weight > 0 or "retain_vanilla" in needs)

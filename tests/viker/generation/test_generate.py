@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from viker.core.result_cache import Kept
 
 from tests.conftest import ROOT, png
 from tests.viker.training.families import build
-from viker.core.result_cache import Kept
 from viker.generation.generate import log_likelihoods, replies
 from viker.generation.score import token_scores
 from viker.models.chat import Encoder, Sample, answer_logits

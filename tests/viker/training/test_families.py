@@ -12,12 +12,12 @@ from torch.distributed.tensor import DTensor
 from transformers import AutoModelForImageTextToText
 
 from benchmarks.unlearn.naive import naive_teacher
-from components.unlearn.run import make_trainer
 from tests.conftest import png
 from tests.viker.training.families import END, FAMILIES, build
 from viker.models.chat import Encoder, Sample, answer_logits
 from viker.models.vision_features import FeatureEncoder, reuse_features
 from viker.teacher.visual import teacher_probabilities
+from viker.training.make_trainer import make_trainer
 from viker.training.sharding import load_in_turn
 
 SAMPLES = [

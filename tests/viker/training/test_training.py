@@ -6,18 +6,19 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from viker.methods.tokens import entropy
 
 from components.sample.run import run as sample
-from components.unlearn.run import loss_curve, make_trainer
 from components.unlearn.run import run as unlearn
 from viker.core.errors import UserError
 from viker.data.records import read_records
-from viker.methods.tokens import entropy
 from viker.models.chat import Sample, answer_logits, sample_of
 from viker.teacher.key_tokens import entropy_histogram, key_token_rows
 from viker.teacher.visual import teacher_probabilities
 from viker.training.divergence_guard import Diverged
 from viker.training.length_batches import LengthGrouped
+from viker.training.loss_curve import loss_curve
+from viker.training.make_trainer import make_trainer
 from viker.training.settings import UnlearnParams
 
 SHORT = {"epochs": 1, "retain_batch_size": 3, "batch_size": 2}

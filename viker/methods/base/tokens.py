@@ -1,8 +1,8 @@
-"""What the losses share: log-likelihoods, divergences and means over the answer tokens of a batch.
+"""Log-likelihoods, divergences and means over the answer tokens of a batch, for all losses.
 
 Only the T rows that predict an answer token are looked at: [T, V] gathered from [B, N, V]. ``log_softmax`` is
-computed once for all parts of a loss, in float32 where the model computes in less, and what needs a temporary of the
-vocabulary's size goes through it ``CHUNK`` rows at a time.
+computed once for all parts of a loss, in float32 where the model computes in less; anything that needs a temporary of
+the size of the vocabulary goes through it ``CHUNK`` rows at a time.
 """
 
 import torch
