@@ -34,7 +34,7 @@ IMAGES = [f"irrelevant-{i}" for i in range(5)]
 
 @dataclass
 class Bench:
-    """A model, its encoder, and forget samples, no two questions alike."""
+    """A model, its encoder, and forget samples, all of whose questions differ."""
 
     model: Any
     encoder: Encoder
@@ -53,7 +53,7 @@ def bench(size: str, samples: int) -> Bench:
     encoder = Encoder(processor, pictures, torch.device("cpu"))
     whole = [word for word in words if len(processor.tokenizer(f" {word}")["input_ids"]) == 1]
     template = _tail(encoder, model, Sample("", whole[0], whole[0], IMAGES[0])) - 2
-    made = [
+    questions = [
         Sample(
             str(i),
             " ".join(rng.choices(whole, k=QUESTION - template)),
@@ -62,7 +62,7 @@ def bench(size: str, samples: int) -> Bench:
         )
         for i in range(samples)
     ]
-    return Bench(model, encoder, made)
+    return Bench(model, encoder, questions)
 
 
 def _tail(encoder: Encoder, model: Any, sample: Sample) -> int:

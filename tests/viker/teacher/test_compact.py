@@ -4,8 +4,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from viker.methods.tokens import divergence
 
+from viker.methods.base.tokens import divergence
 from viker.teacher.compact import EXACT, LARGE, Compact, bytes_a_token, from_tensors, keep, to_tensors, whole
 from viker.teacher.visual import pad_teachers
 

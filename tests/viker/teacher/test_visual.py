@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from viker.methods.tokens import entropy
 
 from benchmarks.unlearn.naive import full_forwards, naive_teacher
 from viker.finetuning.small_llava import CHAT_TEMPLATE
+from viker.methods.base.tokens import entropy
 from viker.models.chat import Encoder, Sample
 from viker.models.shared_prefix import NotSharedError, Prefix, build_tree, split_at_picture
 from viker.teacher import visual as module
