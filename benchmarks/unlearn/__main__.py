@@ -12,12 +12,11 @@ import torch
 import typer
 
 from benchmarks.timing import seconds
-from benchmarks.unlearn.model import IMAGES, SIZES, bench
+from benchmarks.unlearn.model import IMAGES, METHODS, SIZES, bench
 from benchmarks.unlearn.naive import full_forwards, naive_teacher
 from components.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
-from viker.methods.base.method import methods
 from viker.teacher.visual import teacher_probabilities
 from viker.training.make_trainer import make_trainer
 
@@ -66,7 +65,7 @@ def command(
 
 def _peak(settings: Any, size: str, method: str) -> int:
     """Return the most bytes that torch holds in two steps, weights included; in a process of its own."""
-    changes = {"method": methods()[method].settings(), "retain_weight": 0.0, "batch_size": 2, "epochs": 1}
+    changes = {"method": METHODS[method], "retain_weight": 0.0, "batch_size": 2, "epochs": 1}
     section = settings.unlearn.model_copy(update=changes)
     request = {"sizes": SIZES[size].model_dump(), "unlearn": section.model_dump(by_alias=True)}
     command = [sys.executable, "-m", "benchmarks.unlearn.peak", json.dumps(request)]
@@ -81,7 +80,7 @@ def _each(teacher: Callable[..., object], benched: Any) -> None:
 def _step(settings: Any, size: str, samples: int, method: str) -> Callable[[], None]:
     """Return one training step without the optimiser, which both methods have alike, on two samples."""
     benched = bench(size, samples)
-    changes = {"method": methods()[method].settings(), "retain_weight": 0.0, "batch_size": 2}
+    changes = {"method": METHODS[method], "retain_weight": 0.0, "batch_size": 2}
     section = settings.unlearn.model_copy(update=changes)
     forget = benched.samples[:2]
     teachers = teacher_probabilities(benched.model, benched.encoder, forget, [IMAGES] * 2, 2)

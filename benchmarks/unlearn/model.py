@@ -11,6 +11,8 @@ from PIL import Image
 
 from viker.finetuning.settings import ModelParams
 from viker.finetuning.small_llava import build_model, build_processor
+from viker.methods.ga import GA
+from viker.methods.viker import ViKeR
 from viker.models.chat import Encoder, Sample
 
 SIZES = {
@@ -27,6 +29,7 @@ SIZES = {
         image_size=336, patch_size=14, vision_width=256, vision_layers=6, width=1024, layers=8, heads=8, vocabulary=8016
     ),
 }
+METHODS = {"ga": GA(), "viker": ViKeR(lambda_=2.0)}
 QUESTION, ANSWER = 20, 30
 """Tokens of question, chat template included, and answer, end token included."""
 IMAGES = [f"irrelevant-{i}" for i in range(5)]

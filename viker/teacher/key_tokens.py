@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from viker.methods.base.tokens import entropy
 from viker.models.chat import Encoder, Sample
+from viker.models.entropy import entropy
 from viker.teacher.compact import Kept, whole
 
 

@@ -7,8 +7,9 @@ import torch
 from transformers import TrainerCallback
 
 from viker.core.errors import UserError
-from viker.methods.base.tokens import chosen, entropy, log_probabilities
+from viker.methods.base.tokens import chosen, log_probabilities
 from viker.models.chat import Encoder, Sample, answer_logits
+from viker.models.entropy import entropy
 from viker.teacher.compact import Kept, whole
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from viker.methods.base.method import method_of
-from viker.methods.base.tokens import CHUNK
+from viker.models.entropy import CHUNK
 from viker.models.loading import language_layers
 from viker.models.vision_features import MOST_BYTES
 from viker.teacher.compact import bytes_a_token

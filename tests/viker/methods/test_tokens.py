@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from viker.methods.base.tokens import CHUNK, mean_kl, mean_log_likelihood
+from viker.methods.base.tokens import mean_kl, mean_log_likelihood
 from viker.models.chat import IGNORED
+from viker.models.entropy import CHUNK
 
 
 def test_a_batch_of_unequal_lengths_is_the_mean_over_its_tokens():

@@ -8,8 +8,8 @@ import torch
 
 from benchmarks.unlearn.naive import full_forwards, naive_teacher
 from viker.finetuning.small_llava import CHAT_TEMPLATE
-from viker.methods.base.tokens import entropy
 from viker.models.chat import Encoder, Sample
+from viker.models.entropy import entropy
 from viker.models.shared_prefix import NotSharedError, Prefix, build_tree, split_at_picture
 from viker.teacher import visual as module
 from viker.teacher.visual import pad_teachers, teacher_probabilities
