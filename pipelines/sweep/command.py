@@ -21,6 +21,7 @@ from viker.core.console import ParamsOption
 from viker.core.errors import UserError
 from viker.core.files import new_file
 from viker.gate.rules import look_up
+from viker.tracking.flatten import flatten
 from viker.tracking.identity import digest, settings
 
 FORGET, RETAIN = "unlearned.forget.leakage_rate", "unlearned.retain.leakage_rate"
@@ -96,11 +97,11 @@ def _parse(change: str) -> tuple[str, list[Any]]:
 
 def _key(values: Mapping[str, Any], swept: list[str]) -> str:
     """Return the key of the sweep's run: further values of the same keys belong to the same sweep."""
-    kept = {section: given for section, given in values.items() if section not in swept}
-    for key in swept:
-        section, _, inner = key.partition(".")
-        if inner:
-            kept[section] = {name: value for name, value in kept[section].items() if name != inner}
+    kept = {
+        path: value
+        for path, value in flatten(values).items()
+        if not any(path == key or path.startswith(f"{key}.") for key in swept)
+    }
     return digest(["sweep", sorted(swept), kept])
 
 
