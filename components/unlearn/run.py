@@ -32,7 +32,7 @@ from viker.training.checkpoint import (
 from viker.training.divergence_guard import Diverged
 from viker.training.loss_curve import loss_curve
 from viker.training.make_trainer import make_trainer
-from viker.training.mlflow_callback import TellTracking
+from viker.training.mlflow_callback import StepLogger
 from viker.training.settings import UnlearnParams
 from viker.training.sharding import in_step
 from viker.training.start_model import load_start_model
@@ -80,7 +80,7 @@ def run(
     taught = time.perf_counter()
 
     trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, state_folder)
-    trainer.add_callback(TellTracking(trainer))
+    trainer.add_callback(StepLogger(trainer))
     try:
         train_or_resume(trainer, store)
     except Diverged as error:

@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 from viker import tracking
 
 
-class TellTracking(TrainerCallback):
+class StepLogger(TrainerCallback):
     """Records every step: the loss and its parts, the gradient's norm, the learning rate, tokens a second, memory."""
 
     def __init__(self, trainer: Any) -> None:

@@ -27,8 +27,8 @@ class StopWhen(Section):
     """When the run may end before its last epoch."""
 
     key_token_probability: Share
-    """Mean probability of the true token over the key tokens of the forget set, shown the truth before it; the run
-    ends after the first epoch that brings it down to this."""
+    """Mean probability of the true token over the key tokens of the forget set, after the true prefix; the run ends
+    after the first epoch that brings it down to this."""
 
 
 if TYPE_CHECKING:

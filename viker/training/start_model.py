@@ -14,13 +14,15 @@ from viker.training.sharding import load_in_turn
 def load_start_model(params: UnlearnParams, vanilla: Path) -> tuple[Any, Any]:
     """Return the model to train, in ``unlearn.precision`` and sharded with ``unlearn.shard``, and its processor.
 
-    It is the vanilla model in the folder ``vanilla``, but for a method that names its own.
+    It is the vanilla model in the folder ``vanilla``, unless the method names another.
 
     Raises:
         UserError: it can't be loaded, or can't be sharded.
     """
-    own = params.method.start_model
-    name, where = (resolve_model(vanilla), str(vanilla)) if own is None else (own, "unlearn.method.base_model")
+    if params.method.start_model is None:
+        name, where = resolve_model(vanilla), str(vanilla)
+    else:
+        name, where = params.method.start_model, "unlearn.method.base_model"
     processors = []
 
     def load(on: torch.device) -> Any:

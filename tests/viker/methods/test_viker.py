@@ -118,11 +118,11 @@ class TestWeights:
         g = random_inputs()
         nats = -torch.xlogy(g.teacher, g.teacher).sum(-1)
         threshold = nats[g.answers != IGNORED].median().item()
-        found = by_logits(
+        gradient = by_logits(
             lambda logits: viker_loss(logits, g.answers, g.teacher, 1.0, True, "hard_mask", threshold)["loss"], g
         )
         pressed = (nats > threshold) & (g.answers != IGNORED)
-        assert pressed.any() and torch.equal(found.abs().sum(-1) > 0, pressed)
+        assert pressed.any() and torch.equal(gradient.abs().sum(-1) > 0, pressed)
 
     def test_a_weight_lies_between_zero_and_one(self):
         rows = (3 * torch.randn(500, V)).softmax(-1)
@@ -151,5 +151,5 @@ class TestAgainstTheNaiveForm:
         kl = torch.nn.functional.kl_div(naive.log_softmax(-1), teacher, reduction="none").sum(-1)[mask].mean()
         torch.testing.assert_close(parts["ga"], ga, rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(parts["kl"], kl, rtol=1e-5, atol=1e-5)
-        found = torch.autograd.grad(parts["loss"], ours)[0]
-        torch.testing.assert_close(found, torch.autograd.grad(ga + 2 * kl, naive)[0], rtol=1e-5, atol=1e-9)
+        ours_gradient = torch.autograd.grad(parts["loss"], ours)[0]
+        torch.testing.assert_close(ours_gradient, torch.autograd.grad(ga + 2 * kl, naive)[0], rtol=1e-5, atol=1e-9)
