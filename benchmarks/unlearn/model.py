@@ -29,7 +29,7 @@ SIZES = {
         image_size=336, patch_size=14, vision_width=256, vision_layers=6, width=1024, layers=8, heads=8, vocabulary=8016
     ),
 }
-METHODS = {"ga": GA(), "viker": ViKeR(lambda_=2.0)}
+METHODS = {"ga": GA(), "viker": ViKeR()}
 QUESTION, ANSWER = 20, 30
 """Tokens of question, chat template included, and answer, end token included."""
 IMAGES = [f"irrelevant-{i}" for i in range(5)]

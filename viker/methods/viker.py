@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class ViKeR(MethodSettings):
-    """Visual-guided key-token regularisation and its ablations; the defaults are the paper's method at lambda = 1."""
+    """Visual-guided key-token regularisation and its ablations; the defaults are the paper's method at lambda = 2."""
 
     name: Literal["viker"] = "viker"
-    lambda_: Annotated[float, Field(ge=0, alias="lambda")] = 1.0
+    lambda_: Annotated[float, Field(ge=0, alias="lambda")] = 2.0
     """Weight of the regulariser; 0 is gradient ascent."""
     teacher: Literal["irrelevant", "text_only", "none"] = "irrelevant"
     """What the teacher sees: the irrelevant images, or no picture at all; none: no regulariser, gradient ascent."""
