@@ -15,7 +15,7 @@ from components.finetune.run import run as finetune
 from components.params import Params
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
-from viker.data.irrelevant_images import images_of, read_irrelevant
+from viker.data.irrelevant.assignment import images_of, read_irrelevant
 from viker.data.records import SPLITS, read_pictures, read_records, write_records
 from viker.evaluation.ask import ask
 from viker.evaluation.questions import Question, questions

@@ -10,7 +10,7 @@ from components.params import Params
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
-from viker.data.irrelevant_images import read_irrelevant
+from viker.data.irrelevant.assignment import read_irrelevant
 from viker.data.records import Record, read_pictures, read_records
 from viker.evaluation.ask import ask
 from viker.evaluation.questions import Question, questions

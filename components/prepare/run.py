@@ -7,7 +7,7 @@ from typing import Any
 from viker.core.files import new_folder, sha256_path, write_json
 from viker.data.forget_list import read_asked
 from viker.data.formats.registry import FORMATS, recognise
-from viker.data.loading.intake import Intake
+from viker.data.formats.base.intake import Intake
 from viker.data.records import Record, write_records
 from viker.data.settings import PrepareParams
 from viker.data.sources import locate

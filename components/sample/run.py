@@ -9,11 +9,11 @@ from tqdm import tqdm
 
 from viker.core.errors import UserError
 from viker.core.files import new_folder, sha256_bytes, write_json
-from viker.data.image_encoding import encode
-from viker.data.image_sources import ABLATIONS, source
-from viker.data.irrelevance_check import Known
-from viker.data.irrelevant_images import write_assigned
-from viker.data.picture_checks import BadPicture
+from viker.data.irrelevant.encoding import encode
+from viker.data.irrelevant.sources import ABLATIONS, source
+from viker.data.irrelevant.resemblance import Known
+from viker.data.irrelevant.assignment import write_assigned
+from viker.data.pictures.checks import BadPicture
 from viker.data.records import read_records
 from viker.data.settings import SampleParams
 

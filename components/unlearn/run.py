@@ -12,7 +12,7 @@ from viker.core.distributed import check_launch, processes
 from viker.core.errors import UserError
 from viker.core.files import new_file, sha256_path, write_json
 from viker.core.run_store import RunStore
-from viker.data.irrelevant_images import images_of, read_irrelevant
+from viker.data.irrelevant.assignment import images_of, read_irrelevant
 from viker.data.records import read_pictures, read_records
 from viker.models.chat import Encoder, Sample, answer_logits, sample_of
 from viker.models.context_length import need_context

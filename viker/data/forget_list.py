@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from viker.core.errors import UserError
-from viker.data.loading.people import UnknownPerson
+from viker.data.formats.base.people import UnknownPerson
 from viker.data.requests import ForgetRequest, as_folder, people_of, read_requests
 from viker.data.settings import PrepareParams
 

@@ -11,7 +11,7 @@ LIBRARY = HERE.parent
 CODE = (
     "__init__",
     *("core/__init__", "core/errors", "core/files"),
-    *("data/__init__", "data/picture_checks", "data/prompts", "data/records"),
+    *("data/__init__", "data/pictures/__init__", "data/pictures/checks", "data/prompts", "data/records"),
     *("models/__init__", "models/answering", "models/base_model", "models/chat", "models/chat_template"),
     "models/loading",
 )

@@ -10,8 +10,8 @@ from components.sample.run import assign, run
 from tests.components.sample.test_sample import settings
 from tests.viker.data.damage import ANIMATED, DOT, JPEG, bomb, encoded
 from viker.core.errors import UserError
-from viker.data.irrelevance_check import Known
-from viker.data.irrelevant_images import images_of, read_irrelevant
+from viker.data.irrelevant.resemblance import Known
+from viker.data.irrelevant.assignment import images_of, read_irrelevant
 from viker.data.records import open_picture, read_pictures, read_records
 
 

@@ -20,7 +20,7 @@ from components.params import load_params
 from components.report.run import Written, run
 from viker.attacks.rates import COLUMNS, rates
 from viker.core.files import sha256_bytes, sha256_path, write_json
-from viker.data.picture_store import PictureStore
+from viker.data.pictures.store import PictureStore
 from viker.data.records import Record, read_records, write_records
 from viker.data.synthetic.faces import distinct_faces, picture
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal

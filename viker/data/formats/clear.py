@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from viker.core.errors import UserError
-from viker.data.loading.clear_people import is_text, owners
-from viker.data.loading.clear_records import PAIR, PICTURE, Making
-from viker.data.loading.intake import BadRow, Benchmark, Intake
-from viker.data.loading.people import check_forget, check_people
-from viker.data.loading.shards import rows, shards
+from viker.data.formats.base.clear_people import is_text, owners
+from viker.data.formats.base.clear_records import PAIR, PICTURE, Making
+from viker.data.formats.base.intake import BadRow, Benchmark, Intake
+from viker.data.formats.base.people import check_forget, check_people
+from viker.data.formats.base.shards import rows, shards
 
 REAL = ("real_faces", "real_world")
 

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from viker.core.errors import UserError
-from viker.data.loading.intake import BadRow, Benchmark, Intake
-from viker.data.loading.people import check_forget, check_people
-from viker.data.loading.picture_files import picture_of
-from viker.data.loading.shards import columns_of
-from viker.data.loading.tables import LISTS, read, tables, the_table
-from viker.data.loading.tasks import check_text, has
+from viker.data.formats.base.intake import BadRow, Benchmark, Intake
+from viker.data.formats.base.people import check_forget, check_people
+from viker.data.formats.base.picture_cells import picture_of
+from viker.data.formats.base.shards import columns_of
+from viker.data.formats.base.tables import LISTS, read, tables, the_table
+from viker.data.formats.base.tasks import check_text, has
 from viker.data.prompts import LETTERS
 from viker.data.records import SPLITS, UNSEEN, Record
 

@@ -18,10 +18,10 @@ from typing import Any
 import pyarrow as pa
 
 from viker.core.errors import UserError
-from viker.data.loading.intake import BadRow, Benchmark, Intake
-from viker.data.loading.people import check_forget, check_people
-from viker.data.loading.shards import ahead, columns_of, rows, shards, take_picture
-from viker.data.loading.tasks import Row, check_text, records_of
+from viker.data.formats.base.intake import BadRow, Benchmark, Intake
+from viker.data.formats.base.people import check_forget, check_people
+from viker.data.formats.base.shards import ahead, columns_of, rows, shards, take_picture
+from viker.data.formats.base.tasks import Row, check_text, records_of
 from viker.data.prompts import LETTERS
 from viker.data.records import Record
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from viker.core.errors import UserError
 from viker.core.files import new_folder, write_json
-from viker.data.loading.intake import BadRow, Benchmark, Intake
+from viker.data.formats.base.intake import BadRow, Benchmark, Intake
 from viker.data.validation.expectations import REMEDIES, VERSION, frame, people_frame, people_suite, split_suite
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")

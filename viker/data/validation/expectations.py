@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from viker.data.loading.intake import Benchmark
-from viker.data.picture_checks import LEAST_SIDE, MOST_PIXELS, NEAR_BITS
-from viker.data.picture_store import PictureStore
+from viker.data.formats.base.intake import Benchmark
+from viker.data.pictures.checks import LEAST_SIDE, MOST_PIXELS, NEAR_BITS
+from viker.data.pictures.store import PictureStore
 from viker.data.prompts import LETTERS
 from viker.data.records import RECORD_SCHEMA, TASKS, Record
 

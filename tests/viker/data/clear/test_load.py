@@ -15,7 +15,7 @@ from tests.conftest import ROOT, prepare_params
 from tests.viker.data.clear_data import FORGET, edit
 from viker.core.errors import UserError
 from viker.data.formats import registry
-from viker.data.loading.clear_people import BLOCK
+from viker.data.formats.base.clear_people import BLOCK
 from viker.data.wordings import QUESTIONS, TEST_QUESTIONS, reword
 
 JOSE, ANA = FORGET

@@ -6,8 +6,8 @@ from pathlib import Path
 from PIL import Image
 
 from viker.core.files import sha256_bytes
-from viker.data.image_sources import Given
-from viker.data.picture_checks import BadPicture, check
+from viker.data.irrelevant.sources import Given
+from viker.data.pictures.checks import BadPicture, check
 from viker.data.records import open_picture
 
 MOST_SIDE = 1024

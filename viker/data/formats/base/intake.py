@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from viker.core.errors import UserError
 from viker.core.files import new_file
-from viker.data.picture_store import PictureStore
+from viker.data.pictures.store import PictureStore
 from viker.data.records import Record
 
 EXCLUDED_SCHEMA = pa.schema(

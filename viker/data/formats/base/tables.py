@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from viker.core.errors import UserError
-from viker.data.loading.intake import BadRow
-from viker.data.loading.shards import columns_of, rows
+from viker.data.formats.base.intake import BadRow
+from viker.data.formats.base.shards import columns_of, rows
 
 KINDS = (".parquet", ".jsonl", ".csv")
 TEXT = pa.string()

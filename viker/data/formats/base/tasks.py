@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from viker.data.loading.intake import BadRow
+from viker.data.formats.base.intake import BadRow
 from viker.data.prompts import LETTERS
 from viker.data.records import Record
 

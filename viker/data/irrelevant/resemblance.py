@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from viker.core.files import sha256_bytes
-from viker.data.picture_checks import NEAR_BITS, NEAR_TONE, fingerprint
+from viker.data.pictures.checks import NEAR_BITS, NEAR_TONE, fingerprint
 from viker.data.records import SPLITS, iter_pictures, read_records
 
 ALIKE_TONE = 4.0

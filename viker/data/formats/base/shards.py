@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from viker.core.errors import UserError
-from viker.data.loading.intake import BadRow
-from viker.data.picture_checks import BadPicture
-from viker.data.picture_store import PictureStore
+from viker.data.formats.base.intake import BadRow
+from viker.data.pictures.checks import BadPicture
+from viker.data.pictures.store import PictureStore
 
 ROWS = 64
 """How many rows are in memory at a time."""

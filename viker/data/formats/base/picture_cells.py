@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from viker.data.loading.intake import BadRow
-from viker.data.loading.shards import take_picture
-from viker.data.picture_store import PictureStore
+from viker.data.formats.base.intake import BadRow
+from viker.data.formats.base.shards import take_picture
+from viker.data.pictures.store import PictureStore
 
 
 def picture_of(value: Any, where: str, folder: Path, store: PictureStore) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from viker.core.errors import UserError
-from viker.data.loading.intake import BadRow
+from viker.data.formats.base.intake import BadRow
 
 BLOCK = 20
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from viker.core.files import sha256_bytes
-from viker.data.picture_checks import Fingerprint, check, fingerprint
+from viker.data.pictures.checks import Fingerprint, check, fingerprint
 from viker.data.records import PICTURE_SCHEMA
 
 GROUP_BYTES = 16 * 2**20

@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from viker.data.loading.clear_people import BLOCK, has, is_text, plain
-from viker.data.loading.intake import BadRow, Intake
-from viker.data.loading.shards import rows, shards, take_picture
-from viker.data.loading.tasks import check_text
+from viker.data.formats.base.clear_people import BLOCK, has, is_text, plain
+from viker.data.formats.base.intake import BadRow, Intake
+from viker.data.formats.base.shards import rows, shards, take_picture
+from viker.data.formats.base.tasks import check_text
 from viker.data.records import Record
 from viker.data.wordings import wording
 
