@@ -22,7 +22,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     """
     from components.prepare.run import run
     from viker.data.forget_list import with_requests
-    from viker.data.formats.registry import NAMES
+    from viker.data.formats.base.format import formats
 
     with tracking.stage("prepare", settings, params) as recorded:
         with with_requests(settings.prepare, args.requests) as section:
@@ -33,7 +33,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
         recorded.artifact(args.out / "manifest.json")
         recorded.artifact(args.validation, "validation")
     how = "recognised" if settings.prepare.format == "auto" else "as prepare.format says"
-    typer.echo(f"{manifest['source']}: read as {NAMES[manifest['format']]} ({how}).")
+    typer.echo(f"{manifest['source']}: read as {formats()[manifest['format']].heading} ({how}).")
     console = Console(highlight=False, soft_wrap=True)
     table = Table("split", "people", "pictures", "questions", "checks passed")
     for split, checks in manifest["validation"]["suites"].items():

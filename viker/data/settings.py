@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from viker.core.errors import did_you_mean
+from viker.core.plugins import plugin_names
 from viker.core.settings import Positive, Section, Share
 
 Kind = Literal["scene", "pet", "noise", "photo", "folder", "forget", "retain"]
@@ -14,8 +16,8 @@ class PrepareParams(Section):
 
     source: str = Field(min_length=1)
     """A file or folder, s3://BUCKET/PREFIX, hf://OWNER/NAME, or a .yaml file that describes a benchmark to generate."""
-    format: Literal["auto", "mllmu", "clear", "umu", "records"]
-    """What the source holds; auto recognises it."""
+    format: str
+    """What the source holds: the name of a format, a module of ``viker/data/formats``; auto recognises it."""
     revision: str | None
     """Commit or tag of a source on the hub."""
     forget_share: Share
@@ -28,6 +30,15 @@ class PrepareParams(Section):
     """What an invalid row does: stop the stage, or be set aside in excluded.parquet."""
     max_excluded: Annotated[float, Field(ge=0, lt=1)]
     """The largest share of rows that may be set aside."""
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, name: str) -> str:
+        known = ["auto", *plugin_names("viker.data.formats", "viker.formats")]
+        if name not in known:
+            hint = did_you_mean(name, known).removesuffix(".")
+            raise ValueError(f"expected one of {', '.join(known)}{hint}")
+        return name
 
 
 class SampleParams(Section):

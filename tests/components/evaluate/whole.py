@@ -8,14 +8,13 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from components.evaluate.run import run
-from components.finetune.run import _texts
 from components.params import load_params
 from tests.conftest import ROOT
 from viker.data.records import SPLITS, read_records
 from viker.data.synthetic.scenes import draw_scene
 from viker.evaluation.settings import EvaluateParams
 from viker.finetuning.settings import ModelParams
-from viker.finetuning.small_llava import build_model, build_processor
+from viker.finetuning.small_llava import build_model, build_processor, tokenizer_texts
 from viker.models.loading import language_layers
 
 SIZES = ModelParams(
@@ -33,7 +32,7 @@ def settings(**changes: Any) -> EvaluateParams:
 def write_inputs(folder: Path, prepared: Path) -> None:
     """Write an untrained model, an adapter that changes what it says, and an irrelevant image."""
     torch.manual_seed(5)
-    processor = build_processor(_texts([r for split in SPLITS for r in read_records(prepared, split)]), SIZES)
+    processor = build_processor(tokenizer_texts([r for split in SPLITS for r in read_records(prepared, split)]), SIZES)
     model = build_model(processor, SIZES).eval()
     model.save_pretrained(folder / "vanilla")
     processor.save_pretrained(folder / "vanilla")

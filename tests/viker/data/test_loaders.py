@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from viker.data.formats.registry import FORMATS, recognise
 
 from components.prepare.run import run
 from tests.conftest import ROOT, prepare_params
@@ -23,7 +24,6 @@ from tests.viker.data.clear_data import write_clear
 from viker.core import console
 from viker.core.errors import UserError
 from viker.core.files import sha256_bytes, sha256_path
-from viker.data.formats.registry import FORMATS, recognise
 from viker.data.records import RECORD_SCHEMA, SPLITS, Record, read_pictures, read_records
 from viker.data.synthetic.generate import generate
 

@@ -1,4 +1,4 @@
-"""The irrelevant images and which of them stand in for the picture of each forget question."""
+"""Which irrelevant images stand in for the picture of each forget question."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ AGAIN = "Run 'viker sample' to make them again."
 
 
 def write_assigned(folder: Path, assigned: Mapping[str, Sequence[str]]) -> None:
-    """Write which images each record gets, a row a record."""
+    """Write which images each record gets, one row per record."""
     rows = [{"record_id": record, "files": list(files)} for record, files in assigned.items()]
     with new_file(folder / ASSIGNED) as path:
         pq.write_table(pa.Table.from_pylist(rows, schema=ASSIGNED_SCHEMA), path)
@@ -53,7 +53,7 @@ def images_of(assigned: Mapping[str, tuple[str, ...]], record_ids: Sequence[str]
     """Return the images of each record, in the order of ``record_ids``.
 
     Raises:
-        UserError: a record has none: the forget split is another than the one they were sampled for.
+        UserError: a record has none: the images were sampled for another forget split.
     """
     for record in record_ids:
         if record not in assigned:

@@ -1,4 +1,4 @@
-"""An image of any source as PNG: of a sensible size, and the same bytes whenever it is the same image."""
+"""An image of any source as PNG, scaled down where it is large; the same image always gives the same bytes."""
 
 import io
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from viker.core.files import sha256_bytes
-from viker.data.irrelevant.sources import Given
+from viker.data.irrelevant.sources import SourceImage
 from viker.data.pictures.checks import BadPicture, check
 from viker.data.records import open_picture
 
@@ -15,24 +15,23 @@ MOST_SIDE = 1024
 MOST_BYTES = 64 * 2**20
 
 
-def encode(given: Given) -> tuple[bytes, str]:
+def encode(image: SourceImage) -> tuple[bytes, str]:
     """Return an image as PNG of at most ``MOST_SIDE`` pixels a side, and the SHA-256 of what it was made from.
 
     Raises:
         BadPicture: it can't be read, or is not a picture, cut off, animated, too large or too small.
     """
-    if isinstance(given, Path):
-        given = _read(given)
-    if isinstance(given, Image.Image):
-        content = _png(given)
-        return content, sha256_bytes(content)
-    check(given)
+    content = _read(image) if isinstance(image, Path) else image
+    if isinstance(content, Image.Image):
+        drawn = _png(content)
+        return drawn, sha256_bytes(drawn)
+    check(content)
     try:
-        image = open_picture(given, draft=(MOST_SIDE, MOST_SIDE))
-    except Exception as error:  # whatever Pillow's decoders raise on bytes from outside: no picture
+        decoded = open_picture(content, draft=(MOST_SIDE, MOST_SIDE))
+    except Exception as error:  # Pillow's decoders raise anything on bytes from outside
         raise BadPicture(f"damaged ({error}); fetch it again") from None
-    image.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.LANCZOS)
-    return _png(image), sha256_bytes(given)
+    decoded.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.LANCZOS)
+    return _png(decoded), sha256_bytes(content)
 
 
 def _read(path: Path) -> bytes:
@@ -46,6 +45,6 @@ def _read(path: Path) -> bytes:
 
 def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    image.info = {}  # profiles and comments of the original are not the image
+    image.info = {}  # no colour profile or comment of the original
     image.save(buffer, "PNG")
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""The check of irrelevance: an image against every picture of the data, without a network."""
+"""Whether an image resembles any picture of the data: by hash, difference hash and colours."""
 
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ ROWS = 4096
 """How many pictures an image is compared with at a time: 3 MiB of colours."""
 
 
-class Known:
-    """The pictures of the forget, test, retain and real splits: 840 bytes of each stay in memory."""
+class DataPictures:
+    """Fingerprints of the pictures of the forget, test, retain and real splits, 840 bytes each."""
 
     def __init__(self, prepared: Path) -> None:
         """Read the pictures of a prepared folder, a few at a time."""
@@ -27,12 +27,12 @@ class Known:
                 self.splits |= {key: split for key in record.images if key not in self.splits}
         self.keys: list[str] = []
         bits, tones = [], []
-        shown = iter_pictures(prepared)
-        for key, content in tqdm(shown, desc="pictures of the data", unit="picture", leave=False, delay=2):
-            one = fingerprint(content)
+        bar = tqdm(iter_pictures(prepared), desc="pictures of the data", unit="picture", leave=False, delay=2)
+        for key, content in bar:
+            look = fingerprint(content)
             self.keys.append(key)
-            bits.append(one.bits)
-            tones.append(np.frombuffer(one.tones, dtype=np.uint8))
+            bits.append(look.bits)
+            tones.append(np.frombuffer(look.tones, dtype=np.uint8))
         self._rows = {key: row for row, key in enumerate(self.keys)}
         self._bits = np.array(bits, dtype=np.uint64)
         self._tones = np.array(tones, dtype=np.uint8).reshape(len(tones), -1)
@@ -49,9 +49,9 @@ class Known:
         """
         if not self.keys:
             return None, None
-        one = fingerprint(content)
-        bits = np.bitwise_count(self._bits ^ np.uint64(one.bits))
-        tone = self._tone(np.frombuffer(one.tones, dtype=np.uint8))
+        look = fingerprint(content)
+        bits = np.bitwise_count(self._bits ^ np.uint64(look.bits))
+        tone = self._tone(np.frombuffer(look.tones, dtype=np.uint8))
         same = self._rows.get(original, self._rows.get(sha256_bytes(content)))
         if same is not None:
             return "the same as a picture of the data", self._evidence(same, bits, tone)

@@ -15,15 +15,15 @@ from viker.data.settings import SampleParams
 from viker.data.synthetic.scenes import draw_noise, draw_pet, draw_scene
 from viker.storage import fetch, is_remote
 
-Given = Image.Image | Path | bytes
-"""An image as a source has it: drawn, a file not yet read, or encoded."""
+SourceImage = Image.Image | Path | bytes
+"""An image as its source has it: drawn, a file not yet read, or encoded."""
 DRAWN: dict[str, Callable[[random.Random], Image.Image]] = {
     "scene": draw_scene,
     "pet": draw_pet,
     "noise": draw_noise,
 }
 ABLATIONS = ("forget", "retain")
-"""Kinds that show people of the data: the paper's ablations, which hurt. They are not irrelevant."""
+"""Kinds that show people of the data: the paper's ablations, which make unlearning worse."""
 PHOTOS = (
     *("brick.png", "chelsea.png", "clock_motion.png", "coffee.png", "coins.png", "grass.png", "gravel.png"),
     *("hubble_deep_field.jpg", "moon.png", "motorcycle_left.png", "page.png", "rocket.jpg", "text.png"),
@@ -33,8 +33,8 @@ PHOTOS = (
 
 def source(
     kind: str, params: SampleParams, prepared: Path, cache: Path, rng: random.Random
-) -> Iterator[tuple[str, Given]]:
-    """Yield (origin, image) of one kind: without end where they are drawn, else each once in random order.
+) -> Iterator[tuple[str, SourceImage]]:
+    """Yield (origin, image) of one kind: drawn ones without end, others once each, in random order.
 
     Raises:
         UserError: the folder can't be used or fetched.
@@ -73,8 +73,8 @@ def _people(split: str, count: int, prepared: Path, rng: random.Random) -> Itera
         yield f"{split} {key}", content[key]
 
 
-def _folder(uri: str, revision: str | None, cache: Path, rng: random.Random) -> Iterator[tuple[str, Given]]:
-    """Yield the images of the user's folder, wherever it is; those that were fetched have its URI in their origin."""
+def _folder(uri: str, revision: str | None, cache: Path, rng: random.Random) -> Iterator[tuple[str, SourceImage]]:
+    """Yield the images of the user's folder; the origin of those that were fetched begins with the folder's URI."""
     if not is_remote(uri):
         yield from _files(Path(uri), f"sample.folder is '{uri}'", rng)
         return
@@ -87,18 +87,18 @@ def _folder(uri: str, revision: str | None, cache: Path, rng: random.Random) -> 
         yield f"{uri.rstrip('/')}/{name}", image
 
 
-def _files(folder: Path, what: str, rng: random.Random) -> Iterator[tuple[str, Given]]:
+def _files(folder: Path, setting: str, rng: random.Random) -> Iterator[tuple[str, SourceImage]]:
     """Yield the files under ``folder``; of Parquet files the pictures in their column 'image'."""
     if not folder.is_dir():
-        raise UserError(f"{what}: no such folder; irrelevant images are taken from there.")
+        raise UserError(f"{setting}: no such folder; irrelevant images are taken from there.")
     root = folder.resolve()
     files = sorted(path for path in root.rglob("*") if path.is_file())
     if not files:
-        raise UserError(f"{what}: the folder is empty. Put irrelevant images in it.")
+        raise UserError(f"{setting}: the folder is empty. Put irrelevant images in it.")
     for path in rng.sample(files, len(files)):
         name = path.relative_to(root).as_posix()
         if not path.resolve().is_relative_to(root):
-            raise UserError(f"{what}: '{name}' leads out of the folder. Copy the image into it.")
+            raise UserError(f"{setting}: '{name}' leads out of the folder. Copy the image into it.")
         if path.suffix == ".parquet":
             yield from ((f"{name}, row {row}", picture) for row, picture in _table(path, name, rng))
         else:

@@ -22,7 +22,7 @@ PERTURBED = {"perturbed_captions": pa.list_(TEXT), "perturbed_names": pa.list_(T
 
 
 @dataclass
-class Making:
+class RecordBuilder:
     """The records so far, and what decides where the next ones go."""
 
     splits: dict[str, list[Record]]

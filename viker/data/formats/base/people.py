@@ -1,28 +1,48 @@
 """Who is in the data, and who of them is to be forgotten."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
 
 from viker.core.errors import UserError, did_you_mean
+from viker.data.formats.base.shards import rows, shards
 
 
 class UnknownPerson(UserError):
-    """An ID to forget that nobody in the data has; whoever knows who asked for it says so in its place."""
+    """An ID to forget that nobody in the data has; callers that know the request re-raise it with the file's name."""
 
     def __init__(self, person_id: str, known: Iterable[str]) -> None:
-        """Name the ID and those like it."""
+        """Name the ID and similar ones."""
         self.person_id = person_id
         self.problem = f"names '{person_id}', an ID that nobody in the data has{did_you_mean(person_id, known)}"
         super().__init__(f"prepare.forget_ids or a request {self.problem}")
 
 
-def check_people(found: Iterable[tuple[str, str | None]]) -> set[str]:
-    """Return the IDs of (where, ID) pairs, one pair a person.
+def read_people(folders: Sequence[Path], forget_ids: Sequence[str], gone: Sequence[str]) -> tuple[set[str], set[str]]:
+    """Return who is in the configurations, by their column ``ID``, and who of them is to be forgotten.
+
+    Args:
+        folders: configurations with one row per person; the first holds the benchmark's own people to forget.
+        forget_ids: the people to forget; none: those of the first configuration.
+        gone: who was forgotten earlier.
+
+    Raises:
+        UserError: see ``check_people`` and ``check_forget``.
+    """
+    ids = [[(where, row["ID"]) for where, row in rows(shards(folder), {"ID": pa.string()})] for folder in folders]
+    known = check_people(pair for pairs in ids for pair in pairs)
+    return known, check_forget(forget_ids or [person for _, person in ids[0]], known, gone)
+
+
+def check_people(located: Iterable[tuple[str, str | None]]) -> set[str]:
+    """Return the IDs of (where, ID) pairs, one pair per person.
 
     Raises:
         UserError: an ID is empty, there twice, or differs from another only in case or white space.
     """
     known: dict[str, tuple[str, str]] = {}
-    for where, person in found:
+    for where, person in located:
         if not person or not person.strip():
             raise UserError(f"{where}, column ID: an empty ID; every row names its person.")
         alike = known.get(fold(person))
@@ -37,13 +57,13 @@ def check_people(found: Iterable[tuple[str, str | None]]) -> set[str]:
     return {person for person, _ in known.values()}
 
 
-def check_strangers(found: Iterable[tuple[str, str | None]], known: set[str]) -> None:
-    """Check (where, ID) of people whom no model was trained on, one pair a person.
+def check_strangers(located: Iterable[tuple[str, str | None]], known: set[str]) -> None:
+    """Check (where, ID) of people whom no model was trained on, one pair per person.
 
     Raises:
         UserError: an ID is wrong, see ``check_people``, or that of somebody who is trained on.
     """
-    pairs = list(found)
+    pairs = list(located)
     check_people(pairs)
     for where, person in pairs:
         if person in known:

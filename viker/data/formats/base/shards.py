@@ -1,4 +1,4 @@
-"""Parquet shards, read a few rows at a time; what is wrong with a file is said with its name."""
+"""Parquet shards, read a few rows at a time; errors name file and row."""
 
 import re
 from collections import deque
@@ -20,6 +20,18 @@ AHEAD, AHEAD_BYTES = 512, 32 * 2**20
 """How many rows, and about how many bytes of pictures, wait while their pictures are looked at: enough to do for as
 long as it takes to read and write a row group."""
 _SHARD = re.compile(r"\w+-(\d{5})-of-(\d{5})(-\w+)?\.parquet")
+
+
+class NoConfiguration(UserError):
+    """A configuration that ``prepare.forget_share`` asks for isn't there."""
+
+    def __init__(self, folder: Path, forget_share: float, others: Iterable[Path]) -> None:
+        """Name the folder of the configuration and the others that are there."""
+        there = ", ".join(sorted(path.name for path in others)) or "none"
+        super().__init__(
+            f"{folder}: no such configuration (prepare.forget_share is {forget_share}); there: {there}. "
+            "Set prepare.forget_share to one of them, or fetch the configuration."
+        )
 
 
 def shards(folder: Path) -> list[Path]:
@@ -71,13 +83,12 @@ def rows(paths: Sequence[Path], columns: dict[str, pa.DataType | None]) -> Itera
             raise UserError(f"{path}: an empty shard; fetch it again or remove the configuration.")
 
 
-def ahead(found: Iterable[tuple[str, dict[str, Any]]], store: PictureStore) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (where, row) as they are; the pictures of the rows to come are looked at meanwhile."""
+def ahead(located: Iterable[tuple[str, dict[str, Any]]], store: PictureStore) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (where, row) unchanged, while threads check the pictures of the rows to come."""
     waiting: deque[tuple[int, tuple[str, dict[str, Any]]]] = deque()
     size = 0
-    for where, row in found:
-        shown = [row["image"]] if "image" in row else row["images"] or []
-        contents = [content for image in shown if image and (content := image["bytes"])]
+    for where, row in located:
+        contents = [content for image in images_of(row) if image and (content := image["bytes"])]
         store.begin(contents)
         waiting.append((sum(map(len, contents)), (where, row)))
         size += waiting[-1][0]
@@ -86,6 +97,11 @@ def ahead(found: Iterable[tuple[str, dict[str, Any]]], store: PictureStore) -> I
             size -= oldest
             yield next_row
     yield from (each for _, each in waiting)
+
+
+def images_of(row: dict[str, Any]) -> list[Any]:
+    """Return the structs of a row's column ``image``, or of the list ``images`` in its place."""
+    return [row["image"]] if "image" in row else row["images"] or []
 
 
 def take_picture(image: Any, where: str, column: str, store: PictureStore) -> str:
@@ -107,21 +123,21 @@ def _check_columns(path: Path, schema: pa.Schema, columns: dict[str, pa.DataType
     for name, kind in columns.items():
         if name not in schema.names:
             raise UserError(f"{path}: no column '{name}'; found {', '.join(schema.names)}.")
-        found = schema.field(name).type
-        if kind is not None and not _like(found, kind):
-            raise UserError(f"{path}: column '{name}' is {found}, expected {kind}.")
+        actual = schema.field(name).type
+        if kind is not None and not _like(actual, kind):
+            raise UserError(f"{path}: column '{name}' is {actual}, expected {kind}.")
 
 
-def _like(found: pa.DataType, kind: pa.DataType) -> bool:
+def _like(actual: pa.DataType, kind: pa.DataType) -> bool:
     """Return whether a column can stand for ``kind``: large and small variants alike, extra struct fields ignored."""
     if pa.types.is_struct(kind):
-        names = {field.name: field.type for field in found} if pa.types.is_struct(found) else {}
-        return all(field.name in names and _like(names[field.name], field.type) for field in kind)
+        types = {field.name: field.type for field in actual} if pa.types.is_struct(actual) else {}
+        return all(field.name in types and _like(types[field.name], field.type) for field in kind)
     if pa.types.is_list(kind):
-        is_list = pa.types.is_list(found) or pa.types.is_large_list(found)
-        return pa.types.is_null(found) or (is_list and _like(found.value_type, kind.value_type))
+        is_list = pa.types.is_list(actual) or pa.types.is_large_list(actual)
+        return pa.types.is_null(actual) or (is_list and _like(actual.value_type, kind.value_type))
     alike = ((pa.types.is_string, pa.types.is_large_string), (pa.types.is_binary, pa.types.is_large_binary))
     for checks in alike:
         if checks[0](kind):
-            return any(check(found) for check in checks) or pa.types.is_null(found)
-    return bool(found == kind)
+            return any(check(actual) for check in checks) or pa.types.is_null(actual)
+    return bool(actual == kind)
