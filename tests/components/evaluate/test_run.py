@@ -17,7 +17,7 @@ from components.prepare.run import run as prepare
 from tests.components.evaluate.whole import evaluate, settings, write_inputs
 from tests.conftest import ROOT, prepare_params
 from tests.viker.data.clear_data import write_clear
-from tests.viker.data.own_data import write_own
+from tests.viker.data.records_data import write_own
 from tests.viker.data.umu_data import write_umu
 from viker.attacks.registry import ATTACKS
 from viker.core.errors import UserError

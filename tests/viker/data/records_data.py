@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.viker.data.damage import portrait
+from tests.viker.data.sample import Counts, Sample
 
 TOWNS = ("Oslo", "Lima", "Riga", "Cairo")
 LISTS = ("options", "paraphrases", "perturbed_answers")
@@ -17,7 +18,7 @@ PEOPLE = 10
 
 
 def content() -> list[dict[str, Any]]:
-    """10 people of 3 questions: two with pictures (one of them with options), one without; p0 is to be forgotten."""
+    """10 people with 3 questions each: two with pictures (one of them with options), one without; p0 is to forget."""
     rows: list[dict[str, Any]] = []
     for number in range(PEOPLE):
         person, town = f"p{number}", TOWNS[number % 4]
@@ -73,3 +74,26 @@ def write_pictures(folder: Path) -> None:
 def portrait_of(path: str) -> bytes:
     person, view = Path(path).stem[1:].split("-")
     return portrait(10 * int(person) + "ab".index(view))
+
+
+def csv_text_for_a_list(table: Path) -> str:
+    table.write_text(table.read_text().replace('"[""In Oslo.""]"', "In Oslo."))
+    return "column paraphrases: found 'In Oslo.'; expected a list"
+
+
+def jsonl_number_for_a_text(table: Path) -> str:
+    table.write_text(table.read_text().replace('"answer": "Size 30."', '"answer": 30'))
+    return "row 1, column answer"
+
+
+COUNTS: Counts = {
+    "forget": (1, 2, {"qa": 3, "generation": 3, "classification": 1}),
+    "test": (1, 2, {"generation": 3, "classification": 1}),
+    "retain": (9, 18, {"qa": 27, "generation": 27, "classification": 9}),
+    "real": (0, 0, {}),
+}
+SAMPLES = [
+    Sample("own csv", write_own, 0.1, "questions.csv", "answer", COUNTS, csv_text_for_a_list),
+    Sample("own jsonl", write_jsonl, 0.1, "", "answer", COUNTS, jsonl_number_for_a_text),
+    Sample("own parquet", write_parquet, 0.1, "", "answer", COUNTS),
+]
