@@ -14,7 +14,7 @@ from tests.conftest import ROOT, prepare_params
 from tests.viker.data.mllmu_data import write_mllmu
 from viker.core.errors import UserError
 from viker.core.plugins import plugin_names
-from viker.data.formats.base.format import GROUP, PACKAGE, formats, recognise
+from viker.data.formats.base.format import GROUP, formats, recognise
 
 LEDGER = """
 from dataclasses import replace
@@ -70,7 +70,7 @@ def test_an_entry_point_that_cannot_be_imported_is_named(package):
 
 
 def test_the_modules_of_the_package_are_called_as_their_formats_are():
-    assert list(formats()) == plugin_names(PACKAGE, GROUP)
+    assert list(formats()) == plugin_names("viker.data.formats", GROUP)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(tmp_path):

@@ -9,8 +9,8 @@ from viker.core.errors import UserError
 from viker.core.plugins import load_plugins, plugin_names
 from viker.data.formats.base.intake import Benchmark, Intake
 
-PACKAGE, GROUP = "viker.data.formats", "viker.formats"
-"""Where the formats are: modules of the package, and entry points of the group; both are called as the format is."""
+GROUP = "viker.formats"
+"""Formats are also taken from this group of entry points."""
 
 Load = Callable[[Path, float, Sequence[str], Sequence[str], Intake], Benchmark]
 """``load(source, forget_share, forget_ids, gone, intake)`` reads a source into splits:
@@ -47,8 +47,8 @@ def formats() -> dict[str, Format]:
     Raises:
         UserError: two formats have one name, or a format isn't called as its module or entry point is.
     """
-    loaded = load_plugins(PACKAGE, Format, GROUP)
-    for name in sorted(set(loaded) - set(plugin_names(PACKAGE, GROUP))):
+    loaded = load_plugins("viker.data.formats", Format, GROUP)
+    for name in sorted(set(loaded) - set(plugin_names("viker.data.formats", GROUP))):
         raise UserError(
             f"the format '{name}' is in a module or entry point of another name. Rename one of them: prepare.format "
             "is checked against the names of modules and entry points."
