@@ -23,13 +23,13 @@ class PrepareParams(Section):
     forget_share: Share
     """Picks the benchmark's own split: 0.1 means the configurations forget_10 and retain_90."""
     forget_ids: list[str]
-    """People to forget in place of the benchmark's own split; empty: those of the pending requests, or that split."""
+    """People to forget, overriding the requests; empty: those of the pending requests, else the benchmark's split."""
     requests: str
-    """The folder of forget requests, a YAML file each; the people of those that are carried out are in no split."""
+    """The folder of forget requests, one YAML file each; people of requests that are carried out are in no split."""
     on_invalid: Literal["fail", "exclude"]
-    """What an invalid row does: stop the stage, or be set aside in excluded.parquet."""
+    """What happens to an invalid row: it stops the stage, or is moved to excluded.parquet."""
     max_excluded: Annotated[float, Field(ge=0, lt=1)]
-    """The largest share of rows that may be set aside."""
+    """The largest share of rows that may be excluded."""
 
     @field_validator("format")
     @classmethod

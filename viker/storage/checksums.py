@@ -1,4 +1,4 @@
-"""Whether a file is what S3 says it should be: by the ETag where that is an MD5, or by the object's checksum."""
+"""Checks a file against its S3 object: by the ETag where that is an MD5, or by the object's checksum."""
 
 import base64
 import hashlib

@@ -63,12 +63,12 @@ def load(
         *([(UNSEEN, unseen, PERSON)] if unseen.is_dir() else []),
     ]
     for split, folder, columns in configurations:
-        wanted = (
+        selected = (
             (where, row)
             for where, row in rows(shards(folder), columns)
             if row["ID"] not in gone and (split != "test" or row["ID"] in forgotten)
         )
-        for where, row in ahead(wanted, intake.pictures):
+        for where, row in ahead(selected, intake.pictures):
             person = row["ID"]
             with intake.row(person):
                 target = split if split != "people" else "forget" if person in forgotten else "retain"

@@ -33,7 +33,7 @@ PERSON = {
 REAL = ("Real_Person_Set", "real_person")
 """The real people: the configuration's name in the data's description, and in the reference code."""
 MODALITIES = {"Image_Textual": ("muitimodal", "multimodal"), "Pure_Text": ("unimodal",)}
-"""How tasks.py and UMU-Bench name the two forms."""
+"""The two forms of a question, by their names in tasks.py and in UMU-Bench."""
 
 
 def recognises(source: Path) -> bool:
@@ -57,8 +57,8 @@ def load(
     _, forgotten = read_people(folders, forget_ids, gone)
     loaded = Benchmark({"forget": [], "retain": [], "test": [], "real": []}, forget_ids=sorted(forgotten))
     for folder in (*folders, real):
-        wanted = ((where, row) for where, row in rows(shards(folder), PERSON) if row["ID"] not in gone)
-        for where, row in ahead(wanted, intake.pictures):
+        selected = ((where, row) for where, row in rows(shards(folder), PERSON) if row["ID"] not in gone)
+        for where, row in ahead(selected, intake.pictures):
             person = row["ID"]
             with intake.row(person):
                 records = records_of(_row(where, row, (take_picture(row["image"], where, "image", intake.pictures),)))

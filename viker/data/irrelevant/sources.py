@@ -67,9 +67,9 @@ def _photos(rng: random.Random) -> Iterator[tuple[str, Image.Image]]:
 
 def _people(split: str, count: int, prepared: Path, rng: random.Random) -> Iterator[tuple[str, bytes]]:
     keys = sorted({key for record in read_records(prepared, split) for key in record.images})
-    wanted = rng.sample(keys, min(count, len(keys)))
-    content = {key: picture for key, picture in iter_pictures(prepared) if key in set(wanted)}
-    for key in wanted:
+    chosen = rng.sample(keys, min(count, len(keys)))
+    content = {key: picture for key, picture in iter_pictures(prepared) if key in set(chosen)}
+    for key in chosen:
         yield f"{split} {key}", content[key]
 
 

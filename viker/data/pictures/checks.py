@@ -1,4 +1,4 @@
-"""Pictures from outside: checked before they are decoded, and what of them stays when they are changed a little."""
+"""Checks of encoded pictures before they are decoded, and fingerprints that survive small changes."""
 
 import io
 import warnings
@@ -37,7 +37,7 @@ def check(content: bytes) -> Image.Image:
             frames = getattr(image, "n_frames", 1)
     except Image.DecompressionBombError:
         raise BadPicture(f"more than {MOST_PIXELS} pixels; make it smaller") from None
-    except Exception:  # whatever Pillow's parsers raise on bytes from outside means the same: no picture
+    except Exception:  # Pillow's parsers raise anything on bytes from outside
         raise BadPicture(f"not a picture; expected one of {', '.join(FORMATS)}") from None
     if image.width * image.height > MOST_PIXELS:
         raise BadPicture(f"{image.width} x {image.height} pixels, more than {MOST_PIXELS}; make it smaller")
@@ -53,7 +53,7 @@ def check(content: bytes) -> Image.Image:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What stays of a picture when it is scaled, re-encoded or made a little lighter.
+    """What a picture looks like: unchanged when it is scaled or re-encoded, nearly so when it is made a little lighter.
 
     ``bits``: the difference hash, 64 bits. ``tones``: the mean colours of 16 x 16 cells, 768 bytes of RGB.
 
@@ -66,7 +66,7 @@ class Fingerprint:
     def is_near(self, other: "Fingerprint") -> bool:
         """Return whether two pictures look the same.
 
-        The hash alone takes two drawn faces for one, the colours alone two dark photographs: both must agree.
+        The hash alone confuses two drawn faces, the colours alone two dark photographs: both must agree.
         """
         if (self.bits ^ other.bits).bit_count() > NEAR_BITS:
             return False
@@ -81,7 +81,7 @@ def fingerprint(content: bytes) -> Fingerprint:
     """
     try:
         image = open_picture(content, draft=(64, 64))
-    except Exception as error:  # whatever Pillow's decoders raise on bytes from outside: damaged
+    except Exception as error:  # Pillow's decoders raise anything on bytes from outside
         raise BadPicture(f"damaged ({error}); fetch it again") from None
     values = image.convert("L").resize((9, 8), Image.Resampling.BILINEAR).tobytes()
     rising = [values[9 * y + x] > values[9 * y + x + 1] for y in range(8) for x in range(8)]

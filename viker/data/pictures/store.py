@@ -1,4 +1,4 @@
-"""Pictures on their way in: checked before they are decoded, stored once under their hash, written as they come."""
+"""A Parquet file of pictures: each checked before it is decoded, and stored once under its hash."""
 
 import os
 from collections.abc import Iterable
@@ -15,14 +15,14 @@ from viker.data.pictures.checks import Fingerprint, check, fingerprint
 from viker.data.records import PICTURE_SCHEMA
 
 GROUP_BYTES = 16 * 2**20
-"""About how many bytes of pictures one row group holds; as many are in memory."""
+"""About how many bytes of pictures one row group holds; that many are in memory."""
 THREADS = max(2, len(os.sched_getaffinity(0)))
-"""Threads that decode pictures: beside them, one reads and writes."""
+"""Threads that decode pictures; another one reads and writes."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What is known of a picture: its SHA-256, width and height in pixels, and what it looks like."""
+    """A picture's SHA-256, its width and height in pixels, and its fingerprint."""
 
     hash: str
     width: int
@@ -36,8 +36,8 @@ class PictureStore:
     def __init__(self, path: Path) -> None:
         """Begin the file at ``path``."""
         self.known: dict[str, Picture] = {}
-        """What is known of each picture, by its SHA-256."""
-        # Without a dictionary and statistics: no two pictures are the same, and to look for it takes the longest.
+        """The pictures stored so far, by SHA-256."""
+        # No dictionary or statistics: no two pictures are equal, and computing them is the slowest part of writing.
         self._writer = pq.ParquetWriter(
             path, PICTURE_SCHEMA, compression="none", use_dictionary=False, write_statistics=False
         )
@@ -51,7 +51,7 @@ class PictureStore:
         return key in self.known
 
     def begin(self, contents: Iterable[bytes]) -> None:
-        """Begin to look at pictures that are about to be added, in threads beside the caller's."""
+        """Start to check pictures that are about to be added, in other threads."""
         for content in contents:
             self._begun[id(content)] = content, self._threads.submit(look_at, content)
 
@@ -93,7 +93,7 @@ class PictureStore:
 
 
 def look_at(content: bytes) -> Picture:
-    """Return what is to be known of an encoded picture.
+    """Check an encoded picture and take its measures.
 
     Raises:
         BadPicture: not a picture, cut off, damaged, animated, too large or too small.

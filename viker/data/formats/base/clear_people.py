@@ -1,4 +1,4 @@
-"""Whose are TOFU's rows in CLEAR: they name no person in a column, but come in blocks of 20 a person, in order."""
+"""The people of CLEAR's TOFU rows: no column names them, but rows come in blocks of 20 per person, in order."""
 
 import re
 import unicodedata
@@ -16,7 +16,7 @@ def is_text(row: dict[str, Any]) -> bool:
     return row["caption"] is None and row["name"] is None
 
 
-def owners(found: Iterable[tuple[str, dict[str, Any]]], names: Sequence[str]) -> list[str | BadRow]:
+def owners(located: Iterable[tuple[str, dict[str, Any]]], names: Sequence[str]) -> list[str | BadRow]:
     """Return the person of each block of TOFU rows, in order; what is wrong with it where it names nobody or two.
 
     Args:
@@ -26,14 +26,14 @@ def owners(found: Iterable[tuple[str, dict[str, Any]]], names: Sequence[str]) ->
     Raises:
         UserError: rows are left over, or a person has no block or two.
     """
-    rows = list(found)
+    rows = list(located)
     if len(rows) % BLOCK:
         place = f"{rows[len(rows) // BLOCK * BLOCK][0]} to {rows[-1][0]}"
         raise UserError(
             f"{place}, column question: {len(rows)} TOFU rows, the last {len(rows) % BLOCK} of which fill no block of "
             f"{BLOCK}; every person has {BLOCK}, in order. Fetch the configuration again, or complete the block."
         )
-    made: list[str | BadRow] = []
+    block_owners: list[str | BadRow] = []
     places: dict[str, str] = {}
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
@@ -46,7 +46,7 @@ def owners(found: Iterable[tuple[str, dict[str, Any]]], names: Sequence[str]) ->
                 f"these {BLOCK} TOFU rows {what}. A block belongs to the one person whose name is in it: put the full "
                 "name, as in the column name, into its rows, or remove the block."
             )
-            made.append(
+            block_owners.append(
                 BadRow(place, "question, answer", "block of nobody" if not matched else "block of two", message)
             )
             continue
@@ -57,15 +57,15 @@ def owners(found: Iterable[tuple[str, dict[str, Any]]], names: Sequence[str]) ->
                 "A person has one block: correct the names in it, or remove it."
             )
         places[name] = place
-        made.append(name)
+        block_owners.append(name)
     without = [name for name in names if name not in places]
-    if len(without) > len(made) - len(places):  # a block that names nobody is somebody's all the same
+    if len(without) > len(block_owners) - len(places):  # a block that names nobody is somebody's all the same
         folder = rows[0][0].rpartition("/")[0] if rows else "NAME+tofu"
         raise UserError(
             f"{folder}, column question: no block of {BLOCK} TOFU rows is about '{without[0]}', who is in the "
             "pictures. Fetch the configuration again, or add the rows."
         )
-    return made
+    return block_owners
 
 
 def who(block: Sequence[str], names: Sequence[str]) -> list[str]:
@@ -98,9 +98,9 @@ def plain(text: str) -> str:
 
 
 def _named(text: str, known: dict[str, str]) -> list[str]:
-    padded, found = f" {text} ", set()
+    padded, named = f" {text} ", set()
     for form in sorted(set(known.values()) - {""}, key=lambda form: (-len(form), form)):
         if f" {form} " in padded:
             padded = padded.replace(f" {form} ", " \0 ")
-            found.add(form)
-    return [name for name, form in known.items() if form in found]
+            named.add(form)
+    return [name for name, form in known.items() if form in named]

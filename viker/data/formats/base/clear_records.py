@@ -1,4 +1,4 @@
-"""CLEAR's rows as records; which row becomes what is said in ``clear``."""
+"""CLEAR's rows as records; ``clear`` documents which row becomes what."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ PERTURBED = {"perturbed_captions": pa.list_(TEXT), "perturbed_names": pa.list_(T
 
 @dataclass
 class RecordBuilder:
-    """The records so far, and what decides where the next ones go."""
+    """Turns rows into records and puts them into their splits."""
 
     splits: dict[str, list[Record]]
     intake: Intake
@@ -81,14 +81,14 @@ class RecordBuilder:
                 wrong = tuple(text for text in _texts(where, "options", row["options"]) if text != answer)
                 if not wrong:
                     raise BadRow(where, "options", "no options", "no wrong answer; expected a list of them.")
-                shown = row["image"] is not None
-                images = (take_picture(row["image"], where, "image", self.intake.pictures),) if shown else ()
+                has_picture = row["image"] is not None
+                images = (take_picture(row["image"], where, "image", self.intake.pictures),) if has_picture else ()
                 person = f"{folder.name}/{answer}" if folder.name == "real_faces" else folder.name
                 record = Record(
                     f"{person}/generation/{number}",
                     person,
                     "generation",
-                    "image_text" if shown else "text",
+                    "image_text" if has_picture else "text",
                     question,
                     answer,
                     secrets=() if has(question, answer) else (answer,),

@@ -1,4 +1,4 @@
-"""What every loader works with: bad rows are refused or set aside, pictures are checked and stored once."""
+"""What every format reads into: invalid rows are refused or excluded, pictures are checked and stored once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ class BadRow(UserError):
     """A row that breaks a rule: ``where`` is file and row, ``message`` says what was expected and what to do."""
 
     def __init__(self, where: str, column: str, rule: str, message: str) -> None:
-        """Name the place, the column, the rule (one word or two, for counting) and the remedy."""
+        """Give the place, the column, the rule (one word or two, for counting) and the remedy."""
         super().__init__(f"{where}, column {column}: {message}")
         self.where, self.column, self.rule, self.message = where, column, rule, message
 
@@ -45,7 +45,7 @@ class Benchmark:
 
 
 class Intake:
-    """Pictures and excluded rows of one reading of a source; what ``prepare.on_invalid`` says is done here."""
+    """Pictures and excluded rows of one pass over a source; applies ``prepare.on_invalid``."""
 
     def __init__(self, folder: Path, on_invalid: Literal["fail", "exclude"], max_excluded: float) -> None:
         """Store pictures in ``folder``; exclude at most the share ``max_excluded`` of all rows."""
@@ -59,7 +59,7 @@ class Intake:
 
     @contextmanager
     def row(self, person_id: str | None = None) -> Iterator[None]:
-        """Take in one row: a ``BadRow`` in the block stops the stage, or sets the row aside."""
+        """Count a row; a ``BadRow`` raised in the block stops the stage, or excludes the row."""
         self.rows += 1
         try:
             yield
@@ -70,7 +70,7 @@ class Intake:
 
     @property
     def excluded(self) -> list[dict[str, str | None]]:
-        """What was set aside, in ``EXCLUDED_SCHEMA``: rows of the source, then records that broke an expectation."""
+        """The excluded, in ``EXCLUDED_SCHEMA``: rows of the source, then records that broke an expectation."""
         return [
             {"where": b.where, "column": b.column, "person_id": person, "rule": b.rule, "message": b.message}
             for b, person in self.bad_rows + self.bad_records

@@ -19,11 +19,11 @@ REQUIRED: dict[str, pa.DataType | None] = {"person_id": TEXT, "image": None, "qu
 LISTS = ("options", "paraphrases", "perturbed_answers", "secrets")
 OPTIONAL: dict[str, pa.DataType | None] = {"split": TEXT, **dict.fromkeys(LISTS, pa.list_(TEXT))}
 Line = tuple[str, dict[str, Any] | BadRow]
-"""Where, and the row, or what is wrong with it."""
+"""File and row number, and the row or what is wrong with it."""
 
 
 def tables(source: Path) -> list[Path]:
-    """Return the tables that ``source`` is, or that lie at the top of it."""
+    """Return ``source`` if it is a table, else the tables at the top of that folder."""
     paths = [source] if source.is_file() else sorted(source.iterdir())
     return [path for path in paths if path.suffix.lower() in KINDS and path.is_file()]
 
@@ -34,11 +34,11 @@ def the_table(source: Path) -> Path:
     Raises:
         UserError: there is none, or more than one.
     """
-    found = tables(source)
-    if len(found) != 1:
-        there = ", ".join(path.name for path in found) or "none"
-        raise UserError(f"{source}: expected one table ({', '.join(KINDS)}) here, found {there}.")
-    return found[0]
+    candidates = tables(source)
+    if len(candidates) != 1:
+        names = ", ".join(path.name for path in candidates) or "none"
+        raise UserError(f"{source}: expected one table ({', '.join(KINDS)}) here, found {names}.")
+    return candidates[0]
 
 
 def read(path: Path) -> Iterator[Line]:
@@ -60,8 +60,8 @@ def read(path: Path) -> Iterator[Line]:
 
 
 def _parquet(path: Path) -> Iterator[Line]:
-    there = next(columns_of([path]), [])
-    yield from rows([path], REQUIRED | {name: kind for name, kind in OPTIONAL.items() if name in there})
+    header = next(columns_of([path]), [])
+    yield from rows([path], REQUIRED | {name: kind for name, kind in OPTIONAL.items() if name in header})
 
 
 def _jsonl(path: Path) -> Iterator[Line]:
@@ -97,12 +97,14 @@ def _csv(path: Path) -> Iterator[Line]:
             row: dict[str, Any] = {name: cell or None for name, cell in zip(header, cells, strict=True)}
             for name in LISTS:
                 if row.get(name):
-                    with suppress(ValueError, RecursionError):  # it stays a text then, which is refused as no list
+                    with suppress(
+                        ValueError, RecursionError
+                    ):  # it stays text then, and is refused for not being a list
                         row[name] = json.loads(row[name])
             yield where, row
 
 
-def _need(path: Path, found: list[str], columns: tuple[str, ...]) -> None:
+def _need(path: Path, header: list[str], columns: tuple[str, ...]) -> None:
     for name in columns:
-        if name not in found:
-            raise UserError(f"{path}: no column '{name}'; found {', '.join(found)}.")
+        if name not in header:
+            raise UserError(f"{path}: no column '{name}'; found {', '.join(header)}.")

@@ -17,7 +17,7 @@ MODALITIES = {
 
 @dataclass
 class Row:
-    """A person's row: its questions by task, as the data has them, each with its column for messages."""
+    """A person's row: its questions by task, as the data has them."""
 
     where: str
     person_id: str
@@ -38,18 +38,18 @@ def records_of(row: Row) -> list[Record]:
     The values of the person, for leakage, are the right options and the cloze's ground truths.
 
     Raises:
-        BadRow: a field is missing or empty, a letter has no option, or a text holds what no text may.
+        BadRow: a field is missing or empty, a letter has no option, or ``check_text`` refuses a text.
     """
     choices = [
         (_modality(row, kind, "Classification_Task"), choice)
-        for kind, found in row.classification.items()
-        for choice in found or []
+        for kind, questions in row.classification.items()
+        for choice in questions or []
     ]
     for _, choice in choices:
         _check_choice(row, choice)
     right = {choice["Options"][choice["Correct_Answer"]]: choice["Options"] for _, choice in choices}
     private = {*right, *(mask["Ground_Truth"] or "" for mask in row.mask)} - {""}
-    made: list[Record] = []
+    records: list[Record] = []
 
     def add(task: str, column: str, modality: str, question: Any, answer: Any, **more: Any) -> None:
         question = check_text(row.where, column, "question", question)
@@ -61,9 +61,9 @@ def records_of(row: Row) -> list[Record]:
             for other in options.values()
             if other and other != text
         ]
-        made.append(
+        records.append(
             Record(
-                f"{row.person_id}/{task}/{sum(record.task == task for record in made)}",
+                f"{row.person_id}/{task}/{sum(record.task == task for record in records)}",
                 row.person_id,
                 task,
                 modality,
@@ -91,7 +91,7 @@ def records_of(row: Row) -> list[Record]:
         answer = choice["Options"][letter]
         question = choice["Question"]
         add("classification", "Classification_Task", modality, question, answer, options=options, correct=letter)
-    return made
+    return records
 
 
 def check_text(where: str, column: str, name: str, text: Any) -> str:
