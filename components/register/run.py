@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from components.params import Params
-from viker.core.files import read_json, sha256_bytes, sha256_path, write_json
-from viker.evidence.seal import canonical
+from viker.core.files import canonical, read_json, sha256_bytes, sha256_path, write_json
+from viker.core.provenance import code_version
 from viker.gate.rules import look_up
 from viker.models.base_model import base_digest, resolve_model
 from viker.registry.lineage import check_evaluated, check_judged, hash_inputs
@@ -19,7 +19,6 @@ from viker.registry.promotion import Refused, promote
 from viker.registry.verdict_check import Policy
 from viker.registry.versions import CANDIDATE, Coverage, Registry
 from viker.tracking import PIPELINE, main_metrics, stage, tracking_uri, without_secrets
-from viker.tracking.code import code_version
 
 KEY = "viker.version_key"
 """The tag by which a version is found again: the same adapter, metrics, verdict and parameters make no second one."""
@@ -72,7 +71,10 @@ def run(
     tags |= code_version(params_file.resolve().parent)
 
     uri = tracking_uri()
-    with stage("register", params, params_file, required=True) as recorded, tempfile.TemporaryDirectory() as scratch:
+    with (
+        stage("register", params.values(), params_file, required=True) as recorded,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         recorded.metrics(main_metrics(measured), run=PIPELINE)
         recorded.tags(tags, run=PIPELINE)
         client, _ = recorded.deliver()

@@ -1,23 +1,16 @@
 """What makes a file of numbers evidence: a seal that shows an edit, and the hashes of what they were measured on."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from viker.core.errors import UserError
-from viker.core.files import finite_json, need_folder, sha256_bytes, sha256_path
+from viker.core.files import canonical, need_folder, sha256_bytes, sha256_path
 
 SCHEMA = 3
 """The version of the shape of metrics/evaluate.json."""
 MEASURED_ON = ("adapter", "model", "data", "params", "predictions", "attacks")
 """What the metrics name by hash."""
-
-
-def canonical(value: Any) -> bytes:
-    """Return JSON with sorted keys and no spaces; NaN and infinities are null, as in the files."""
-    text = json.dumps(finite_json(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode()
 
 
 def seal(content: Mapping[str, Any]) -> dict[str, Any]:

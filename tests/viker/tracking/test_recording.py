@@ -23,8 +23,8 @@ SECRETS = {
 
 
 def key(tree) -> str:
-    params = load_params(tree.folder / "params.yaml")
-    return lineage("unlearn", params, tree.folder / "params.yaml")[-2]["key"]
+    values = load_params(tree.folder / "params.yaml").values()
+    return lineage("unlearn", values, tree.folder / "params.yaml")[-2]["key"]
 
 
 def commit(folder: Path) -> None:
@@ -59,22 +59,22 @@ def test_the_same_state_is_the_same_run_and_another_is_another(tree, monkeypatch
 
 def test_the_run_says_what_code_it_was(tree):
     commit(tree.folder)
-    params = load_params(tree.folder / "params.yaml")
-    tags = lineage("unlearn", params, tree.folder / "params.yaml")[-2]["tags"]
+    values = load_params(tree.folder / "params.yaml").values()
+    tags = lineage("unlearn", values, tree.folder / "params.yaml")[-2]["tags"]
     head = subprocess.run(["git", "-C", tree.folder, "rev-parse", "HEAD"], capture_output=True, text=True).stdout
     assert tags["git_commit"] == head.strip() and tags["git_dirty"] == "false"
     (tree.folder / "source.csv").write_text("2")
     (tree.folder / "dvc.lock").write_text("stages: {}")
-    assert lineage("unlearn", params, tree.folder / "params.yaml")[-2]["tags"]["git_dirty"] == "true"
+    assert lineage("unlearn", values, tree.folder / "params.yaml")[-2]["tags"]["git_dirty"] == "true"
 
 
 def test_a_task_of_kubeflow_tells_only_the_sections_that_it_was_given(tree, monkeypatch):
     monkeypatch.setenv("VIKER_RUN", "3e2f")
-    params = load_params(tree.folder / "params.yaml")
-    whole, own = lineage("unlearn", params, tree.folder / "params.yaml")[-2:]
+    values = load_params(tree.folder / "params.yaml").values()
+    whole, own = lineage("unlearn", values, tree.folder / "params.yaml")[-2:]
     assert own["tags"][tracking.RUN_TAG] == "3e2f"
     assert {name.split(".")[0] for name in whole["params"]} == {"seed", "unlearn"}
-    all_of_them = lineage("register", params, tree.folder / "params.yaml")[-2]["params"]
+    all_of_them = lineage("register", values, tree.folder / "params.yaml")[-2]["params"]
     assert {"threads", "unlearn.method.lambda", "gate.policy"} <= set(all_of_them)
     assert whole["tags"]["engine"] == "kubeflow" and whole["tags"][tracking.RUN_TAG] == "3e2f"
 
@@ -122,10 +122,10 @@ def test_tracking_can_be_off(tree, monkeypatch):
 
 def test_a_stage_records_without_loading_mlflow(tree):
     code = (
-        "import sys\nfrom pathlib import Path\nfrom components.common import tracking\n"
+        "import sys\nfrom pathlib import Path\nfrom viker import tracking\n"
         "from components.params import load_params\nfile = Path('params.yaml')\n"
         "sys.modules['mlflow'] = None\n"
-        "with tracking.stage('gate', load_params(file), file) as recorded:\n"
+        "with tracking.stage('gate', load_params(file).values(), file) as recorded:\n"
         "    recorded.metrics({'gate': {'passed': 1.0}})\n"
         "print(sorted({'torch', 'sqlalchemy', 'pandas'} & set(sys.modules)))"
     )
@@ -134,24 +134,30 @@ def test_a_stage_records_without_loading_mlflow(tree):
     assert done.stdout.strip() == "[]"
     last = json.loads(tree.waiting()[0].read_text().splitlines()[-1])
     assert last["end"] == "FINISHED"
-    tree.deliver()
+    tree.publish()
     assert tree.runs()["gate"].data.metrics == {"gate.passed": 1.0}
 
 
-def test_a_sender_without_database_drivers_leaves_the_records_at_once(tree):
+def test_a_stage_without_database_drivers_leaves_its_records_silently(tree, monkeypatch):
     """As in the images of all stages but register, on a work tree whose runs are in SQLite."""
-    tree.record()
-    journal = tree.waiting()[0].parent
+    monkeypatch.delenv("DVC_STAGE")
     code = (
-        "import sys\nfrom pathlib import Path\nfrom viker.tracking import sender\n"
-        "sys.modules['sqlalchemy'] = None\nsender.PATIENCE = 3600\n"
-        f"sys.exit(sender.main(Path({str(journal)!r})))"
+        "import sys\nfrom pathlib import Path\nfrom viker import tracking\n"
+        "from components.params import load_params\nfile = Path('params.yaml')\n"
+        "sys.modules['sqlalchemy'] = None\n"
+        "with tracking.stage('unlearn', load_params(file).values(), file, live=True):\n"
+        "    tracking.log_metrics({'a': 1}, 1)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": tree.uri}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
     assert len(tree.waiting()) == 1
-    tree.deliver()
-    assert "unlearn" in tree.runs()
+    tree.publish()
+    assert tree.runs()["unlearn"].data.metrics == {"a": 1}
+
+
+def test_the_name_of_the_method_may_be_a_text_or_in_a_mapping(tree):
+    values = load_params(tree.folder / "params.yaml").values()
+    for method in ("viker", {"name": "viker", "lambda": 2.0}):
+        values["unlearn"] = values["unlearn"] | {"method": method}
+        assert lineage("unlearn", values, tree.folder / "params.yaml")[-2]["name"].startswith("viker-")

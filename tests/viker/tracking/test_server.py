@@ -189,7 +189,7 @@ def test_the_pages_show_the_runs_and_compare_their_metrics(pipeline, server, bro
     other = small_tree(tmp_path / "other", method={"name": "viker", "lambda": 0.25})
     measured = json.loads((pipeline / "metrics/evaluate.json").read_text())
     with tracking.stage(
-        "evaluate", load_params(other / "params.yaml"), other / "params.yaml", required=True
+        "evaluate", load_params(other / "params.yaml").values(), other / "params.yaml", required=True
     ) as recorded:
         recorded.metrics(tracking.main_metrics(measured), run=tracking.PIPELINE)
     client = MlflowClient(server.uri)
