@@ -36,12 +36,13 @@ def commit(folder: Path) -> None:
 def test_the_same_state_is_the_same_run_and_another_is_another(tree, monkeypatch):
     (tree.folder / "components").mkdir()
     (tree.folder / "components/code.py").write_text("1")
+    (tree.folder / "viker").mkdir()
     commit(tree.folder)
     seen = {key(tree)}
     (tree.folder / "dvc.lock").write_text("stages: {}")
     (tree.folder / "notes.txt").write_text("not code")
     assert {key(tree)} == seen
-    for name in ("components/code.py", "components/new.py", "source.csv"):
+    for name in ("components/code.py", "components/new.py", "viker/new.py", "source.csv"):
         (tree.folder / name).write_text("22")
         assert key(tree) not in seen, name
         seen.add(key(tree))

@@ -42,7 +42,7 @@ def small_tree(folder: Path, **unlearn: Any) -> Path:
     (folder / "requests").mkdir()
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
-    for name in ("components", "pipelines"):
+    for name in ("viker", "components", "pipelines"):
         (folder / name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "params.yaml", folder / "params.yaml")
     change(folder, prepare={"source": "small.yaml"})
