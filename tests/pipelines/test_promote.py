@@ -112,7 +112,7 @@ def test_a_rollback_names_the_people_who_would_be_known_again(history, project):
     with pytest.raises(UserError, match=r"version 1 does not forget 002 of the requests r2, carried out since"):
         call("rollback")
     said = call("rollback", "--force", "--reason", "the adapter breaks the product")
-    assert "version 1 is the champion again, in place of version 2" in said
+    assert "version 1 is the champion again, replacing version 2" in said
     assert "Take 'carried_out' out of the requests" in said
     assert history.aliases() == {"candidate": 4, "champion": 1}
 

@@ -134,7 +134,8 @@ def test_metrics_without_hashes_register_nothing(work: Work) -> None:
         (lambda gate: gate["require"].append({"rule": "the data are those", "passed": False}), "its rules say 'fail'"),
         (lambda gate: gate["own"].update(rules=["unlearned.forget.leakage_rate <= 0.99"]), "section gate"),
         (lambda gate: gate.update(policy="benchmark"), "section gate"),
-        (lambda gate: gate["inputs"].update(metrics="0" * 64), "other metrics"),
+        (lambda gate: gate["inputs"].update(metrics="0" * 64), "measured again after the gate"),
+        (lambda gate: gate["inputs"].update(model="0" * 64), "another model"),
     ],
 )
 def test_a_verdict_about_other_metrics_or_by_another_policy_registers_nothing(work: Work, edit, problem: str) -> None:
@@ -151,7 +152,7 @@ def test_an_edited_verdict_registers_nothing(work: Work) -> None:
     work.evaluate(leakage=0.4)
     path = work.folder / "metrics/gate.json"
     path.write_text(path.read_text().replace('"fail"', '"pass"'))
-    with pytest.raises(UserError, match="it was edited"):
+    with pytest.raises(UserError, match="was edited"):
         work.register()
     assert nothing_registered(work)
 

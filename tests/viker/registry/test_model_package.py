@@ -18,7 +18,7 @@ from viker.core.errors import UserError
 from viker.models.answering import Answerer
 from viker.models.base_model import base_digest
 from viker.models.loading import language_layers, load_model
-from viker.registry.model_package import ADAPTER, CODE, pack
+from viker.registry.model_package import ADAPTER, library_code, pack
 
 ROOT = Path(__file__).parents[3]
 QUESTION = "Where was this person born?"
@@ -102,11 +102,20 @@ def test_its_requirements_are_pinned_to_the_projects_versions(packed):
     assert set(lines) <= set(pinned) and "torch==2.13.0" in lines and len(lines) > 10
 
 
-def test_the_code_that_travels_along_imports_nothing_of_the_project_that_does_not():
-    for name in CODE:
-        text = (ROOT / f"components/common/{name}.py").read_text()
-        used = {line.split("components.common.")[1].split()[0] for line in text.splitlines() if " components.c" in line}
-        assert used <= set(CODE), name
+def test_the_library_modules_that_a_program_imports_are_found_with_all_that_they_import(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import viker.report.load\n"
+        "def run():\n    from viker.core import files\n"
+    )
+    modules = [module.relative_to(ROOT / "viker").as_posix() for module in library_code(program)]
+    assert modules == ["__init__.py", "core/__init__.py", "core/errors.py", "core/files.py"]
+
+
+def test_the_code_that_travels_along_is_what_answering_needs_and_little_more(packed):
+    modules = {module.relative_to(packed / "code").as_posix() for module in (packed / "code").rglob("*.py")}
+    assert {"viker/__init__.py", "viker/models/answering.py", "viker/data/prompts.py"} <= modules
+    assert len(modules) < 30 and not [name for name in modules if "tracking" in name or "training" in name]
 
 
 def test_an_absent_base_model_is_named_with_how_to_give_another(packed):

@@ -9,20 +9,21 @@ import pytest
 from tests.registry import put_aliases
 from viker.evidence.seal import seal
 from viker.registry.promotion import Refused, objections, promote, rollback
-from viker.registry.verdict_check import Policy
-from viker.registry.versions import CHAMPION, FORCED, Coverage, Record
+from viker.registry.stored import Coverage, Record
+from viker.registry.verdict import Policy
+from viker.registry.versions import CHAMPION, FORCED
 
 ADAPTER, DATA = "a" * 64, "d" * 64
 FRESH = "fresh"
 STALE = {
     FRESH: "",
-    "measured again": "stale: it was measured again after the gate",
+    "measured again": "stale: the metrics were measured again after the gate",
     "another adapter": "foreign: it is about another adapter",
     "another data": "foreign: it is about another data",
     "no adapter": "its adapter is not where it was stored",
-    "another policy": "stale: it was judged by the policy 'strict', params.yaml now says the policy 'default'",
+    "another policy": "stale: it was judged by the policy 'strict', the section gate of params.yaml now says the policy 'default'",
     "a changed policy": "stale: the policy 'default' has other rules now",
-    "other rules": "stale: it was judged by other rules than those of 'gate'",
+    "other rules": "stale: it was judged by other rules than those of the section gate",
     "an edited verdict": "gate record was edited",
     "edited metrics": "metrics were edited",
     "no verdict": "no gate record",
@@ -82,7 +83,7 @@ def test_every_objection_is_raised_alone_and_together(params, verdict, staleness
 def test_the_word_of_a_verdict_does_not_make_up_for_a_rule_that_failed(params):
     record, policy = a_record(params, "fail", FRESH)
     gate = seal(dict(record.gate) | {"verdict": "pass"})
-    lying = Record(record.version, gate, record.metrics, record.found, record.coverage)
+    lying = Record(record.version, gate, record.metrics, record.hashes, record.coverage)
     assert "its gate failed" in objections(lying, policy, Coverage(), None)[0]
 
 
@@ -231,13 +232,13 @@ def test_requests_that_are_marked_as_carried_out_count_for_a_rollback(history):
 
 
 def test_what_became_of_a_forced_version_is_in_the_record_for_the_report(history):
-    from viker.registry.outcome import update_outcome
+    from viker.registry.registration import update_registration
 
     put_aliases(history, {"champion": 2})
     out = history.folder / "metrics/register.json"
     assert json.loads(out.read_text())["version"] == 4
     promote(history.registry, 4, history.policy, "the audit asks for it")
-    update_outcome(history.registry, out)
+    update_registration(history.registry, out)
     record = json.loads(out.read_text())
     assert record["aliases"] == ["candidate", "champion"] and record["refused"] == []
     assert record["promotion"]["reason"] == "the audit asks for it" and record["promotion"]["replaces"] == 2

@@ -105,7 +105,7 @@ def test_the_message_says_what_differs(place: Path, change: Callable[[dict[str, 
 
 def test_a_bundle_that_was_compressed_is_not_even_unpacked(place: Path) -> None:
     place.write_bytes(rezip(lambda files: files.update({"bomb": b"\0" * 10**6}), zipfile.ZIP_DEFLATED))
-    with pytest.raises(UserError, match="packed anew"):
+    with pytest.raises(UserError, match="packed again"):
         unpack(place)
 
 
