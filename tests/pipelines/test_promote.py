@@ -152,7 +152,7 @@ def test_the_status_is_one_screen_and_says_what_was_forced(history, project, mon
 def test_without_a_version_the_status_says_how_to_get_one(work, monkeypatch):
     monkeypatch.chdir(work.folder)
     screen = call("status")
-    assert "no version yet: 'dvc repro' makes one" in screen and "no pending forget request" in screen
+    assert "no version yet: run 'dvc repro'" in screen and "no pending forget request" in screen
     with pytest.raises(UserError, match=r"'champion' is no version of .*Versions: none; aliases: none"):
         call("promote", "champion")
     with pytest.raises(UserError, match="has no version before the champion"):

@@ -87,8 +87,8 @@ def short(digest: Any) -> str:
 def _other_policy(gate: Mapping[str, Any], policy: Policy) -> list[str]:
     if gate.get("policy") != policy.gate.policy:
         return [
-            f"its verdict is stale: it was judged by {_named(gate.get('policy'))}, the section gate of params.yaml now "
-            f"says {_named(policy.gate.policy)}"
+            f"its verdict is stale: it was judged by {_named(gate.get('policy'))}, params.yaml now says "
+            f"{_named(policy.gate.policy)}"
         ]
     if policy.sha256 is not None and gate.get("policy_sha256") != policy.sha256:
         return [f"its verdict is stale: {_named(policy.gate.policy)} has other rules now"]

@@ -133,7 +133,7 @@ def test_metrics_without_hashes_register_nothing(work: Work) -> None:
         (lambda gate: gate.update(verdict="fail"), "its rules say 'pass'"),
         (lambda gate: gate["require"].append({"rule": "the data are those", "passed": False}), "its rules say 'fail'"),
         (lambda gate: gate["own"].update(rules=["unlearned.forget.leakage_rate <= 0.99"]), "section gate"),
-        (lambda gate: gate.update(policy="benchmark"), "section gate"),
+        (lambda gate: gate.update(policy="benchmark"), "by the policy 'benchmark', params.yaml now says its own rules"),
         (lambda gate: gate["inputs"].update(metrics="0" * 64), "measured again after the gate"),
         (lambda gate: gate["inputs"].update(model="0" * 64), "another model"),
     ],

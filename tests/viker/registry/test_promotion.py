@@ -21,7 +21,7 @@ STALE = {
     "another adapter": "foreign: it is about another adapter",
     "another data": "foreign: it is about another data",
     "no adapter": "its adapter is not where it was stored",
-    "another policy": "stale: it was judged by the policy 'strict', the section gate of params.yaml now says the policy 'default'",
+    "another policy": "stale: it was judged by the policy 'strict', params.yaml now says the policy 'default'",
     "a changed policy": "stale: the policy 'default' has other rules now",
     "other rules": "stale: it was judged by other rules than those of the section gate",
     "an edited verdict": "gate record was edited",

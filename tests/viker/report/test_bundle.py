@@ -136,5 +136,5 @@ def test_a_link_in_the_folder_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(PACKED)) as archive:
         archive.extractall(folder)
     (folder / "link").symlink_to("/etc/passwd")
-    with pytest.raises(UserError, match="link: not a plain file"):
+    with pytest.raises(UserError, match="link: not a regular file"):
         unpack(folder)
