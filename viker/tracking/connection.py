@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from viker.core.errors import UserError
-from viker.tracking.redact import without_secrets
+from viker.core.redact import without_secrets
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -91,15 +91,21 @@ def explained(uri: str, problem: str, hint: str) -> Iterator[None]:
 
 
 @contextmanager
-def no_retries() -> Iterator[None]:
-    """Keep MLflow's client from repeating failed requests in the block: some must not be carried out twice."""
-    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-    before = os.environ.get(name)
-    os.environ[name] = "0"
+def no_retries(timeout: int | None = None) -> Iterator[None]:
+    """Keep MLflow's client from repeating failed requests in the block: some must not be carried out twice.
+
+    ``timeout`` is the longest wait for an answer in seconds, where MLFLOW_HTTP_REQUEST_TIMEOUT doesn't say.
+    """
+    before = dict(os.environ)
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    if timeout:
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(timeout))
     try:
         yield
     finally:
-        os.environ.pop(name) if before is None else os.environ.update({name: before})
+        for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
+            os.environ.pop(name, None)
+            os.environ |= {name: before[name]} if name in before else {}
 
 
 def _create_database(uri: str) -> None:

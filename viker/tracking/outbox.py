@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from viker.tracking.redact import redacted
+from viker.core.redact import redacted
 
 RECORDS, FILES = "records.jsonl", "files"
 OUTBOX = Path("work/tracking/outbox")

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from viker.core.redact import without_secrets
 from viker.tracking.connection import connect, experiment_id
 from viker.tracking.outbox import is_open, outbox, publishing, records, remove, waiting
-from viker.tracking.redact import without_secrets
 
 KEY_TAG = "viker.key"
 """The tag by which a run is found again; no two runs have the same."""
@@ -174,10 +174,9 @@ class _Delivery:
         if "artifact" in record:
             self._send_files(run_id, self.journal / record["artifact"], record["folder"])
         if "data" in record:
-            data = record["data"]
-            source, profile = json.dumps({"uri": data["source"]}), json.dumps(data["profile"])
-            dataset = Dataset(data["name"], data["digest"][:DIGEST], "local", source, profile=profile)
-            context = InputTag("mlflow.data.context", data["name"])
+            source, profile = json.dumps({"uri": record["source"]}), json.dumps(record["profile"])
+            dataset = Dataset(record["data"], record["digest"][:DIGEST], "local", source, profile=profile)
+            context = InputTag("mlflow.data.context", record["data"])
             self.client.log_inputs(run_id, [DatasetInput(dataset, [context])])
 
     def _send_files(self, run_id: str, path: Path, folder: str) -> None:

@@ -14,15 +14,17 @@ from typing import Any
 
 from viker.core.files import read_json, sha256_path
 from viker.core.provenance import package_versions
+from viker.core.redact import without_secrets
 from viker.tracking.connection import explained, no_retries, tracking_uri
 from viker.tracking.flatten import flatten, numbers, text
 from viker.tracking.identity import dvc_hashes, lineage, sweep_run
 from viker.tracking.outbox import append, create, keep, outbox
 from viker.tracking.publish import Publisher
-from viker.tracking.redact import without_secrets
 
 STAGE, PIPELINE = -1, -2
 """Which run a record is about, counted from the innermost."""
+TIMEOUT = 20
+"""Seconds that MLflow has to answer a request of a stage that can do without it."""
 PAUSE = 5.0
 """Seconds between two publications while a stage runs."""
 REQUIRED_PATIENCE = 600.0
@@ -80,14 +82,10 @@ class Stage:
                 tags["requests"] = ", ".join(manifest["requests"])
             self.tags(tags, PIPELINE)
             for split, counts in manifest["counts"].items():
-                dataset = {
-                    "name": split,
-                    "digest": manifest["hashes"][f"{split}.parquet"],
-                    "source": f"{prepared.as_posix()}/{split}.parquet",
-                    "profile": {key: value for key, value in counts.items() if isinstance(value, int)},
-                }
+                digest, source = manifest["hashes"][f"{split}.parquet"], f"{prepared.as_posix()}/{split}.parquet"
+                profile = {key: value for key, value in counts.items() if isinstance(value, int)}
                 for run in (STAGE, PIPELINE):
-                    self._add({"data": dataset, "run": run})
+                    self._add({"data": split, "digest": digest, "source": source, "profile": profile, "run": run})
 
     def deliver(self) -> tuple[Any, str]:
         """Publish now; return MLflow's client and the id of the pipeline's run.
@@ -98,6 +96,16 @@ class Stage:
         with explained(self.publisher.uri, "the records were not taken", "They are kept"):
             self.publisher.publish(REQUIRED_PATIENCE)
         return self.publisher.client, self.publisher.run_ids[PIPELINE]
+
+    def publish(self) -> None:
+        """Publish what is recorded if MLflow answers; otherwise it waits in the outbox."""
+        try:
+            self.publisher.publish()
+        except ImportError:
+            pass  # an image without MLflow or its database drivers: a stage that has them publishes
+        except Exception as error:  # stores raise what they like; the stage is done
+            reason = without_secrets(" ".join(f"{type(error).__name__}: {error}".split()))[:300]
+            log.warning("tracking: not sent (%s); 'viker track sync' sends what waits in %s", reason, outbox())
 
     def end(self, status: str) -> None:
         """Record how the stage ended, FINISHED, FAILED or KILLED, and close the journal."""
@@ -148,7 +156,7 @@ def stage(
         recorded.tags(dvc_hashes(params_file.resolve().parent), PIPELINE)
     # Loading MLflow takes seconds: a short stage that DVC runs leaves its records to the next that publishes.
     publishes = live or last or required or "DVC_STAGE" not in os.environ
-    with nullcontext() if required else no_retries(), _recording(recorded, live, publishes):
+    with nullcontext() if required else no_retries(TIMEOUT), _recording(recorded, live, publishes):
         yield recorded
 
 
@@ -156,19 +164,14 @@ def stage(
 def sweep(key: str, values: Mapping[str, Any]) -> Iterator[Stage]:
     """Record a sweep: the run above those of its combinations."""
     recorded = Stage("sweep", lambda: [sweep_run(key)], values["register"]["experiment"], required=False)
-    with no_retries(), _recording(recorded, live=True, publishes=True):
+    with no_retries(TIMEOUT), _recording(recorded, live=True, publishes=True):
         yield recorded
-
-
-def current() -> Stage | None:
-    """Return the running stage, if it records."""
-    return _running[-1] if _running and _running[-1].on else None
 
 
 def log_metrics(values: Mapping[str, Any], step: int, run: int = STAGE) -> None:
     """Record numbers of the running stage, at a step of its training; without one, nothing happens."""
-    if running := current():
-        running.metrics(values, step, run)
+    if _running:
+        _running[-1].metrics(values, step, run)
 
 
 @contextmanager
@@ -192,17 +195,7 @@ def _recording(recorded: Stage, live: bool, publishes: bool) -> Iterator[None]:
         _running.pop()
         recorded.end(status)
         if publishes and recorded.on:
-            _publish(recorded.publisher)
-
-
-def _publish(publisher: Publisher) -> None:
-    try:
-        publisher.publish()
-    except ImportError:
-        pass  # an image without MLflow or its database drivers: the outbox waits for a stage that has them
-    except Exception as error:  # stores raise what they like; the stage is done
-        reason = without_secrets(" ".join(f"{type(error).__name__}: {error}".split()))[:300]
-        log.warning("tracking: not sent (%s); 'viker track sync' sends what waits in %s", reason, outbox())
+            recorded.publish()
 
 
 @contextmanager

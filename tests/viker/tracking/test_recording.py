@@ -11,8 +11,8 @@ import pytest
 from components.params import load_params
 from tests.viker.tracking.tree import change
 from viker import tracking
+from viker.core.redact import redacted
 from viker.tracking.identity import lineage
-from viker.tracking.redact import redacted
 
 ROOT = Path(__file__).parents[3]
 SECRETS = {
@@ -102,8 +102,8 @@ def test_a_stage_goes_on_where_nothing_can_be_written(tree, monkeypatch, caplog)
     done = []
     with tree.stage("unlearn") as recorded:
         recorded.metrics({"a": 1})
-        done.append(tracking.current())
-    assert done == [None] and "nothing more of this stage is recorded" in caplog.text
+        done.append(recorded.on)
+    assert done == [False] and "nothing more of this stage is recorded" in caplog.text
 
 
 def test_of_several_processes_the_first_records(tree, monkeypatch):
