@@ -19,7 +19,6 @@ from viker.registry.verdict import Policy, check_verdict
 from viker.registry.versions import CANDIDATE, Registry
 from viker.tracking import PIPELINE, main_metrics, stage, tracking_uri
 from viker.tracking.flatten import text
-from viker.tracking.identity import method_name
 
 KEY = "viker.version_key"
 """The tag by which a version is found again: the same adapter, metrics, verdict and parameters make no second one."""
@@ -82,7 +81,7 @@ def run(
                 _, run_id = recorded.deliver()
                 tags |= {KEY: key, "requests": text(", ".join(sorted(coverage.requests))), "run": run_id}
                 people, requests = len(manifest.get("forget_ids", ())), len(coverage.requests)
-                about = card(registry.name, method_name(params.values()), tags, measured, people, requests)
+                about = card(registry.name, params.unlearn.method.name, tags, measured, people, requests)
                 set_tags = {name: value for name, value in tags.items() if value}
                 version = registry.add(place, run_id, set_tags, about, KEY)
             with registry.lock():

@@ -125,16 +125,16 @@ def test_a_rollback_that_brings_nobody_back_needs_no_force(history, project):
 def test_the_status_shows_aliases_requests_and_verdicts(history, project):
     request("r2", "002")
     request("r9", "009")
-    found = json.loads(call("status", "--json"))
-    assert (found["champion"]["version"], found["candidate"]["version"], found["previous"]["version"]) == (2, 4, 1)
-    assert [(one["version"], one["verdict"], one["leakage"]) for one in found["verdicts"]] == [
+    state = json.loads(call("status", "--json"))
+    assert (state["champion"]["version"], state["candidate"]["version"], state["previous"]["version"]) == (2, 4, 1)
+    assert [(one["version"], one["verdict"], one["leakage"]) for one in state["verdicts"]] == [
         (4, "pass", "0.0500"),
         (3, "fail", "0.4000"),
         (2, "pass", "0.0500"),
         (1, "pass", "0.0500"),
     ]
-    assert [(one["id"], one["carried_by"]) for one in found["requests"]] == [("r2", "champion"), ("r9", None)]
-    assert found["champion"]["requests"] == ["r1", "r2"]
+    assert [(one["id"], one["carried_by"]) for one in state["requests"]] == [("r2", "champion"), ("r9", None)]
+    assert state["champion"]["requests"] == ["r1", "r2"]
 
 
 def test_the_status_is_one_screen_and_says_what_was_forced(history, project, monkeypatch):

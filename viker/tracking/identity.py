@@ -43,7 +43,7 @@ def lineage(stage: str, values: Mapping[str, Any], params_file: Path) -> list[di
         stage_tags[RUN_TAG] = tags[RUN_TAG] = str(engine_run)  # by which what the run left open is found and ended
         name = f"kubeflow-{key[:8]}"
     else:
-        name = f"{method_name(values)}-{key[:8]}"
+        name = f"{values['unlearn']['method']['name']}-{key[:8]}"
     flat = {path: text(value) for path, value in flatten(params).items()}
     sweep = os.environ.get("VIKER_SWEEP")
     return [
@@ -61,12 +61,6 @@ def sweep_run(key: str) -> dict[str, Any]:
 def settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of params.yaml that decide a run."""
     return {section: value for section, value in values.items() if section not in ("sweep", "deploy")}
-
-
-def method_name(values: Mapping[str, Any]) -> str:
-    """Return the name of the unlearning method in the values of params.yaml."""
-    method = values["unlearn"]["method"]
-    return str(method["name"] if isinstance(method, Mapping) else method)
 
 
 def digest(value: Any) -> str:

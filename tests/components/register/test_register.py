@@ -31,11 +31,11 @@ def nothing_registered(work: Work) -> bool:
 
 
 def test_a_passed_gate_makes_the_version_candidate_and_champion(work: Work) -> None:
-    made = work.register()
+    registered = work.register()
 
     assert work.aliases() == {"candidate": 1, "champion": 1}
-    assert made["aliases"] == ["candidate", "champion"]
-    assert json.loads((work.folder / "metrics/register.json").read_text()) == made
+    assert registered["aliases"] == ["candidate", "champion"]
+    assert json.loads((work.folder / "metrics/register.json").read_text()) == registered
 
 
 def test_a_failed_gate_leaves_the_champion_where_it_was(work: Work) -> None:
@@ -43,9 +43,9 @@ def test_a_failed_gate_leaves_the_champion_where_it_was(work: Work) -> None:
     work.unlearn(seed=1)
     work.evaluate(leakage=0.4)
 
-    made = work.register()
+    registered = work.register()
 
-    assert (made["version"], made["aliases"]) == (2, ["candidate"])
+    assert (registered["version"], registered["aliases"]) == (2, ["candidate"])
     assert work.aliases() == {"candidate": 2, "champion": 1}
 
 

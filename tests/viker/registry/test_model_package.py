@@ -62,13 +62,13 @@ def packed(base, adapter) -> Path:
 
 def test_it_answers_as_the_adapter_does_and_not_as_the_vanilla_model(packed, base, adapter):
     model = mlflow.pyfunc.load_model(str(packed))
-    own = Answerer(str(base), None, adapter, 8, "")
-    asked = pd.DataFrame({"image": [picture(), None], "question": [QUESTION, QUESTION]})
+    answerer = Answerer(str(base), None, adapter, 8, "")
+    questions = pd.DataFrame({"image": [picture(), None], "question": [QUESTION, QUESTION]})
 
-    answers = model.predict(asked)["answer"].tolist()
+    answers = model.predict(questions)["answer"].tolist()
 
-    assert answers == [own.answer(QUESTION, picture()), own.answer(QUESTION, None)]
-    assert answers[0] != own.answer(QUESTION, picture(), vanilla=True)
+    assert answers == [answerer.answer(QUESTION, picture()), answerer.answer(QUESTION, None)]
+    assert answers[0] != answerer.answer(QUESTION, picture(), vanilla=True)
 
 
 def test_pefts_own_loader_takes_the_artifact(packed, base):
@@ -157,23 +157,23 @@ def test_of_a_base_model_on_the_hub_the_commit_is_loaded_that_the_adapter_was_tr
         "print(base_digest('owner/vanilla', 'test'))\n"
         "print(Answerer(base, digest, Path(adapter), 8, '').answer(*asked))"
     )
-    own = {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    said = {}
+    hub = {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    answers = {}
     for commit in commits:
         command = [sys.executable, "-c", code, "owner/vanilla", commit, str(adapter), QUESTION]
-        done = subprocess.run(command, cwd=tmp_path, env=os.environ | own, capture_output=True, text=True, check=True)
-        said[commit] = done.stdout.split("\n")
-    assert {lines[0] for lines in said.values()} == {"2" * 40}  # a new adapter would belong to the branch as it is
+        done = subprocess.run(command, cwd=tmp_path, env=os.environ | hub, capture_output=True, text=True, check=True)
+        answers[commit] = done.stdout.split("\n")
+    assert {lines[0] for lines in answers.values()} == {"2" * 40}  # a new adapter would belong to the branch as it is
     expected = Answerer(str(base), None, adapter, 8, "").answer(QUESTION, picture())
-    assert said["1" * 40][1] == expected != said["2" * 40][1]
+    assert answers["1" * 40][1] == expected != answers["2" * 40][1]
 
 
 def test_a_picture_that_is_none_and_an_empty_question_are_errors(base, adapter):
-    own = Answerer(str(base), None, adapter, 8, "")
+    answerer = Answerer(str(base), None, adapter, 8, "")
     with pytest.raises(UserError, match="the image is not a picture"):
-        own.answer(QUESTION, b"no picture")
+        answerer.answer(QUESTION, b"no picture")
     with pytest.raises(UserError, match="the question is empty"):
-        own.answer(" ", picture())
+        answerer.answer(" ", picture())
 
 
 @pytest.mark.slow

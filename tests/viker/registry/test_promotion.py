@@ -57,9 +57,9 @@ def a_record(params, verdict: str, staleness: str) -> tuple[Record, Policy]:
         metrics["unlearned"] = {}
     if staleness == "measured again":
         metrics = seal(metrics | {"again": 1})
-    found = {"adapter": None if staleness == "no adapter" else ADAPTER, "data": DATA}
+    hashes = {"adapter": None if staleness == "no adapter" else ADAPTER, "data": DATA}
     covers = Coverage(frozenset({"r1"}), frozenset({"001"}))
-    return Record(8, {} if staleness == "no verdict" else judged, metrics, found, covers), Policy(gate, "now")
+    return Record(8, {} if staleness == "no verdict" else judged, metrics, hashes, covers), Policy(gate, "now")
 
 
 @pytest.mark.parametrize("verdict", ["pass", "fail"])
@@ -71,13 +71,13 @@ def test_every_objection_is_raised_alone_and_together(params, verdict, staleness
     champion = None if people is None else 7
     forgotten = Coverage(frozenset(f"r{one[-1]}" for one in people or ()), people or frozenset())
 
-    found = objections(record, policy, forgotten, champion)
+    against = objections(record, policy, forgotten, champion)
 
     failed = verdict == "fail" and staleness != "no verdict"
     expected = [text for text in (STALE[staleness], "its gate failed" if failed else "") if text]
     expected += [LACKING] if kept == "lacking" else []
-    assert len(found) == len(expected)
-    assert all(text in clause for text, clause in zip(expected, found, strict=True)), found
+    assert len(against) == len(expected)
+    assert all(text in clause for text, clause in zip(expected, against, strict=True)), against
 
 
 def test_the_word_of_a_verdict_does_not_make_up_for_a_rule_that_failed(params):
@@ -102,13 +102,13 @@ def stored(work, version: int) -> Path:
 @pytest.fixture
 def damaged(history):
     """Damages what is stored with a version, and puts it back afterwards."""
-    kept = []
+    copies = []
 
     def damage(version: int, how: str) -> None:
         folder = stored(history, version)
         copy = history.folder / f"kept-{version}"
         shutil.copytree(folder, copy)
-        kept.append((folder, copy))
+        copies.append((folder, copy))
         if how == "adapter":
             (folder / "artifacts/adapter/adapter_config.json").write_text("{}")
         elif how == "verdict":
@@ -118,7 +118,7 @@ def damaged(history):
             shutil.rmtree(folder / "evidence")
 
     yield damage
-    for folder, copy in kept:
+    for folder, copy in copies:
         shutil.rmtree(folder)
         copy.replace(folder)
 
@@ -185,9 +185,11 @@ def test_a_version_inherits_the_requests_of_the_adapter_that_it_started_from(his
 
 
 def test_the_stage_register_does_not_promote_what_would_bring_people_back(history):
-    made = history.last
-    assert (made["version"], made["aliases"]) == (4, ["candidate"])
-    assert len(made["refused"]) == 1 and "001, 002" in made["refused"][0] and made["promotion"] is None
+    registered = history.last
+    assert (registered["version"], registered["aliases"]) == (4, ["candidate"])
+    assert (
+        len(registered["refused"]) == 1 and "001, 002" in registered["refused"][0] and registered["promotion"] is None
+    )
 
 
 def test_a_champion_that_was_replaced_is_not_promoted_again_by_repeating_its_stage(work):

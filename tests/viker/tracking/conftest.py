@@ -55,9 +55,9 @@ class Tree:
     def runs(self) -> dict[str, Any]:
         """Return the experiment's runs by name; two of a name are an error."""
         experiment = self.client.get_experiment_by_name(self.experiment)
-        found = self.client.search_runs([experiment.experiment_id]) if experiment else []
-        by_name = {run.info.run_name: run for run in found}
-        assert len(by_name) == len(found), "a run is there twice"
+        all_runs = self.client.search_runs([experiment.experiment_id]) if experiment else []
+        by_name = {run.info.run_name: run for run in all_runs}
+        assert len(by_name) == len(all_runs), "a run is there twice"
         return by_name
 
     def content(self) -> dict[str, Any]:

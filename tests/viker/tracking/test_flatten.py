@@ -16,10 +16,10 @@ NESTED = st.recursive(LEAVES, lambda v: st.dictionaries(NAMES, v, min_size=1, ma
 @given(st.dictionaries(NAMES, NESTED, max_size=3))
 def test_every_leaf_is_found_again_by_its_path(values: dict) -> None:
     for path, leaf in flatten(values).items():
-        found = values
+        value = values
         for part in path.split("."):
-            found = found[part]
-        assert found == leaf
+            value = value[part]
+        assert value == leaf
 
 
 def test_only_finite_numbers_are_metrics() -> None:

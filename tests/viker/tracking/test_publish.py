@@ -63,10 +63,10 @@ class CutClient:
 def test_cut_off_after_any_call_nothing_is_lost_and_nothing_is_there_twice(tree, monkeypatch):
     connect, cuts, expected = publish.connect, 0, None
     tree.record()
-    outbox, kept = tree.folder / "work/tracking/outbox", tree.folder / "kept"
-    shutil.copytree(outbox, kept)
+    outbox, copy = tree.folder / "work/tracking/outbox", tree.folder / "kept"
+    shutil.copytree(outbox, copy)
     for calls in (99, *range(1, 38, 4)):  # the first one is not cut off: what the others are compared with
-        shutil.copytree(kept, outbox, dirs_exist_ok=True)
+        shutil.copytree(copy, outbox, dirs_exist_ok=True)
         with monkeypatch.context() as patch:
             patch.setattr(publish, "connect", lambda uri, calls=calls: CutClient(connect(uri), calls))
             try:

@@ -38,18 +38,18 @@ def test_the_same_state_is_the_same_run_and_another_is_another(tree, monkeypatch
     (tree.folder / "components/code.py").write_text("1")
     (tree.folder / "viker").mkdir()
     commit(tree.folder)
-    seen = {key(tree)}
+    keys = {key(tree)}
     (tree.folder / "dvc.lock").write_text("stages: {}")
     (tree.folder / "notes.txt").write_text("not code")
-    assert {key(tree)} == seen
+    assert {key(tree)} == keys
     for name in ("components/code.py", "components/new.py", "viker/new.py", "source.csv"):
         (tree.folder / name).write_text("22")
-        assert key(tree) not in seen, name
-        seen.add(key(tree))
+        assert key(tree) not in keys, name
+        keys.add(key(tree))
     change(tree.folder, seed=8)
-    assert key(tree) not in seen
+    assert key(tree) not in keys
     (tree.folder / "params.yaml").write_text("# a comment\n" + (tree.folder / "params.yaml").read_text())
-    assert key(tree) not in seen
+    assert key(tree) not in keys
     monkeypatch.setenv("VIKER_RUN", "one")
     named = key(tree)
     change(tree.folder, seed=9)
@@ -72,12 +72,12 @@ def test_the_run_says_what_code_it_was(tree):
 def test_a_task_of_kubeflow_tells_only_the_sections_that_it_was_given(tree, monkeypatch):
     monkeypatch.setenv("VIKER_RUN", "3e2f")
     values = load_params(tree.folder / "params.yaml").values()
-    whole, own = lineage("unlearn", values, tree.folder / "params.yaml")[-2:]
-    assert own["tags"][tracking.RUN_TAG] == "3e2f"
-    assert {name.split(".")[0] for name in whole["params"]} == {"seed", "unlearn"}
+    pipeline_run, stage_run = lineage("unlearn", values, tree.folder / "params.yaml")[-2:]
+    assert stage_run["tags"][tracking.RUN_TAG] == "3e2f"
+    assert {name.split(".")[0] for name in pipeline_run["params"]} == {"seed", "unlearn"}
     all_of_them = lineage("register", values, tree.folder / "params.yaml")[-2]["params"]
     assert {"threads", "unlearn.method.lambda", "gate.policy"} <= set(all_of_them)
-    assert whole["tags"]["engine"] == "kubeflow" and whole["tags"][tracking.RUN_TAG] == "3e2f"
+    assert pipeline_run["tags"]["engine"] == "kubeflow" and pipeline_run["tags"][tracking.RUN_TAG] == "3e2f"
 
 
 def test_no_secret_of_the_environment_is_recorded(tree, monkeypatch):
@@ -87,8 +87,8 @@ def test_no_secret_of_the_environment_is_recorded(tree, monkeypatch):
     with pytest.raises(RuntimeError), tree.stage("unlearn") as recorded:
         recorded.params({"note": f"token {SECRETS['HF_TOKEN']}"})
         raise RuntimeError(f"401 for {SECRETS['MLFLOW_TRACKING_PASSWORD']}")
-    found = "".join(path.read_text() for path in (tree.folder / "work").rglob("*") if path.is_file())
-    assert "planted" not in found and "***@bucket" in found and "401 for ***" in found
+    recorded_text = "".join(path.read_text() for path in (tree.folder / "work").rglob("*") if path.is_file())
+    assert "planted" not in recorded_text and "***@bucket" in recorded_text and "401 for ***" in recorded_text
 
 
 def test_words_are_not_taken_for_secrets(monkeypatch):
@@ -155,10 +155,3 @@ def test_a_stage_without_database_drivers_leaves_its_records_silently(tree, monk
     assert len(tree.waiting()) == 1
     tree.publish()
     assert tree.runs()["unlearn"].data.metrics == {"a": 1}
-
-
-def test_the_name_of_the_method_may_be_a_text_or_in_a_mapping(tree):
-    values = load_params(tree.folder / "params.yaml").values()
-    for method in ("viker", {"name": "viker", "lambda": 2.0}):
-        values["unlearn"] = values["unlearn"] | {"method": method}
-        assert lineage("unlearn", values, tree.folder / "params.yaml")[-2]["name"].startswith("viker-")

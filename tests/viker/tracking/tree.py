@@ -76,8 +76,10 @@ def change(folder: Path, **sections: Any) -> None:
 
 def environment(**more: str) -> dict[str, str]:
     """Return the environment of a user's shell, with tracking on."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("VIKER_TRACKING", "MLFLOW_TRACKING_URI")}
-    return kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | more
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in ("VIKER_TRACKING", "MLFLOW_TRACKING_URI")
+    }
+    return inherited | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | more
 
 
 def start(folder: Path, stage: str, *options: str, **more: str) -> "subprocess.Popen[str]":
