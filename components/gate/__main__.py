@@ -26,7 +26,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     from components.gate.run import run
     from components.gate.show import show
 
-    with tracking.stage("gate", settings, params) as recorded:
+    with tracking.stage("gate", settings.values(), params) as recorded:
         verdict = run(
             settings, args.prepared, args.vanilla, args.adapter, args.predictions, args.attacks, args.metrics, args.out
         )

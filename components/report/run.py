@@ -8,11 +8,11 @@ from typing import Any
 
 from components.params import Params
 from viker.core.files import new_file, sha256_bytes, sha256_path
+from viker.core.provenance import code_version, package_versions
 from viker.evidence.bundle import pack
 from viker.report.load import Paths, load
 from viker.report.page import render
 from viker.report.sections import params_text, registration
-from viker.tracking.code import code_version, package_versions
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The code that runs: its commit, and the versions of the packages that decide a result."""
+"""Provenance: the commit of the running code and the versions of the packages that decide a result."""
 
 import os
 import platform
@@ -8,14 +8,14 @@ from pathlib import Path
 from viker.core.files import sha256_bytes, sha256_path
 
 PACKAGES = ("accelerate", "mlflow", "numpy", "peft", "safetensors", "tokenizers", "torch", "transformers")
-CODE = ("components", "pipelines", "requests", "dvc.yaml")
+CODE = ("viker", "components", "pipelines", "requests", "dvc.yaml")
 """What decides a run besides params.yaml, which is compared by value."""
 
 
 def code_version(folder: Path) -> dict[str, str]:
-    """Return ``git_commit`` and ``git_dirty`` of the work tree around ``folder``; empty where there is none.
+    """Return ``git_commit`` and ``git_dirty`` of the work tree around ``folder``; empty if there is none.
 
-    dvc.lock, which a run writes itself, makes no tree dirty. An image has no work tree: its VIKER_COMMIT is the commit.
+    Changes to dvc.lock, which a run writes itself, don't count as dirty. An image has VIKER_COMMIT in place of a tree.
     """
     commit, _, changed = os.environ.get("VIKER_COMMIT", "unknown").partition("-")
     try:
@@ -29,7 +29,7 @@ def code_version(folder: Path) -> dict[str, str]:
 
 
 def code_changes(folder: Path) -> str:
-    """Return a hash of what differs from the commit in the code and the requests; "" for nothing, or without git."""
+    """Return a hash of the uncommitted changes to code and requests; "" for none, or without git."""
     try:
         import git
 
@@ -37,10 +37,10 @@ def code_changes(folder: Path) -> str:
             changed = repo.git.diff("HEAD", "--", *CODE)
             new = repo.git.ls_files("--others", "--exclude-standard", "--", *CODE).splitlines()
             root = Path(repo.working_dir)
-            found = [changed, *(f"{name} {sha256_path(root / name)}" for name in new if not (root / name).is_symlink())]
+            added = [f"{name} {sha256_path(root / name)}" for name in new if not (root / name).is_symlink()]
     except Exception:  # no git, repository or commit: there is nothing to differ from
         return ""
-    return sha256_bytes("\n".join(found).encode()) if any(found) else ""
+    return sha256_bytes("\n".join([changed, *added]).encode()) if changed or added else ""
 
 
 def package_versions() -> dict[str, str]:
