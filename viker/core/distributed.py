@@ -98,10 +98,10 @@ def any_of(flag: bool, device: torch.device) -> bool:
     return flag if not together() else mean(torch.tensor(float(flag), device=device)).item() > 0
 
 
-def all_of(names: Sequence[str]) -> list[str]:
-    """Return the names of all processes, in their order."""
+def all_of(values: Sequence[Result]) -> list[Result]:
+    """Return the values of all processes, in their order."""
     if not together():
-        return list(names)
+        return list(values)
     gathered: list[Any] = [None] * world()
-    distributed.all_gather_object(gathered, list(names))
-    return [name for some in gathered for name in some]
+    distributed.all_gather_object(gathered, list(values))
+    return [value for some in gathered for value in some]

@@ -3,7 +3,8 @@
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from viker.metrics.likelihood import Scores, min_k, min_k_plus_plus, zlib_ratio
+from viker.metrics.likelihood import min_k, min_k_plus_plus, zlib_ratio
+from viker.models.scores import Scores
 
 SIGNS = ("loss", "min_k", "min_k_plus_plus", "zlib")
 

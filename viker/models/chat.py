@@ -173,8 +173,7 @@ def _join(pictures: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor
 def answer_logits(model: Any, batch: Batch) -> torch.Tensor:
     """Return the logits [B, N, V] that predict the answers' tokens; nothing is computed for other positions."""
     keep = batch.answers.shape[1] + 1
-    inner = getattr(model, "module", model)  # what DDP wraps
-    inner = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
+    inner = unwrapped(model)
     if "logits_to_keep" in inspect.signature(inner.forward).parameters:
         logits: torch.Tensor = model(**batch.inputs, use_cache=False, logits_to_keep=keep).logits
         return logits[:, :-1]
@@ -185,3 +184,9 @@ def answer_logits(model: Any, batch: Batch) -> torch.Tensor:
     finally:
         hook.remove()
     return logits[:, :-1]
+
+
+def unwrapped(model: Any) -> Any:
+    """Return the model of transformers that DDP or an adapter of PEFT is around, or ``model`` itself."""
+    inner = getattr(model, "module", model)  # what DDP wraps
+    return inner.get_base_model() if hasattr(inner, "get_base_model") else inner

@@ -17,6 +17,7 @@ from viker.core.result_cache import Kept
 from viker.generation.generate import log_likelihoods, replies
 from viker.generation.score import token_scores
 from viker.models.chat import Encoder, Sample, answer_logits
+from viker.models.fast_path import fallbacks
 
 SAMPLES = [
     Sample("a", "Where was this person born?", "This person was born in Oslo.", "scene-0"),
@@ -120,6 +121,18 @@ def test_what_was_kept_is_not_computed_again_and_a_line_cut_off_is(small_model, 
     assert Kept(tmp_path / "work", {"adapter": "b"}).found == {}
     again.close()
     assert not (tmp_path / "work").exists()
+
+
+def test_a_model_that_looks_ahead_is_asked_and_scored_the_plain_way_with_one_warning(small_model, monkeypatch, caplog):
+    model, encoder = small_model
+    monkeypatch.setattr(model.config.text_config, "is_causal", False, raising=False)
+    said = replies(model, encoder, SAMPLES, 4, 6, "asking")
+    assert said == [greedy(model, encoder, sample, 6) for sample in SAMPLES]
+    scores = [token_scores(model, encoder, SAMPLES, 4) for _ in range(2)][1]
+    for sample, score in zip(SAMPLES, scores, strict=True):
+        assert score.log_p == pytest.approx(alone(model, encoder, sample)[0].tolist(), abs=1e-5)
+    assert [fallback["what"] for fallback in fallbacks()] == ["shared prefix"] * len(caplog.records)
+    assert 1 <= len(caplog.records) <= 2 and "read again for every question" in caplog.text
 
 
 class None_if_asked:

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from viker.generation.decode import select
 from viker.models.preallocated_cache import RoomyLayer, with_room
+from viker.models.shared_prefix import select
 
 
 def states(tokens, seed, rows=3):
