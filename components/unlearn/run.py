@@ -17,6 +17,7 @@ from viker.core.files import new_file, new_folder, sha256_path, write_json
 from viker.data.irrelevant_images import images_of, read_irrelevant
 from viker.data.records import read_pictures, read_records
 from viker.methods.registry import METHODS
+from viker.models import fast_path
 from viker.models.chat import Encoder, Sample, answer_logits, sample_of
 from viker.models.context_length import need_context
 from viker.models.loading import device, load_model, resolve_model, seed_everything
@@ -78,6 +79,7 @@ def run(
     """
     check_start(params)
     join()
+    fast_path.start_run()
     seed_everything(seed, threads)
     began = time.perf_counter()
     forget = [sample_of(r) for r in read_records(prepared, "forget") if r.task == "qa"]
@@ -118,7 +120,7 @@ def run(
         "tokens": len(tokens),
         "key_tokens": int(tokens["key"].sum()),
         "start_from": params.start_from and sha256_path(Path(params.start_from)),
-    }
+    } | fast_path.engine_record()
     if first():
         _save(trainer.model, out)
         with new_file(records / "key_tokens.parquet") as path:
