@@ -12,8 +12,10 @@ from benchmarks.timing import seconds
 from benchmarks.unlearn.model import SIZES, Bench, bench
 from viker.core import console
 from viker.core.console import stage_app
+from viker.data.samples import Sample
 from viker.generation.generate import log_likelihoods, replies
-from viker.models.chat import Encoder, Sample, answer_logits
+from viker.models.encoder import Encoder
+from viker.models.logits import answer_logits
 
 PICTURES = 4
 TOKENS = 50

@@ -15,10 +15,12 @@ from components.params import Params
 from components.prepare.run import run as prepare
 from components.unlearn.run import make_trainer
 from viker.data.records import read_pictures, read_records
+from viker.data.samples import Sample, sample_of
 from viker.data.synthetic.scenes import draw_scene
 from viker.finetuning.train import train
-from viker.models.chat import Encoder, Sample, answer_logits, sample_of
+from viker.models.encoder import Encoder
 from viker.models.loading import device, seed_everything
+from viker.models.logits import answer_logits
 from viker.report.tokens import texts
 from viker.teacher.key_tokens import key_token_rows
 from viker.teacher.visual import teacher_probabilities

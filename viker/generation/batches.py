@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from viker.models.chat import Encoder, Sample
+from viker.data.samples import Sample
+from viker.models.encoder import Encoder
 
 BATCHES_PER_CHUNK = 4
 """Pictures are read together, so many that their questions fill about so many batches, which are sorted by length."""

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from viker.models.chat import Encoder, Sample
-from viker.models.preallocated_cache import with_room
+from viker.data.samples import Sample
+from viker.models.encoder import Encoder
+from viker.models.preallocated_cache import preallocated
 from viker.models.shared_prefix import DECODING, Prefixes, Prompt, select
 
 
@@ -31,7 +32,7 @@ def decode(prefixes: Prefixes, prompts: Sequence[Prompt], most: int) -> list[lis
     ids, mask = ids.to(device), mask.to(device)
     cache = prefixes.rows(prompts)
     if cache is not None:
-        cache = with_room(cache, width + most)
+        cache = preallocated(cache, width + most)
     positions = (mask.cumsum(1) - 1).clamp(min=0)[:, length:]
 
     replies: list[list[int]] = [[] for _ in prompts]

@@ -7,10 +7,11 @@ import torch
 from tqdm import tqdm
 
 from viker.core.result_cache import Kept
+from viker.data.samples import Sample
 from viker.generation.batches import chunks, length
 from viker.generation.decode import decode
 from viker.generation.score import token_scores
-from viker.models.chat import Encoder, Sample
+from viker.models.encoder import Encoder
 from viker.models.shared_prefix import DECODING, Prefixes
 
 Batch = tuple[Sequence[Sample], list[str]]

@@ -8,8 +8,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from viker.core.result_cache import Kept
+from viker.data.samples import Sample
 from viker.generation.batches import chunks, length, question_batches
-from viker.models.chat import Encoder, Sample, answer_logits
+from viker.models.encoder import Encoder
+from viker.models.logits import answer_logits
 from viker.models.scores import Scores
 from viker.models.shared_prefix import TREE, Prefixes
 

@@ -7,7 +7,7 @@ _ANSWER = "\ue000"
 """Stands for the answer while the template is read; a character of the private use area, in no template."""
 
 
-class Dialogue:
+class ChatTemplate:
     """How one family of models is asked, and how its answers begin and end."""
 
     def __init__(self, processor: Any) -> None:

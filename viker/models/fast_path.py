@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from viker.core.distributed import all_of
-from viker.models.chat import unwrapped
+from viker.models.logits import unwrapped
 
 Result = TypeVar("Result")
 

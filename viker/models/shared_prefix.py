@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from viker.data.samples import Sample
 from viker.models.answer_tree import Tail, build_tree
-from viker.models.chat import Encoder, Sample, answer_logits, unwrapped
+from viker.models.encoder import Encoder
 from viker.models.fast_path import FastPath, NoFastPath
 from viker.models.last_layer import last_layer_at
-from viker.models.preallocated_cache import with_room
+from viker.models.logits import answer_logits, unwrapped
+from viker.models.preallocated_cache import preallocated
 
 # rounding differs by some 1e-6 in float32 and 1e-2 in half precision; another attention or other positions by more
 _PATH = {"what": "shared prefix", "otherwise": "the picture is read again for every question"}
@@ -98,7 +100,7 @@ class Prefixes:
         predicting = torch.cat([tree.predicting for tree in trees]).unique()
         in_place = self._single and len(rows) == 1
         if in_place and self.cache is not None:
-            self.cache = with_room(self.cache, 0)  # a text then writes over the last one's and copies no prefix
+            self.cache = preallocated(self.cache, 0)  # a text then writes over the last one's and copies no prefix
         cache = self.cache if in_place else self.rows([row[0] for row in rows])
         with last_layer_at(model, predicting.to(device)):
             logits: Tensor = model(

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from viker.models.chat import Batch, Encoder, Sample, answer_logits
+from viker.data.samples import Sample
+from viker.models.encoder import Batch, Encoder
 from viker.models.fast_path import FastPath, NoFastPath
+from viker.models.logits import answer_logits
 
 MOST_BYTES = 2**31
 """How much the kept features may take; those longest unused make room. LLaVA-1.5: 4.5 MiB a picture in bfloat16."""

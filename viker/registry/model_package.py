@@ -11,8 +11,8 @@ LIBRARY = HERE.parent
 CODE = (
     "__init__",
     *("core/__init__", "core/errors", "core/files"),
-    *("data/__init__", "data/picture_checks", "data/prompts", "data/records"),
-    *("models/__init__", "models/answering", "models/base_model", "models/chat", "models/chat_template"),
+    *("data/__init__", "data/picture_checks", "data/prompts", "data/records", "data/samples"),
+    *("models/__init__", "models/answering", "models/base_model", "models/chat_template", "models/encoder"),
     "models/loading",
 )
 """The modules of this library that answering needs; they travel with the model."""

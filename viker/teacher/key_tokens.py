@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from viker.data.samples import Sample
 from viker.methods.tokens import entropy
-from viker.models.chat import Encoder, Sample
+from viker.models.encoder import Encoder
 from viker.teacher.compact import Kept, whole
 
 

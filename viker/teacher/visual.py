@@ -9,7 +9,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from viker.core.distributed import first
-from viker.models.chat import Encoder, Sample, answer_logits
+from viker.data.samples import Sample
+from viker.models.encoder import Encoder
+from viker.models.logits import answer_logits
 from viker.models.shared_prefix import TREE, Prefixes
 from viker.teacher.compact import Kept, keep, whole
 

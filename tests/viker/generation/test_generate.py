@@ -14,10 +14,12 @@ import torch
 from tests.conftest import ROOT, png
 from tests.viker.training.families import build
 from viker.core.result_cache import Kept
+from viker.data.samples import Sample
 from viker.generation.generate import log_likelihoods, replies
 from viker.generation.score import token_scores
-from viker.models.chat import Encoder, Sample, answer_logits
+from viker.models.encoder import Encoder
 from viker.models.fast_path import fallbacks
+from viker.models.logits import answer_logits
 
 SAMPLES = [
     Sample("a", "Where was this person born?", "This person was born in Oslo.", "scene-0"),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from viker.models.chat import Sample
+from viker.data.samples import Sample
 from viker.models.last_layer import last_layer_at
 
 SAMPLES = [Sample("a", "Where?", "In Oslo.", "scene-0"), Sample("b", "Who?", "Nobody.", "scene-1")]

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from viker.models.chat import Sample, answer_logits
+from viker.data.samples import Sample
 from viker.models.fast_path import NoFastPath
+from viker.models.logits import answer_logits
 from viker.models.shared_prefix import Prefixes, need_shareable
 
 SAMPLES = [

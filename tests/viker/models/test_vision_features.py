@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 import torch
 
+from viker.data.samples import Sample
 from viker.models import vision_features as module
-from viker.models.chat import Sample, answer_logits
+from viker.models.logits import answer_logits
 from viker.models.vision_features import FeatureEncoder, reuse_features
 
 SAMPLES = [

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from benchmarks.unlearn.naive import full_forwards, naive_teacher
+from viker.data.samples import Sample
 from viker.finetuning.small_llava import CHAT_TEMPLATE
 from viker.methods.tokens import entropy
-from viker.models.chat import Encoder, Sample
+from viker.models.encoder import Encoder
 from viker.teacher import visual as module
 from viker.teacher.visual import pad_teachers, teacher_probabilities
 
