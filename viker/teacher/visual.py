@@ -1,4 +1,4 @@
-"""The visual teacher: for each answer token, what the frozen model would say if the picture showed nobody."""
+"""The visual teacher: the frozen model's next-token distributions when it sees irrelevant images."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from viker.data.samples import Sample
 from viker.models.encoder import Encoder
 from viker.models.logits import answer_logits
 from viker.models.shared_prefix import TREE, Prefixes
-from viker.teacher.compact import Kept, keep, whole
+from viker.teacher.distributions import TeacherDistributions, compact, full
 
 BLOCK_BYTES = 2**30
 """The most memory that the running sums of the distributions take, in float32."""
@@ -25,15 +25,15 @@ TEACHER_BATCH = 8
 def teacher_probabilities(
     model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[Sequence[str]], batch_size: int
 ) -> list[Tensor]:
-    """Return for each sample the teacher's distributions [T, V] at its T answer tokens, float32, on the CPU."""
-    return list(map(whole, kept_teachers(model, encoder, samples, images, batch_size)))
+    """Return ``compute_teachers`` in full: tensors [T, V], float32, on the CPU."""
+    return list(map(full, compute_teachers(model, encoder, samples, images, batch_size)))
 
 
 @torch.no_grad()
-def kept_teachers(
+def compute_teachers(
     model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[Sequence[str]], batch_size: int
-) -> list[Kept]:
-    """Return for each sample the teacher's distributions [T, V] at its T answer tokens, as they are kept, on the CPU.
+) -> list[TeacherDistributions]:
+    """Return for each sample the teacher's distributions [T, V] at its T answer tokens, on the CPU.
 
     p_t = 1/k sum_j p(. | I'_j, x, y_<t) over the k irrelevant images of the sample, with its own question and
     ground-truth prefix; its own picture is not looked at. ``images``: for each sample its k images, keys of the
@@ -53,9 +53,9 @@ def kept_teachers(
 
 def _after_shared_prefixes(
     model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[Sequence[str]], batch_size: int
-) -> list[Kept]:
+) -> list[TeacherDistributions]:
     counts = [encoder.encode(replace(s, picture=own[0]))[1] for s, own in zip(samples, images, strict=True)]
-    teachers: list[Kept] = []
+    teachers: list[TeacherDistributions] = []
     with tqdm(total=sum(map(len, images)), desc="teacher", unit="answer", disable=not first()) as bar:
         for block in _blocks(counts, model.config.get_text_config().vocab_size):
             sums: dict[int, Tensor] = {}
@@ -75,14 +75,14 @@ def _after_shared_prefixes(
                         answer = p[place.cpu()]
                         sums[i] = sums[i].add_(answer) if i in sums else answer
                         bar.update()
-            teachers += [keep(sums[i].div_(len(images[i]))) for i in block]
+            teachers += [compact(sums[i].div_(len(images[i]))) for i in block]
     return teachers
 
 
 def _plain(
     model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[Sequence[str]], batch_size: int
-) -> list[Kept]:
-    teachers: list[Kept] = []
+) -> list[TeacherDistributions]:
+    teachers: list[TeacherDistributions] = []
     for start in tqdm(range(0, len(samples), batch_size), desc="teacher", unit="batch", disable=not first()):
         group = samples[start : start + batch_size]
         batches = [
@@ -90,7 +90,7 @@ def _plain(
             for column in zip(*images[start : start + batch_size], strict=True)
         ]
         mean = torch.stack([answer_logits(model, batch).float().softmax(-1) for batch in batches]).mean(0)
-        teachers += [keep(row[mask].cpu()) for row, mask in zip(mean, batches[0].mask, strict=True)]
+        teachers += [compact(row[mask].cpu()) for row, mask in zip(mean, batches[0].mask, strict=True)]
     return teachers
 
 
@@ -107,10 +107,6 @@ def _blocks(counts: Sequence[int], vocabulary: int) -> Iterator[list[int]]:
     yield block
 
 
-def pad_teachers(kept: Sequence[Kept], width: int) -> Tensor:
-    """Stack distributions [T_i, V] to [B, width, V], aligned on the right like the answers; zeros elsewhere."""
-    teachers = [whole(one) for one in kept]
-    padded = torch.zeros(len(teachers), width, teachers[0].shape[1])
-    for row, teacher in enumerate(teachers):
-        padded[row, width - len(teacher) :] = teacher
-    return padded
+from viker.teacher.distributions import pad_teachers as pad_teachers  # noqa: E402
+
+kept_teachers = compute_teachers

@@ -12,7 +12,7 @@ from viker.finetuning.small_llava import CHAT_TEMPLATE
 from viker.methods.tokens import entropy
 from viker.models.encoder import Encoder
 from viker.teacher import visual as module
-from viker.teacher.visual import pad_teachers, teacher_probabilities
+from viker.teacher.visual import teacher_probabilities
 
 SAMPLES = [
     Sample("a", "Where was this person born?", "This person was born in Oslo.", "scene-0"),
@@ -109,14 +109,6 @@ def test_a_picture_after_the_question_gets_the_plain_way_and_a_log_line(small_mo
     teachers = teacher_probabilities(model, encoder, SAMPLES, OWN_IMAGES, 2)
     assert_naive(model, encoder, SAMPLES, OWN_IMAGES, teachers)
     assert "the text before the picture differs" in caplog.text
-
-
-def test_shorter_teachers_are_aligned_on_the_right():
-    short, long = torch.full((1, 4), 0.25), torch.full((3, 4), 0.25)
-    padded = pad_teachers([short, long], 3)
-    assert padded.shape == (2, 3, 4)
-    assert padded[0].sum(-1).tolist() == [0.0, 0.0, 1.0]
-    assert padded[1].sum(-1).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_entropy_lies_between_that_of_a_certain_and_of_a_uniform_token():
