@@ -1,4 +1,4 @@
-"""A picture's features, computed once: vision tower and projector stay as they are while the adapter is trained."""
+"""Vision features, computed once per picture: vision tower and projector are frozen while the adapter is trained."""
 
 import inspect
 from collections import OrderedDict
@@ -15,16 +15,16 @@ from viker.models.fast_path import FastPath, NoFastPath
 from viker.models.logits import answer_logits
 
 MOST_BYTES = 2**31
-"""How much the kept features may take; those longest unused make room. LLaVA-1.5: 4.5 MiB a picture in bfloat16."""
+"""The most that kept features take; the least recently used make room. LLaVA-1.5: 4.5 MiB per picture in bfloat16."""
 
 FEATURES = FastPath("kept vision features", "the vision tower runs again at each step", "training", 1e-5, 1e-2)
 
 
 class FeatureEncoder(Encoder):
-    """An encoder whose batches carry the pictures' features in place of their pixels."""
+    """An encoder whose batches hold the pictures' features instead of their pixels."""
 
     def __init__(self, model: Any, encoder: Encoder) -> None:
-        """Encode as ``encoder`` does, for a ``model`` whose vision tower and projector no longer change."""
+        """Encode as ``encoder`` does, for a ``model`` whose vision tower and projector are frozen."""
         super().__init__(encoder.processor, encoder.pictures, encoder.device)
         self.model = model
         self._features: OrderedDict[str, Tensor | tuple[Tensor, ...]] = OrderedDict()
@@ -43,7 +43,7 @@ class FeatureEncoder(Encoder):
 
     @torch.no_grad()
     def features(self, sample: Sample) -> Any:
-        """Return what the language model gets for the picture of ``sample``, in the form that the family has."""
+        """Return what the language model gets for the picture of ``sample``: a tensor, or a tuple in some families."""
         picture = sample.picture
         if picture not in self._features:
             inputs = super().batch([sample]).inputs
