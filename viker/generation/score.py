@@ -44,7 +44,7 @@ def token_scores(
         def collect(way: Callable[..., Iterator[Batch]]) -> None:
             waiting = [sample for key, sample in wanted.items() if key not in scores]
             for batch, columns in way(model, encoder, waiting, batch_size, name, store):
-                scores.update((_key(sample), Scores(*own)) for sample, own in zip(batch, columns, strict=True))
+                scores.update((_key(sample), Scores(*fields)) for sample, fields in zip(batch, columns, strict=True))
                 bar.update(len(batch))
 
         TREE.take(model, lambda: collect(_shared), lambda: collect(_plain))

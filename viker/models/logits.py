@@ -16,7 +16,7 @@ def answer_logits(model: Any, batch: Batch) -> torch.Tensor:
         logits: torch.Tensor = model(**batch.inputs, use_cache=False, logits_to_keep=keep).logits
         return logits[:, :-1]
     head = inner.get_output_embeddings()
-    hook = head.register_forward_pre_hook(lambda _, given: (given[0][:, -keep:], *given[1:]))
+    hook = head.register_forward_pre_hook(lambda _, args: (args[0][:, -keep:], *args[1:]))
     try:
         logits = model(**batch.inputs, use_cache=False).logits
     finally:

@@ -54,7 +54,7 @@ def compute_teachers(
 def _after_shared_prefixes(
     model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[Sequence[str]], batch_size: int
 ) -> list[TeacherDistributions]:
-    counts = [encoder.encode(replace(s, picture=own[0]))[1] for s, own in zip(samples, images, strict=True)]
+    counts = [encoder.encode(replace(s, picture=names[0]))[1] for s, names in zip(samples, images, strict=True)]
     teachers: list[TeacherDistributions] = []
     with tqdm(total=sum(map(len, images)), desc="teacher", unit="answer", disable=not first()) as bar:
         for block in _blocks(counts, model.config.get_text_config().vocab_size):

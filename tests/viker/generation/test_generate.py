@@ -80,19 +80,19 @@ def test_replies_are_those_of_one_sample_at_a_time(talkative, batch_size):
 def test_a_reply_ends_at_its_end_token_and_the_others_go_on(talkative):
     """The end token is made the likeliest after what some of the replies begin with."""
     model, encoder = talkative
-    said = replies(model, encoder, SAMPLES, 64, 12, "asking")
-    longest = max(range(len(said)), key=lambda i: len(said[i]))
+    answers = replies(model, encoder, SAMPLES, 64, 12, "asking")
+    longest = max(range(len(answers)), key=lambda i: len(answers[i]))
     inputs = encoder.prompts([SAMPLES[longest]])
     ids = model.generate(**inputs, do_sample=False, max_new_tokens=12)[0, inputs["input_ids"].shape[1] :].tolist()
     ends = model.generation_config.eos_token_id
     try:
         model.generation_config.eos_token_id = [ends, ids[len(ids) // 2]]
         expected = [greedy(model, encoder, sample, 12) for sample in SAMPLES]
-        found = replies(model, encoder, SAMPLES, 64, 12, "asking")
+        shortened = replies(model, encoder, SAMPLES, 64, 12, "asking")
     finally:
         model.generation_config.eos_token_id = ends
-    assert found == expected
-    assert 0 < len(found[longest]) < len(said[longest])
+    assert shortened == expected
+    assert 0 < len(shortened[longest]) < len(answers[longest])
 
 
 @pytest.mark.parametrize("family", ["llava", "llava_next", "qwen2_vl", "idefics3", "paligemma", "gemma3"])
@@ -128,8 +128,8 @@ def test_what_was_kept_is_not_computed_again_and_a_line_cut_off_is(small_model, 
 def test_a_model_that_looks_ahead_is_asked_and_scored_the_plain_way_with_one_warning(small_model, monkeypatch, caplog):
     model, encoder = small_model
     monkeypatch.setattr(model.config.text_config, "is_causal", False, raising=False)
-    said = replies(model, encoder, SAMPLES, 4, 6, "asking")
-    assert said == [greedy(model, encoder, sample, 6) for sample in SAMPLES]
+    answers = replies(model, encoder, SAMPLES, 4, 6, "asking")
+    assert answers == [greedy(model, encoder, sample, 6) for sample in SAMPLES]
     scores = [token_scores(model, encoder, SAMPLES, 4) for _ in range(2)][1]
     for sample, score in zip(SAMPLES, scores, strict=True):
         assert score.log_p == pytest.approx(alone(model, encoder, sample)[0].tolist(), abs=1e-5)

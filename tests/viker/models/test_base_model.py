@@ -49,7 +49,7 @@ def test_names_on_a_hub_must_be_equal(tmp_path, adapter):
     pointer.mkdir()
     (pointer / DEPLOYED).write_text(json.dumps({"model": "llava-hf/llava-1.5-7b-hf"}))
     check_adapter_base(adapter("llava-hf/llava-1.5-7b-hf"), pointer)
-    with pytest.raises(UserError, match="llava-1.5-13b-hf"):
+    with pytest.raises(UserError, match=r"trained on 'llava-hf/llava-1\.5-13b-hf'"):
         check_adapter_base(adapter("llava-hf/llava-1.5-13b-hf"), pointer)
 
 

@@ -22,7 +22,7 @@ SAMPLES = [
 def pictures_read(small_model):
     model, _ = small_model
     seen = Counter()
-    hook = model.model.vision_tower.register_forward_pre_hook(lambda _, given: seen.update(pictures=len(given[0])))
+    hook = model.model.vision_tower.register_forward_pre_hook(lambda _, args: seen.update(pictures=len(args[0])))
     yield seen
     hook.remove()
 

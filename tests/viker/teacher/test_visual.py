@@ -25,9 +25,9 @@ OWN_IMAGES = [["scene-0", "scene-1"], ["scene-1", "scene-2"], ["scene-2", "scene
 
 
 def assert_naive(model, encoder, samples, images, teachers):
-    for sample, own, teacher in zip(samples, images, teachers, strict=True):
+    for sample, names, teacher in zip(samples, images, teachers, strict=True):
         for naive in (naive_teacher, full_forwards):
-            torch.testing.assert_close(teacher, naive(model, encoder, sample, own), atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(teacher, naive(model, encoder, sample, names), atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(teacher.sum(-1), torch.ones(len(teacher)))
 
 
@@ -38,9 +38,9 @@ def counted(small_model):
     seen = Counter()
     tower, language = model.model.vision_tower, model.model.language_model
     hooks = [
-        tower.register_forward_pre_hook(lambda _, given: seen.update(pictures=len(given[0]))),
+        tower.register_forward_pre_hook(lambda _, args: seen.update(pictures=len(args[0]))),
         language.register_forward_pre_hook(
-            lambda _, args, given: seen.update(tokens=given["inputs_embeds"].shape[:2].numel()), with_kwargs=True
+            lambda _, args, inputs: seen.update(tokens=inputs["inputs_embeds"].shape[:2].numel()), with_kwargs=True
         ),
     ]
     yield seen
