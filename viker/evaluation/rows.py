@@ -5,10 +5,9 @@ from typing import Any
 from viker.evaluation.questions import Question
 from viker.metrics import text
 from viker.metrics.fuzzy import fuzzy_leaks
-from viker.metrics.likelihood import extraction_strength, normalised_probability, probability
+from viker.metrics.likelihood import Scores, extraction_strength, normalised_probability, probability
 from viker.metrics.membership import SIGNS, signs
 from viker.metrics.refusal import refuses
-from viker.models.scores import Scores
 
 COLUMNS = [
     *("model", "split", "record_id", "person_id", "task", "modality", "picture", "question", "answer", "reply"),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from viker.models.scores import Scores
+from viker.models.scores import Scores as Scores
 
 SHARE = 0.2
 """The share of an answer's least likely tokens that Min-K looks at; 0.2 in its paper."""

@@ -3,8 +3,7 @@
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from viker.metrics.likelihood import min_k, min_k_plus_plus, zlib_ratio
-from viker.models.scores import Scores
+from viker.metrics.likelihood import Scores, min_k, min_k_plus_plus, zlib_ratio
 
 SIGNS = ("loss", "min_k", "min_k_plus_plus", "zlib")
 

@@ -12,6 +12,7 @@ from scipy.stats import ks_2samp
 from viker.evaluation.retrained import forget_quality
 from viker.metrics.clear_benchmark import model_utility
 from viker.metrics.likelihood import (
+    Scores,
     extraction_strength,
     min_k,
     min_k_plus_plus,
@@ -20,7 +21,6 @@ from viker.metrics.likelihood import (
     zlib_ratio,
 )
 from viker.metrics.membership import SIGNS, membership, signs
-from viker.models.scores import Scores
 
 RATIOS = st.lists(st.floats(0, 10), min_size=1, max_size=30)
 
