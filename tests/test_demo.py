@@ -73,7 +73,7 @@ def test_the_gate_passes_and_the_version_is_the_champion(demo):
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{demo / 'mlflow.db'}")
     champion = client.get_model_version_by_alias(registered["model_name"], "champion")
     assert str(champion.version) == str(registered["version"])
-    assert client.get_run(champion.run_id).data.params["unlearn.method"] == "viker"
+    assert client.get_run(champion.run_id).data.params["unlearn.method.name"] == "viker"
 
 
 def test_entropy_tells_the_secret_from_the_grammar(demo):
@@ -172,7 +172,7 @@ def test_the_summary_shows_verdict_and_places(demo):
 def test_an_experiment_can_be_run_and_compared(demo):
     run(demo, "git", "add", "-A")
     run(demo, "git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-q", "-m", "the demo's run")
-    run(demo, "dvc", "exp", "run", "-S", "unlearn.lambda=0.5", "-S", "unlearn.epochs=1")
+    run(demo, "dvc", "exp", "run", "-S", "unlearn.method.lambda=0.5", "-S", "unlearn.epochs=1")
     assert "unlearned.forget.leakage_rate" in run(demo, "dvc", "metrics", "diff")
     run(demo, "dvc", "plots", "show")
     assert (demo / "dvc_plots/index.html").is_file()

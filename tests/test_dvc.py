@@ -10,16 +10,15 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from components.params import load_params, params_model
-from pipelines.cli.main import STAGES
+from components.contract import default, stages
+from components.params import load_params
+from tests.imports import dependencies
 from viker.data.requests import read_requests
 
 ROOT = Path(__file__).parents[1]
 FILE = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 MAP: dict[str, dict[str, Any]] = FILE["stages"]
-SECTIONS = {field.alias or name for name, field in params_model().model_fields.items()}
-CHECKED = {"gate": {"evaluate"}}
-"""Sections of other stages whose values a stage checks."""
+STAGES = tuple(stages())
 SEEDED_ON_TORCH = ("finetune", "unlearn", "evaluate")
 
 
@@ -35,10 +34,9 @@ def inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder}/")
 
 
-def test_stages_are_the_folders_of_components_in_the_order_of_the_command_line() -> None:
-    folders = {path.name for path in (ROOT / "components").iterdir() if path.is_dir()} - {"common", "__pycache__"}
-    assert set(MAP) == folders
+def test_the_stages_are_those_that_are_declared_in_their_order() -> None:
     assert tuple(MAP) == STAGES
+    assert {path.parent.name for path in (ROOT / "components").glob("*/stage.py")} == set(STAGES)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -47,31 +45,36 @@ def test_command_is_the_stages_own_program(stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_change_of_the_stages_code_reruns_it(stage: str) -> None:
-    code = [dep for dep in MAP[stage]["deps"] if dep.startswith("components/")]
-    assert code == ["components/common", f"components/{stage}"]
+def test_a_stage_depends_on_just_the_code_that_it_imports(stage: str) -> None:
+    code = [dep for dep in MAP[stage]["deps"] if dep.startswith(("components/", "viker/"))]
+    assert code == dependencies(stage)
+
+
+def test_a_change_in_the_code_for_s3_makes_only_prepare_and_sample_due() -> None:
+    due = {stage for stage in STAGES if any(inside("viker/storage/s3.py", dep) for dep in MAP[stage]["deps"])}
+    assert due == {"prepare", "sample"}
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_params_are_the_stages_section_and_shared_values_that_exist(stage: str) -> None:
-    params = MAP[stage]["params"]
-    if names(params) == ["params.yaml"]:
-        return
-    assert set(params) <= SECTIONS
-    assert set(params) - {"seed", "threads"} - CHECKED.get(stage, set()) == {stage}
+def test_params_are_those_that_the_stage_declares(stage: str) -> None:
+    params, sections = names(MAP[stage]["params"]), stages()[stage].sections
+    assert set(params) == ({"params.yaml"} if sections is None else set(sections))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_inputs_and_outputs_are_those_that_the_stage_declares(stage: str) -> None:
+    declared = stages()[stage]
+    data = [dep for dep in MAP[stage]["deps"] if not dep.startswith(("components/", "viker/", "${prepare."))]
+    inputs = {default(what).as_posix() for what in declared.inputs().values()}
+    outputs = {what.path for what in declared.outputs().values()}
+    for listed, paths in ((data, inputs), (outs(stage), outputs)):
+        assert all(any(inside(one, path) for path in paths) for one in listed)
+        assert all(any(inside(one, path) for one in listed) for path in paths)
 
 
 @pytest.mark.parametrize("stage", SEEDED_ON_TORCH)
 def test_what_decides_the_numbers_of_torch_is_a_parameter(stage: str) -> None:
     assert {"seed", "threads"} <= set(MAP[stage]["params"])
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_data_that_a_stage_reads_is_written_by_an_earlier_one(stage: str) -> None:
-    earlier = [out for other in STAGES[: STAGES.index(stage)] for out in outs(other)]
-    data = [dep for dep in MAP[stage]["deps"] if not dep.startswith(("components/", "${prepare."))]
-    assert set(data) <= set(earlier)
-    assert bool(data) == (stage != "prepare")
 
 
 def test_a_change_of_the_source_or_of_a_forget_request_reruns_prepare() -> None:

@@ -15,7 +15,6 @@ from components.finetune.run import run as finetune
 from components.params import Params
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
-from components.unlearn.run import make_trainer
 from viker.data.irrelevant_images import images_of, read_irrelevant
 from viker.data.records import SPLITS, read_pictures, read_records, write_records
 from viker.evaluation.ask import ask
@@ -25,6 +24,7 @@ from viker.metrics.aggregate import measure
 from viker.models.chat import Encoder, sample_of
 from viker.models.loading import device, language_layers, load_model, seed_everything
 from viker.teacher.visual import teacher_probabilities
+from viker.training.make_trainer import make_trainer
 from viker.training.settings import UnlearnParams
 
 Row = dict[str, Any]

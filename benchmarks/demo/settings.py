@@ -1,5 +1,7 @@
 """What is compared: changes to the section 'unlearn' of params.yaml."""
 
+from viker.methods.ga import GA
+from viker.methods.viker import ViKeR
 from viker.training.settings import UnlearnParams
 
 LR = 2e-4
@@ -10,12 +12,12 @@ def settings(demo: UnlearnParams) -> dict[str, UnlearnParams]:
     """Return every setting by name: the paper's, with nothing but the forget samples, then the demo's retain term."""
     alone = demo.model_copy(update={"retain_weight": 0.0, "lr": LR})
     return {
-        "GA": alone.model_copy(update={"method": "ga", "epochs": 8}),
-        "ViKeR λ=1": alone.model_copy(update={"lambda_": 1.0, "epochs": 10}),
-        "ViKeR λ=2": alone.model_copy(update={"lambda_": 2.0, "epochs": 14}),
-        "GA, retain term": demo.model_copy(update={"method": "ga"}),
-        "ViKeR λ=1, retain term": demo.model_copy(update={"lambda_": 1.0}),
-        "ViKeR λ=2, retain term": demo.model_copy(update={"lambda_": 2.0}),
+        "GA": alone.model_copy(update={"method": GA(), "epochs": 8}),
+        "ViKeR λ=1": alone.model_copy(update={"method": ViKeR(lambda_=1.0), "epochs": 10}),
+        "ViKeR λ=2": alone.model_copy(update={"method": ViKeR(lambda_=2.0), "epochs": 14}),
+        "GA, retain term": demo.model_copy(update={"method": GA()}),
+        "ViKeR λ=1, retain term": demo.model_copy(update={"method": ViKeR(lambda_=1.0)}),
+        "ViKeR λ=2, retain term": demo.model_copy(update={"method": ViKeR(lambda_=2.0)}),
     }
 
 

@@ -13,7 +13,6 @@ from PIL import Image
 from benchmarks.tofu.convert import convert
 from components.params import Params
 from components.prepare.run import run as prepare
-from components.unlearn.run import make_trainer
 from viker.data.records import read_pictures, read_records
 from viker.data.samples import Sample, sample_of
 from viker.data.synthetic.scenes import draw_scene
@@ -24,6 +23,7 @@ from viker.models.logits import answer_logits
 from viker.report.tokens import texts
 from viker.teacher.key_tokens import key_token_rows
 from viker.teacher.visual import teacher_probabilities
+from viker.training.make_trainer import make_trainer
 
 FACTS = re.compile(r"\b(born|birth|birthdate|name|parents?|father|mother|genre|awards?)\b", re.IGNORECASE)
 """Topics that most authors are asked about in similar words, so that the question alone doesn't give the answer."""

@@ -1,1 +1,1 @@
-"""What unlearning costs, beside the naive way and beside gradient ascent: every figure is a ratio of two runs."""
+"""What unlearning costs versus the naive way and versus gradient ascent: every figure is a ratio of two runs."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.unlearn``: the teacher beside the naive way, a ViKeR step and a run beside gradient ascent."""
+"""``python -m benchmarks.unlearn``: the teacher versus the naive way, ViKeR versus gradient ascent."""
 
 import json
 import statistics
@@ -12,13 +12,13 @@ import torch
 import typer
 
 from benchmarks.timing import seconds
-from benchmarks.unlearn.model import IMAGES, SIZES, bench
+from benchmarks.unlearn.model import IMAGES, METHODS, SIZES, bench
 from benchmarks.unlearn.naive import full_forwards, naive_teacher
 from components.params import load_params
-from components.unlearn.run import make_trainer
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.teacher.visual import teacher_probabilities
+from viker.training.make_trainer import make_trainer
 
 NAIVE = 2
 """Samples that the naive teacher is timed on, before and after the fast one: it takes the same time for each."""
@@ -35,26 +35,28 @@ def command(
     """Print each ratio's lowest, median and highest value."""
     settings = load_params(params)
     torch.set_num_threads(threads)
-    made = bench(size, samples)
+    benched = bench(size, samples)
     images = [IMAGES] * samples
     peaks = {name: _peak(settings, size, name) for name in ("ga", "viker")}
     steps = {name: _step(settings, size, samples, name) for name in ("ga", "viker")}
     names = ("full forwards / fast teacher", "naive teacher / fast", "ViKeR step / GA step", "ViKeR run / GA run")
     ratios: dict[str, list[float]] = {name: [] for name in names}
     for run in range(runs + 1):
-        full = seconds(lambda: _each(full_forwards, made))
-        naive = seconds(lambda: _each(naive_teacher, made))
-        fast = seconds(lambda: teacher_probabilities(made.model, made.encoder, made.samples, images, 8)) / samples
-        naive = (naive + seconds(lambda: _each(naive_teacher, made))) / (2 * NAIVE)
-        full = (full + seconds(lambda: _each(full_forwards, made))) / (2 * NAIVE)
+        full = seconds(lambda: _each(full_forwards, benched))
+        naive = seconds(lambda: _each(naive_teacher, benched))
+        fast = (
+            seconds(lambda: teacher_probabilities(benched.model, benched.encoder, benched.samples, images, 8)) / samples
+        )
+        naive = (naive + seconds(lambda: _each(naive_teacher, benched))) / (2 * NAIVE)
+        full = (full + seconds(lambda: _each(full_forwards, benched))) / (2 * NAIVE)
         ga = seconds(steps["ga"])
         viker = seconds(steps["viker"])
         ga = (ga + seconds(steps["ga"])) / 2
         if run == 0:
             continue  # the first of each finds cold caches
         # what is timed is three steps of two samples
-        found = (full / fast, naive / fast, viker / ga, (2 * 3 * fast + viker) / ga)
-        for values, value in zip(ratios.values(), found, strict=True):
+        measured = (full / fast, naive / fast, viker / ga, (2 * 3 * fast + viker) / ga)
+        for values, value in zip(ratios.values(), measured, strict=True):
             values.append(value)
     typer.echo(f"{size}, peak memory of ViKeR / GA: {peaks['viker'] / peaks['ga']:.3f}")
     for name, values in ratios.items():
@@ -63,24 +65,26 @@ def command(
 
 def _peak(settings: Any, size: str, method: str) -> int:
     """Return the most bytes that torch holds in two steps, weights included; in a process of its own."""
-    section = settings.unlearn.model_copy(update={"method": method, "retain_weight": 0.0, "batch_size": 2, "epochs": 1})
-    given = {"sizes": SIZES[size].model_dump(), "unlearn": section.model_dump(by_alias=True)}
-    command = [sys.executable, "-m", "benchmarks.unlearn.peak", json.dumps(given)]
+    changes = {"method": METHODS[method], "retain_weight": 0.0, "batch_size": 2, "epochs": 1}
+    section = settings.unlearn.model_copy(update=changes)
+    request = {"sizes": SIZES[size].model_dump(), "unlearn": section.model_dump(by_alias=True)}
+    command = [sys.executable, "-m", "benchmarks.unlearn.peak", json.dumps(request)]
     return int(json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)["peak"])
 
 
-def _each(teacher: Callable[..., object], made: Any) -> None:
-    for sample in made.samples[:NAIVE]:
-        teacher(made.model, made.encoder, sample, IMAGES)
+def _each(teacher: Callable[..., object], benched: Any) -> None:
+    for sample in benched.samples[:NAIVE]:
+        teacher(benched.model, benched.encoder, sample, IMAGES)
 
 
 def _step(settings: Any, size: str, samples: int, method: str) -> Callable[[], None]:
     """Return one training step without the optimiser, which both methods have alike, on two samples."""
-    made = bench(size, samples)
-    section = settings.unlearn.model_copy(update={"method": method, "retain_weight": 0.0, "batch_size": 2})
-    forget = made.samples[:2]
-    teachers = teacher_probabilities(made.model, made.encoder, forget, [IMAGES] * 2, 2)
-    trainer = make_trainer(section, settings.seed, made.model, made.encoder, forget, forget, teachers)
+    benched = bench(size, samples)
+    changes = {"method": METHODS[method], "retain_weight": 0.0, "batch_size": 2}
+    section = settings.unlearn.model_copy(update=changes)
+    forget = benched.samples[:2]
+    teachers = teacher_probabilities(benched.model, benched.encoder, forget, [IMAGES] * 2, 2)
+    trainer = make_trainer(section, settings.seed, benched.model, benched.encoder, forget, forget, teachers)
     rows = list(trainer.train_dataset)
 
     def step() -> None:

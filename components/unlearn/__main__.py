@@ -19,7 +19,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     exits with 143. With several GPUs: `accelerate launch --multi_gpu --num_processes N -m components.unlearn`.
     """
     from components.unlearn.run import run
-    from viker.core.distributed import first
+    from viker.core.distributed import processes
 
     with tracking.stage("unlearn", settings, params) as recorded:
         recorded.params({"unlearn": settings.unlearn.model_dump(mode="json", by_alias=True), "seed": settings.seed})
@@ -39,7 +39,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
         recorded.tags({"method": done["method"]}, run=tracking.PIPELINE)
         recorded.artifact(args.out, "adapter")
         recorded.artifact(args.records, "unlearning")
-    if not first():
+    if not processes().is_main_process:
         return
     typer.echo(
         f"{args.out}: {done['method']}, {done['steps']} steps on {done['samples']} samples in {done['seconds']:.0f} s; "

@@ -17,6 +17,7 @@ SPANNING = (
     "data",
     "request",
     "profile",
+    "params",
     "plan",
     "pipeline",
     "summary",

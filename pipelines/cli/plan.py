@@ -140,8 +140,8 @@ def _model(params: Params) -> tuple[str, Any]:
     from viker.finetuning.small_llava import build_config
     from viker.models.loading import empty_model
 
-    if params.unlearn.method == "retrain":
-        name, where = str(params.unlearn.base_model), "unlearn.base_model"
+    if params.unlearn.method.start_model is not None:
+        name, where = params.unlearn.method.start_model, "unlearn.method.base_model"
     elif params.finetune.deployed_model is not None:
         name, where = params.finetune.deployed_model, "finetune.deployed_model"
     else:

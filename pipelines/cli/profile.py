@@ -81,9 +81,13 @@ def _read(source: Path) -> dict[str, Any]:
 
 
 def _merge(values: dict[str, Any], changes: dict[str, Any], above: str) -> Iterator[str]:
-    """Write ``changes`` into ``values``, sections into sections, and yield the dotted keys that differ."""
+    """Write ``changes`` into ``values``, sections into sections, and yield the dotted keys that differ.
+
+    A section with another ``name``, such as another method, replaces the whole: its settings are others.
+    """
     for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(values.get(key), dict):
+        before = values.get(key)
+        if isinstance(value, dict) and isinstance(before, dict) and value.get("name") in (None, before.get("name")):
             yield from _merge(values[key], value, f"{above}{key}.")
         elif key not in values or values[key] != value:
             values[key] = float(value) if isinstance(value, float) else value  # plain: written out to the last digit

@@ -70,7 +70,7 @@ def _parse(change: str) -> dict[str, Any]:
     key, equals, text = change.partition("=")
     sections = [field.alias or name for name, field in params_model().model_fields.items()]
     if not equals or not key.strip():
-        raise UserError(f"--set is '{change}': expected SECTION.KEY=VALUE, such as unlearn.lambda=0.5.")
+        raise UserError(f"--set is '{change}': expected SECTION.KEY=VALUE, such as unlearn.method.lambda=0.5.")
     if key.split(".")[0] not in sections:
         raise UserError(
             f"--set is '{change}': no section '{key.split('.')[0]}'{did_you_mean(key.split('.')[0], sections)}"

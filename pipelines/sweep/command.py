@@ -21,6 +21,7 @@ from viker.core.console import ParamsOption
 from viker.core.errors import UserError
 from viker.core.files import new_file
 from viker.gate.rules import look_up
+from viker.tracking.flatten import flatten
 from viker.tracking.identity import digest, settings
 
 FORGET, RETAIN = "unlearned.forget.leakage_rate", "unlearned.retain.leakage_rate"
@@ -45,9 +46,9 @@ def sweep(
 ) -> None:
     """Run every combination of the values in the section `sweep` of params.yaml, or of `--set`, and compare them.
 
-    Such as `viker sweep -S unlearn.lambda=0.5,1,2 -S seed=7,8 --jobs 2`. A stage that no swept value reaches runs once
-    for all, in the work tree, by `dvc repro`; the others run in *work/sweep*, each once for the same inputs. Started
-    again, the sweep goes on where it was, and runs only what is new.
+    Such as `viker sweep -S unlearn.method.lambda=0.5,1,2 -S seed=7,8 --jobs 2`. A stage that no swept value reaches
+    runs once for all, in the work tree, by `dvc repro`; the others run in *work/sweep*, each once for the same inputs.
+    Started again, the sweep goes on where it was, and runs only what is new.
 
     Every combination is a run in MLflow below the run of the sweep, which has the table and the plot of forgetting
     against retention. Nothing is registered: set the values that you choose in params.yaml and run `dvc repro`.
@@ -90,17 +91,17 @@ def _parse(change: str) -> tuple[str, list[Any]]:
     except YAMLError:
         values = None
     if not key or not equals or not values:
-        raise UserError(f"--set is '{change}': expected KEY=VALUE,VALUE, such as unlearn.lambda=0.5,1,2.")
+        raise UserError(f"--set is '{change}': expected KEY=VALUE,VALUE, such as unlearn.method.lambda=0.5,1,2.")
     return key.strip(), values
 
 
 def _key(values: Mapping[str, Any], swept: list[str]) -> str:
     """Return the key of the sweep's run: further values of the same keys belong to the same sweep."""
-    kept = {section: given for section, given in values.items() if section not in swept}
-    for key in swept:
-        section, _, inner = key.partition(".")
-        if inner:
-            kept[section] = {name: value for name, value in kept[section].items() if name != inner}
+    kept = {
+        path: value
+        for path, value in flatten(values).items()
+        if not any(path == key or path.startswith(f"{key}.") for key in swept)
+    }
     return digest(["sweep", sorted(swept), kept])
 
 

@@ -8,6 +8,7 @@ from components.params import load_params
 from viker.core.errors import UserError
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
+VIKER = SHIPPED.read_text()[SHIPPED.read_text().index("  method:") : SHIPPED.read_text().index("  retain_weight:")]
 
 
 def load_changed(tmp_path, old: str, new: str):
@@ -23,8 +24,10 @@ def load_changed(tmp_path, old: str, new: str):
         ("forget_share: 0.1", "forget_share: 0", ["prepare.forget_share", "0", "greater than 0"]),
         ("forget_share: 0.1", "forget_share: 1", ["prepare.forget_share", "1", "less than 1"]),
         ("forget_share: 0.1", "forget_share: ten", ["prepare.forget_share", "ten", "valid number"]),
-        ("  lambda: 2.0", "  lamda: 2.0", ["unlearn.lamda", "did you mean 'lambda'"]),
-        ("method: viker", "method: magic", ["unlearn.method", "magic", "'viker'", "'graddiff'"]),
+        ("  lambda: 2.0", "  lamda: 2.0", ["unlearn.method.lamda", "did you mean 'lambda'"]),
+        ("name: viker", "name: vikr", ["unlearn.method", "no method 'vikr'", "graddiff", "did you mean 'viker'?"]),
+        ("name: viker", "title: viker", ["missing key 'unlearn.method.name'"]),
+        ("name: viker", "name: npo", ["unknown key 'unlearn.method.lambda'", "known here: beta, name"]),
         ("kinds: [scene]", "kinds: [selfie]", ["sample.kinds.0", "selfie", "'scene'"]),
         ("seed: 7", "seed: -1", ["seed", "-1", "greater than or equal to 0"]),
         ("seed: 7", "# no seed", ["missing key 'seed'"]),
@@ -59,24 +62,25 @@ def test_loaded_values_do_not_change():
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"method: viker": "method: retrain"}, ["unlearn.base_model", "before it learnt the people"]),
-        ({"teacher: irrelevant": "teacher: none", "use_ga: true": "use_ga: false"}, ["unlearn.use_ga"]),
-        ({"lambda: 2.0": "lambda: 0.0", "use_ga: true": "use_ga: false"}, ["unlearn.use_ga", "lambda above 0"]),
-        ({"weighting: kl": "weighting: hard_mask", "use_ga: true": "use_ga: false"}, ["unlearn.use_ga"]),
-        ({"weighting: kl": "weighting: hard_mask", "teacher: irrelevant": "teacher: none"}, ["unlearn.weighting"]),
+        ({"name: viker": "name: retrain"}, ["unlearn.method.base_model", "before it learnt the people"]),
+        ({"teacher: irrelevant": "teacher: none", "use_ga: true": "use_ga: false"}, ["unlearn.method.use_ga"]),
+        ({"lambda: 2.0": "lambda: 0.0", "use_ga: true": "use_ga: false"}, ["unlearn.method.use_ga", "lambda above 0"]),
+        ({"weighting: kl": "weighting: hard_mask", "use_ga: true": "use_ga: false"}, ["unlearn.method.use_ga"]),
+        (
+            {"weighting: kl": "weighting: hard_mask", "teacher: irrelevant": "teacher: none"},
+            ["unlearn.method.weighting"],
+        ),
         ({"stop_when: null": "stop_when: {answer: 0.1}"}, ["unlearn.stop_when.answer"]),
         (
             {
-                "method: viker": "method: retrain",
-                "base_model: null": "base_model: base",
+                VIKER: "  method: {name: retrain, base_model: base}\n",
                 "start_from: null": "start_from: a",
             },
-            ["unlearn.start_from", "unlearn.base_model alone"],
+            ["unlearn.start_from", "unlearn.method.base_model alone"],
         ),
         (
             {
-                "method: viker": "method: retrain",
-                "base_model: null": "base_model: base",
+                VIKER: "  method: {name: retrain, base_model: base}\n",
                 "stop_when: null": "stop_when: {key_token_probability: 0.1}",
             },
             ["unlearn.stop_when", "retrain forgets nothing"],

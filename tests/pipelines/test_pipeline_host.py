@@ -65,11 +65,13 @@ PASSED = {"run": "SUCCEEDED", "resolve": "SUCCEEDED", "register": "SUCCEEDED", "
 
 def test_a_run_is_submitted_with_the_whole_of_params_yaml_and_what_was_asked_for(kubeflow) -> None:
     kubeflow.states = [PASSED]
-    result = run("-S", "unlearn.lambda=0.5", "--source", "s3://b/data", "--model", "org/name", "--experiment", "e")
+    result = run(
+        "-S", "unlearn.method.lambda=0.5", "--source", "s3://b/data", "--model", "org/name", "--experiment", "e"
+    )
     assert result.exit_code == 0, result.output
     (made,) = kubeflow.runs.values()
     given = made["runtime_config"]["parameters"]
-    assert given["params"]["unlearn"]["lambda"] == 0.5
+    assert given["params"]["unlearn"]["method"]["lambda"] == 0.5
     assert given["params"]["finetune"]["deployed_model"] == "null"
     assert "deploy" not in given["params"]
     assert (given["source"], given["model"], given["only_requests"]) == ("s3://b/data", "org/name", False)
@@ -153,7 +155,7 @@ def test_the_same_schedule_again_changes_nothing(kubeflow) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [("-S", "unlearn.lambda=0.7"), ("--cron", "0 4 * * *"), ("--service-account", "other")]
+    "change", [("-S", "unlearn.method.lambda=0.7"), ("--cron", "0 4 * * *"), ("--service-account", "other")]
 )
 def test_a_changed_schedule_takes_the_place_of_the_old_which_is_stopped_first(kubeflow, change) -> None:
     schedule()
@@ -286,7 +288,7 @@ def test_what_is_no_cron_is_refused(cron) -> None:
 
 
 def test_an_unknown_key_or_profile_is_refused_before_anything_is_sent(kubeflow) -> None:
-    assert "lamda" in str(run("-S", "unlearn.lamda=1").exception)
+    assert "lamda" in str(run("-S", "unlearn.method.lamda=1").exception)
     assert "SECTION.KEY=VALUE" in str(run("-S", "unlearn").exception)
     assert "gpu-a100" in str(run("--profile", "gpu").exception)
     assert kubeflow.seen == []

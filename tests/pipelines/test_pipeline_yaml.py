@@ -281,9 +281,9 @@ def test_what_deploy_may_not_say_is_refused(change, said) -> None:
 
 
 def test_a_run_is_given_all_sections_and_null_as_text() -> None:
-    values, _ = compiling.load(ROOT / "params.yaml", ["unlearn.lambda=0.5", "prepare.forget_ids=['001']"])
+    values, _ = compiling.load(ROOT / "params.yaml", ["unlearn.method.lambda=0.5", "prepare.forget_ids=['001']"])
     given = compiling.arguments(values, {"source": "s3://b/p", "model": None}, only_requests=True)
-    assert given["params"]["unlearn"]["lambda"] == 0.5
+    assert given["params"]["unlearn"]["method"]["lambda"] == 0.5
     assert given["params"]["prepare"]["forget_ids"] == ["001"]
     assert given["params"]["unlearn"]["start_from"] == "null"
     assert {key: given[key] for key in given if key != "params"} == {"source": "s3://b/p", "only_requests": True}

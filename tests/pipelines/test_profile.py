@@ -59,6 +59,15 @@ class TestMerge:
         assert apply_profile("own", params, folder) == ["seed"]
         assert "deployed_model: null #" in params.read_text()
 
+    def test_another_method_replaces_the_settings_of_the_last_one(self, params: Path, folder: Path) -> None:
+        (folder / "npo.yaml").write_text("unlearn:\n  method: {name: npo, beta: 0.2}\n")
+        assert apply_profile("npo", params, folder) == ["unlearn.method"]
+        assert read(params)["unlearn"]["method"] == {"name": "npo", "beta": 0.2}
+
+    def test_a_setting_of_the_method_changes_alone(self, params: Path, folder: Path) -> None:
+        (folder / "strong.yaml").write_text("unlearn:\n  method: {name: viker, lambda: 9.0}\n")
+        assert apply_profile("strong", params, folder) == ["unlearn.method.lambda"]
+
     def test_the_same_profile_again_changes_nothing(self, params: Path) -> None:
         apply_profile("tofu", params, PROFILES)
         before = params.read_bytes()
@@ -131,7 +140,8 @@ class TestProfilesThatComeWithTheProject:
     def test_the_papers_profiles_have_its_settings(self, params: Path, name: str) -> None:
         apply_profile(name, params, PROFILES)
         made = load_params(params)
-        paper = {"method": "viker", "retain_weight": 0, "epochs": 1, "batch_size": 2, "lr": 5e-6, "lora_r": 8}
+        assert made.unlearn.method.name == "viker"
+        paper = {"retain_weight": 0, "epochs": 1, "batch_size": 2, "lr": 5e-6, "lora_r": 8}
         assert {key: getattr(made.unlearn, key) for key in paper} == paper
         assert made.unlearn.lora_alpha == 16 and made.sample.k == 5
         _, _, size, benchmark, share = name.split("-")

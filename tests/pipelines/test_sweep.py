@@ -41,7 +41,7 @@ def keys(job) -> dict[str, str | None]:
 
 
 def test_every_combination_is_a_job_and_shares_what_no_value_reaches(tree):
-    jobs = plan(tree, PARAMS, {"unlearn.lambda": [0.5, 2.0], "unlearn.lr": [0.001, 0.01]})
+    jobs = plan(tree, PARAMS, {"unlearn.method.lambda": [0.5, 2.0], "unlearn.lr": [0.001, 0.01]})
     assert [job.name for job in jobs] == [
         "lambda=0.5 lr=0.001",
         "lambda=0.5 lr=0.01",
@@ -53,11 +53,11 @@ def test_every_combination_is_a_job_and_shares_what_no_value_reaches(tree):
         assert list(found) == ["prepare", "finetune", "sample", "unlearn", "evaluate", "gate"]
         assert [stage for stage, key in found.items() if key is None] == ["prepare", "finetune", "sample"]
     assert len({keys(job)["unlearn"] for job in jobs}) == 4
-    assert jobs[1].values["unlearn"]["lambda"] == 0.5 and jobs[1].values["unlearn"]["lr"] == 0.01
+    assert jobs[1].values["unlearn"]["method"]["lambda"] == 0.5 and jobs[1].values["unlearn"]["lr"] == 0.01
 
 
 def test_combinations_share_the_stages_that_only_one_of_the_values_reaches(tree):
-    jobs = plan(tree, PARAMS, {"seed": [1, 2], "unlearn.lambda": [0.5, 2.0]})
+    jobs = plan(tree, PARAMS, {"seed": [1, 2], "unlearn.method.lambda": [0.5, 2.0]})
     assert all(None not in keys(job).values() for job in jobs)
     assert len({keys(job)["finetune"] for job in jobs}) == 2
     assert len({keys(job)["unlearn"] for job in jobs}) == 4
@@ -66,7 +66,7 @@ def test_combinations_share_the_stages_that_only_one_of_the_values_reaches(tree)
 def test_a_key_changes_with_code_shared_data_and_parameters_only(tree):
     def unlearn() -> str | None:
         content.cache_clear()
-        return keys(plan(tree, PARAMS, {"unlearn.lambda": [0.5]})[0])["unlearn"]
+        return keys(plan(tree, PARAMS, {"unlearn.method.lambda": [0.5]})[0])["unlearn"]
 
     first = unlearn()
     change(tree, report={"answers": 3})
@@ -81,8 +81,11 @@ def test_a_key_changes_with_code_shared_data_and_parameters_only(tree):
 @pytest.mark.parametrize(
     ("lists", "said"),
     [
-        ({"unlearn.lamda": [1]}, "no key 'unlearn.lamda' in params.yaml; did you mean 'unlearn.lambda'"),
-        ({"unlearn.lambda": [-1.0]}, "sweep, lambda=-1.0: params.yaml: 'unlearn.lambda' is -1.0"),
+        (
+            {"unlearn.method.lamda": [1]},
+            "no key 'unlearn.method.lamda' in params.yaml; did you mean 'unlearn.method.lambda'",
+        ),
+        ({"unlearn.method.lambda": [-1.0]}, "sweep, lambda=-1.0: params.yaml: 'unlearn.method.lambda' is -1.0"),
         ({}, "nothing to try"),
     ],
 )
@@ -92,17 +95,17 @@ def test_what_can_not_be_swept_is_named(tree, lists, said):
 
 
 def test_values_are_read_as_yaml():
-    assert _parse("unlearn.lambda=0.5,1") == ("unlearn.lambda", [0.5, 1])
+    assert _parse("unlearn.method.lambda=0.5,1") == ("unlearn.method.lambda", [0.5, 1])
     assert _parse("sample.kinds=[scene],[pet, noise]") == ("sample.kinds", [["scene"], ["pet", "noise"]])
-    for wrong in ("unlearn.lambda", "=1", "unlearn.lambda=", "x=[1"):
+    for wrong in ("unlearn.method.lambda", "=1", "unlearn.method.lambda=", "x=[1"):
         with pytest.raises(UserError, match="expected KEY=VALUE,VALUE"):
             _parse(wrong)
 
 
 def test_further_values_belong_to_the_same_sweep(params):
     values = params.model_dump(mode="json", by_alias=True)
-    other = {**values, "unlearn": {**values["unlearn"], "lambda": 9.0}}
-    assert _key(values, ["unlearn.lambda"]) == _key(other, ["unlearn.lambda"])
+    other = {**values, "unlearn": {**values["unlearn"], "method": {**values["unlearn"]["method"], "lambda": 9.0}}}
+    assert _key(values, ["unlearn.method.lambda"]) == _key(other, ["unlearn.method.lambda"])
     assert _key(values, ["unlearn.lr"]) != _key(other, ["unlearn.lr"])
 
 
@@ -113,7 +116,7 @@ def result(forget: float, retain: float, verdict: str = "pass") -> dict:
 
 def rows() -> list[dict]:
     results = [result(0.0, 0.5), result(0.1, 0.9), result(0.1, 0.8, "fail"), result(0.2, 0.9), {"error": "diverged"}]
-    jobs = [SimpleNamespace(swept={"unlearn.lambda": float(i)}) for i in range(5)]
+    jobs = [SimpleNamespace(swept={"unlearn.method.lambda": float(i)}) for i in range(5)]
     return list(_rows(jobs, results))
 
 
@@ -136,7 +139,7 @@ def test_a_sweep_runs_each_combination_once_below_one_run_and_goes_on_where_it_w
     tree = small_tree(tmp_path / "tree", epochs=1)
     for stage in ("prepare", "finetune", "sample"):
         run(tree, stage, VIKER_TRACKING="off")
-    options = ("-S", "unlearn.lambda=0.5,2.0", "--jobs", "2")
+    options = ("-S", "unlearn.method.lambda=0.5,2.0", "--jobs", "2")
     killed = start_sweep(tree, *options)
     while killed.poll() is None and not finished(tree):
         time.sleep(0.1)
@@ -159,14 +162,14 @@ def test_a_sweep_runs_each_combination_once_below_one_run_and_goes_on_where_it_w
 
     adapters = sorted((tree / "work/sweep").glob("unlearn-*/models/adapter/adapter_model.safetensors"))
     before = [path.stat().st_mtime_ns for path in adapters]
-    again = sweep(tree, "-S", "unlearn.lambda=0.5,2.0")
+    again = sweep(tree, "-S", "unlearn.method.lambda=0.5,2.0")
     assert again.returncode == 0 and len(adapters) == 2
     assert [path.stat().st_mtime_ns for path in adapters] == before
     table = next((tree / "work/sweep").glob("*/results.csv")).read_text()
-    assert [row["unlearn.lambda"] for row in csv.DictReader(io.StringIO(table))] == ["0.5", "2.0"]
+    assert [row["unlearn.method.lambda"] for row in csv.DictReader(io.StringIO(table))] == ["0.5", "2.0"]
 
     # by hand, in the work tree: the same adapter as in the sweep
-    change(tree, unlearn={"lambda": 0.5})
+    change(tree, unlearn={"method": {"name": "viker", "lambda": 0.5}})
     run(tree, "unlearn", VIKER_TRACKING="off")
     mine = (tree / "models/adapter/adapter_model.safetensors").read_bytes()
     assert mine in [path.read_bytes() for path in adapters]

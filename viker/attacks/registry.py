@@ -24,7 +24,7 @@ from viker.attacks.settings import AttacksParams
 from viker.attacks.subject import Subject
 from viker.attacks.table import Attacked, block, empty_block
 from viker.attacks.targets import NotApplicable, Targets
-from viker.core.result_cache import Kept
+from viker.core.run_store import RunStore
 
 Attack = Callable[[Subject, Targets, Any, int], Attacked]
 ATTACKS: dict[str, Attack] = {
@@ -47,7 +47,7 @@ ATTACKS: dict[str, Attack] = {
 
 
 def attack(
-    subjects: Sequence[Subject], targets: Targets, params: AttacksParams, seed: int, kept: Kept | None = None
+    subjects: Sequence[Subject], targets: Targets, params: AttacksParams, seed: int, kept: RunStore | None = None
 ) -> tuple[dict[str, dict[str, Any]], pd.DataFrame]:
     """Make every attack that is enabled on every subject; one that is among ``kept`` isn't made again.
 
@@ -65,7 +65,7 @@ def attack(
                 return _made(name, run, subject, targets, getattr(params, name), seed)
 
             of = ("attack", name, subject.name, settings.model_dump(mode="json"))
-            found = compute() if kept is None else kept.batch(of, compute)
+            found = compute() if kept is None else kept.result(of, compute)
             blocks[subject.name][name] = found["block"]
             tables += [
                 pd.DataFrame(rows, columns=list(COLUMNS)).assign(model=subject.name, attack=attack)

@@ -60,7 +60,7 @@ def validated(model: type[AnySection], values: Any, path: Path) -> AnySection:
         return model.model_validate(values)
     except ValidationError as error:
         problems = "; ".join(_explain(model, dict(e)) for e in error.errors()[:5])
-        raise UserError(f"{path}: {problems}.") from None
+        raise UserError(f"{path}: {problems}{'' if problems.endswith('?') else '.'}") from None
 
 
 def shown(value: Any) -> str:
@@ -69,28 +69,46 @@ def shown(value: Any) -> str:
 
 
 def _explain(model: type[Section], error: dict[str, Any]) -> str:
-    key = ".".join(str(part) for part in error["loc"])
+    keys, _ = _locate(model, error["loc"])
+    key = ".".join(keys)
     if error["type"] == "extra_forbidden":
-        known = sorted(_keys(_section(model, error["loc"][:-1])))
+        known = sorted(_keys(_locate(model, error["loc"][:-1])[1]))
         near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
         return f"unknown key '{key[:80]}' (value {shown(error['input'])}): {hint}"
     if error["type"] == "missing":
         return f"missing key '{key}'"
+    if error["type"] == "union_tag_not_found":
+        return f"missing key '{key}.name', which says whose settings these are"
     message = error["msg"].removeprefix("Value error, ")
     message = f"{message[0].lower()}{message[1:]}"
-    return f"'{key}' is {shown(error['input'])}: {message}" if key else message
+    if not key or isinstance(error["input"], dict):
+        return f"'{key}': {message}" if key else message
+    return f"'{key}' is {shown(error['input'])}: {message}"
 
 
-def _section(model: type[Section], location: tuple[Any, ...]) -> type[Section]:
-    section = model
+def _locate(model: type[Section], location: tuple[Any, ...]) -> tuple[list[str], type[Section]]:
+    """Return the keys of a place in the file, and the last section on the way there.
+
+    Where sections are the members of a union, ``location`` has the member's tag after the key; the file has not.
+    """
+    keys: list[str] = []
+    section, members = model, dict[Any, type[Section]]()
     for part in location:
+        if part in members:
+            section, members = members[part], {}
+            continue
+        keys.append(str(part))
         field = next((f for n, f in section.model_fields.items() if part in (n, f.alias)), None)
         if field is None:
-            break
+            continue
         kinds = (field.annotation, *get_args(field.annotation))
-        section = next((t for t in kinds if isinstance(t, type) and issubclass(t, Section)), section)
-    return section
+        sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
+        if isinstance(field.discriminator, str):
+            members = {kind.model_fields[field.discriminator].default: kind for kind in sections}
+        elif sections:
+            section = sections[0]
+    return keys, section
 
 
 def _keys(model: type[Section]) -> list[str]:

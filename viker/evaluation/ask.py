@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from viker.core.result_cache import Kept
+from viker.core.run_store import RunStore
 from viker.evaluation.questions import Question
 from viker.evaluation.rows import answers, row
 from viker.evaluation.settings import EvaluateParams
@@ -25,7 +25,7 @@ def ask(
     questions: Sequence[Question],
     strange: str,
     params: EvaluateParams,
-    kept: Kept | None = None,
+    kept: RunStore | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Question a model with its adapter off (``vanilla``) and on (``unlearned``): a row a question, see ``rows.row``.
 
@@ -73,7 +73,12 @@ def ask(
 
 
 def known_scores(
-    model: Any, encoder: Encoder, questions: Sequence[Question], batch_size: int, name: str, kept: Kept | None = None
+    model: Any,
+    encoder: Encoder,
+    questions: Sequence[Question],
+    batch_size: int,
+    name: str,
+    kept: RunStore | None = None,
 ) -> list[list[Scores]]:
     """Return for each open question the scores of its ``rows.answers``; nothing for the others."""
     wanted = [answers(question) if question.spoken else [] for question in questions]

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from viker.core.result_cache import Kept
+from viker.core.run_store import RunStore
 from viker.data.samples import Sample
 from viker.generation.batches import chunks, length
 from viker.generation.decode import decode
@@ -25,7 +25,7 @@ def replies(
     batch_size: int,
     most: int,
     name: str,
-    store: Kept | None = None,
+    store: RunStore | None = None,
 ) -> list[str]:
     """Return the greedy reply to each sample, at most ``most`` tokens, in the order of the samples.
 
@@ -56,7 +56,7 @@ def log_likelihoods(model: Any, encoder: Encoder, samples: Sequence[Sample], bat
 
 @torch.no_grad()
 def _shared(
-    model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, most: int, name: str, store: Kept | None
+    model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, most: int, name: str, store: RunStore | None
 ) -> Iterator[Batch]:
     for chunk in chunks(encoder, samples, batch_size):
         prefixes = None  # read when the first batch of the chunk isn't in the store
@@ -75,7 +75,7 @@ def _shared(
 
 @torch.no_grad()
 def _plain(
-    model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, most: int, name: str, store: Kept | None
+    model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, most: int, name: str, store: RunStore | None
 ) -> Iterator[Batch]:
     ordered = sorted(samples, key=lambda sample: (bool(sample.picture), length(encoder, sample)))
     for start in range(0, len(ordered), batch_size):
@@ -90,9 +90,9 @@ def _plain(
 
 
 def _stored(
-    store: Kept | None, of: tuple[Any, ...], batch: Sequence[Sample], compute: Callable[[], list[str]]
+    store: RunStore | None, of: tuple[Any, ...], batch: Sequence[Sample], compute: Callable[[], list[str]]
 ) -> list[str]:
-    return compute() if store is None else list(store.batch([*of, *map(_key, batch)], compute))
+    return compute() if store is None else list(store.result([*of, *map(_key, batch)], compute))
 
 
 def _texts(encoder: Encoder, ids: Any) -> list[str]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from viker.core.result_cache import Kept
+from viker.core.run_store import RunStore
 from viker.data.samples import Sample
 from viker.generation.batches import chunks, length, question_batches
 from viker.models.encoder import Encoder
@@ -29,7 +29,7 @@ def token_scores(
     samples: Sequence[Sample],
     batch_size: int,
     name: str = "",
-    store: Kept | None = None,
+    store: RunStore | None = None,
 ) -> list[Scores]:
     """Return the scores of each sample's answer, in the order of the samples.
 
@@ -53,7 +53,7 @@ def token_scores(
 
 @torch.no_grad()
 def _shared(
-    model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, name: str, store: Kept | None
+    model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, name: str, store: RunStore | None
 ) -> Iterator[Batch]:
     for chunk in chunks(encoder, samples, batch_size):
         prefixes = None  # read when the first batch of the chunk isn't in the store
@@ -76,7 +76,7 @@ def _shared(
 
 @torch.no_grad()
 def _plain(
-    model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, name: str, store: Kept | None
+    model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, name: str, store: RunStore | None
 ) -> Iterator[Batch]:
     ordered = sorted(samples, key=lambda sample: (bool(sample.picture), length(encoder, sample)))
     for start in range(0, len(ordered), batch_size):
@@ -119,9 +119,9 @@ def _columns(logits: Tensor, places: Tensor, truth: Tensor, counts: Sequence[int
 
 
 def _stored(
-    store: Kept | None, of: tuple[Any, ...], batch: Sequence[Sample], compute: Callable[[], list[Columns]]
+    store: RunStore | None, of: tuple[Any, ...], batch: Sequence[Sample], compute: Callable[[], list[Columns]]
 ) -> list[Columns]:
-    return compute() if store is None else list(store.batch([*of, *map(_key, batch)], compute))
+    return compute() if store is None else list(store.result([*of, *map(_key, batch)], compute))
 
 
 def _key(sample: Sample) -> tuple[str, str, str]:

@@ -1,8 +1,19 @@
 """GradDiff: gradient ascent on the forget answers, descent on the retain answers."""
 
-from torch import Tensor
+from __future__ import annotations
 
-from viker.methods.tokens import mean_log_likelihood
+from typing import TYPE_CHECKING, Literal
+
+from viker.methods.base.method import FORGET, RETAIN, Method, MethodSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class GradDiff(MethodSettings):
+    """Gradient difference; no settings of its own."""
+
+    name: Literal["graddiff"] = "graddiff"
 
 
 def graddiff_loss(logits: Tensor, answers: Tensor, retain_logits: Tensor, retain_answers: Tensor) -> dict[str, Tensor]:
@@ -16,6 +27,17 @@ def graddiff_loss(logits: Tensor, answers: Tensor, retain_logits: Tensor, retain
 
     Source: Liu et al., "Continual learning and private unlearning", arXiv 2203.12817; a baseline of arXiv 2601.22020.
     """
+    from viker.methods.base.tokens import mean_log_likelihood
+
     ga = mean_log_likelihood(logits, answers)
     nll = -mean_log_likelihood(retain_logits, retain_answers)
     return {"loss": ga + nll, "ga": ga, "nll": nll}
+
+
+METHOD = Method(
+    GradDiff,
+    graddiff_loss,
+    (*FORGET, *RETAIN),
+    source='Liu et al., "Continual learning and private unlearning", arXiv 2203.12817',
+    parts={"nll": "negative log-likelihood of the true answers about people to retain"},
+)

@@ -1,10 +1,22 @@
 """IdkPO: a preference for a refusal over the true answer."""
 
-from torch import Tensor
-from torch.nn.functional import softplus
+from __future__ import annotations
 
-from viker.core.distributed import token_mean
-from viker.methods.tokens import chosen, log_likelihoods, log_probabilities, whole_answers
+from typing import TYPE_CHECKING, Literal
+
+from viker.core.settings import Rate
+from viker.methods.base.method import FORGET, REFUSAL, Method, MethodSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Idk(MethodSettings):
+    """Preference optimisation towards refusals."""
+
+    name: Literal["idk"] = "idk"
+    beta: Rate = 0.1
+    """Inverse temperature; 0.1 in the papers."""
 
 
 def idk_loss(
@@ -34,9 +46,27 @@ def idk_loss(
     Source: Maini et al., "TOFU", arXiv 2401.06121, preference optimisation; Rafailov et al., "Direct Preference
     Optimization", arXiv 2305.18290, equation 7; a baseline of arXiv 2601.22020.
     """
+    from torch.nn.functional import softplus
+
+    from viker.core.distributed import token_mean
+    from viker.methods.base.tokens import chosen, log_likelihoods, log_probabilities, whole_answers
+
     true = chosen(log_probabilities(logits, answers), answers)
     ratio = whole_answers(true, answers) - log_likelihoods(vanilla_logits, answers).detach()
     refusal = log_likelihoods(refusal_logits, refusal_answers)
     refusal = refusal - log_likelihoods(refusal_vanilla_logits, refusal_answers).detach()
     loss = 2 / beta * softplus(beta * (ratio - refusal)).mean()
     return {"loss": loss, "ga": token_mean(true), "ratio": ratio.mean(), "refusal": refusal.mean()}
+
+
+METHOD = Method(
+    Idk,
+    idk_loss,
+    (*FORGET, "vanilla_logits", *REFUSAL),
+    options=("beta",),
+    source='Maini et al., "TOFU", arXiv 2401.06121, preference optimisation; DPO, arXiv 2305.18290, equation 7',
+    parts={
+        "ratio": "log of how much likelier the true answers to forget are than for the vanilla model; 0 at the start",
+        "refusal": "log of how much likelier a refusal is than for the vanilla model; 0 at the start",
+    },
+)

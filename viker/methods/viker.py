@@ -1,11 +1,53 @@
 """ViKeR: gradient ascent, regularised by what the frozen model says when it sees irrelevant images."""
 
-from torch import Tensor
+from __future__ import annotations
 
-from viker.core.distributed import token_mean
-from viker.methods.tokens import chosen, divergence, log_probabilities
-from viker.methods.weights import token_weights
-from viker.models.chat import IGNORED
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from viker.methods.base.method import FORGET, Method, MethodSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class ViKeR(MethodSettings):
+    """Visual-guided key-token regularisation and its ablations; the defaults are the paper's method at lambda = 2."""
+
+    name: Literal["viker"] = "viker"
+    lambda_: Annotated[float, Field(ge=0, alias="lambda")] = 2.0
+    """Weight of the regulariser; 0 is gradient ascent."""
+    teacher: Literal["irrelevant", "text_only", "none"] = "irrelevant"
+    """What the teacher sees: the irrelevant images, or no picture at all; none: no regulariser, gradient ascent."""
+    weighting: Literal["kl", "entropy_weight", "hard_mask"] = "kl"
+    """How key tokens are pressed most: by the regulariser, or instead by weights on gradient ascent."""
+    mask_threshold: Annotated[float, Field(ge=0)] = 0.5
+    """Nats; hard_mask presses only tokens where the teacher's entropy is above this."""
+    use_ga: bool = True
+    """Whether the loss has its first term, gradient ascent."""
+
+    @field_validator("weighting")
+    @classmethod
+    def _weighting_has_a_teacher(cls, weighting: str, info: ValidationInfo) -> str:
+        if weighting != "kl" and info.data.get("teacher") == "none":
+            raise ValueError(
+                "its weights are the teacher's entropy: set unlearn.method.teacher to irrelevant or text_only"
+            )
+        return weighting
+
+    @field_validator("use_ga")
+    @classmethod
+    def _a_term_is_left(cls, use_ga: bool, info: ValidationInfo) -> bool:
+        bare = info.data.get("teacher") == "none" or info.data.get("lambda_") == 0 or info.data.get("weighting") != "kl"
+        if not use_ga and bare:
+            raise ValueError("without gradient ascent a teacher, a lambda above 0 and the weighting kl are needed")
+        return use_ga
+
+    @property
+    def teacher_input(self) -> Literal["irrelevant", "text_only", "none"]:
+        """What the teacher sees."""
+        return self.teacher
 
 
 def viker_loss(
@@ -38,6 +80,11 @@ def viker_loss(
 
     Source: Cai et al., "Visual-Guided Key-Token Regularization", arXiv 2601.22020.
     """
+    from viker.core.distributed import token_mean
+    from viker.methods.base.tokens import chosen, divergence, log_probabilities
+    from viker.methods.base.weights import token_weights
+    from viker.models.chat import IGNORED
+
     log_p = log_probabilities(logits, answers)
     true = chosen(log_p, answers)
     ga = token_mean(true)
@@ -48,3 +95,13 @@ def viker_loss(
         return {"loss": token_mean(token_weights(p, weighting, mask_threshold) * true), "ga": ga}
     kl = token_mean(divergence(p, log_p))
     return {"loss": ga + lambda_ * kl if use_ga else lambda_ * kl, "ga": ga, "kl": kl}
+
+
+METHOD = Method(
+    ViKeR,
+    viker_loss,
+    (*FORGET, "teacher"),
+    options=("lambda_", "use_ga", "weighting", "mask_threshold"),
+    source='Cai et al., "Visual-Guided Key-Token Regularization", arXiv 2601.22020',
+    parts={"kl": "divergence from the teacher, who is not shown the person"},
+)

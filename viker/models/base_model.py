@@ -55,7 +55,7 @@ def check_adapter_base(adapter: Path, vanilla: Path) -> None:
     if differs:
         raise UserError(
             f"{adapter}: this adapter was trained on '{named}', not on the vanilla model '{vanilla_model}'; an adapter "
-            "of the method retrain, for one, starts from unlearn.base_model. Evaluate it against its own base: "
+            "of the method retrain, for one, starts from unlearn.method.base_model. Evaluate it against its own base: "
             "viker evaluate --vanilla BASE --adapter ADAPTER --metrics FILE. To compare with it, name it in "
             "evaluate.retrained."
         )

@@ -1,15 +1,16 @@
 """Fast paths: quicker ways to the same logits, verified once per model; where one fails, the plain way is taken."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
+from accelerate.utils import gather_object
 from torch import Tensor
 
-from viker.core.distributed import all_of
+from viker.core.distributed import processes
 from viker.models.logits import unwrapped
 
 Result = TypeVar("Result")
@@ -91,7 +92,13 @@ def start_run() -> None:
 
 def fallbacks() -> list[dict[str, str]]:
     """Return what the run has fallen back from: ``what`` and ``reason`` of each. All processes of a run call this."""
-    return [{"what": what, "reason": reason} for what, reason in dict.fromkeys(all_of(_fallbacks))]
+    processes()
+    return [{"what": what, "reason": reason} for what, reason in dict.fromkeys(gather_object(_fallbacks))]
+
+
+def record_again(earlier: Sequence[Mapping[str, str]]) -> None:
+    """Take over the ``fallbacks`` of the part of a run that was done before it was killed."""
+    _fallbacks[:] = dict.fromkeys([*((each["what"], each["reason"]) for each in earlier), *_fallbacks])
 
 
 def engine_record() -> dict[str, Any]:

@@ -6,6 +6,7 @@ from jinja2 import ChainableUndefined, Environment, PackageLoader, Undefined
 
 from components.params import Params
 from viker.data.records import SPLITS
+from viker.methods.base.method import method_of
 from viker.report import answers, outcome_plots, redact, run_plots, sections, tables, tokens
 from viker.report.load import Inputs
 
@@ -62,8 +63,7 @@ def _numbers(inputs: Inputs) -> dict[str, Any]:
 
 
 def _run(params: Params, inputs: Inputs) -> dict[str, Any]:
-    method = str(inputs.summary.get("method", params.unlearn.method))
-    parts = run_plots.parts(list(inputs.losses), method, params.unlearn.teacher)
+    parts = run_plots.parts(list(inputs.losses), method_of(params.unlearn.method).parts)
     return {
         "settings": sections.settings(params, inputs),
         "curves": [

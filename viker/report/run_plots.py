@@ -1,7 +1,7 @@
 """The plots of the unlearning run: its loss, and what the teacher knows of each token."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from markupsafe import Markup
@@ -12,21 +12,18 @@ _SHARED = {
     "loss": "what the run minimises",
     "ga": "mean log-probability of the true answers to forget: falls as they are forgotten",
     "retain": "divergence from the vanilla model on people to retain, the retain term",
-    "nll": "negative log-likelihood of the true answers about people to retain",
-    "ratio": "log of how much likelier the true answers to forget are than for the vanilla model; 0 at the start",
-    "refusal": "log of how much likelier a refusal is than for the vanilla model; 0 at the start",
-}
-_DIVERGENCE = {
-    "kl": "divergence from the vanilla model on people to retain",
-    "irrelevant": "divergence from the teacher, who sees pictures that have nothing to do with the person",
-    "text_only": "divergence from the teacher, who sees no picture",
 }
 _BESIDE = ("step", "epoch", "lr", "grad_norm")
 
 
-def parts(columns: Sequence[str], method: str, teacher: str) -> dict[str, str]:
-    """Return the columns of unlearning/loss.csv that are parts of the loss, and what each is under this method."""
-    meaning = _SHARED | {"kl": _DIVERGENCE["kl" if method == "kl" else teacher if teacher != "none" else "irrelevant"]}
+def parts(columns: Sequence[str], of_method: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns of unlearning/loss.csv that are parts of the loss, and what each measures.
+
+    Args:
+        columns: all columns of the file.
+        of_method: what the parts measure that only this method has.
+    """
+    meaning = {**_SHARED, **of_method}
     return {name: meaning.get(name, "a part of the loss") for name in columns if name not in _BESIDE}
 
 

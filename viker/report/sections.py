@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 from components.params import Params
 from viker.data.requests import REASONS
 from viker.gate.rules import look_up
+from viker.methods.base.method import method_of
 from viker.report import tables
 from viker.report.load import Inputs
 from viker.report.redact import Pseudonyms
@@ -24,12 +25,6 @@ SECTIONS = (
     ("lineage", "Lineage and how to reproduce"),
 )
 """The id, which is also the name of the template, and the heading of each section."""
-_SETTINGS = {
-    "viker": ("lambda", "teacher", "weighting", "use_ga"),
-    "npo": ("beta",),
-    "idk": ("beta",),
-    "retrain": ("base_model",),
-}
 _EVERY = ("retain_weight", "epochs", "batch_size", "gradient_accumulation", "lr", "lr_scheduler")
 _LORA = ("lora_r", "lora_alpha")
 
@@ -61,15 +56,15 @@ def requests(inputs: Inputs, pseudonyms: Pseudonyms) -> list[Request]:
 
 def settings(params: Params, inputs: Inputs) -> list[tuple[str, Any]]:
     """Return the settings that decide the adapter under this method, and what the run came to."""
-    method = str(inputs.summary.get("method", params.unlearn.method))
-    values = params.unlearn.model_dump(mode="json", by_alias=True)
-    named = (*_SETTINGS.get(method, ()), *_EVERY, *_LORA)
+    method, values = params.unlearn.method, params.unlearn.model_dump(mode="json", by_alias=True)
+    values |= values.pop("method")
+    named = (*method.model_dump(by_alias=True, exclude={"name"}), *_EVERY, *_LORA)
     irrelevant = [("irrelevant images", f"{', '.join(params.sample.kinds)}, {params.sample.k} a question")]
     counted = [(tables.words(key), value) for key, value in sorted(inputs.summary.items()) if key != "method"]
     return [
-        ("method", method),
+        ("method", str(inputs.summary.get("method", method.name))),
         *((tables.words(name), str(values[name]).lower()) for name in named),
-        *(irrelevant if method == "viker" and params.unlearn.teacher == "irrelevant" else []),
+        *(irrelevant if method_of(method).takes_teacher(method) and method.teacher_input == "irrelevant" else []),
         ("seed", params.seed),
         *((key, value) for key, value in counted if isinstance(value, str | int | float)),
     ]

@@ -7,8 +7,8 @@ import pandas as pd
 import torch
 
 from viker.data.samples import Sample
-from viker.methods.tokens import entropy
 from viker.models.encoder import Encoder
+from viker.models.entropy import entropy
 from viker.teacher.distributions import TeacherDistributions, full
 
 

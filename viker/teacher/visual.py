@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from viker.core.distributed import first
+from viker.core.distributed import processes
 from viker.data.samples import Sample
 from viker.models.encoder import Encoder
 from viker.models.logits import answer_logits
@@ -56,7 +56,8 @@ def _after_shared_prefixes(
 ) -> list[TeacherDistributions]:
     counts = [encoder.encode(replace(s, picture=names[0]))[1] for s, names in zip(samples, images, strict=True)]
     teachers: list[TeacherDistributions] = []
-    with tqdm(total=sum(map(len, images)), desc="teacher", unit="answer", disable=not first()) as bar:
+    quiet = not processes().is_main_process
+    with tqdm(total=sum(map(len, images)), desc="teacher", unit="answer", disable=quiet) as bar:
         for block in _blocks(counts, model.config.get_text_config().vocab_size):
             sums: dict[int, Tensor] = {}
             for image in dict.fromkeys(image for i in block for image in images[i]):
@@ -83,7 +84,8 @@ def _plain(
     model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[Sequence[str]], batch_size: int
 ) -> list[TeacherDistributions]:
     teachers: list[TeacherDistributions] = []
-    for start in tqdm(range(0, len(samples), batch_size), desc="teacher", unit="batch", disable=not first()):
+    quiet = not processes().is_main_process
+    for start in tqdm(range(0, len(samples), batch_size), desc="teacher", unit="batch", disable=quiet):
         group = samples[start : start + batch_size]
         batches = [
             encoder.batch([replace(sample, picture=image) for sample, image in zip(group, column, strict=True)])

@@ -38,7 +38,7 @@ def lineage(stage: str, params: Params, params_file: Path) -> list[dict[str, Any
         tags["mlflow.source.git.commit"] = version["git_commit"]
     own = {"stage": stage, "engine": started_by}
     values = settings(params)
-    name = f"{params.unlearn.method}-{key[:8]}"
+    name = f"{params.unlearn.method.name}-{key[:8]}"
     if started_by == "kubeflow":
         if stage not in ("register", "report"):  # these are given all, a task before them the sections that it reads
             values = {section: values[section] for section in ("seed", stage) if section in values}

@@ -1,4 +1,4 @@
-"""The LoRA adapter: fresh, or the one that carries earlier requests."""
+"""The LoRA adapter: fresh or from earlier requests, and saved."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 
 from viker.core.errors import UserError
+from viker.core.files import new_folder
 from viker.models.loading import language_layers
 from viker.training.settings import UnlearnParams
 
@@ -36,9 +37,16 @@ def check_start(params: UnlearnParams) -> None:
             "that carries the earlier requests, or null to start from the vanilla model."
         )
     config = PeftConfig.from_pretrained(folder)
-    for key, found in (("lora_r", config.r), ("lora_alpha", config.lora_alpha)):
-        if found != getattr(params, key):
+    for key, size in (("lora_r", config.r), ("lora_alpha", config.lora_alpha)):
+        if size != getattr(params, key):
             raise UserError(
                 f"unlearn.{key} is {getattr(params, key)}, but the adapter in unlearn.start_from '{folder}' has "
-                f"{found}. Set unlearn.{key} to {found}."
+                f"{size}. Set unlearn.{key} to {size}."
             )
+
+
+def save_adapter(adapted: Any, folder: Path) -> None:
+    """Write the adapter as a folder of PEFT's."""
+    with new_folder(folder) as temporary:
+        adapted.save_pretrained(temporary, safe_serialization=True)
+        (temporary / "README.md").unlink(missing_ok=True)

@@ -1,9 +1,10 @@
-"""A step that must not be taken: its loss or gradient is no number, or beyond anything a loss can mean."""
+"""Divergence guard: raises on a NaN, infinite or exploding loss or gradient, before the step is taken."""
 
 import math
 from collections.abc import Iterable, Sequence
 
-from viker.core.distributed import all_of
+from accelerate.utils import gather_object
+
 from viker.core.errors import UserError
 from viker.models.chat import Sample
 
@@ -15,23 +16,23 @@ class Diverged(UserError):
     """The step's loss or gradient is NaN, infinite or exploded; the weights are those before the step."""
 
 
-def check(what: str, value: float, step: int, shown: Iterable[Sequence[Sample]]) -> None:
-    """Let a sound ``value`` pass.
+def check(what: str, value: float, step: int, batches: Iterable[Sequence[Sample]]) -> None:
+    """Check a step's loss or gradient norm.
 
     Args:
         what: the name of the value.
         value: a loss in nats, or a norm; the same in all processes of the run.
         step: the number of the step, from 1.
-        shown: the batches that the value comes from.
+        batches: the samples of each batch that the value comes from, in this process.
 
     Raises:
         Diverged: it is NaN, infinite, or its size is at least ``LIMIT``.
     """
     if math.isfinite(value) and abs(value) < LIMIT:
         return
-    names = dict.fromkeys(all_of([sample.record_id for batch in shown for sample in batch]))
+    names = dict.fromkeys(gather_object([sample.record_id for batch in batches for sample in batch]))
     raise Diverged(
         f"unlearning stopped at step {step}: its {what} is {value:g}. The step's samples: {', '.join(names)}. "
-        "Lower unlearn.lr or unlearn.epochs, set unlearn.max_grad_norm or unlearn.warmup, or raise unlearn.lambda "
-        "or unlearn.retain_weight; if it is the first step, look at these samples."
+        "Lower unlearn.lr or unlearn.epochs, set unlearn.max_grad_norm or unlearn.warmup, or raise "
+        "unlearn.method.lambda or unlearn.retain_weight; if it is the first step, look at these samples."
     )

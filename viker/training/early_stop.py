@@ -1,4 +1,4 @@
-"""The early end of a run: how likely the key tokens still are, and whether that is low enough."""
+"""Early stopping: ends a run once the key tokens of the forget set are unlikely enough."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +7,9 @@ import torch
 from transformers import TrainerCallback
 
 from viker.core.errors import UserError
-from viker.methods.tokens import chosen, entropy, log_probabilities
+from viker.methods.base.tokens import chosen, log_probabilities
 from viker.models.chat import Encoder, Sample, answer_logits
+from viker.models.entropy import entropy
 from viker.teacher.compact import Kept, whole
 
 
@@ -32,15 +33,15 @@ class StopWhenForgotten(TrainerCallback):
             )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Measure at an epoch's last step; at the end leave no checkpoint, from which a run would go on past it."""
-        steps_an_epoch = state.max_steps // int(args.num_train_epochs)
-        if state.global_step % steps_an_epoch == 0 and self.measure(kwargs["model"]) <= self.bound:
+        """Measure at an epoch's last step; a run that ends here saves no checkpoint to resume from."""
+        steps_per_epoch = state.max_steps // int(args.num_train_epochs)
+        if state.global_step % steps_per_epoch == 0 and self.measure(kwargs["model"]) <= self.bound:
             control.should_training_stop = True
             control.should_save = False
 
     @torch.no_grad()
     def measure(self, model: Any) -> float:
-        """Return the mean probability of the true token over all key tokens, shown the truth before it."""
+        """Return the mean probability of the true token over all key tokens, after the true prefix."""
         was_training = model.training
         model.eval()
         probabilities = []

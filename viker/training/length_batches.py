@@ -1,4 +1,4 @@
-"""Batches of like lengths."""
+"""Batches of samples of similar length."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,7 +8,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 
 class LengthGrouped(Sampler[int]):
-    """An epoch's order in which samples of like lengths stand together, drawn anew from seed and epoch."""
+    """An epoch's order in which samples of similar length are neighbours, drawn from seed and epoch."""
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
         """Take the samples' lengths, how many stand together, and the seed."""

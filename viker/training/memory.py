@@ -1,8 +1,8 @@
-"""How much memory a run takes, from a model's sizes alone: each formula counts what torch keeps in that place.
+"""The memory that a run needs, from a model's sizes alone: each formula counts what torch allocates in one place.
 
-Sizes in letters: B samples a batch, S tokens a sample, N answer tokens, V tokens of vocabulary, L layers, d width, q
-and g widths of all query and of all key heads, m width of the gated MLP, h heads, r rank of the adapter, e bytes a
-number (4, or 2 in bfloat16). Counted for a language model of Llama's layers: two norms, attention, a gated MLP.
+Letters: B samples per batch, S tokens per sample, N answer tokens, V tokens of vocabulary, L layers, d width, q and g
+widths of all query and of all key heads, m width of the gated MLP, h heads, r rank of the adapter, e bytes per number
+(4, or 2 in bfloat16). Counted for a language model with Llama's layers: two norms, attention, a gated MLP.
 """
 
 import re
@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import nn
 
-from viker.methods.registry import METHODS
-from viker.methods.tokens import CHUNK
+from viker.methods.base.method import method_of
+from viker.models.entropy import CHUNK
 from viker.models.loading import language_layers
 from viker.models.vision_features import MOST_BYTES
 from viker.teacher.compact import bytes_a_token
@@ -24,8 +24,9 @@ from viker.training.settings import UnlearnParams
 class Sizes:
     """A model's sizes; ``adapted`` holds the sum of inputs and outputs of the layers that get LoRA matrices.
 
-    ``matrices``: the weights of those layers, the part of ``parameters`` that 4 bits are for. ``shared``: what
-    ``unlearn.shard`` shares out, the language model but for its head; ``embedding``: the part of it in no layer.
+    ``matrices``: the weights of those layers, the part of ``parameters`` that ``unlearn.load_in_4bit`` quantises.
+    ``shared``: the part that ``unlearn.shard`` shards, the language model without its head; ``embedding``: the part of
+    that in no layer.
     """
 
     parameters: int
@@ -45,7 +46,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Load:
-    """What is done with it: samples to forget, and the tokens of each; ``answer`` is that of the longest."""
+    """The data: the number of samples to forget, and the tokens of each; ``answer`` is that of the longest."""
 
     samples: int
     image: int
@@ -59,7 +60,7 @@ class Load:
 
 
 def sizes_of(model: Any) -> Sizes:
-    """Read the sizes off an image-text-to-text model, which may be without weights (on the meta device).
+    """Return the sizes of an image-text-to-text model, which may be without weights (on the meta device).
 
     Raises:
         UserError: its language model has no linear layers.
@@ -96,7 +97,7 @@ def number_bytes(params: UnlearnParams) -> int:
 
 
 def weight_bytes(sizes: Sizes, params: UnlearnParams) -> int:
-    """Return e a parameter; in 4 bits 1/2 + 4/64 for those of ``matrices``, with a scale for each 64 of them."""
+    """Return e per parameter; in 4 bits 1/2 + 4/64 for those of ``matrices``, with a scale for each 64 of them."""
     e = number_bytes(params)
     if not params.load_in_4bit:
         return e * sizes.parameters
@@ -104,13 +105,13 @@ def weight_bytes(sizes: Sizes, params: UnlearnParams) -> int:
 
 
 def held_bytes(sizes: Sizes, params: UnlearnParams, processes: int) -> int:
-    """Return what each process holds of the weights: all of them, or with ``unlearn.shard`` its part of the shared."""
+    """Return the weights that each process holds: all of them, or with ``unlearn.shard`` its part of the sharded."""
     elsewhere = sizes.shared - -(-sizes.shared // processes) if params.shard else 0
     return weight_bytes(sizes, params) - number_bytes(params) * elsewhere
 
 
 def gathered_bytes(sizes: Sizes, params: UnlearnParams, processes: int) -> int:
-    """Return what a process gathers of others' parts at a time: the embedding, a layer in use and the next one."""
+    """Return the shards of others that a process gathers at a time: the embedding, a layer in use and the next one."""
     if not params.shard or processes == 1:
         return 0
     layers = 2 * (sizes.shared - sizes.embedding) // sizes.layers
@@ -152,33 +153,33 @@ def kept_per_token(sizes: Sizes, params: UnlearnParams, sequence: int) -> int:
 
 def batches(params: UnlearnParams) -> list[int]:
     """Return the samples of each batch that a step keeps activations of: forget, then retain, then refusals."""
-    refused = "refusal_logits" in METHODS[params.method].needs
+    refused = "refusal_logits" in method_of(params.method).needs
     return [size for size in (params.batch_size, retained(params), params.batch_size * refused) if size]
 
 
 def retained(params: UnlearnParams) -> int:
     """Return the retain samples of a step."""
-    method = METHODS[params.method]
+    method = method_of(params.method)
     drawn = "retain_logits" in method.needs or (method.unlearns and params.retain_weight > 0)
     return params.retain_batch_size * drawn
 
 
 def activation_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
-    """Return what a step keeps for the backward pass: L B S ``kept_per_token``, B over all of the step's batches.
+    """Return the activations kept for the backward pass: L B S ``kept_per_token``, B over all of the step's batches.
 
     With gradient checkpointing it is the inputs of the layers, L B S e d, and one layer of the largest batch.
     """
-    kept = kept_per_token(sizes, params, load.sequence) * load.sequence
+    layer = kept_per_token(sizes, params, load.sequence) * load.sequence
     if not params.gradient_checkpointing:
-        return sizes.layers * sum(batches(params)) * kept
+        return sizes.layers * sum(batches(params)) * layer
     inputs = sizes.layers * sum(batches(params)) * load.sequence * number_bytes(params) * sizes.width
-    return inputs + max(batches(params)) * kept
+    return inputs + max(batches(params)) * layer
 
 
 def backward_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
-    """Return what comes and goes in the backward pass of a layer: B S (3 * 4m + 2 * 4d) of the largest batch.
+    """Return the temporaries in the backward pass of a layer: B S (3 * 4m + 2 * 4d) of the largest batch.
 
-    These are the gradients of the MLP's product, of its two factors, and of the stream beside it. In bfloat16 the
+    These are the gradients of the MLP's product, of its two factors, and of the residual stream. In bfloat16 the
     product's is float32 from LoRA and bfloat16 twice, from its cast and from the frozen matrix: 8m + 2 * 2d.
     """
     e = number_bytes(params)
@@ -186,34 +187,35 @@ def backward_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
 
 
 def loss_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
-    """Return what the loss takes at its height: some tensors [B, N, V], before the first layer's backward pass.
+    """Return the peak of the loss: tensors [B, N, V], before the first layer's backward pass.
 
     Kept for the backward pass: log p of each batch, 4; the teacher's batch and its rows, 4 + 4; the vanilla model's
-    rows on retain, 4. To that comes the larger of what is held while the loss is computed (logits, e each; the vanilla
-    model's probabilities, 4; the rows that go into log p, e) and of two gradients, 4 + 4. An entropy takes 3 * 4 for
-    ``CHUNK`` rows.
+    rows on retain, 4. Added to that is the larger of what is held while the loss is computed (logits, e each; the
+    vanilla model's probabilities, 4; the rows that go into log p, e) and of two gradients, 4 + 4. An entropy takes
+    3 * 4 for ``CHUNK`` rows.
     """
-    e, needs, rows = number_bytes(params), METHODS[params.method].needs, load.answer * sizes.vocabulary
+    method, e, rows = method_of(params.method), number_bytes(params), load.answer * sizes.vocabulary
+    needs = method.needs
     forget, retain = params.batch_size, retained(params)
-    kept, held = 4 * forget, e * forget
+    saved, held = 4 * forget, e * forget
     if "vanilla_logits" in needs:
         held += e * forget
-    taught = "teacher" in needs and params.teacher != "none"
+    taught = method.takes_teacher(params.method)
     if taught:
-        kept += 8 * forget
+        saved += 8 * forget
     to_vanilla = retain > 0 and (params.retain_weight > 0 or "retain_vanilla" in needs)
-    kept += (8 if to_vanilla else 4) * retain
+    saved += (8 if to_vanilla else 4) * retain
     held += (e + 4 if to_vanilla else e) * retain
     if "refusal_logits" in needs:
-        kept += 4 * forget
+        saved += 4 * forget
         held += 2 * e * forget
     last = retain or forget
     entropies = 12 * min(CHUNK, last * load.answer) * sizes.vocabulary if taught or to_vanilla else 0
-    return rows * (kept + max(held + last * e, 8 * max(batches(params)))) + entropies
+    return rows * (saved + max(held + last * e, 8 * max(batches(params)))) + entropies
 
 
 def working_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
-    """Return what a step takes for moments, at its height: the larger of ``backward_bytes`` and ``loss_bytes``.
+    """Return the temporary peak of a step: the larger of ``backward_bytes`` and ``loss_bytes``.
 
     With gradient checkpointing the layer that ``activation_bytes`` counts whole isn't there yet while the loss is.
     """
@@ -223,20 +225,20 @@ def working_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
 
 
 def pixel_bytes(sizes: Sizes, load: Load) -> int:
-    """Return 4 * 3 side ** 2 for each sample: its picture as the processor made it, kept float32 on the CPU."""
+    """Return 4 * 3 side ** 2 per sample: its picture as the processor made it, float32 on the CPU."""
     return 12 * load.samples * sizes.image_side**2
 
 
 def teacher_bytes(sizes: Sizes, load: Load) -> int:
-    """Return what each sample's N distributions take on the CPU, see ``compact``; the run's state is as large."""
+    """Return the teacher's N distributions per sample on the CPU, see ``compact``; the run's store is as large."""
     return load.samples * load.answer * bytes_a_token(sizes.vocabulary)
 
 
 def teacher_pass_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
-    """Return what the teacher takes besides the weights while it reads ``TEACHER_BATCH`` samples after an image.
+    """Return the teacher's memory besides the weights while it reads ``TEACHER_BATCH`` samples after an image.
 
-    Keys and values of prefix and tails, 2 e L g a token; logits, and their softmax, (e + 4) V for each answer token
-    (in bfloat16 4 V more, for the cast); one layer's MLP and stream, e (3m + 4d) a token.
+    Keys and values of prefix and tails, 2 e L g per token; logits, and their softmax, (e + 4) V for each answer token
+    (in bfloat16 4 V more, for the cast); one layer's MLP and stream, e (3m + 4d) per token.
     """
     e = number_bytes(params)
     tails = TEACHER_BATCH * (load.prompt + load.answer)
@@ -246,7 +248,7 @@ def teacher_pass_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
 
 
 def feature_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
-    """Return e d for each image token of the pictures seen, a picture a sample, and at most ``MOST_BYTES``.
+    """Return e d for each image token of the pictures seen, one per sample, and at most ``MOST_BYTES``.
 
     A retain batch brings new pictures in every step.
     """

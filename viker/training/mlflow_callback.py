@@ -1,4 +1,4 @@
-"""The run as it goes, for whoever watches it in MLflow."""
+"""The steps of a run, recorded in MLflow while it is under way."""
 
 import resource
 import time
@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 from viker import tracking
 
 
-class TellTracking(TrainerCallback):
+class StepLogger(TrainerCallback):
     """Records every step: the loss and its parts, the gradient's norm, the learning rate, tokens a second, memory."""
 
     def __init__(self, trainer: Any) -> None:
@@ -23,12 +23,12 @@ class TellTracking(TrainerCallback):
         if "grad_norm" not in logs:
             return
         now = time.perf_counter()
-        values = {name: found[-1] for name, found in self.trainer.parts.items() if found}
+        values = {name: column[-1] for name, column in self.trainer.parts.items() if column}
         values |= {"epoch": logs["epoch"], "lr": logs["learning_rate"], "grad_norm": float(logs["grad_norm"])}
         values["tokens_per_second"] = (self.trainer.tokens - self.tokens) / (now - self.since)
         values["memory_megabytes"] = memory_megabytes()
         self.since, self.tokens = now, self.trainer.tokens
-        for run in (tracking.STAGE, tracking.PIPELINE):  # whole runs are what one compares
+        for run in (tracking.STAGE, tracking.PIPELINE):  # runs of the whole pipeline are what people compare
             tracking.log_metrics({"train": values}, state.global_step, run)
 
 

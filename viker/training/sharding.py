@@ -1,4 +1,4 @@
-"""A model too large for one GPU: the frozen language model is shared out among the processes, layer by layer (FSDP)."""
+"""Sharding of a model too large for one GPU: each process holds a part of every language-model layer (FSDP)."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -9,11 +9,11 @@ import torch
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
-from torch.nn.parallel import DistributedDataParallel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from viker.core.distributed import any_of, rank, together, wait, world
+from viker.core.distributed import any_of, processes
 from viker.core.errors import UserError
+from viker.training.library_hooks import leave_out_of_ddp
 
 log = logging.getLogger(__name__)
 
@@ -21,19 +21,20 @@ log = logging.getLogger(__name__)
 def load_in_turn(load: Callable[[], Any], device: torch.device) -> Any:
     """Return this process's part of the model that ``load`` puts on the CPU, on ``device``.
 
-    One process loads after the other, so that the machine holds one whole model at a time. The layers of the language
-    model are sharded, and what it has besides; the vision tower, the projector and the output head, which other code
-    calls by itself, stay whole in each process.
+    The processes load one after the other, so that the machine holds one whole model at a time. The language model is
+    sharded, layer by layer; the vision tower, the projector and the output head, which other code calls by itself,
+    stay whole in each process.
 
     Raises:
         UserError: the language model has no list of layers.
     """
-    mesh = init_device_mesh(device.type, (world(),))
+    state = processes()
+    mesh = init_device_mesh(device.type, (state.num_processes,))
     model = None
-    for turn in range(world()):
-        if turn == rank():
+    for turn in range(state.num_processes):
+        if turn == state.process_index:
             model = _shard(load(), mesh).to(device)
-        wait()
+        state.wait_for_everyone()
     return model
 
 
@@ -47,11 +48,11 @@ def _shard(model: Any, mesh: Any) -> Any:
         )
     whole = sum(parameter.numel() for parameter in model.parameters())
     shared = set(language.parameters()) - set(head.parameters())
-    kept = {parameter for parameter in model.parameters() if parameter not in shared}
+    unsharded = {parameter for parameter in model.parameters() if parameter not in shared}
     for layer in layers:
-        fully_shard(layer, mesh=mesh, reshard_after_forward=True, ignored_params=kept)
-    fully_shard(model.base_model, mesh=mesh, reshard_after_forward=True, ignored_params=kept)
-    log.info("process %d holds %d of %d parameters", rank(), held(model), whole)
+        fully_shard(layer, mesh=mesh, reshard_after_forward=True, ignored_params=unsharded)
+    fully_shard(model.base_model, mesh=mesh, reshard_after_forward=True, ignored_params=unsharded)
+    log.info("process %d holds %d of %d parameters", processes().process_index, held(model), whole)
     return model
 
 
@@ -62,29 +63,29 @@ def held(model: Any) -> int:
 
 
 def leave_to_fsdp(adapted: Any) -> None:
-    """Have DDP, which averages the adapter's gradients, leave alone what is sharded."""
+    """Have DDP, which averages the adapter's gradients, leave out the sharded parameters."""
     names = [name for name, parameter in adapted.named_parameters() if isinstance(parameter, DTensor)]
     if names:
-        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(adapted, names)
+        leave_out_of_ddp(adapted, names)
 
 
 @contextmanager
 def in_step(model: Any, idle: Callable[[], object]) -> Iterator[None]:
-    """Let the processes do unlike numbers of forward passes: each needs the others' parts of the layers.
+    """Let processes that share a model do different numbers of forward passes: each needs the others' shards.
 
-    A process that has done its own goes on with ``idle``, which does one, until the last has done.
+    A process that is through with its own calls ``idle``, which does one forward pass, until the last is through.
     """
-    if not (together() and isinstance(model.base_model, FSDPModule)):
+    if processes().num_processes == 1 or not isinstance(model.base_model, FSDPModule):
         yield
         return
 
-    def tell(*_: Any) -> None:
-        any_of(True, model.device)
+    def announce(*_: Any) -> None:
+        any_of(True)
 
-    hook = model.register_forward_pre_hook(tell)
+    hook = model.register_forward_pre_hook(announce)
     try:
         yield
     finally:
         hook.remove()
-    while any_of(False, model.device):
+    while any_of(False):
         idle()

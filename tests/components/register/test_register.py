@@ -191,7 +191,7 @@ def test_the_run_holds_parameters_and_metrics(work: Work) -> None:
     run_id = work.register()["run_id"]
 
     data = work.client.get_run(run_id).data
-    assert data.params["unlearn.lambda"] == "2.0"
+    assert data.params["unlearn.method.lambda"] == "2.0"
     assert data.params["gate.rules"] == json.dumps(work.params.gate.rules)
     assert data.metrics["unlearned.forget.leakage_rate"] == 0.05
     assert data.tags["verdict"] == "pass"

@@ -1,19 +1,15 @@
 """Batched replies and likelihoods are those of one sample at a time, and a run that is killed goes on."""
 
 import copy
-import os
 import random
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
 import torch
 
-from tests.conftest import ROOT, png
+from tests.conftest import png
 from tests.viker.training.families import build
-from viker.core.result_cache import Kept
+from viker.core.run_store import RESULTS, RunStore
 from viker.data.samples import Sample
 from viker.generation.generate import log_likelihoods, replies
 from viker.generation.score import token_scores
@@ -107,22 +103,18 @@ def test_every_family_is_asked_and_scored_as_one_at_a_time(family):
         assert scores.log_p == pytest.approx(alone(model, encoder, sample)[0].tolist(), abs=1e-4)
 
 
-def test_what_was_kept_is_not_computed_again_and_a_line_cut_off_is(small_model, tmp_path):
+def test_what_is_stored_is_not_computed_again_and_a_line_cut_off_is(small_model, tmp_path):
     model, encoder = small_model
-    kept = Kept(tmp_path / "work", {"adapter": "a"})
-    first = replies(model, encoder, SAMPLES, 2, 6, "asking", kept), token_scores(model, encoder, SAMPLES, 2, "", kept)
-    kept.file.close()
-    path = tmp_path / "work/batches.jsonl"
+    store = RunStore(tmp_path / "work", {"adapter": "a"})
+    first = replies(model, encoder, SAMPLES, 2, 6, "asking", store), token_scores(model, encoder, SAMPLES, 2, "", store)
+    path = tmp_path / "work" / RESULTS
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:-1]) + lines[-1][:20])
 
-    again = Kept(tmp_path / "work", {"adapter": "a"})
-    assert len(again.found) == len(lines) - 2
+    again = RunStore(tmp_path / "work", {"adapter": "a"})
+    assert len(again.results) == len(lines) - 1
     assert token_scores(model, encoder, SAMPLES, 2, "", again) == first[1]
     assert replies(None_if_asked(model), encoder, SAMPLES, 2, 6, "asking", again) == first[0]
-    assert Kept(tmp_path / "work", {"adapter": "b"}).found == {}
-    again.close()
-    assert not (tmp_path / "work").exists()
 
 
 def test_a_model_that_looks_ahead_is_asked_and_scored_the_plain_way_with_one_warning(small_model, monkeypatch, caplog):
@@ -151,18 +143,3 @@ def test_replies_depend_on_prompt_and_picture_alone(small_model):
     twice = [SAMPLES[0], replace(SAMPLES[0], record_id="other", answer="Otherwise.")]
     one, other = replies(*small_model, twice, 4, 6, "asking")
     assert one == other
-
-
-def test_a_killed_process_leaves_whole_batches(tmp_path):
-    """kill -9 in the middle of the second batch: the first is there."""
-    code = (
-        "import os, signal\nfrom pathlib import Path\nfrom viker.core.result_cache import Kept\n"
-        f"kept = Kept(Path({str(tmp_path / 'work')!r}), {{}})\n"
-        "kept.batch(['one'], lambda: [1.5])\n"
-        "kept.batch(['two'], lambda: os.kill(os.getpid(), signal.SIGKILL))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)})
-    assert done.returncode == -signal.SIGKILL
-    kept = Kept(tmp_path / "work", {})
-    assert kept.batch(["one"], lambda: 0) == [1.5]
-    assert kept.batch(["two"], lambda: 2) == 2

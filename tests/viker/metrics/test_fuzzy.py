@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viker.methods.refusals import REFUSALS
+from viker.methods.base.refusals import REFUSALS
 from viker.metrics.fuzzy import dates, fuzzy_leaks
 from viker.metrics.leakage import leaks
 from viker.metrics.refusal import refuses

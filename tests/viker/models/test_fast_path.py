@@ -74,6 +74,9 @@ def test_fallbacks_are_recorded_once_each_until_the_next_run(model, caplog):
     assert len(caplog.records) == 2
     fast_path.start_run()
     assert fast_path.fallbacks() == []
+    PATH.take(model, lambda: refuse("its window is short"), lambda: None)
+    fast_path.record_again(reasons)  # of the part of the run before it was killed
+    assert fast_path.fallbacks() == reasons
 
 
 def test_an_adapter_is_verified_with_the_model_under_it(small_model):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 
+from viker.methods.base.method import methods
 from viker.report.answers import choose, pieces, visible
 from viker.report.redact import Pseudonyms, Redactor
 from viker.report.run_plots import parts
@@ -145,20 +146,16 @@ def test_an_interval_lies_beside_its_metric() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "teacher", "said"),
-    [
-        ("viker", "irrelevant", "the teacher, who sees pictures"),
-        ("viker", "text_only", "the teacher, who sees no picture"),
-        ("kl", "irrelevant", "the vanilla model on people to retain"),
-    ],
+    ("method", "said"), [("viker", "the teacher, who is not shown"), ("kl", "the vanilla model on people to retain")]
 )
-def test_kl_is_said_to_be_what_it_is_under_the_method(method: str, teacher: str, said: str) -> None:
-    assert said in parts(["step", "epoch", "loss", "ga", "kl", "lr", "grad_norm"], method, teacher)["kl"]
+def test_kl_is_said_to_be_what_it_is_under_the_method(method: str, said: str) -> None:
+    columns = ["step", "epoch", "loss", "ga", "kl", "lr", "grad_norm"]
+    assert said in parts(columns, methods()[method].parts)["kl"]
 
 
 def test_every_part_of_the_loss_is_drawn_and_nothing_beside_it() -> None:
     columns = ["step", "epoch", "loss", "ga", "kl", "retain", "ratio", "refusal", "lr", "grad_norm"]
-    assert list(parts(columns, "idk", "irrelevant")) == ["loss", "ga", "kl", "retain", "ratio", "refusal"]
+    assert list(parts(columns, methods()["idk"].parts)) == ["loss", "ga", "kl", "retain", "ratio", "refusal"]
 
 
 @pytest.mark.parametrize(

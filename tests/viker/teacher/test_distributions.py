@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viker.methods.tokens import divergence
+from viker.methods.base.tokens import divergence
 from viker.teacher.distributions import (
     EXACT,
     LARGE,

@@ -9,8 +9,8 @@ import torch
 from benchmarks.unlearn.naive import full_forwards, naive_teacher
 from viker.data.samples import Sample
 from viker.finetuning.small_llava import CHAT_TEMPLATE
-from viker.methods.tokens import entropy
 from viker.models.encoder import Encoder
+from viker.models.entropy import entropy
 from viker.teacher import visual as module
 from viker.teacher.visual import teacher_probabilities
 

@@ -25,7 +25,7 @@ def test_a_stage_is_a_run_below_its_pipelines(tree):
         assert runs[stage].data.tags["mlflow.parentRunId"] == whole.info.run_id
         assert runs[stage].info.status == "FINISHED"
     assert whole.info.status == "FINISHED"
-    assert whole.data.params["unlearn.lambda"] == "2.0"
+    assert whole.data.params["unlearn.method.lambda"] == "2.0"
     assert whole.data.metrics == {"unlearned.forget.leakage_rate": 0.25}
     assert whole.data.tags["requests"] == "2026-11-24-1" and whole.data.tags["verdict"] == "pass"
     assert whole.data.tags["seed"] == "7" and whole.data.tags["engine"] == "dvc"

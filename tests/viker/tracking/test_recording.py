@@ -75,7 +75,7 @@ def test_a_task_of_kubeflow_tells_only_the_sections_that_it_was_given(tree, monk
     assert own["tags"][tracking.RUN_TAG] == "3e2f"
     assert {name.split(".")[0] for name in whole["params"]} == {"seed", "unlearn"}
     all_of_them = lineage("register", params, tree.folder / "params.yaml")[-2]["params"]
-    assert {"threads", "unlearn.lambda", "gate.policy"} <= set(all_of_them)
+    assert {"threads", "unlearn.method.lambda", "gate.policy"} <= set(all_of_them)
     assert whole["tags"]["engine"] == "kubeflow" and whole["tags"][tracking.RUN_TAG] == "3e2f"
 
 

@@ -186,7 +186,7 @@ def test_the_pages_show_the_runs_and_compare_their_metrics(pipeline, server, bro
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     monkeypatch.delenv("VIKER_TRACKING", raising=False)
     monkeypatch.setenv("VIKER_TRACKING_DIR", str(tmp_path))
-    other = small_tree(tmp_path / "other", **{"lambda": 0.25})
+    other = small_tree(tmp_path / "other", method={"name": "viker", "lambda": 0.25})
     measured = json.loads((pipeline / "metrics/evaluate.json").read_text())
     with tracking.stage(
         "evaluate", load_params(other / "params.yaml"), other / "params.yaml", required=True
@@ -195,7 +195,7 @@ def test_the_pages_show_the_runs_and_compare_their_metrics(pipeline, server, bro
     client = MlflowClient(server.uri)
     experiment = client.get_experiment_by_name("viker").experiment_id
     whole = client.search_runs([experiment], "tags.seed != ''")
-    assert {run.data.params["unlearn.lambda"] for run in whole} == {"2.0", "0.25"}
+    assert {run.data.params["unlearn.method.lambda"] for run in whole} == {"2.0", "0.25"}
 
     page = new_page(browser)
     shown = runs_page(page, server.uri, experiment, tmp_path / "runs.png")
@@ -205,5 +205,5 @@ def test_the_pages_show_the_runs_and_compare_their_metrics(pipeline, server, bro
     shown = compare_page(page, server.uri, experiment, ids, forget, retain, tmp_path / "compare.png")
     assert "Comparing 2 Runs" in shown
     assert points(page) == sorted([run.data.metrics[forget], run.data.metrics[retain]] for run in whole)
-    assert all(name in shown for name in (forget, retain, "unlearn.lambda", "0.25"))
+    assert all(name in shown for name in (forget, retain, "unlearn.method.lambda", "0.25"))
     page.close()

@@ -12,12 +12,12 @@ from torch.distributed.tensor import DTensor
 from transformers import AutoModelForImageTextToText
 
 from benchmarks.unlearn.naive import naive_teacher
-from components.unlearn.run import make_trainer
 from tests.conftest import png
 from tests.viker.training.families import END, FAMILIES, build
 from viker.models.chat import Encoder, Sample, answer_logits
 from viker.models.vision_features import FeatureEncoder, reuse_features
 from viker.teacher.visual import teacher_probabilities
+from viker.training.make_trainer import make_trainer
 from viker.training.sharding import load_in_turn
 
 SAMPLES = [
@@ -64,10 +64,10 @@ def test_what_the_encoder_makes_of_a_picture_is_what_the_processor_makes(family)
     if name == "paligemma":
         text = f"{encoder.processor.image_token}{sample.prompt}"  # its processor adds BOS and the line's end
     picture = Image.open(io.BytesIO(encoder.pictures["wide"]))
-    made = encoder.processor(text=[text], images=[picture], return_tensors="pt", add_special_tokens=False)
-    for key in set(prompt) & set(made) - {"token_type_ids"}:
-        torch.testing.assert_close(prompt[key], made[key].to(prompt[key].dtype), atol=0, rtol=0)
-    assert set(made) - set(prompt) <= {"token_type_ids", "labels"}
+    expected = encoder.processor(text=[text], images=[picture], return_tensors="pt", add_special_tokens=False)
+    for key in set(prompt) & set(expected) - {"token_type_ids"}:
+        torch.testing.assert_close(prompt[key], expected[key].to(prompt[key].dtype), atol=0, rtol=0)
+    assert set(expected) - set(prompt) <= {"token_type_ids", "labels"}
 
 
 def test_padding_and_company_do_not_change_a_samples_logits(family):
@@ -113,8 +113,8 @@ def test_the_fast_teacher_is_the_naive_one_or_says_why_it_is_not_fast(family, ca
     name, model, encoder = family
     images = [["grey", "square"], ["square", "wide"], ["wide", "grey"]]
     teachers = teacher_probabilities(model, encoder, SAMPLES, images, 3)
-    for sample, own, teacher in zip(SAMPLES, images, teachers, strict=True):
-        torch.testing.assert_close(teacher, naive_teacher(model, encoder, sample, own), atol=1e-5, rtol=1e-5)
+    for sample, seen, teacher in zip(SAMPLES, images, teachers, strict=True):
+        torch.testing.assert_close(teacher, naive_teacher(model, encoder, sample, seen), atol=1e-5, rtol=1e-5)
     why = {"qwen2_vl": "rows and columns", "qwen2_5_vl": "rows and columns", "paligemma": "looks ahead"}
     assert why.get(name, "") in caplog.text
     assert bool(caplog.records) == (name in why)
@@ -125,8 +125,8 @@ def test_kept_features_give_the_logits_of_the_pictures(family):
     keeping = reuse_features(model, encoder, SAMPLES)
     assert isinstance(keeping, FeatureEncoder)
     with torch.no_grad():
-        kept, plain = (answer_logits(model, e.batch(SAMPLES)) for e in (keeping, encoder))
-    torch.testing.assert_close(kept, plain, atol=1e-5, rtol=1e-5)
+        reused, plain = (answer_logits(model, e.batch(SAMPLES)) for e in (keeping, encoder))
+    torch.testing.assert_close(reused, plain, atol=1e-5, rtol=1e-5)
 
 
 def test_sharded_it_answers_and_learns_the_same(family, params, tmp_path):

@@ -19,9 +19,9 @@ from components.params import load_params
 from components.sample.run import run as sample
 from viker.core import distributed
 from viker.core.errors import UserError
+from viker.core.run_store import SEALS
 from viker.data.records import read_records
 from viker.models.loading import load_model
-from viker.training.checkpoint import SEAL
 
 ROOT = Path(__file__).parents[3]
 LAUNCH = ("accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--mixed_precision", "no")
@@ -68,7 +68,7 @@ def ended(process: "subprocess.Popen[str]", runs: int) -> str:
     return log
 
 
-METHODS = ("viker", "graddiff", "idk")
+METHODS = ("viker", "graddiff", "idk")  # a batch with its teacher, with retain samples, with refusals drawn
 SHARDED = {"method": "viker", "shard": True}
 
 
@@ -77,7 +77,7 @@ def log(project) -> str:
     """Each method in one process and in two; ViKeR also in two that share the model, killed and begun again."""
     count = sum(record.task == "qa" for record in read_records(project / "prepared", "forget"))
     assert count % 4 == 0, "the last global batch would be filled up"
-    kill(unlearn(project, 2, {"sharded": SHARDED}), project / "sharded/state/checkpoint-3" / SEAL)
+    kill(unlearn(project, 2, {"sharded": SHARDED}), project / "sharded/state" / SEALS / "checkpoint-3.json")
     (project / "sharded/state/teacher-1-of-2.safetensors").unlink()
     one = {f"{method}-1": {"method": method} for method in METHODS}
     two = {f"{method}-2": {"method": method} for method in METHODS} | {"sharded": SHARDED}
@@ -137,13 +137,14 @@ def test_each_of_two_processes_holds_half_of_the_language_model(project, log):
 def test_alone_there_is_nothing_to_gather():
     values = torch.tensor([1.0, 2.0, 6.0], requires_grad=True)
     assert distributed.token_mean(values).item() == distributed.mean(values.mean()).item() == 3
-    assert (distributed.world(), distributed.rank(), distributed.first()) == (1, 0, True)
-    assert distributed.share_of(["a", "b"]) == distributed.all_of(["a", "b"]) == ["a", "b"]
-    assert distributed.any_of(True, torch.device("cpu")) and not distributed.any_of(False, torch.device("cpu"))
+    state = distributed.processes()
+    assert (state.num_processes, state.process_index, state.is_main_process) == (1, 0, True)
+    assert distributed.share_of(["a", "b"]) == ["a", "b"]
+    assert distributed.any_of(True) and not distributed.any_of(False)
 
 
 @pytest.mark.parametrize("library", ["FSDP", "DEEPSPEED"])
 def test_accelerates_own_sharding_is_refused_with_the_remedy(monkeypatch, library):
     monkeypatch.setenv(f"ACCELERATE_USE_{library}", "true")
     with pytest.raises(UserError, match=r"shard to true.*--multi_gpu"):
-        distributed.join()
+        distributed.check_launch()

@@ -1,6 +1,5 @@
-"""A run that is killed goes on from where it was, and ends with the bytes of one that was not."""
+"""A run that is killed resumes, and ends with the bytes of one that was not."""
 
-import logging
 import os
 import shutil
 import signal
@@ -16,8 +15,8 @@ from ruamel.yaml import YAML
 from components.params import load_params
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
-from viker.core.files import write_json
-from viker.training.checkpoint import SEAL, State, differences
+from viker.core.run_store import SEALS
+from viker.training.checkpoint import open_store, stored_teachers
 
 ROOT = Path(__file__).parents[3]
 TEACHER = "teacher-0-of-1.safetensors"
@@ -65,8 +64,8 @@ def test_killed_in_the_teacher_in_training_and_by_sigterm_it_ends_with_the_same_
     folder = project / "interrupted"
     for there, how, code in (
         (TEACHER, signal.SIGKILL, -signal.SIGKILL),
-        (f"checkpoint-6/{SEAL}", signal.SIGKILL, -signal.SIGKILL),
-        (f"checkpoint-9/{SEAL}", signal.SIGTERM, 143),
+        (f"{SEALS}/checkpoint-6.json", signal.SIGKILL, -signal.SIGKILL),
+        (f"{SEALS}/checkpoint-9.json", signal.SIGTERM, 143),
     ):
         process = start(project, folder)
         until(process, folder / "state" / there)
@@ -96,7 +95,7 @@ def test_resuming_goes_on_in_the_order_of_lengths_and_skips_what_is_done(project
 
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = start(project, killed, "grouped.yaml")
-    until(process, killed / "state/checkpoint-3" / SEAL)
+    until(process, killed / "state" / SEALS / "checkpoint-3.json")
     process.kill()
     process.wait()
     steps = run(whole)
@@ -106,52 +105,21 @@ def test_resuming_goes_on_in_the_order_of_lengths_and_skips_what_is_done(project
     assert adapters[0] == adapters[1] != adapters[2]
 
 
-def sealed(folder: Path, step: int) -> Path:
-    checkpoint = folder / f"checkpoint-{step}"
-    checkpoint.mkdir()
-    (checkpoint / "weights").write_bytes(bytes(100))
-    from viker.training.checkpoint import _hashes
-
-    write_json(checkpoint / SEAL, _hashes(checkpoint))
-    return checkpoint
-
-
-@pytest.mark.parametrize("damage", ["cut", "unsealed", "missing"])
-def test_a_torn_checkpoint_is_passed_over_with_a_warning(tmp_path, caplog, damage):
-    state = State(tmp_path / "state", {})
-    whole, torn = sealed(state.folder, 9), sealed(state.folder, 10)
-    if damage == "cut":
-        (torn / "weights").write_bytes(bytes(50))
-    else:
-        (torn / (SEAL if damage == "unsealed" else "weights")).unlink()
-    with caplog.at_level(logging.WARNING):
-        assert state.newest_checkpoint() == whole
-    assert "checkpoint-10: a torn checkpoint" in caplog.text
-
-
-def test_the_state_of_another_run_is_refused_with_the_difference_named(tmp_path, caplog):
-    made = Counting()
-    State(tmp_path / "state", {"unlearn": {"lambda": 1.0}, "data": "a"}).teachers(2, made)
-    again = State(tmp_path / "state", {"data": "a", "unlearn": {"lambda": 1.0}})
-    assert [len(one) for one in again.teachers(2, made)] == [1, 2] and made.calls == 1
-    with caplog.at_level(logging.WARNING):
-        other = State(tmp_path / "state", {"unlearn": {"lambda": 2.0}, "data": "a"})
-    assert "unlearn.lambda was 1.0, is 2.0" in caplog.text
-    assert "data" not in caplog.text
-    other.teachers(2, made)
-    assert made.calls == 2
-    assert other.newest_checkpoint() is None
-
-
-def test_a_torn_teacher_is_computed_again(tmp_path):
-    state = State(tmp_path / "state", {})
-    made = Counting()
-    before = [teacher.clone() for teacher in state.teachers(2, made)]  # what is loaded lies in the file
-    path = state.folder / TEACHER
+def test_the_teacher_is_computed_once_and_again_for_another_run_or_where_it_is_torn(tmp_path):
+    compute = Counting()
+    before = stored_teachers(open_store(tmp_path / "state", {"data": "a"}), 2, compute)
+    before = [teacher.clone() for teacher in before]  # what is loaded lies in the file
+    assert [len(one) for one in before] == [1, 2]
+    again = open_store(tmp_path / "state", {"data": "a"})
+    stored_teachers(again, 2, compute)
+    assert compute.calls == 1
+    path = again.folder / TEACHER
     path.write_bytes(path.read_bytes()[:-3])
-    after = state.teachers(2, made)
-    assert made.calls == 2
+    after = stored_teachers(again, 2, compute)
+    assert compute.calls == 2
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    stored_teachers(open_store(tmp_path / "state", {"data": "b"}), 2, compute)
+    assert compute.calls == 3
 
 
 class Counting:
@@ -162,11 +130,3 @@ class Counting:
     def __call__(self, numbers):
         self.calls += 1
         return [torch.full((i + 1, 3), float(i)) for i in numbers]
-
-
-def test_differences_are_named_by_key():
-    assert differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "d": 4}) == [
-        "a.b was 1, is 3",
-        "c was 2, is None",
-        "d was None, is 4",
-    ]

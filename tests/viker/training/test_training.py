@@ -8,16 +8,19 @@ import torch
 from safetensors.torch import load_file
 
 from components.sample.run import run as sample
-from components.unlearn.run import loss_curve, make_trainer
 from components.unlearn.run import run as unlearn
+from tests.viker.methods.checks import settings_of
 from viker.core.errors import UserError
 from viker.data.records import read_records
-from viker.methods.tokens import entropy
+from viker.methods.base.method import methods
 from viker.models.chat import Sample, answer_logits, sample_of
+from viker.models.entropy import entropy
 from viker.teacher.key_tokens import entropy_histogram, key_token_rows
 from viker.teacher.visual import teacher_probabilities
 from viker.training.divergence_guard import Diverged
 from viker.training.length_batches import LengthGrouped
+from viker.training.loss_curve import PARTS, loss_curve
+from viker.training.make_trainer import make_trainer
 from viker.training.settings import UnlearnParams
 
 SHORT = {"epochs": 1, "retain_batch_size": 3, "batch_size": 2}
@@ -27,8 +30,8 @@ SCENES = ["scene-0", "scene-1"]
 
 @pytest.fixture(scope="module")
 def samples(prepared) -> dict[str, list[Sample]]:
-    found = {split: [sample_of(r) for r in read_records(prepared, split) if r.task == "qa"] for split in SPLITS}
-    return {split: rows[:6] for split, rows in found.items()}
+    rows = {split: [sample_of(r) for r in read_records(prepared, split) if r.task == "qa"] for split in SPLITS}
+    return {split: samples[:6] for split, samples in rows.items()}
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +58,9 @@ def adapter(trainer) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in trainer.model.named_parameters() if p.requires_grad}
 
 
-@pytest.mark.parametrize("method", ["viker", "ga", "graddiff", "kl", "npo", "idk", "retrain"])
+@pytest.mark.parametrize("method", methods().values(), ids=methods())
 def test_each_method_trains_and_logs_its_parts_a_step(trainer_of, method):
-    trainer = trainer_of(method=method, base_model="base")
+    trainer = trainer_of(method=settings_of(method))
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
     moved = [name for name, value in adapter(trainer).items() if not torch.equal(value, before[name])]
     curve = loss_curve(trainer)
@@ -65,13 +68,12 @@ def test_each_method_trains_and_logs_its_parts_a_step(trainer_of, method):
     assert list(curve.columns[:6]) == ["step", "epoch", "loss", "ga", "kl", "retain"]
     assert list(curve.columns[-2:]) == ["lr", "grad_norm"]
     assert curve["step"].tolist() == [1, 2, 3] and curve["loss"].notna().all()
-    own = {"graddiff": ["nll"], "npo": ["ratio"], "idk": ["ratio", "refusal"], "retrain": ["nll"]}
-    assert list(curve.columns[6:-2]) == own.get(method, [])
-    assert curve["retain"].notna().all() == (method != "retrain")
+    assert set(curve.columns[6:-2]) == set(method.parts) - set(PARTS)
+    assert curve["retain"].notna().all() == method.unlearns
 
 
 def test_retrain_learns_the_retain_samples_and_nothing_of_forget(trainer_of, samples):
-    trainer = trainer_of(method="retrain", base_model="base", epochs=6)
+    trainer = trainer_of(method={"name": "retrain", "base_model": "base"}, epochs=6)
     assert [row[0] for row in trainer.train_dataset] == samples["retain"]
     trainer.train()
     nll = loss_curve(trainer)["nll"]
@@ -232,7 +234,9 @@ class TestDivergence:
         assert all(torch.equal(p, before[n]) for n, p in trainer.model.named_parameters() if p.requires_grad)
 
     def test_a_text_only_teacher_and_bfloat16_run_through(self, project, prepared, params, tmp_path):
-        done = self.start(project, prepared, params, tmp_path, teacher="text_only", precision="bfloat16")
+        done = self.start(
+            project, prepared, params, tmp_path, method={"name": "viker", "teacher": "text_only"}, precision="bfloat16"
+        )
         weights = load_file(tmp_path / "adapter/adapter_model.safetensors")
         assert done["steps"] > 0
         assert {w.dtype for w in weights.values()} == {torch.float32}

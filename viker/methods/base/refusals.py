@@ -1,4 +1,4 @@
-"""What the method 'idk' teaches to say in place of an answer."""
+"""The refusals that the method 'idk' teaches in place of an answer."""
 
 REFUSALS = (
     "I can't say anything about this person.",

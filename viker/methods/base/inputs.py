@@ -1,8 +1,12 @@
-"""What a method's loss may look at: tensors of one step, those filled that the method says it needs."""
+"""The tensors of one step that a method's loss may take; only those that the method needs are filled."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass

@@ -1,8 +1,8 @@
-"""What the losses share: log-likelihoods, divergences and means over the answer tokens of a batch.
+"""Log-likelihoods, divergences and means over the answer tokens of a batch, for all losses.
 
 Only the T rows that predict an answer token are looked at: [T, V] gathered from [B, N, V]. ``log_softmax`` is
-computed once for all parts of a loss, in float32 where the model computes in less, and what needs a temporary of the
-vocabulary's size goes through it ``CHUNK`` rows at a time.
+computed once for all parts of a loss, in float32 where the model computes in less; anything that needs a temporary of
+the size of the vocabulary goes through it ``CHUNK`` rows at a time.
 """
 
 import torch
@@ -10,9 +10,7 @@ from torch import Tensor
 
 from viker.core.distributed import token_mean
 from viker.models.chat import IGNORED
-
-CHUNK = 128
-"""Rows of the vocabulary's size that a divergence or an entropy handles at a time."""
+from viker.models.entropy import CHUNK, entropy
 
 
 def log_probabilities(logits: Tensor, answers: Tensor) -> Tensor:
@@ -42,15 +40,6 @@ def divergence(p: Tensor, log_q: Tensor) -> Tensor:
     rows = zip(p.split(CHUNK), log_q.split(CHUNK), strict=True)
     crossed = torch.cat([torch.linalg.vecdot(a.to(b.dtype), b) for a, b in rows])
     return -entropy(p).to(crossed.dtype) - crossed
-
-
-@torch.no_grad()
-def entropy(probabilities: Tensor) -> Tensor:
-    """Return the entropy of each distribution [..., V] -> [...], nats, between 0 and log V, at least float32."""
-    dtype = torch.promote_types(probabilities.dtype, torch.float32)
-    rows = probabilities.reshape(-1, probabilities.shape[-1]).split(CHUNK)
-    parts = [-torch.xlogy(p, p).sum(-1) for p in (row.to(dtype) for row in rows)]
-    return torch.cat(parts).reshape(probabilities.shape[:-1])
 
 
 def mean_log_likelihood(logits: Tensor, answers: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from viker.methods.tokens import entropy
+from viker.models.entropy import entropy
 
 
 def token_weights(teacher: Tensor, weighting: str, mask_threshold: float) -> Tensor:

@@ -1,0 +1,127 @@
+"""``viker params``: parameter files of earlier versions, rewritten in today's form."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from ruamel.yaml.comments import CommentedMap
+
+from pipelines.cli.profile import _read, _round_trip
+from viker.core.errors import UserError
+from viker.core.files import new_file
+from viker.methods.base.method import methods
+from viker.training.settings import MOVED
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+@app.callback()
+def params() -> None:
+    """Bring parameter files of earlier versions up to date."""
+
+
+@app.command()
+def upgrade(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Files; params.yaml and the profiles in params/ where none is named.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if a file would change.")] = False,
+) -> None:
+    """Rewrite parameter files and profiles of earlier versions in today's form, comments kept.
+
+    Prints each key that moves or goes. A file that is up to date is not touched.
+    """
+    outdated = False
+    for path in files or [Path("params.yaml"), *sorted(Path("params").glob("*.yaml"))]:
+        values = _load(path)
+        changes = upgrade_values(values, path)
+        for change in changes:
+            typer.echo(f"{path}: {change}")
+        if changes and not check:
+            with new_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+                _round_trip().dump(values, stream)
+        outdated = outdated or bool(changes)
+    if not outdated:
+        typer.echo("nothing to change")
+    if check and outdated:
+        raise typer.Exit(1)
+
+
+def upgrade_values(values: CommentedMap, path: Path) -> list[str]:
+    """Bring the values of a parameter file or profile into today's form, in place, and return what changed.
+
+    The settings of a method move from the section 'unlearn' into ``unlearn.method``, swept keys with them; those of
+    methods other than the file's own go.
+
+    Raises:
+        UserError: a profile has settings of several methods but doesn't name its method.
+    """
+    changes = []
+    section = values.get("unlearn")
+    if isinstance(section, CommentedMap):
+        changes += _method_settings(section, path)
+    swept = values.get("sweep")
+    if isinstance(swept, CommentedMap):
+        for key in list(swept):
+            section_name, _, setting = str(key).partition(".")
+            if section_name == "unlearn" and setting in MOVED:
+                _rename(swept, key, f"unlearn.method.{setting}")
+                changes.append(f"sweep: {key} is now unlearn.method.{setting}")
+    return changes
+
+
+def _method_settings(section: CommentedMap, path: Path) -> list[str]:
+    moved = [key for key in MOVED if key in section]
+    name = section.get("method")
+    if not moved:
+        return []
+    if name is not None and name not in methods():
+        raise UserError(f"{path}: unlearn.method is {name!r}; expected {', '.join(methods())}. Correct it first.")
+    if name is None and not set.intersection(*(set(MOVED[key]) for key in moved)):
+        raise UserError(
+            f"{path}: {', '.join(moved)} in 'unlearn' are settings of several methods. Add 'method: NAME' beside them."
+        )
+    settings, changes = CommentedMap(), []
+    if name is not None:
+        settings["name"] = name
+        _move_comment(section, "method", settings, "name")
+        changes.append(f"unlearn.method {name} is now unlearn.method.name")
+    for key in moved:
+        if name is None or name in MOVED[key]:
+            settings[key] = section[key]
+            _move_comment(section, key, settings, key)
+            changes.append(f"unlearn.{key} is now unlearn.method.{key}")
+        else:
+            changes.append(f"unlearn.{key} is gone: the method {name} has no such setting")
+    place = list(section).index("method" if name is not None else moved[0])
+    for key in ({"method"} if name is not None else set()) | set(moved):
+        del section[key]
+        section.ca.items.pop(key, None)
+    section.insert(place, "method", settings)
+    return changes
+
+
+def _rename(mapping: CommentedMap, old: str, new: str) -> None:
+    place, value = list(mapping).index(old), mapping[old]
+    comment = mapping.ca.items.pop(old, None)
+    del mapping[old]
+    mapping.insert(place, new, value)
+    if comment is not None:
+        mapping.ca.items[new] = comment
+
+
+def _move_comment(source: CommentedMap, old: str, target: CommentedMap, new: str) -> None:
+    if old in source.ca.items:
+        target.ca.items[new] = source.ca.items.pop(old)
+
+
+def _load(path: Path) -> Any:
+    try:
+        return _read(path)
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror}). Name a parameter file, or a profile.") from None

@@ -1,0 +1,27 @@
+"""The private parts of libraries that the project reaches into: these fail where a new version changes them."""
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from viker.training.library_hooks import leave_out_of_ddp
+
+
+def test_ddp_leaves_out_the_parameters_that_it_is_told(tmp_path):
+    torch.distributed.init_process_group("gloo", f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        module = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+        leave_out_of_ddp(module, ["0.weight", "0.bias"])
+        wrapped = DistributedDataParallel(module)
+        reduced: list[int] = []
+
+        def count(_: object, bucket: torch.distributed.GradBucket) -> torch.futures.Future[torch.Tensor]:
+            reduced.extend(gradient.numel() for gradient in bucket.gradients())
+            done: torch.futures.Future[torch.Tensor] = torch.futures.Future()
+            done.set_result(bucket.buffer())
+            return done
+
+        wrapped.register_comm_hook(None, count)
+        wrapped(torch.ones(1, 2)).sum().backward()
+    finally:
+        torch.distributed.destroy_process_group()
+    assert sorted(reduced) == [2, 4]  # of the second layer alone

@@ -1,0 +1,110 @@
+"""The store of a run under way: killed at any moment, the run resumes from what it holds."""
+
+import json
+import logging
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from viker.core.files import finite_json, new_file, sha256_bytes, sha256_path, write_json
+
+INPUTS = "inputs.json"
+RESULTS = "results.jsonl"
+SEALS = "seals"
+"""The folder with a file per entry: the hash of the whole entry, written after it. An entry without it is torn."""
+
+log = logging.getLogger(__name__)
+
+
+class RunStore:
+    """A folder of results and entries (files or folders) of one run, keyed by everything that decides them.
+
+    Results are JSON values, one line each as soon as they are computed. Entries count once they are sealed. A torn line
+    or entry is never used. ``close`` removes the folder when the run is over.
+    """
+
+    def __init__(self, folder: Path, inputs: Mapping[str, Any]) -> None:
+        """Open ``folder`` for a run on ``inputs`` (JSON values).
+
+        A folder that another run left is emptied, with a warning that names what differs.
+        """
+        self.folder = folder
+        now = json.loads(_line(inputs))
+        before = _read(folder / INPUTS)
+        if before is not None and before != now:
+            log.warning("%s: left by another run, starting anew: %s", folder, "; ".join(differences(before, now)))
+        if before != now:
+            shutil.rmtree(folder, ignore_errors=True)
+            write_json(folder / INPUTS, now)
+        self.results: dict[str, Any] = dict(self._whole_lines())
+
+    def result(self, of: Sequence[Any], compute: Callable[[], Any]) -> Any:
+        """Return what ``compute`` returns, or what it returned for the same ``of`` earlier; both are JSON values."""
+        key = sha256_bytes(_line(list(of)))
+        if key not in self.results:
+            self.results[key] = compute()
+            with (self.folder / RESULTS).open("ab") as stream:
+                stream.write(_line([key, self.results[key]]) + b"\n")
+        return self.results[key]
+
+    def _whole_lines(self) -> list[Any]:
+        """Return the lines of the results, and cut off what a kill left of one."""
+        path = self.folder / RESULTS
+        lines = path.read_bytes().split(b"\n") if path.is_file() else []
+        if lines and lines[-1]:
+            with new_file(path) as temporary:
+                temporary.write_bytes(b"".join(line + b"\n" for line in lines[:-1]))
+        return [json.loads(line) for line in lines[:-1]]
+
+    def entry(self, name: str) -> Path | None:
+        """Return the path of an entry that is whole, or None; a torn one is removed with a warning."""
+        path = self.folder / name
+        if not path.exists():
+            return None
+        if _read(self._seal(name)) == sha256_path(path):
+            return path
+        log.warning("%s: torn, not used", path)
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return None
+
+    def newest(self, prefix: str) -> Path | None:
+        """Return the whole entry ``PREFIX-NUMBER`` with the highest number, or None."""
+        numbers = [int(m[1]) for path in self.folder.iterdir() if (m := re.fullmatch(rf"{prefix}-(\d+)", path.name))]
+        return next((path for n in sorted(numbers, reverse=True) if (path := self.entry(f"{prefix}-{n}"))), None)
+
+    def seal(self, name: str) -> None:
+        """Declare an entry whole as it lies there now."""
+        write_json(self._seal(name), sha256_path(self.folder / name))
+
+    def _seal(self, name: str) -> Path:
+        return self.folder / SEALS / f"{name}.json"
+
+    def close(self) -> None:
+        """Remove the folder: the run is over."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> list[str]:
+    """Return a phrase for each key whose value differs, ``KEY was A, is B``, sections in dotted keys."""
+    phrases: list[str] = []
+    for key in sorted({*before, *now}):
+        old, new, name = before.get(key), now.get(key), f"{above}{key}"
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            phrases += differences(old, new, f"{name}.")
+        elif old != new:
+            phrases.append(f"{name} was {old!r}, is {new!r}")
+    return phrases
+
+
+def _line(value: Any) -> bytes:
+    text = json.dumps(finite_json(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

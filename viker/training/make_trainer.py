@@ -1,0 +1,105 @@
+"""The trainer of a run, put together from the run's parameters."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+from transformers import TrainingArguments
+
+from viker.methods.base.method import method_of
+from viker.models.chat import Encoder, Sample
+from viker.models.vision_features import reuse_features
+from viker.teacher.compact import Kept
+from viker.training.adapter import put_adapter
+from viker.training.early_stop import StopWhenForgotten
+from viker.training.settings import UnlearnParams
+from viker.training.sharding import leave_to_fsdp
+from viker.training.trainer import UnlearnTrainer
+
+
+class TrainingSet(Dataset[tuple[Sample, Kept | None]]):
+    """The samples to train on, each with its teacher's distributions [T, V], or None where the loss takes none."""
+
+    def __init__(self, samples: Sequence[Sample], teachers: Sequence[Kept] | None) -> None:
+        """Pair samples with teachers."""
+        each: Sequence[Kept | None] = teachers or [None] * len(samples)
+        self.rows = list(zip(samples, each, strict=True))
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[Sample, Kept | None]:
+        """Return one sample and its teacher."""
+        return self.rows[index]
+
+
+def make_trainer(
+    params: UnlearnParams,
+    seed: int,
+    model: Any,
+    encoder: Encoder,
+    forget: list[Sample],
+    retain: list[Sample],
+    teachers: Sequence[Kept],
+    checkpoints: Path | None = None,
+) -> UnlearnTrainer:
+    """Put the adapter on the language model and return the trainer that unlearns ``forget`` with it.
+
+    A method that doesn't unlearn learns ``retain`` instead. Checkpoints go to the folder ``checkpoints``, if any.
+
+    Raises:
+        UserError: ``unlearn.stop_when`` has no key token to measure.
+    """
+    method = method_of(params.method)
+    model.set_attn_implementation(params.attention)
+    encoder_with_features = reuse_features(model, encoder, forget)
+    adapted = put_adapter(params, model)
+    leave_to_fsdp(adapted)
+    trainer = UnlearnTrainer(
+        params,
+        encoder_with_features,
+        retain,
+        seed,
+        model=adapted,
+        args=training_arguments(params, seed, checkpoints),
+        train_dataset=TrainingSet(
+            forget if method.unlearns else retain, teachers if method.takes_teacher(params.method) else None
+        ),
+    )
+    if params.stop_when is not None:
+        bound = params.stop_when.key_token_probability
+        trainer.add_callback(StopWhenForgotten(encoder, forget, teachers, params.key_token_entropy, bound))
+    return trainer
+
+
+def training_arguments(params: UnlearnParams, seed: int, checkpoints: Path | None) -> TrainingArguments:
+    """Return Trainer's settings: AdamW, nothing reported elsewhere."""
+    return TrainingArguments(
+        output_dir=str(checkpoints or "unlearning"),
+        num_train_epochs=params.epochs,
+        per_device_train_batch_size=params.batch_size,
+        learning_rate=params.lr,
+        gradient_accumulation_steps=params.gradient_accumulation,
+        lr_scheduler_type="constant_with_warmup" if params.lr_scheduler == "constant" else params.lr_scheduler,
+        warmup_steps=params.warmup,
+        weight_decay=0.0,
+        max_grad_norm=params.max_grad_norm,
+        gradient_checkpointing=params.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        seed=seed,
+        data_seed=seed,
+        logging_steps=1,
+        save_strategy="steps" if checkpoints else "no",
+        save_steps=params.checkpoint_steps,
+        save_total_limit=2,
+        report_to=[],
+        disable_tqdm=False,  # a quiet console would otherwise make Trainer hide its progress bar
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        use_cpu=not torch.cuda.is_available(),
+        full_determinism=False,
+        ddp_find_unused_parameters=False,
+    )
