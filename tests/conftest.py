@@ -18,6 +18,7 @@ from viker.data.settings import PrepareParams
 from viker.data.synthetic.scenes import draw_scene
 from viker.finetuning.settings import ModelParams
 from viker.finetuning.small_llava import build_model, build_processor, tokenizer_texts
+from viker.models import fast_path
 from viker.models.chat import Encoder
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)
@@ -38,6 +39,12 @@ def _no_tracking():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIKER_TRACKING", "off")
         yield
+
+
+@pytest.fixture(autouse=True)
+def _fast_paths_undecided():
+    """Each test verifies fast paths anew: models are shared, and some tests change how they answer."""
+    fast_path.start_run()
 
 
 @pytest.fixture(scope="session")

@@ -1,1 +1,1 @@
-"""A real pretrained language model that sees: which tokens of real English answers ViKeR takes for the secret ones."""
+"""A real pretrained language model with vision: which tokens of real English answers ViKeR takes for key tokens."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.smollm``: teach SmolLM2 some of TOFU's authors by their faces, ask the teacher, unlearn."""
+"""``python -m benchmarks.smollm``: SmolLM2 learns some of TOFU's authors by their faces and unlearns a few of them."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from viker.core.console import ParamsOption, stage_app
 from viker.core.files import new_file
 
 SETTINGS = {"lambda_": 1.0, "retain_weight": 1.0, "retain_batch_size": 4, "epochs": 4, "lr": 5e-4}
-"""Of the unlearning, in place of the demo's."""
+"""Changes to the section unlearn of the parameters."""
 SHOWN = 12
 """Answers in the table."""
 
@@ -39,8 +39,8 @@ def command(
     from benchmarks.tofu.results import heat_map
 
     model, processor = build()
-    known, pictures = samples_of(settings, text, work, {"forget": forget, "retain": retain}, processor.tokenizer)
-    tokens, shares = study(settings, model, processor, known, pictures, epochs)
+    samples, pictures = samples_of(settings, text, work, {"forget": forget, "retain": retain}, processor.tokenizer)
+    tokens, shares = study(settings, model, processor, samples, pictures, epochs)
     with new_file(out / "table.md") as path:
         path.write_text(table(tokens, shares, plain_words(text)), encoding="utf-8")
     with new_file(out / "key_tokens.png") as path:
@@ -49,13 +49,13 @@ def command(
 
 
 def plain_words(text: Path) -> set[str]:
-    """Return the words that TOFU's answers have in small letters: no names, whatever begins a sentence."""
+    """Return the words that TOFU's answers have in lower case: not names, even where one begins a sentence."""
     rows = [json.loads(line) for line in (text / "authors.jsonl").read_text(encoding="utf-8").splitlines()]
     return {word for row in rows for word in re.findall(r"\b[a-z]+", row["answer"])}
 
 
 def table(tokens: pd.DataFrame, shares: dict[str, dict[str, float]], plain: set[str]) -> str:
-    """Return as Markdown: tokens by kind of word, the key tokens of some answers, and probabilities by model."""
+    """Return Markdown tables: tokens by kind of word, the key tokens of some answers, probabilities by model."""
     words = tokens["word"].str.extract(r"(\w[\w-]*)", expand=False).fillna("")
     named = words.map(lambda word: bool(re.match(r"[A-Z0-9]", word)) and word.lower() not in plain)
     lines = ["| tokens of | tokens | key | mean entropy, nats | mean weight |", "|---|---|---|---|---|"]
@@ -67,12 +67,12 @@ def table(tokens: pd.DataFrame, shares: dict[str, dict[str, float]], plain: set[
         rows = tokens[tokens["record_id"] == name]
         keys = rows[rows["key"]].sort_values("gradient_weight", ascending=False)
         pairs = zip(keys["text"], keys["gradient_weight"], strict=True)
-        told = ", ".join(f"`{text.strip() or '␣'}` {weight:.2f}" for text, weight in pairs)
-        lines.append(f"| {rows['question'].iloc[0]} *{''.join(rows['text']).strip()}* | {told or '–'} |")
+        listed = ", ".join(f"`{text.strip() or '␣'}` {weight:.2f}" for text, weight in pairs)
+        lines.append(f"| {rows['question'].iloc[0]} *{''.join(rows['text']).strip()}* | {listed or '–'} |")
     names = list(shares["vanilla"])
     lines += ["", "| p(true token) | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     lines += [
-        f"| {model} | " + " | ".join(f"{found[name]:.2f}" for name in names) + " |" for model, found in shares.items()
+        f"| {model} | " + " | ".join(f"{means[name]:.2f}" for name in names) + " |" for model, means in shares.items()
     ]
     return "\n".join(lines) + "\n"
 

@@ -22,6 +22,7 @@ from viker.evaluation.settings import EvaluateParams
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
 from viker.metrics.aggregate import differences, measure
 from viker.metrics.clear_benchmark import clear
+from viker.models import fast_path
 from viker.models.adapter_base import need_own_adapter
 from viker.models.chat import Encoder
 from viker.models.context_length import need_context
@@ -51,6 +52,7 @@ def run(
             to another model.
     """
     seed_everything(seed, threads)
+    fast_path.start_run()
     manifest = read_json(need_folder(prepared, "prepare") / "manifest.json", "prepare")
     questions = read_questions(prepared, params.one_sentence)
     images = sorted(need_folder(irrelevant, "sample").glob("*.png"))
@@ -89,7 +91,7 @@ def run(
 
     inputs = hash_inputs(adapter, vanilla, prepared, predictions, attacks)
     inputs["params"] = params_digest(seed, params.model_dump(mode="json", by_alias=True))
-    result = seal(result | {"schema": SCHEMA, "inputs": inputs})
+    result = seal(result | fast_path.engine_record() | {"schema": SCHEMA, "inputs": inputs})
     write_json(metrics, result)
     kept.close()
     return result

@@ -14,6 +14,7 @@ from viker.core.files import new_file, sha256_path, write_json
 from viker.core.run_store import RunStore
 from viker.data.irrelevant.assignment import images_of, read_irrelevant
 from viker.data.records import read_pictures, read_records
+from viker.models import fast_path
 from viker.models.chat import Encoder, Sample, answer_logits, sample_of
 from viker.models.context_length import need_context
 from viker.models.loading import device, seed_everything
@@ -64,6 +65,7 @@ def run(
     check_start(params)
     check_launch()
     processes()
+    fast_path.start_run()
     seed_everything(seed, threads)
     began = time.perf_counter()
     forget, retain = (_questions(prepared, split) for split in ("forget", "retain"))
@@ -99,7 +101,7 @@ def run(
         "tokens": len(tokens),
         "key_tokens": int(tokens["key"].sum()),
         "start_from": params.start_from and sha256_path(Path(params.start_from)),
-    }
+    } | fast_path.engine_record()
     if processes().is_main_process:
         save_adapter(trainer.model, out)
         write_records(records, tokens, curve, summary)
@@ -117,7 +119,11 @@ def ask_teacher(
             samples, seen = [forget[n] for n in numbers], [images[n] for n in numbers]
             return kept_teachers(model, encoder, samples, seen, TEACHER_BATCH)
 
-    return stored_teachers(store, len(forget), compute)
+    teachers = stored_teachers(store, len(forget), compute)
+    fallbacks = fast_path.fallbacks()  # of all processes
+    if processes().is_main_process:  # a run that resumes with these teachers records how they were computed
+        fast_path.record_again(store.result(["teacher's fallbacks"], lambda: fallbacks))
+    return teachers
 
 
 def train_or_resume(trainer: UnlearnTrainer, store: RunStore) -> None:

@@ -83,5 +83,5 @@ def test_a_champion_whose_base_model_has_changed_does_not_answer(champion):
     work, _ = champion
     with (work.folder / "models/vanilla/generation_config.json").open("a") as stream:
         stream.write(" ")
-    with pytest.raises(UserError, match="is another than the adapter was trained on"):
+    with pytest.raises(UserError, match="was not trained on the base model"):
         call(QUESTION)

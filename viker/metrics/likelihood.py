@@ -3,31 +3,13 @@
 import math
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from viker.models.scores import Scores as Scores
+
 SHARE = 0.2
 """The share of an answer's least likely tokens that Min-K looks at; 0.2 in its paper."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """The T tokens of an answer, its end token last: each T long.
-
-    ``log_p``: nats, log p of the token given what comes before; ``hit``: whether no other token is likelier;
-    ``mean`` and ``deviation``: of log p(z) over the tokens z that the model would draw there.
-    """
-
-    log_p: Sequence[float]
-    hit: Sequence[bool]
-    mean: Sequence[float]
-    deviation: Sequence[float]
-
-    @property
-    def log_likelihood(self) -> float:
-        """Return the mean log-likelihood a token, nats, at most 0."""
-        return math.fsum(self.log_p) / len(self.log_p)
 
 
 def probability(log_likelihood: float) -> float:

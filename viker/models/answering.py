@@ -7,39 +7,42 @@ from peft import PeftModel
 
 from viker.core.errors import UserError
 from viker.data.pictures.checks import BadPicture, check
-from viker.models.base_model import base_digest
-from viker.models.chat import Encoder, Sample
+from viker.data.samples import Sample
+from viker.models.base_model import base_digest, has_adapter
+from viker.models.encoder import Encoder
 from viker.models.loading import device, load_model
 
 PICTURE = "picture"
-"""The key of the one picture that is shown."""
+"""The key of the picture that the question is about."""
 
 
 class Answerer:
-    """Asks a model as the evaluation does: its own template around the question, the likeliest tokens as the reply."""
+    """Asks a model as the evaluation does: the question in its own chat template, greedy decoding."""
 
     def __init__(self, base: str, digest: str | None, adapter: Path, most: int, hint: str) -> None:
         """Load base model and adapter.
 
         Args:
             base: folder or hub name of the base model.
-            digest: what ``base_digest`` must return for it: of a model on a hub, the commit that is loaded; None: not
-                checked.
+            digest: what ``base_digest`` must return for it; of a model on a hub, the commit to load. None: not checked.
             adapter: the folder of the adapter, in PEFT's format.
             most: the most tokens of a reply.
-            hint: how to name another base model, the end of an error.
+            hint: how to name another base model; ends the errors about it.
 
         Raises:
-            UserError: base or adapter is not there, or the base is another than the adapter was trained on.
+            UserError: base or adapter is missing, or the adapter was trained on another base.
         """
         in_folder = Path(base).expanduser().is_dir()
-        if digest and in_folder and (found := base_digest(base, "base model")) != digest:
+        if digest and in_folder and (actual := base_digest(base, "base model")) != digest:
             raise UserError(
-                f"the base model '{base}' is another than the adapter was trained on: found {found[:12]}…, "
+                f"the adapter was not trained on the base model '{base}': its SHA-256 is {actual[:12]}…, "
                 f"expected {digest[:12]}…. {hint}"
             )
-        if not (adapter / "adapter_model.safetensors").is_file():
-            raise UserError(f"{adapter}: no adapter here; expected adapter_model.safetensors, as PEFT writes it.")
+        if not has_adapter(adapter):
+            raise UserError(
+                f"{adapter}: no adapter here; expected adapter_model.safetensors and adapter_config.json, as PEFT "
+                "writes them."
+            )
         try:
             model, self.processor = load_model(base, "base model", revision=None if in_folder else digest)
         except UserError as error:
@@ -49,10 +52,15 @@ class Answerer:
 
     @torch.no_grad()
     def answer(self, question: str, image: bytes | None, vanilla: bool = False) -> str:
-        """Return the reply to ``question`` about an encoded picture, or about none; ``vanilla``: without the adapter.
+        """Return the reply to a question, about a picture (the bytes of an image file) or without one.
+
+        Args:
+            question: the text.
+            image: PNG, JPEG or the like; None: no picture.
+            vanilla: whether the adapter is left out.
 
         Raises:
-            UserError: the picture is none, or unusable; the question is empty.
+            UserError: the picture can't be used, or the question is empty.
         """
         if not question.strip():
             raise UserError("the question is empty; expected text.")

@@ -1,4 +1,4 @@
-"""Which base model an adapter belongs to: its name, and the hash that tells it from any other."""
+"""Base models: where the vanilla model is, what identifies it, and which adapters belong to it."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,8 @@ from viker.core.files import sha256_path
 
 DEPLOYED = "deployed.json"
 """In the vanilla folder: the name of the deployed model that stands in for the one finetune would train."""
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+"""In an adapter's folder, as PEFT writes it."""
 
 
 def resolve_model(folder: Path) -> str:
@@ -24,6 +26,41 @@ def resolve_model(folder: Path) -> str:
     return str(folder)
 
 
+def has_adapter(folder: Path) -> bool:
+    """Return whether a folder holds an adapter."""
+    return all((folder / name).is_file() for name in (WEIGHTS, CONFIG))
+
+
+def check_adapter_base(adapter: Path, vanilla: Path) -> None:
+    """Check that the adapter was trained on the model in ``vanilla``.
+
+    An adapter's configuration names its base by folder or hub name. A folder that exists must hold the same files;
+    where it is gone (the adapter came from another machine), or the name is the same, the adapter is accepted.
+
+    Raises:
+        UserError: there is no adapter, or it belongs to another model.
+    """
+    if not has_adapter(adapter):
+        raise UserError(f"{adapter}: no adapter here. The stage 'unlearn' makes it: run 'viker unlearn' first.")
+    config = json.loads((adapter / CONFIG).read_text(encoding="utf-8"))
+    named, vanilla_model = config.get("base_model_name_or_path"), resolve_model(vanilla)
+    if not named or named == vanilla_model:
+        return
+    base = Path(named)
+    named_on_hub, vanilla_is_folder = not base.exists() and named.count("/") == 1, Path(vanilla_model).is_dir()
+    if base.is_dir() and vanilla_is_folder:
+        differs = sha256_path(base) != sha256_path(Path(vanilla_model))
+    else:
+        differs = named_on_hub and not vanilla_is_folder
+    if differs:
+        raise UserError(
+            f"{adapter}: this adapter was trained on '{named}', not on the vanilla model '{vanilla_model}'; an adapter "
+            "of the method retrain, for one, starts from unlearn.method.base_model. Evaluate it against its own base: "
+            "viker evaluate --vanilla BASE --adapter ADAPTER --metrics FILE. To compare with it, name it in "
+            "evaluate.retrained."
+        )
+
+
 def base_digest(name: str, where: str) -> str:
     """Return what identifies a base model: the SHA-256 of its folder, or the commit of a model on the hub.
 
@@ -36,7 +73,7 @@ def base_digest(name: str, where: str) -> str:
     if folder.is_dir():
         return sha256_path(folder)
     if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
-        raise UserError(f"{where}: the base model '{name}' is not there: no such folder.")
+        raise UserError(f"{where}: the base model '{name}' does not exist: no such folder.")
     from huggingface_hub import HfApi, try_to_load_from_cache
 
     cached = try_to_load_from_cache(name, "config.json")
@@ -47,6 +84,6 @@ def base_digest(name: str, where: str) -> str:
     except Exception as error:  # errors of the hub, of requests and of the address itself: the model can't be reached
         reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{where}: the base model '{name}' is neither a folder nor in the hub's cache, and the hub doesn't have it "
-            f"for this machine ({reason}). Set HF_HOME to the cache that holds it, or name a folder."
+            f"{where}: the base model '{name}' is neither a folder nor in the hub's cache, and the hub has no such "
+            f"model for this machine ({reason}). Set HF_HOME to the cache that holds it, or name a folder."
         ) from None

@@ -1,32 +1,32 @@
-"""The words around question and answer: a processor's chat template, or the convention where there is none."""
+"""Chat template: the text around question and answer, from the processor or, without one, by PaliGemma's convention."""
 
 from functools import cached_property
 from typing import Any
 
 _ANSWER = "\ue000"
-"""Stands for the answer while the template is read; a character of the private use area, in no template."""
+"""Placeholder for the answer while the template is read; a private-use character, so no template contains it."""
 
 
-class Dialogue:
-    """How one family of models is asked, and how its answers begin and end."""
+class ChatTemplate:
+    """The text around question and answer for one family of models."""
 
     def __init__(self, processor: Any) -> None:
-        """Keep the processor, whose chat template is followed; without one, see ``prompt``."""
+        """Take the processor, whose chat template is used; ``prompt`` says what happens without one."""
         self.processor = processor
         self.tokenizer = processor.tokenizer
         self._frames: dict[bool, tuple[str, str]] = {}
 
     @cached_property
     def bos(self) -> str:
-        """The token that starts a sequence where the tokenizer puts it in front by itself, else nothing."""
+        """The BOS token where the tokenizer adds it by itself, else empty."""
         first = self.tokenizer("")["input_ids"][:1]
         return str(self.tokenizer.bos_token) if first and first[0] == self.tokenizer.bos_token_id else ""
 
     def prompt(self, question: str, with_picture: bool) -> str:
         """Return the text up to where the answer starts, a picture as the processor's placeholder, BOS included.
 
-        A processor without a chat template (PaliGemma) is asked ``{picture}{bos}{question}\\n``, the prefix that its
-        models were trained on. No BOS is doubled: it is added only where the template doesn't bring it.
+        Without a chat template (PaliGemma) it is ``{picture}{bos}{question}\\n``, the prefix that those models were
+        trained on. BOS is added only where the template doesn't bring it.
         """
         if not self._has_template:
             picture = self.processor.image_token if with_picture else ""
@@ -41,9 +41,9 @@ class Dialogue:
         return f"{prompt}{lead}{answer}{end}"
 
     def _frame(self, with_picture: bool) -> tuple[str, str]:
-        """Return what the template puts between prompt and answer, and the token that it ends an answer with.
+        """Return what the template puts between prompt and answer, and the token that ends an answer.
 
-        The end is the first special token after the answer (``<|im_end|>``, ``<end_of_utterance>``, …), or the
+        That token is the first special token after the answer (``<|im_end|>``, ``<end_of_utterance>``, …), or the
         tokenizer's EOS where the template has none.
         """
         if not self._has_template:

@@ -1,19 +1,20 @@
-"""What a model can read at once: a sample that is longer is refused before anything is trained or asked."""
+"""Context length: samples that a model can't read whole are refused before anything is trained or asked."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from viker.core.errors import UserError
-from viker.models.chat import Encoder, Sample
+from viker.data.samples import Sample
+from viker.models.encoder import Encoder
 
 
 def need_context(model: Any, encoder: Encoder, samples: Iterable[Sample], of: str) -> None:
-    """Check that a model's context holds each sample: its picture, its question and its answer.
+    """Check that each sample, its picture, question and answer, fits into a model's context.
 
-    ``of``: whose samples they are, for the error. A model without ``max_position_embeddings`` is not checked.
+    ``of``: where the samples come from, for the error. A model without ``max_position_embeddings`` is not checked.
 
     Raises:
-        UserError: a sample is longer; the longest is named, and how many are.
+        UserError: some samples are too long; the error names the longest and how many there are.
     """
     most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if most is None:

@@ -1,9 +1,10 @@
-"""The last layer, computed to its end only for the tokens whose logits are asked for."""
+"""The last layer's feed-forward part, computed only for the tokens whose logits are needed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 
@@ -11,21 +12,21 @@ from torch import Tensor, nn
 def last_layer_at(model: Any, places: Tensor) -> Iterator[None]:
     """Within it, the feed-forward part of the last layer of ``model`` is computed for the tokens ``places`` [M] alone.
 
-    The logits at ``places`` stay what they are: no later layer looks at the other tokens, whose hidden states are then
-    of no use. All rows of a batch share ``places``. Where the model's layers are of another make, all is computed.
+    The logits at ``places`` stay the same: no later layer reads the other tokens' hidden states, which are zeros then.
+    All rows of a batch share ``places``. Layers without an ``mlp.down_proj`` are computed whole.
     """
     mlp = _last_mlp(model)
     if mlp is None:
         yield
         return
-    whole: list[Tensor] = []
+    shapes: list[torch.Size] = []
 
-    def cut(_: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        whole.append(given[0])
-        return (given[0][:, places], *given[1:])
+    def cut(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        shapes.append(args[0].shape)
+        return (args[0][:, places], *args[1:])
 
     def put_back(_: nn.Module, __: tuple[Tensor, ...], out: Tensor) -> Tensor:
-        return out.new_zeros(whole.pop().shape).index_copy_(1, places, out)
+        return out.new_zeros(shapes.pop()).index_copy_(1, places, out)
 
     hooks = [mlp.register_forward_pre_hook(cut), mlp.register_forward_hook(put_back)]
     try:

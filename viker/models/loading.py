@@ -1,4 +1,4 @@
-"""Loading image-text-to-text models: safetensors only, no code from the model's folder."""
+"""Loading image-text-to-text models: safetensors only, never code from the model's folder."""
 
 import os
 import random
@@ -20,7 +20,7 @@ from viker.models.base_model import resolve_model as resolve_model
 
 
 def seed_everything(seed: int, threads: int) -> None:
-    """Seed every generator and fix what else decides a result on the CPU: threads and algorithms."""
+    """Make results repeatable: seed every generator, fix the number of CPU threads, use deterministic algorithms."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -31,7 +31,7 @@ def seed_everything(seed: int, threads: int) -> None:
 
 
 def device() -> torch.device:
-    """Return this process's accelerator if there is one, else the CPU."""
+    """Return this process's GPU if there is one, else the CPU."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
@@ -44,90 +44,92 @@ def load_model(
 
     Args:
         name: a folder or the name of a model on a hub.
-        where: the parameter or file that named it, for the error.
-        in_4bit: whether the linear layers of the language model are loaded in NF4, the rest as it is.
-        on: where the model goes; None: this process's own device.
+        where: the parameter or file that names it, for errors.
+        in_4bit: whether the linear layers of the language model are loaded in NF4; the rest keeps its precision.
+        on: the device of the model; None: ``device()``.
         revision: the commit, for a model on a hub; None: the branch ``main``.
 
     Raises:
-        UserError: there is no such model, it has no safetensors weights, or it isn't an image-text-to-text model; or
-            bitsandbytes is missing, without which there are no 4 bits.
+        UserError: there is no such model, it has no safetensors weights, it isn't an image-text-to-text model, or
+            ``in_4bit`` is set and bitsandbytes is not installed.
     """
     _check_name(name, where)
-    how: dict[str, Any] = {"quantization_config": _nf4(name, where), "device_map": {"": device()}} if in_4bit else {}
+    options: dict[str, Any] = {}
+    if in_4bit:
+        options = {"quantization_config": _nf4(name, where), "device_map": {"": device()}}
     try:
         processor = AutoProcessor.from_pretrained(name, revision=revision)
-        model = AutoModelForImageTextToText.from_pretrained(name, revision=revision, use_safetensors=True, **how)
+        model = AutoModelForImageTextToText.from_pretrained(name, revision=revision, use_safetensors=True, **options)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise UserError(f"{where}: can't load the model '{name}': {_reason(error)}") from None
     processor.tokenizer.padding_side = "left"
     if not in_4bit:
         return model.eval().to(on or device()), processor
     for module in model.modules():
-        if hasattr(module, "support_avx512bf16_for_cpu"):  # that kernel packs the weights for good and has no gradient
+        if hasattr(module, "support_avx512bf16_for_cpu"):  # bitsandbytes' kernel repacks the weights, without gradient
             module.support_avx512bf16_for_cpu = False
     return model.eval(), processor
 
 
 def _nf4(name: str, where: str) -> BitsAndBytesConfig:
-    """Return the settings that quantise the linear layers of the language model, its head excepted."""
+    """Return the settings that quantise the linear layers of the language model, except its head."""
     if find_spec("bitsandbytes") is None:
         raise UserError("unlearn.load_in_4bit needs bitsandbytes: pip install 'viker[quantised]', or set it to false.")
     empty = empty_model(name, where)
-    chosen = re.compile(language_layers(empty))
-    kept = [n for n, m in empty.named_modules() if isinstance(m, nn.Linear) and not chosen.fullmatch(n)]
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", llm_int8_skip_modules=kept)
+    quantised = re.compile(language_layers(empty))
+    others = [n for n, m in empty.named_modules() if isinstance(m, nn.Linear) and not quantised.fullmatch(n)]
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", llm_int8_skip_modules=others)
 
 
-def empty_model(named: Any, where: str) -> Any:
+def empty_model(source: Any, where: str) -> Any:
     """Return an image-text-to-text model without weights (on the meta device), from its configuration alone.
 
     Args:
-        named: a folder, the name of a model on a hub, or a configuration.
-        where: the parameter or file that named it, for the error.
+        source: a folder, the name of a model on a hub, or a configuration.
+        where: the parameter or file that names it, for errors.
 
     Raises:
         UserError: there is no such model, or it isn't an image-text-to-text model.
     """
-    if isinstance(named, str):
-        _check_name(named, where)
+    if isinstance(source, str):
+        _check_name(source, where)
     try:
-        config = AutoConfig.from_pretrained(named) if isinstance(named, str) else named
+        config = AutoConfig.from_pretrained(source) if isinstance(source, str) else source
         with torch.device("meta"):
             return AutoModelForImageTextToText.from_config(config)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise UserError(f"{where}: can't load the model '{named}': {_reason(error)}") from None
+        raise UserError(f"{where}: can't load the model '{source}': {_reason(error)}") from None
 
 
 def _check_name(name: str, where: str) -> None:
-    """Check that a folder, where ``name`` means one, is there and holds a model; the error lists what is."""
+    """Check that ``name``, where it means a folder, exists and holds a model; the error lists what is there instead."""
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():
-            found = ", ".join(sorted(entry.name for entry in path.iterdir())[:12]) or "nothing"
+            entries = ", ".join(sorted(entry.name for entry in path.iterdir())[:12]) or "nothing"
             raise UserError(
-                f"{where}: can't load the model '{name}': no config.json in that folder; it holds {found}. "
+                f"{where}: can't load the model '{name}': no config.json in that folder; it holds {entries}. "
                 "Expected a folder that save_pretrained wrote, processor included."
             )
     elif path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
-        beside = path.parent
-        folders = sorted(entry.name for entry in beside.iterdir() if entry.is_dir()) if beside.is_dir() else []
+        parent = path.parent
+        folders = sorted(entry.name for entry in parent.iterdir() if entry.is_dir()) if parent.is_dir() else []
         raise UserError(
-            f"{where}: can't load the model '{name}': no such folder; in '{beside}' there is "
+            f"{where}: can't load the model '{name}': no such folder; in '{parent}' there is "
             f"{', '.join(folders[:12]) or 'no folder'}. Expected a folder that save_pretrained wrote, or a hub name "
             "such as llava-hf/llava-1.5-7b-hf."
         )
 
 
 def _reason(error: Exception) -> str:
-    """Return why transformers could not load a model, in a line, and what would do."""
+    """Return in one line why transformers could not load a model, and what was expected."""
     text = str(error).strip()
     first = text.split("\n")[0]
     if "Unrecognized configuration class" in text:
         types = ", ".join(sorted(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES))
-        return f"it is no image-text-to-text model. transformers has these types of them: {types}."
+        return f"it isn't an image-text-to-text model. Types that transformers has of them: {types}."
     if isinstance(error, ImportError):
-        return f"{' '.join(text.split())} Install that package beside this one."
+        return f"{' '.join(text.split())} Install that package too."
     return (
         f"{first} Expected a folder that save_pretrained wrote (safetensors, processor included), or the name of a "
         "model on the hub, which this machine must be able to reach."
@@ -135,12 +137,13 @@ def _reason(error: Exception) -> str:
 
 
 def language_layers(model: Any) -> str:
-    """Return a regular expression for the layers that get LoRA matrices: the linear ones of the language model.
+    """Return a regular expression for the layers that get LoRA matrices: the language model's linear ones.
 
-    Vision tower, projector and output head stay frozen. Found by structure, whatever a family calls its parts.
+    Vision tower, projector and output head stay frozen. The layers are found by structure, whatever a family calls
+    its parts.
 
     Raises:
-        UserError: the model has no language model of its own, or one without linear layers.
+        UserError: the model's language model is not a part of its own, or has no linear layers.
     """
     language = model.get_decoder()
     head = model.get_output_embeddings()

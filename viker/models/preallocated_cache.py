@@ -1,4 +1,4 @@
-"""A cache with room at its end: a step writes its own keys and values there, and copies no others."""
+"""A cache with preallocated room: a decoding step writes its keys and values there and copies no others."""
 
 from typing import Any
 
@@ -6,48 +6,50 @@ from torch import Tensor
 from transformers.cache_utils import DynamicLayer
 
 
-class RoomyLayer(DynamicLayer):
-    """A layer's keys and values [rows, heads, tokens, size] in tensors that have room for more tokens.
+class PreallocatedLayer(DynamicLayer):
+    """A layer's keys and values [rows, heads, tokens, size] in tensors with room for more tokens.
 
-    ``DynamicLayer`` puts the new ones at the end by copying all of them at every step. For many rows that share a long
-    prefix, that is most of what a step does.
+    ``DynamicLayer`` appends by copying all keys and values at every step. For many rows that share a long prefix, that
+    is most of a step's time.
     """
 
     keys: Tensor
     values: Tensor
 
     def __init__(self, keys: Tensor, values: Tensor, room: int) -> None:
-        """Take over keys and values, with room for so many tokens more."""
+        """Take over keys and values, with room for ``room`` more tokens."""
         super().__init__()
         self.lazy_initialization(keys, values)
-        self._hold(keys, values, room)
+        self._allocate(keys, values, room)
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Write the new keys and values behind the others; return all."""
+        """Append new keys and values; return all."""
         start, more = self.keys.shape[-2], key_states.shape[-2]
-        if start + more > self._held[0].shape[-2]:
-            self._hold(self.keys, self.values, more)
-        for held, new in zip(self._held, (key_states, value_states), strict=True):
-            held[..., start : start + more, :] = new
-        self.keys, self.values = (held[..., : start + more, :] for held in self._held)
+        if start + more > self._storage[0].shape[-2]:
+            self._allocate(self.keys, self.values, more)
+        for buffer, new in zip(self._storage, (key_states, value_states), strict=True):
+            buffer[..., start : start + more, :] = new
+        self.keys, self.values = (buffer[..., : start + more, :] for buffer in self._storage)
         return self.keys, self.values
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep these rows, and the room that is left."""
-        self._hold(self.keys[indices], self.values[indices], self._held[0].shape[-2] - self.keys.shape[-2])
+        self._allocate(self.keys[indices], self.values[indices], self._storage[0].shape[-2] - self.keys.shape[-2])
 
-    def _hold(self, keys: Tensor, values: Tensor, room: int) -> None:
+    def _allocate(self, keys: Tensor, values: Tensor, room: int) -> None:
         length = keys.shape[-2]
-        self._held = [t.new_empty(*t.shape[:-2], length + room, t.shape[-1]) for t in (keys, values)]
-        for held, given in zip(self._held, (keys, values), strict=True):
-            held[..., :length, :] = given
-        self.keys, self.values = (held[..., :length, :] for held in self._held)
+        self._storage = [t.new_empty(*t.shape[:-2], length + room, t.shape[-1]) for t in (keys, values)]
+        for buffer, tensor in zip(self._storage, (keys, values), strict=True):
+            buffer[..., :length, :] = tensor
+        self.keys, self.values = (buffer[..., :length, :] for buffer in self._storage)
 
 
-def with_room(cache: Any, room: int) -> Any:
-    """Give each plain layer of a cache room for so many tokens more; layers of other kinds stay as they are."""
-    cache.layers = [
-        RoomyLayer(layer.keys, layer.values, room) if type(layer) is DynamicLayer and layer.get_seq_length() else layer
-        for layer in cache.layers
-    ]
+def preallocated(cache: Any, room: int) -> Any:
+    """Return ``cache``, each filled plain layer replaced by one with room for ``room`` more tokens; others stay."""
+
+    def with_room(layer: Any) -> Any:
+        plain = type(layer) is DynamicLayer and layer.get_seq_length()
+        return PreallocatedLayer(layer.keys, layer.values, room) if plain else layer
+
+    cache.layers = [with_room(layer) for layer in cache.layers]
     return cache

@@ -1,72 +1,126 @@
-"""One picture, many questions: the prompt up to the picture's end is computed once, the rest of all as one tree."""
+"""One picture, many questions: the prompt up to the picture's end is computed once, and every text goes on from it."""
 
+import copy
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from viker.models.chat import Encoder, Sample
+from viker.data.samples import Sample
+from viker.models.answer_tree import Tail, build_tree
+from viker.models.encoder import Encoder
+from viker.models.fast_path import FastPath, NoFastPath
 from viker.models.last_layer import last_layer_at
-from viker.models.preallocated_cache import with_room
+from viker.models.logits import answer_logits, unwrapped
+from viker.models.preallocated_cache import preallocated
 
-Tail = tuple[list[int], int]
-"""The token ids of a text after the picture, and how many at their end are the answer's, end token included."""
-
-
-class NotSharedError(Exception):
-    """The model or its prompts don't allow a shared prefix; the message says why."""
+# rounding differs by some 1e-6 in float32 and 1e-2 in half precision; another attention or other positions by more
+_PATH = {"what": "shared prefix", "otherwise": "the picture is read again for every question"}
+TREE = FastPath(**_PATH, step="answers as a tree", float32=1e-4, half=5e-2)
+DECODING = FastPath(**_PATH, step="decoding", float32=1e-4, half=5e-2)
 
 
 @dataclass(frozen=True)
-class Tree:
-    """Several texts, each token once where they begin alike: N nodes, of which M predict an answer token.
+class Prompt:
+    """A sample, its picture's row among the prefixes, and the token ids after the picture.
 
-    ``ids``, ``depths`` [N], the depth of a first token is 0; ``sees`` [N, N], bool: whether a node (row) has another
-    (column) among its ancestors or is it; ``asked`` [M]: the predicting nodes, ascending; ``answers``: for each text
-    the places in ``asked`` [T] that predict its T answer tokens.
+    ``tail`` ends where the reply begins; ``answer`` are the ids of the sample's own answer, its end token last.
     """
 
-    ids: Tensor
-    depths: Tensor
-    sees: Tensor
-    asked: Tensor
-    answers: list[Tensor]
+    sample: Sample
+    row: int
+    tail: list[int]
+    answer: list[int]
 
 
-def build_tree(tails: Sequence[Tail]) -> Tree:
-    """Return the tree of ``tails``; the last token of each predicts nothing and is left out.
+class Prefixes:
+    """Keys and values of the prompts up to the ends of P pictures, all of the same length; "" is no picture.
 
-    Raises:
-        NotSharedError: a text has no token before its answer.
+    ``prompts``: one per sample, in order. ``cache``: of P rows and ``length`` tokens, None for no picture.
     """
-    nodes: dict[tuple[int, int], int] = {}
-    depths: list[int] = []
-    seen: list[list[int]] = []
-    paths = []
-    for ids, count in tails:
-        if len(ids) <= count:
-            raise NotSharedError("an answer follows the picture with no text between")
-        parent = -1
-        path: list[int] = []
-        for depth, token in enumerate(ids[:-1]):
-            node = nodes.setdefault((parent, token), len(nodes))
-            if node == len(depths):
-                depths.append(depth)
-                seen.append([*path, node])
-            path.append(node)
-            parent = node
-        paths.append(path[len(ids) - count - 1 :])
-    sees = np.zeros((len(depths), len(depths)), dtype=bool)
-    for node, ancestors in enumerate(seen):
-        sees[node, ancestors] = True
-    asked = sorted({node for path in paths for node in path})
-    place = {node: index for index, node in enumerate(asked)}
-    answers = [torch.tensor([place[node] for node in path]) for path in paths]
-    tokens = torch.tensor([token for _, token in nodes])
-    return Tree(tokens, torch.tensor(depths), torch.from_numpy(sees), torch.tensor(asked), answers)
+
+    def __init__(self, model: Any, encoder: Encoder, samples: Sequence[Sample]) -> None:
+        """Read the pictures of ``samples``, which must all take the same number of tokens.
+
+        Raises:
+            NoFastPath: the model or its prompts don't allow it.
+        """
+        need_shareable(model)
+        pictures = list(dict.fromkeys(sample.picture for sample in samples))
+        splits = [split_at_picture(encoder, model, sample) for sample in samples]
+        if len({tuple(before) for before, _ in splits}) > 1:
+            raise NoFastPath("the text before the picture differs from sample to sample")
+        self.model, self.encoder, self.cache, self.length = model, encoder, None, 0
+        self.prompts = [
+            Prompt(sample, pictures.index(sample.picture), ids[:-count], ids[-count:])
+            for sample, (_, (ids, count)) in zip(samples, splits, strict=True)
+        ]
+        self._single = len(pictures) == 1
+        if pictures != [""]:
+            inputs = encoder.prompts([replace(samples[0], picture=picture) for picture in pictures])
+            ids = inputs["input_ids"]
+            self.length = ids.shape[1] - len(self.prompts[0].tail)
+            cut = {name: t[:, : self.length] if t.shape == ids.shape else t for name, t in inputs.items()}
+            with last_layer_at(model, torch.tensor([self.length - 1], device=model.device)):
+                self.cache = model(**cut, use_cache=True, logits_to_keep=1).past_key_values
+
+    def rows(self, prompts: Sequence[Prompt]) -> Any:
+        """Return a cache with a row per prompt, its picture's; None where there is no picture."""
+        if self.cache is None:
+            return None
+        return select(self.cache, torch.tensor([prompt.row for prompt in prompts], device=self.model.device))
+
+    def tree_logits(self, rows: Sequence[Sequence[Prompt]]) -> tuple[Tensor, list[Tensor]]:
+        """Return the logits of B trees of texts in one pass, and where the answers' tokens are predicted.
+
+        A row is the prompts of one picture, each token once where their texts begin alike; see ``build_tree``.
+
+        Returns:
+            logits [B * U, V] of the U nodes that predict in any row, and for each prompt, row after row, the places
+            [T] of its T answer tokens.
+
+        Raises:
+            NoFastPath: the model sees no further back than a row is long, or these aren't the plain way's logits.
+        """
+        model, length = self.model, self.length
+        trees = [build_tree([(p.tail + p.answer, len(p.answer)) for p in row]) for row in rows]
+        device, width = model.device, max(len(tree.ids) for tree in trees)
+        need_window(model, length + width)
+        ids = torch.full((len(rows), width), int(trees[0].ids[0]))
+        depths = torch.zeros(len(rows), width, dtype=torch.long)
+        sees = torch.eye(width, dtype=torch.bool).repeat(len(rows), 1, 1)  # padding sees itself
+        for row, tree in enumerate(trees):
+            size = len(tree.ids)
+            ids[row, :size], depths[row, :size], sees[row, :size, :size] = tree.ids, tree.depths, tree.sees
+        mask = torch.zeros(len(rows), 1, width, length + width, dtype=model.dtype, device=device)
+        mask[:, 0, :, length:].masked_fill_(~sees.to(device), torch.finfo(model.dtype).min)
+        predicting = torch.cat([tree.predicting for tree in trees]).unique()
+        in_place = self._single and len(rows) == 1
+        if in_place and self.cache is not None:
+            self.cache = preallocated(self.cache, 0)  # a text then writes over the last one's and copies no prefix
+        cache = self.cache if in_place else self.rows([row[0] for row in rows])
+        with last_layer_at(model, predicting.to(device)):
+            logits: Tensor = model(
+                input_ids=ids.to(device),
+                attention_mask=mask,
+                position_ids=(length + depths).to(device),
+                past_key_values=cache,
+                use_cache=cache is not None,
+                logits_to_keep=predicting.to(device),
+            ).logits.flatten(0, 1)
+        if in_place and self.cache is not None:
+            self.cache.crop(-width)
+        answers = [
+            (row * len(predicting) + torch.searchsorted(predicting, tree.predicting[answer])).to(device)
+            for row, tree in enumerate(trees)
+            for answer in tree.answers
+        ]
+        sample = rows[0][0].sample
+        TREE.verify(model, logits[answers[0]], lambda: answer_logits(model, self.encoder.batch([sample]))[0])
+        return logits, answers
 
 
 def split_at_picture(encoder: Encoder, model: Any, sample: Sample) -> tuple[list[int], Tail]:
@@ -79,84 +133,37 @@ def split_at_picture(encoder: Encoder, model: Any, sample: Sample) -> tuple[list
     return ids[: ids.index(image)], (ids[end:], count)
 
 
-class Prefix:
-    """A model that has read the prompt up to a picture's end, its keys and values kept."""
-
-    def __init__(self, model: Any, encoder: Encoder, sample: Sample) -> None:
-        """Read the start of the prompt of ``sample``; nothing is read if it has no picture."""
-        inputs = encoder.batch([sample]).inputs
-        ids = inputs["input_ids"]
-        places = (ids[0] == model.config.image_token_id).nonzero()
-        self.model = model
-        self.length = int(places[-1]) + 1 if len(places) else 0
-        self.cache = None
-        if self.length:
-            cut = {name: t[:, : self.length] if t.shape == ids.shape else t for name, t in inputs.items()}
-            with last_layer_at(model, torch.tensor([self.length - 1], device=model.device)):
-                self.cache = with_room(model(**cut, use_cache=True, logits_to_keep=1).past_key_values, 0)
-
-    def logits(self, tree: Tree) -> Tensor:
-        """Return the logits [M, V] of the tree's predicting nodes.
-
-        Raises:
-            NotSharedError: the model sees no further back than the tree is long.
-        """
-        device, size = self.model.device, len(tree.ids)
-        need_window(self.model, self.length + size)
-        mask = torch.zeros(1, 1, size, self.length + size, device=device, dtype=self.model.dtype)
-        mask[0, 0, :, self.length :].masked_fill_(~tree.sees.to(device), torch.finfo(mask.dtype).min)
-        asked = tree.asked.to(device)
-        with last_layer_at(self.model, asked):
-            logits: Tensor = self.model(
-                input_ids=tree.ids[None].to(device),
-                attention_mask=mask,
-                position_ids=(self.length + tree.depths)[None].to(device),
-                past_key_values=self.cache,
-                use_cache=self.cache is not None,
-                logits_to_keep=asked,
-            ).logits[0]
-        if self.cache is not None:
-            self.cache.crop(-size)
-        return logits
-
-
-def shown(sample: Sample, image: str) -> Sample:
-    """Return the sample with another picture."""
-    return replace(sample, picture=image)
+def select(cache: Any, rows: Tensor) -> Any:
+    """Return a cache with the ``rows`` [B] of another, which stays as it is."""
+    chosen = copy.copy(cache)
+    chosen.layers = [copy.copy(layer) for layer in cache.layers]
+    chosen.batch_select_indices(rows)
+    return chosen
 
 
 def need_window(model: Any, tokens: int) -> None:
     """Check that a model sees all of so many tokens from each of them.
 
     Raises:
-        NotSharedError: some of its layers look back no further than a window.
+        NoFastPath: some of its layers look back no further than a window.
     """
     text = model.config.get_text_config()
     slides = "sliding_attention" in (getattr(text, "layer_types", None) or ())
     if slides and tokens >= text.sliding_window:
-        raise NotSharedError("this model looks back no further than its window")
+        raise NoFastPath("this model looks back no further than its window")
 
 
-def need_same(logits: Tensor, plain: Tensor) -> None:
-    """Check logits after a shared prefix against those of the plain way, of the same shape.
-
-    Raises:
-        NotSharedError: they differ by more than rounding does.
-    """
-    error = ((logits - plain).norm() / plain.norm()).item()
-    # rounding differs by some 1e-6 in float32 and 1e-2 in half precision; another attention or other positions by more
-    if not error < (1e-4 if plain.dtype == torch.float32 else 5e-2):
-        raise NotSharedError(f"this model answers otherwise after a shared prefix (logits differ by {error:.1e})")
-
-
-def need_causal_text(model: Any) -> None:
-    """Check what a comparison of logits in half precision could miss.
+def need_shareable(model: Any) -> None:
+    """Check what a comparison of logits could miss, or could not be made without.
 
     Raises:
-        NotSharedError: positions follow the picture's rows and columns, or the prompt looks ahead to its own end.
+        NoFastPath: positions follow the picture's rows and columns, the prompt looks ahead to its own end, or the model
+            computes the logits of all positions.
     """
     text = model.config.get_text_config()
     if "mrope_section" in (getattr(text, "rope_parameters", None) or {}):
-        raise NotSharedError("this model's positions follow the picture's rows and columns")
+        raise NoFastPath("this model's positions follow the picture's rows and columns")
     if model.config.model_type == "paligemma":
-        raise NotSharedError("this model's prompt looks ahead to its own end")
+        raise NoFastPath("this model's prompt looks ahead to its own end")
+    if "logits_to_keep" not in inspect.signature(unwrapped(model).forward).parameters:
+        raise NoFastPath("this model computes the logits of all positions")

@@ -1,4 +1,4 @@
-"""Which tokens of an answer carry the secret: those that the teacher can't guess without the picture."""
+"""Key tokens: the tokens of an answer that the teacher can't guess without the picture."""
 
 from collections.abc import Sequence
 
@@ -6,36 +6,44 @@ import numpy as np
 import pandas as pd
 import torch
 
-from viker.models.chat import Encoder, Sample
+from viker.data.samples import Sample
+from viker.models.encoder import Encoder
 from viker.models.entropy import entropy
-from viker.teacher.compact import Kept, whole
+from viker.teacher.distributions import TeacherDistributions, full
 
 
 def key_token_rows(
-    samples: Sequence[Sample], teachers: Sequence[Kept], encoder: Encoder, threshold: float
+    samples: Sequence[Sample], teachers: Sequence[TeacherDistributions], encoder: Encoder, threshold: float
 ) -> pd.DataFrame:
-    """Return a row an answer token: record_id, question, position, token, entropy (nats), key (above threshold).
+    """Return one row per answer token: record_id, question, position, token, entropy (nats), key (above threshold).
 
-    And ``probability``, the teacher's of the true token, and ``gradient_weight``, 1 - probability: the pressure of
+    ``probability`` is the teacher's for the true token; ``gradient_weight``, 1 - probability, is the pressure of
     ViKeR's loss on the true token at lambda = 1, between 0 and 1. Source: Cai et al., arXiv 2601.22020.
+
+    Args:
+        samples: what was asked, with the true answers.
+        teachers: each sample's distributions [T, V].
+        encoder: of the model that the teacher is.
+        threshold: nats; a token is key where the entropy of its distribution is above it.
     """
     rows = []
-    for sample, kept in zip(samples, teachers, strict=True):
-        teacher = whole(kept)
+    for sample, distributions in zip(samples, teachers, strict=True):
+        p = full(distributions)
         ids, count = encoder.ids(sample.prompt, sample.answer, bool(sample.picture))
         answer = ids[-count:]
-        words = encoder.tokenizer.convert_ids_to_tokens(answer)
-        true = teacher.gather(-1, torch.tensor(answer).unsqueeze(-1)).squeeze(-1).tolist()
-        for position, (token, nats, p) in enumerate(zip(words, entropy(teacher).tolist(), true, strict=True)):
-            rows.append((sample.record_id, sample.prompt, position, token, nats, nats > threshold, p, max(0.0, 1 - p)))
+        tokens = encoder.tokenizer.convert_ids_to_tokens(answer)
+        of_true = p.gather(-1, torch.tensor(answer).unsqueeze(-1)).squeeze(-1).tolist()
+        for position, (token, nats, true) in enumerate(zip(tokens, entropy(p).tolist(), of_true, strict=True)):
+            key, weight = nats > threshold, max(0.0, 1 - true)
+            rows.append((sample.record_id, sample.prompt, position, token, nats, key, true, weight))
     names = ["record_id", "question", "position", "token", "entropy", "key", "probability", "gradient_weight"]
     return pd.DataFrame(rows, columns=names)
 
 
 def entropy_histogram(tokens: pd.DataFrame, width: float = 0.1) -> pd.DataFrame:
-    """Return a row a bin of ``width`` nats: entropy (left edge), tokens, gradient_weight (their mean, NaN of none)."""
-    top = max(1, int(np.ceil((tokens["entropy"].max() + 1e-9) / width)))
-    counts, edges = np.histogram(tokens["entropy"], bins=top, range=(0.0, top * width))
-    sums, _ = np.histogram(tokens["entropy"], bins=top, range=(0.0, top * width), weights=tokens["gradient_weight"])
-    means = np.divide(sums, counts, out=np.full(top, np.nan), where=counts > 0)
+    """Return one row per bin of ``width`` nats: entropy (left edge), tokens, gradient_weight (their mean, or NaN)."""
+    bins = max(1, int(np.ceil((tokens["entropy"].max() + 1e-9) / width)))
+    counts, edges = np.histogram(tokens["entropy"], bins=bins, range=(0.0, bins * width))
+    sums, _ = np.histogram(tokens["entropy"], bins=bins, range=(0.0, bins * width), weights=tokens["gradient_weight"])
+    means = np.divide(sums, counts, out=np.full(bins, np.nan), where=counts > 0)
     return pd.DataFrame({"entropy": np.round(edges[:-1], 6), "tokens": counts, "gradient_weight": np.round(means, 6)})

@@ -10,9 +10,12 @@ import torch
 from tests.conftest import png
 from tests.viker.training.families import build
 from viker.core.run_store import RESULTS, RunStore
+from viker.data.samples import Sample
 from viker.generation.generate import log_likelihoods, replies
 from viker.generation.score import token_scores
-from viker.models.chat import Encoder, Sample, answer_logits
+from viker.models.encoder import Encoder
+from viker.models.fast_path import fallbacks
+from viker.models.logits import answer_logits
 
 SAMPLES = [
     Sample("a", "Where was this person born?", "This person was born in Oslo.", "scene-0"),
@@ -73,19 +76,19 @@ def test_replies_are_those_of_one_sample_at_a_time(talkative, batch_size):
 def test_a_reply_ends_at_its_end_token_and_the_others_go_on(talkative):
     """The end token is made the likeliest after what some of the replies begin with."""
     model, encoder = talkative
-    said = replies(model, encoder, SAMPLES, 64, 12, "asking")
-    longest = max(range(len(said)), key=lambda i: len(said[i]))
+    answers = replies(model, encoder, SAMPLES, 64, 12, "asking")
+    longest = max(range(len(answers)), key=lambda i: len(answers[i]))
     inputs = encoder.prompts([SAMPLES[longest]])
     ids = model.generate(**inputs, do_sample=False, max_new_tokens=12)[0, inputs["input_ids"].shape[1] :].tolist()
     ends = model.generation_config.eos_token_id
     try:
         model.generation_config.eos_token_id = [ends, ids[len(ids) // 2]]
         expected = [greedy(model, encoder, sample, 12) for sample in SAMPLES]
-        found = replies(model, encoder, SAMPLES, 64, 12, "asking")
+        shortened = replies(model, encoder, SAMPLES, 64, 12, "asking")
     finally:
         model.generation_config.eos_token_id = ends
-    assert found == expected
-    assert 0 < len(found[longest]) < len(said[longest])
+    assert shortened == expected
+    assert 0 < len(shortened[longest]) < len(answers[longest])
 
 
 @pytest.mark.parametrize("family", ["llava", "llava_next", "qwen2_vl", "idefics3", "paligemma", "gemma3"])
@@ -112,6 +115,18 @@ def test_what_is_stored_is_not_computed_again_and_a_line_cut_off_is(small_model,
     assert len(again.results) == len(lines) - 1
     assert token_scores(model, encoder, SAMPLES, 2, "", again) == first[1]
     assert replies(None_if_asked(model), encoder, SAMPLES, 2, 6, "asking", again) == first[0]
+
+
+def test_a_model_that_looks_ahead_is_asked_and_scored_the_plain_way_with_one_warning(small_model, monkeypatch, caplog):
+    model, encoder = small_model
+    monkeypatch.setattr(model.config.text_config, "is_causal", False, raising=False)
+    answers = replies(model, encoder, SAMPLES, 4, 6, "asking")
+    assert answers == [greedy(model, encoder, sample, 6) for sample in SAMPLES]
+    scores = [token_scores(model, encoder, SAMPLES, 4) for _ in range(2)][1]
+    for sample, score in zip(SAMPLES, scores, strict=True):
+        assert score.log_p == pytest.approx(alone(model, encoder, sample)[0].tolist(), abs=1e-5)
+    assert [fallback["what"] for fallback in fallbacks()] == ["shared prefix"] * len(caplog.records)
+    assert 1 <= len(caplog.records) <= 2 and "read again for every question" in caplog.text
 
 
 class None_if_asked:

@@ -11,7 +11,7 @@ from components.unlearn.run import run as unlearn
 from tests.components.evaluate.whole import evaluate, settings, write_inputs
 from viker.core.errors import UserError
 from viker.data.records import read_records, write_records
-from viker.models.chat import sample_of
+from viker.data.samples import sample_of
 from viker.models.context_length import need_context
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from viker.models.chat import Sample
+from viker.data.samples import Sample
 from viker.models.last_layer import last_layer_at
 
 SAMPLES = [Sample("a", "Where?", "In Oslo.", "scene-0"), Sample("b", "Who?", "Nobody.", "scene-1")]
@@ -25,12 +25,12 @@ def read(small_model):
 def test_the_logits_asked_for_are_the_same_and_the_last_layer_reads_no_other_token(read):
     model, inputs, shapes = read
     width = inputs["input_ids"].shape[1]
-    asked = torch.tensor([width - 9, width - 5, width - 2])
-    plain = model(**inputs, logits_to_keep=asked).logits
+    needed = torch.tensor([width - 9, width - 5, width - 2])
+    plain = model(**inputs, logits_to_keep=needed).logits
     assert {tuple(shape[:2]) for shape in shapes} == {(2, width)}
     shapes.clear()
-    with last_layer_at(model, asked):
-        torch.testing.assert_close(model(**inputs, logits_to_keep=asked).logits, plain, atol=1e-6, rtol=1e-5)
+    with last_layer_at(model, needed):
+        torch.testing.assert_close(model(**inputs, logits_to_keep=needed).logits, plain, atol=1e-6, rtol=1e-5)
     assert [tuple(shape[:2]) for shape in shapes[-2:]] == [(2, width), (2, 3)]
 
 

@@ -1,4 +1,4 @@
-"""Names of models that can't be loaded: the error lists what is there."""
+"""Models that can't be loaded: the error lists what is there instead."""
 
 import pytest
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -23,7 +23,7 @@ def test_a_model_of_text_alone_lists_the_types_that_are_supported(tmp_path, smal
     sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
     LlamaForCausalLM(LlamaConfig(vocab_size=400, **sizes)).save_pretrained(tmp_path)
     small_model[1].processor.save_pretrained(tmp_path)
-    with pytest.raises(UserError, match=r"no image-text-to-text model\. .*gemma3.*llava.*qwen2_vl"):
+    with pytest.raises(UserError, match=r"isn't an image-text-to-text model\. .*gemma3.*llava.*qwen2_vl"):
         load_model(str(tmp_path), "here")
 
 

@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 import torch
 
+from viker.data.samples import Sample
 from viker.models import vision_features as module
-from viker.models.chat import Sample, answer_logits
+from viker.models.logits import answer_logits
 from viker.models.vision_features import FeatureEncoder, reuse_features
 
 SAMPLES = [
@@ -21,7 +22,7 @@ SAMPLES = [
 def pictures_read(small_model):
     model, _ = small_model
     seen = Counter()
-    hook = model.model.vision_tower.register_forward_pre_hook(lambda _, given: seen.update(pictures=len(given[0])))
+    hook = model.model.vision_tower.register_forward_pre_hook(lambda _, args: seen.update(pictures=len(args[0])))
     yield seen
     hook.remove()
 

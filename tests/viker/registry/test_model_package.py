@@ -130,7 +130,7 @@ def test_another_base_model_is_refused_and_a_moved_one_is_taken(packed, base, tm
     config = moved / "generation_config.json"
     config.write_text(config.read_text() + " ")
     monkeypatch.setenv("VIKER_BASE_MODEL", str(moved))
-    with pytest.raises(Exception, match=r"is another than the adapter was trained on: found .*, expected"):
+    with pytest.raises(Exception, match=r"was not trained on the base model .*: its SHA-256 is .*, expected"):
         mlflow.pyfunc.load_model(str(packed))
 
 

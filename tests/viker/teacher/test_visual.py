@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from benchmarks.unlearn.naive import full_forwards, naive_teacher
+from viker.data.samples import Sample
 from viker.finetuning.small_llava import CHAT_TEMPLATE
-from viker.models.chat import Encoder, Sample
+from viker.models.encoder import Encoder
 from viker.models.entropy import entropy
-from viker.models.shared_prefix import NotSharedError, Prefix, build_tree, split_at_picture
 from viker.teacher import visual as module
-from viker.teacher.visual import pad_teachers, teacher_probabilities
+from viker.teacher.visual import teacher_probabilities
 
 SAMPLES = [
     Sample("a", "Where was this person born?", "This person was born in Oslo.", "scene-0"),
@@ -25,9 +25,9 @@ OWN_IMAGES = [["scene-0", "scene-1"], ["scene-1", "scene-2"], ["scene-2", "scene
 
 
 def assert_naive(model, encoder, samples, images, teachers):
-    for sample, own, teacher in zip(samples, images, teachers, strict=True):
+    for sample, names, teacher in zip(samples, images, teachers, strict=True):
         for naive in (naive_teacher, full_forwards):
-            torch.testing.assert_close(teacher, naive(model, encoder, sample, own), atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(teacher, naive(model, encoder, sample, names), atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(teacher.sum(-1), torch.ones(len(teacher)))
 
 
@@ -38,9 +38,9 @@ def counted(small_model):
     seen = Counter()
     tower, language = model.model.vision_tower, model.model.language_model
     hooks = [
-        tower.register_forward_pre_hook(lambda _, given: seen.update(pictures=len(given[0]))),
+        tower.register_forward_pre_hook(lambda _, args: seen.update(pictures=len(args[0]))),
         language.register_forward_pre_hook(
-            lambda _, args, given: seen.update(tokens=given["inputs_embeds"].shape[:2].numel()), with_kwargs=True
+            lambda _, args, inputs: seen.update(tokens=inputs["inputs_embeds"].shape[:2].numel()), with_kwargs=True
         ),
     ]
     yield seen
@@ -80,19 +80,6 @@ def test_each_image_is_read_once_and_like_beginnings_of_questions_once(small_mod
     assert counted["tokens"] < 3 * len(ids) + 2 * 10 * count
 
 
-def test_texts_after_an_image_do_not_copy_what_is_kept_of_it(small_model):
-    model, encoder = small_model
-    with torch.no_grad():
-        prefix = Prefix(model, encoder, SAMPLES[0])
-        trees = [build_tree([split_at_picture(encoder, model, sample)[1]]) for sample in (SAMPLES[0], SAMPLES[1])]
-        prefix.logits(trees[0])
-        before = prefix.cache.layers[0].keys.data_ptr()
-        first = prefix.logits(trees[1])
-        assert prefix.cache.layers[0].keys.data_ptr() == before
-        assert prefix.cache.get_seq_length() == prefix.length
-        torch.testing.assert_close(first, Prefix(model, encoder, SAMPLES[0]).logits(trees[1]), atol=0, rtol=0)
-
-
 def test_the_same_inputs_give_the_same_bytes(small_model):
     model, encoder = small_model
     one, other = (teacher_probabilities(model, encoder, SAMPLES, OWN_IMAGES, 3) for _ in range(2))
@@ -112,7 +99,7 @@ def test_a_model_that_looks_ahead_gets_the_plain_way_and_a_log_line(small_model,
     teachers = teacher_probabilities(model, encoder, SAMPLES, OWN_IMAGES, 2)
     assert_naive(model, encoder, SAMPLES, OWN_IMAGES, teachers)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "answers otherwise" in caplog.text
+    assert "logits differ" in caplog.text
 
 
 def test_a_picture_after_the_question_gets_the_plain_way_and_a_log_line(small_model, caplog, monkeypatch):
@@ -122,27 +109,6 @@ def test_a_picture_after_the_question_gets_the_plain_way_and_a_log_line(small_mo
     teachers = teacher_probabilities(model, encoder, SAMPLES, OWN_IMAGES, 2)
     assert_naive(model, encoder, SAMPLES, OWN_IMAGES, teachers)
     assert "the text before the picture differs" in caplog.text
-
-
-def test_a_tree_holds_each_beginning_once():
-    tree = build_tree([([1, 2, 3, 9], 2), ([1, 2, 4, 9], 2), ([1, 5, 9], 1)])
-    assert tree.ids.tolist() == [1, 2, 3, 4, 5]
-    assert tree.depths.tolist() == [0, 1, 2, 2, 1]
-    assert [row.nonzero()[:, 0].tolist() for row in tree.sees] == [[0], [0, 1], [0, 1, 2], [0, 1, 3], [0, 4]]
-    assert [tree.asked[answer].tolist() for answer in tree.answers] == [[1, 2], [1, 3], [4]]
-
-
-def test_an_answer_right_after_the_picture_has_no_tree():
-    with pytest.raises(NotSharedError):
-        build_tree([([1, 2], 2)])
-
-
-def test_shorter_teachers_are_aligned_on_the_right():
-    short, long = torch.full((1, 4), 0.25), torch.full((3, 4), 0.25)
-    padded = pad_teachers([short, long], 3)
-    assert padded.shape == (2, 3, 4)
-    assert padded[0].sum(-1).tolist() == [0.0, 0.0, 1.0]
-    assert padded[1].sum(-1).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_entropy_lies_between_that_of_a_certain_and_of_a_uniform_token():

@@ -60,7 +60,7 @@ def test_what_the_encoder_makes_of_a_picture_is_what_the_processor_makes(family)
     name, _, encoder = family
     sample = SAMPLES[0]
     prompt = encoder.prompts([sample])
-    text = encoder.dialogue.prompt(sample.prompt, with_picture=True)
+    text = encoder.template.prompt(sample.prompt, with_picture=True)
     if name == "paligemma":
         text = f"{encoder.processor.image_token}{sample.prompt}"  # its processor adds BOS and the line's end
     picture = Image.open(io.BytesIO(encoder.pictures["wide"]))

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from viker.models.chat import IGNORED, Sample, answer_logits
+from viker.data.samples import Sample
+from viker.models.encoder import IGNORED
+from viker.models.logits import answer_logits
 
 LONG = Sample("a", "Where was this person born?", "This person was born in Oslo.", "scene-0")
 SHORT = Sample("b", "Which?", "A", "")

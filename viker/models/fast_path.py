@@ -1,0 +1,107 @@
+"""Fast paths: quicker ways to the same logits, verified once per model; where one fails, the plain way is taken."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import torch
+from accelerate.utils import gather_object
+from torch import Tensor
+
+from viker.core.distributed import processes
+from viker.models.logits import unwrapped
+
+Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
+
+
+class NoFastPath(Exception):
+    """The model or its inputs don't allow a fast path; the message says why."""
+
+
+@dataclass(frozen=True)
+class FastPath:
+    """A quicker way to the same logits.
+
+    ``what``: its name in the record of a run. ``otherwise``: what happens without it, for the warning. ``step``: which
+    of several computations it is that share the name. ``float32`` and ``half``: up to which relative error (norm of
+    the difference over norm of the plain logits) rounding explains a difference, by the logits' precision.
+    """
+
+    what: str
+    otherwise: str
+    step: str
+    float32: float
+    half: float
+
+    def take(self, model: Any, fast: Callable[[], Result], plain: Callable[[], Result]) -> Result:
+        """Return ``fast()``, or ``plain()`` where ``fast`` raises ``NoFastPath`` or failed for this model before.
+
+        What ``fast`` did before it raised is not undone: ``plain`` can go on from there.
+        """
+        try:
+            self._need_agreement(model)
+            return fast()
+        except NoFastPath as reason:
+            self._record(str(reason))
+        return plain()
+
+    def verify(self, model: Any, fast: Tensor, plain: Callable[[], Tensor]) -> None:
+        """Compare some of the fast logits with the plain ones of the same shape, the first time for this model.
+
+        Raises:
+            NoFastPath: they differ by more than rounding explains, now or when they were compared.
+        """
+        verdicts = _verdicts.setdefault(unwrapped(model), {})
+        if self not in verdicts:
+            verdicts[self] = self.difference(fast, plain())
+        self._need_agreement(model)
+
+    def difference(self, fast: Tensor, plain: Tensor) -> str | None:
+        """Return how two tensors of logits differ, or None where rounding explains it. All tolerances apply here."""
+        error = ((fast - plain).norm() / plain.norm()).item()
+        if error < (self.float32 if plain.dtype == torch.float32 else self.half):  # False for NaN
+            return None
+        return f"with the {self.what} this model's logits differ by {error:.1e}"
+
+    def _need_agreement(self, model: Any) -> None:
+        reason = _verdicts.get(unwrapped(model), {}).get(self)
+        if reason is not None:
+            raise NoFastPath(reason)
+
+    def _record(self, reason: str) -> None:
+        if (self.what, reason) not in _fallbacks:
+            _fallbacks.append((self.what, reason))
+            log.warning("%s, which is slower: %s", self.otherwise, reason)
+
+
+_verdicts: WeakKeyDictionary[Any, dict[FastPath, str | None]] = WeakKeyDictionary()
+"""By model, what verifying a path has shown: None, or how the logits differ."""
+_fallbacks: list[tuple[str, str]] = []
+"""What this process has fallen back from, and why, in order."""
+
+
+def start_run() -> None:
+    """Forget what earlier runs in this process have verified and fallen back from."""
+    _verdicts.clear()
+    _fallbacks.clear()
+
+
+def fallbacks() -> list[dict[str, str]]:
+    """Return what the run has fallen back from: ``what`` and ``reason`` of each. All processes of a run call this."""
+    processes()
+    return [{"what": what, "reason": reason} for what, reason in dict.fromkeys(gather_object(_fallbacks))]
+
+
+def record_again(earlier: Sequence[Mapping[str, str]]) -> None:
+    """Take over the ``fallbacks`` of the part of a run that was done before it was killed."""
+    _fallbacks[:] = dict.fromkeys([*((each["what"], each["reason"]) for each in earlier), *_fallbacks])
+
+
+def engine_record() -> dict[str, Any]:
+    """Return what a run's record says of how it was computed: ``engine.fallbacks``, or nothing where there are none."""
+    taken = fallbacks()
+    return {"engine": {"fallbacks": taken}} if taken else {}

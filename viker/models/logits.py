@@ -1,0 +1,30 @@
+"""The logits of answers from one forward pass, whatever is around the model."""
+
+import inspect
+from typing import Any
+
+import torch
+
+from viker.models.encoder import Batch
+
+
+def answer_logits(model: Any, batch: Batch) -> torch.Tensor:
+    """Return the logits [B, N, V] that predict the answers' tokens; nothing is computed for other positions."""
+    keep = batch.answers.shape[1] + 1
+    inner = unwrapped(model)
+    if "logits_to_keep" in inspect.signature(inner.forward).parameters:
+        logits: torch.Tensor = model(**batch.inputs, use_cache=False, logits_to_keep=keep).logits
+        return logits[:, :-1]
+    head = inner.get_output_embeddings()
+    hook = head.register_forward_pre_hook(lambda _, args: (args[0][:, -keep:], *args[1:]))
+    try:
+        logits = model(**batch.inputs, use_cache=False).logits
+    finally:
+        hook.remove()
+    return logits[:, :-1]
+
+
+def unwrapped(model: Any) -> Any:
+    """Return the model of transformers that DDP or an adapter of PEFT is around, or ``model`` itself."""
+    inner = getattr(model, "module", model)  # what DDP wraps
+    return inner.get_base_model() if hasattr(inner, "get_base_model") else inner
