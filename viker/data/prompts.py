@@ -1,6 +1,11 @@
 """What a model is asked: the benchmark's prompts around a record's question, zero-shot."""
 
-from viker.data.records import Record
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from viker.data.records import Record
 
 LETTERS = "ABCD"
 

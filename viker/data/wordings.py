@@ -4,11 +4,16 @@ Training may draw a wording anew at each visit (``reword``); evaluation asks eac
 (``wording``). The last of each list are for the split test alone, so that it asks in words nothing was trained on.
 """
 
+from __future__ import annotations
+
 import random
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from viker.core.files import sha256_bytes
-from viker.data.records import Record
+
+if TYPE_CHECKING:
+    from viker.data.records import Record
 
 QUESTIONS = {
     "caption": (

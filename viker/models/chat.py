@@ -9,28 +9,13 @@ import torch
 from PIL import Image
 from transformers import PaliGemmaProcessor
 
-from viker.data.prompts import prompt_for, target_for
-from viker.data.records import Record, open_picture
+from viker.data.records import open_picture
+from viker.data.samples import Sample as Sample
+from viker.data.samples import sample_of as sample_of
 from viker.models.chat_template import Dialogue
 
 IGNORED = -100
 """Marks the positions of an answer tensor that hold no answer token."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What the model is shown and what it should answer; ``picture`` is a key of the pictures, "" for none."""
-
-    record_id: str
-    prompt: str
-    answer: str
-    picture: str
-
-
-def sample_of(record: Record, picture: str | None = None) -> Sample:
-    """Return the sample of a record, shown ``picture`` or else its first one."""
-    shown = picture if picture is not None else next(iter(record.images), "")
-    return Sample(record.id, prompt_for(record), target_for(record), shown)
 
 
 @dataclass
