@@ -12,6 +12,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from scipy.stats import ks_2samp
+from viker.attacks.registry import ATTACKS
 
 from components.prepare.run import run as prepare
 from tests.components.evaluate.whole import evaluate, settings, write_inputs
@@ -19,7 +20,6 @@ from tests.conftest import ROOT, prepare_params
 from tests.viker.data.clear_data import write_clear
 from tests.viker.data.own_data import write_own
 from tests.viker.data.umu_data import write_umu
-from viker.attacks.registry import ATTACKS
 from viker.core.errors import UserError
 from viker.data.records import read_records, write_records
 from viker.evidence.seal import check_seal, hash_inputs, params_digest

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-
-from viker.attacks.picture_changes import changed
 from viker.attacks.registry import ATTACKS, attack
 from viker.attacks.settings import AttacksParams
 from viker.attacks.subject import Subject
 from viker.attacks.targets import Targets, read_targets
+
+from viker.attacks.picture_changes import changed
 from viker.attacks.typographic import with_question
 from viker.data.records import open_picture
 from viker.gate.recount_attacks import recount_attacks

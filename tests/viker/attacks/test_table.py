@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from viker.attacks.prefix import beginning
 from viker.attacks.table import RATES, Attacked, Question, block, empty_block, row
 from viker.attacks.targets import NotApplicable, Targets, decoys, invented, spread
+
+from viker.attacks.prefix import beginning
 from viker.data.records import Record
 from viker.models.chat import Sample
 
