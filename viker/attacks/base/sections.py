@@ -21,7 +21,7 @@ def check_sections(values: Any) -> Any:
     """
     attacks = load_attacks()
     sections: Any = TypedDict("Attacks", {name: one.settings for name, one in attacks.items()}, total=False)  # type: ignore[misc]
-    adapter = TypeAdapter(with_config(extra="forbid")(sections))
+    adapter: TypeAdapter[Any] = TypeAdapter(with_config(extra="forbid")(sections))
     try:
         checked: dict[str, AttackSettings] = adapter.validate_python(values)
     except ValidationError as error:
