@@ -134,10 +134,7 @@ def train(
 ) -> Iterator[tuple[int, Subject]]:
     """Yield (steps, learner) before the first step and after each of ``settings.steps`` of AdamW on ``lessons``."""
     import torch
-    from torch.nn.functional import cross_entropy
     from tqdm import tqdm
-
-    from viker.models.chat import IGNORED, answer_logits
 
     generator = torch.Generator().manual_seed(seed)
     queue: list[int] = []
@@ -150,11 +147,7 @@ def train(
             if not queue:
                 queue = torch.randperm(len(lessons), generator=generator).tolist()
             drawn, queue = queue[: settings.batch_size], queue[settings.batch_size :]
-            batch = learner.encoder.batch([lessons[i] for i in drawn])
-            with torch.enable_grad():
-                logits = answer_logits(learner.model, batch).flatten(0, 1)
-                loss = cross_entropy(logits, batch.answers.flatten(), ignore_index=IGNORED)
-                loss.backward()
+            learner.loss([lessons[i] for i in drawn]).backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             if step in settings.steps:

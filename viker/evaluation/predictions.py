@@ -62,7 +62,12 @@ def predict(
 
 
 def answer_scores(
-    model: Any, encoder: Encoder, questions: Sequence[Question], batch_size: int, label: str, store: RunStore | None = None
+    model: Any,
+    encoder: Encoder,
+    questions: Sequence[Question],
+    batch_size: int,
+    label: str,
+    store: RunStore | None = None,
 ) -> list[list[Scores]]:
     """Return for each open question the scores of its ``rows.answers``; nothing for the others."""
     answers_of = [answers(question) if question.spoken else [] for question in questions]

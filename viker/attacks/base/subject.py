@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from viker.data.samples import Sample
 from viker.generation.generate import log_likelihoods, replies
-from viker.models.chat import Encoder
+from viker.models.chat import IGNORED, Encoder, answer_logits
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,16 @@ class Subject:
         """Return the mean log-likelihood per token of each answer, nats."""
         with self.active() as model:
             return log_likelihoods(model, self.encoder, samples, self.batch_size)
+
+    def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
+        """Return the mean cross-entropy of the tokens of the samples' answers, nats, a scalar with its gradient.
+
+        The model is taken as it is: its active adapters, whatever ``adapter_on`` says.
+        """
+        batch = self.encoder.batch(samples)
+        with torch.enable_grad():
+            logits = answer_logits(self.model, batch).flatten(0, 1)
+            return cross_entropy(logits, batch.answers.flatten(), ignore_index=IGNORED)
 
     def with_pictures(self, pictures: Mapping[str, bytes]) -> "Subject":
         """Return this subject with an encoder for ``pictures`` alone; what it decodes is freed with it."""
