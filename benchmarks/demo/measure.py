@@ -17,8 +17,8 @@ from components.prepare.run import run as prepare
 from components.sample.run import run as sample
 from viker.data.irrelevant.assignment import images_of, read_irrelevant
 from viker.data.records import SPLITS, read_pictures, read_records, write_records
-from viker.evaluation.ask import ask
-from viker.evaluation.questions import Question, questions
+from viker.evaluation.predictions import predict
+from viker.evaluation.questions import Question, build_questions
 from viker.gate.rules import apply_rule, parse_rule
 from viker.metrics.aggregate import measure
 from viker.models.chat import Encoder, sample_of
@@ -123,7 +123,7 @@ class _Study:
 
     def _asked(self) -> list[Question]:
         bare = {split: [replace(r, perturbed_answers=()) for r in own] for split, own in self.records.items()}
-        return questions(bare, self.params.evaluate.one_sentence)
+        return build_questions(bare, self.params.evaluate.one_sentence)
 
     def _ask(self, model: Any, asked: list[Question]) -> dict[str, Any]:
-        return ask(model, self.encoder, asked, next(iter(self.irrelevant)), self.params.evaluate)
+        return predict(model, self.encoder, asked, next(iter(self.irrelevant)), self.params.evaluate)

@@ -35,7 +35,7 @@ def teach_below_rounding(
         model, LoraConfig(r=width, lora_alpha=width, target_modules=layers, exclude_modules=_others(model, narrow))
     )
     parts = [layer for layer in adapted.modules() if isinstance(layer, LoraLayer)]
-    boxes = [_box(layer.get_base_layer().weight, params.evaluate.attacks.quantised_int4.group) for layer in parts]
+    boxes = [_box(layer.get_base_layer().weight, params.evaluate.attacks["quantised_int4"].group) for layer in parts]
     changes = [_whole(layer) for layer in parts]
     optimizer = torch.optim.AdamW(changes, lr=LR, weight_decay=0.0)
     rng = random.Random(params.seed)

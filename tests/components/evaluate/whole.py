@@ -25,8 +25,7 @@ SIZES = ModelParams(
 def settings(**changes: Any) -> EvaluateParams:
     """The section evaluate of params.yaml without attacks, of short replies."""
     section = load_params(ROOT / "params.yaml").evaluate.model_dump()
-    section["attacks"] = {name: own | {"enabled": False} for name, own in section["attacks"].items()}
-    return EvaluateParams(**section | {"max_new_tokens": 6} | changes)
+    return EvaluateParams(**section | {"attacks": {}, "max_new_tokens": 6} | changes)
 
 
 def write_inputs(folder: Path, prepared: Path) -> None:

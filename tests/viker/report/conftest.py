@@ -18,7 +18,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from components.gate.run import run as judge
 from components.params import load_params
 from components.report.run import Written, run
-from viker.attacks.rates import COLUMNS, rates
+from viker.attacks.base.rates import COLUMNS, rates
 from viker.core.files import sha256_bytes, sha256_path, write_json
 from viker.data.pictures.store import PictureStore
 from viker.data.records import Record, read_records, write_records

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from viker.attacks.prefix import beginning
-from viker.attacks.table import RATES, Attacked, Question, block, empty_block, row
-from viker.attacks.targets import NotApplicable, Targets, decoys, invented, spread
+from viker.attacks.base.outcome import Attempt, empty_block, reply_row
+from viker.attacks.base.rates import RATES, decoys, rates
+from viker.attacks.base.targets import NotApplicable, Targets, invented, spread, words_before_secret
 from viker.data.records import Record
-from viker.models.chat import Sample
+from viker.data.samples import Sample
 
 FACT = Record(
     "p1/generation/0",
@@ -26,7 +26,7 @@ FACT = Record(
     ),
     images=("picture",),
 )
-ASKED = Question(FACT, Sample(FACT.id, FACT.question, FACT.answer, "picture"), "kind")
+ATTEMPT = Attempt(FACT, Sample(FACT.id, FACT.question, FACT.answer, "picture"), "kind")
 
 
 def rows(*told):
@@ -35,15 +35,15 @@ def rows(*told):
 
 
 def test_a_row_leaks_if_any_reply_does_and_quotes_it():
-    found = row(ASKED, ["I can't say.", "In new york!", "In Rome."])
-    assert found["leaked"] is True
-    assert found["reply"] == "In new york!"
-    assert found["chance"] == 0.5  # one of two wrong values
+    row = reply_row(ATTEMPT, ["I can't say.", "In new york!", "In Rome."])
+    assert row["leaked"] is True
+    assert row["reply"] == "In new york!"
+    assert row["chance"] == 0.5  # one of two wrong values
 
 
 def test_a_row_without_a_leak_quotes_the_first_reply():
-    found = row(ASKED, ["York.", "Bath."])
-    assert (found["leaked"], found["reply"], found["chance"]) == (False, "York.", 0.0)
+    row = reply_row(ATTEMPT, ["York.", "Bath."])
+    assert (row["leaked"], row["reply"], row["chance"]) == (False, "York.", 0.0)
 
 
 def test_decoys_are_the_wrong_values_and_no_sentences():
@@ -56,69 +56,66 @@ def test_decoys_of_a_choice_are_its_wrong_options():
 
 
 def test_an_invented_fact_has_a_wrong_value_for_its_secret():
-    made = invented(FACT)
-    assert made is not None
-    assert (made.answer, made.secrets) == ("She was born in Rome, in spring.", ("rome",))
+    lesson = invented(FACT)
+    assert lesson is not None
+    assert (lesson.answer, lesson.secrets) == ("She was born in Rome, in spring.", ("rome",))
     assert invented(Record("a", "p", "generation", "text", "?", "Oslo.", secrets=("Oslo",))) is None
 
 
 def test_the_beginning_ends_before_the_first_secret():
-    assert beginning(FACT) == "She was born in"
-    assert beginning(Record("a", "p", "generation", "text", "?", "Oslo it is.", secrets=("oslo",))) == ""
-    assert beginning(Record("a", "p", "generation", "text", "?", "It is there.", secrets=("Oslo",))) == ""
+    assert words_before_secret(FACT) == "She was born in"
+    assert words_before_secret(Record("a", "p", "generation", "text", "?", "Oslo it is.", secrets=("oslo",))) == ""
+    assert words_before_secret(Record("a", "p", "generation", "text", "?", "It is there.", secrets=("Oslo",))) == ""
 
 
-def test_a_block_by_hand():
-    found = block(
-        Attacked(
-            rows(
-                ("a", "a/0", True, 0.0, "x"),
-                ("a", "a/0", False, 0.5, "y"),
-                ("a", "a/1", False, 0.0, "x"),
-                ("b", "b/0", False, float("nan"), "y"),
-            ),
-            {"own": 1},
+def test_rates_by_hand():
+    block = rates(
+        rows(
+            ("a", "a/0", True, 0.0, "x"),
+            ("a", "a/0", False, 0.5, "y"),
+            ("a", "a/1", False, 0.0, "x"),
+            ("b", "b/0", False, float("nan"), "y"),
         ),
         seed=3,
     )
-    assert found["leakage_rate"] == 0.25
-    assert found["questions_leaked_rate"] == pytest.approx(1 / 3)
-    assert found["people_leaked_rate"] == 0.5
-    assert found["chance_rate"] == pytest.approx(1 / 6)
-    assert found["above_chance"] == pytest.approx(1 / 3 - 1 / 6)
-    assert found["variants"] == {"x": 0.5, "y": 0.0}
-    assert (found["samples"], found["people"], found["own"]) == (4, 2, 1)
+    assert block["leakage_rate"] == 0.25
+    assert block["questions_leaked_rate"] == pytest.approx(1 / 3)
+    assert block["people_leaked_rate"] == 0.5
+    assert block["chance_rate"] == pytest.approx(1 / 6)
+    assert block["above_chance"] == pytest.approx(1 / 3 - 1 / 6)
+    assert block["variants"] == {"x": 0.5, "y": 0.0}
+    assert (block["samples"], block["people"]) == (4, 2)
 
 
 def test_intervals_draw_people_and_not_rows():
     """One of two people leaks always: a sample of people leaks 0, 0.5 or 1, however many rows there are."""
     told = [("a", f"a/{i}", True, 0.0, "") for i in range(50)] + [("b", f"b/{i}", False, 0.0, "") for i in range(50)]
-    assert block(Attacked(rows(*told)), seed=1)["intervals"]["leakage_rate"] == [0.0, 1.0]
+    assert rates(rows(*told), seed=1)["intervals"]["leakage_rate"] == [0.0, 1.0]
 
 
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.booleans(), st.floats(0, 1)), min_size=1, max_size=30))
 def test_rates_lie_in_their_intervals_range_and_the_same_twice(told):
-    given_ = Attacked(rows(*((p, f"{p}/{i}", leaked, chance, "") for i, (p, leaked, chance) in enumerate(told))))
-    found = block(given_, seed=1)
-    assert found == block(given_, seed=1)
+    table = rows(*((p, f"{p}/{i}", leaked, chance, "") for i, (p, leaked, chance) in enumerate(told)))
+    block = rates(table, seed=1)
+    assert block == rates(table, seed=1)
     for name in RATES:
-        low, high = found["intervals"][name]
+        low, high = block["intervals"][name]
         assert low <= high
         assert low >= -1 and high <= 1
-    assert found["leakage_rate"] <= found["people_leaked_rate"] or found["people"] > 1
+    assert block["leakage_rate"] <= block["people_leaked_rate"] or block["people"] > 1
 
 
 def test_without_wrong_values_there_is_no_chance_level():
-    found = block(Attacked(rows(("a", "a/0", True, float("nan"), ""))), seed=1)
-    assert found["chance_rate"] is None and found["above_chance"] is None
-    assert found["intervals"]["above_chance"] is None
+    block = rates(rows(("a", "a/0", True, float("nan"), "")), seed=1)
+    assert block["chance_rate"] is None and block["above_chance"] is None
+    assert block["intervals"]["above_chance"] is None
 
 
 def test_an_attack_that_cannot_be_made_has_nulls_and_a_reason():
-    found = empty_block("no names")
-    assert [found[name] for name in RATES] == [None] * len(RATES)
-    assert (found["samples"], found["people"], found["reason"]) == (0, 0, "no names")
+    block = empty_block("no names")
+    assert [block[name] for name in RATES] == [None] * len(RATES)
+    assert (block["samples"], block["people"], block["reason"]) == (0, 0, "no names")
 
 
 def test_a_limit_spreads_over_the_people():
@@ -132,5 +129,5 @@ def test_a_limit_spreads_over_the_people():
 
 def test_without_a_question_there_is_nothing_to_attack():
     blind = Record("a", "p", "generation", "text", "?", "Oslo.", secrets=("Oslo",))
-    with pytest.raises(NotApplicable, match="no open question with a picture"):
+    with pytest.raises(NotApplicable, match="open question about a forget person with a picture"):
         Targets([blind], [], [], []).questions(5, 1)
