@@ -20,7 +20,7 @@ from viker.data.records import SPLITS, read_pictures, read_records, write_record
 from viker.evaluation.ask import ask
 from viker.evaluation.questions import Question, questions
 from viker.gate.rules import apply_rule, parse_rule
-from viker.metrics.aggregate import measure
+from viker.metrics.base.aggregate import measure
 from viker.models.chat import Encoder, sample_of
 from viker.models.loading import device, language_layers, load_model, seed_everything
 from viker.teacher.visual import teacher_probabilities

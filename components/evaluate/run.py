@@ -16,12 +16,13 @@ from viker.core.run_store import RunStore
 from viker.data.records import UNSEEN, read_pictures
 from viker.evaluation.ask import ask, known_scores
 from viker.evaluation.questions import Question, read_questions
-from viker.evaluation.retrained import forget_quality, kl_to_retrained, load_retrained
+from viker.evaluation.retrained import kl_to_retrained, load_retrained
 from viker.evaluation.rows import COLUMNS, FLAGS, likelihoods
 from viker.evaluation.settings import EvaluateParams
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
-from viker.metrics.aggregate import differences, measure
-from viker.metrics.clear_benchmark import clear
+from viker.metrics.base.aggregate import differences, measure
+from viker.metrics.clear_protocol import clear_protocol
+from viker.metrics.retrained_model import forget_quality
 from viker.models.adapter_base import need_own_adapter
 from viker.models.chat import Encoder
 from viker.models.context_length import need_context
@@ -73,7 +74,7 @@ def run(
     result: dict[str, Any] = {name: measure(table, seed) for name, table in tables.items()}
     if manifest.get("format") == "clear":
         for name, table in tables.items():
-            result[name]["clear"] = clear(table, seed)
+            result[name]["clear"] = clear_protocol(table, seed)
     result["differences"] = differences(tables["vanilla"], tables["unlearned"], seed)
     result |= beside_retrained(params, adapted, encoder, questions, tables["unlearned"])
 

@@ -22,7 +22,7 @@ from viker.attacks.subject import Subject
 from viker.attacks.table import Attacked, Question, row
 from viker.attacks.targets import NotApplicable, Targets, open_records
 from viker.data.records import Record
-from viker.metrics.leakage import normalise
+from viker.metrics.base.words import normalise
 from viker.models.chat import sample_of
 
 _BATCH = 16

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from viker.data.records import Record
-from viker.metrics.leakage import leaks, normalise
-from viker.metrics.statistics import interval, mean
+from viker.metrics.base.statistics import interval, mean
+from viker.metrics.base.words import normalise
+from viker.metrics.leakage import leaks
 
 RATES = ("leakage_rate", "people_leaked_rate", "questions_leaked_rate", "chance_rate", "above_chance")
 COLUMNS = ("variant", "person_id", "record_id", "picture", "question", "answer", "reply", "replies", "leaked", "chance")

@@ -13,7 +13,7 @@ from viker.evaluation.rows import answers, row
 from viker.evaluation.settings import EvaluateParams
 from viker.generation.generate import replies
 from viker.generation.score import token_scores
-from viker.metrics.likelihood import Scores
+from viker.metrics.base.reply import Scores
 from viker.models.chat import Encoder
 
 MODELS = ("vanilla", "unlearned")

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from peft import PeftConfig, PeftModel
-from scipy.stats import ks_2samp
 
 from viker.core.errors import UserError
 from viker.models.chat import Encoder, Sample, answer_logits
@@ -38,17 +36,6 @@ def load_retrained(named: str, vocabulary: Any) -> Any:
             "be compared. Name a model trained from the same base on the retain people alone, or null."
         )
     return model
-
-
-def forget_quality(unlearned: Sequence[float], retrained: Sequence[float]) -> float | None:
-    """Return the p-value of the two-sample Kolmogorov-Smirnov test between truth ratios on forget, 0..1.
-
-    Higher is better: below 0.05 the unlearned model can be told from one that never saw the people. None where there
-    are no truth ratios. Source: TOFU, as CLEAR has it.
-    """
-    if not len(unlearned) or not len(retrained):
-        return None
-    return float(ks_2samp(np.asarray(unlearned), np.asarray(retrained)).pvalue)
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from viker.core.run_store import RunStore
 from viker.generation.decode import Prefixes, Prompt, chunks, need_sharing, select
-from viker.metrics.likelihood import Scores
+from viker.metrics.base.reply import Scores
 from viker.models.chat import IGNORED, Encoder, Sample, answer_logits
 from viker.models.shared_prefix import NotSharedError, build_tree, need_same, need_window
 

@@ -9,8 +9,8 @@ import pytest
 from viker.data.records import OPEN_TASKS, Record
 from viker.evaluation.questions import Question
 from viker.evaluation.rows import answers, row
-from viker.metrics.aggregate import differences, measure
-from viker.metrics.likelihood import Scores
+from viker.metrics.base.aggregate import differences, measure
+from viker.metrics.base.reply import Scores
 from viker.models.chat import sample_of
 
 OPEN = Record("1/g/0", "1", "generation", "image_text", "Where?", "Born in Oslo.", secrets=("Oslo",), images=("p",))
