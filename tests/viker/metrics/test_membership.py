@@ -31,14 +31,12 @@ def test_the_zlib_ratio_is_nats_a_compressed_byte():
 
 def replies(*log_likelihoods: float) -> pd.DataFrame:
     """Return a table of replies about an answer of one token, as likely as said."""
-    cells = [
-        {
-            metric.column: metric.of_reply(Reply(text="", answer="Oslo", likelihood=one_token(value)))
-            for metric in METRICS
-        }
-        for value in log_likelihoods
-    ]
-    return pd.DataFrame([{"person_id": str(i), "task": "generation"} | row for i, row in enumerate(cells)])
+    rows = []
+    for person, value in enumerate(log_likelihoods):
+        reply = Reply(text="", answer="Oslo", likelihood=Scores([value], [True], [-1.0], [0.5]))
+        cells = {metric.column: metric.of_reply(reply) for metric in METRICS}
+        rows.append({"person_id": str(person), "task": "generation"} | cells)
+    return pd.DataFrame(rows)
 
 
 def test_membership_is_the_chance_that_a_members_sign_is_higher():
