@@ -59,10 +59,11 @@ def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
         UserError: an input is missing or broken.
     """
     metrics, gate = _mapping(paths.metrics, "evaluate"), _mapping(paths.gate, "gate")
-    manifest = paths.prepared / "manifest.json"
+    manifest_path = paths.prepared / "manifest.json"
+    manifest = _mapping(manifest_path, "prepare")
     return Inputs(
-        key=manifest.read_bytes(),
-        manifest=_mapping(manifest, "prepare"),
+        key=manifest_path.read_bytes(),
+        manifest=manifest,
         requests=list(read_requests(paths.requests).values()),
         records={(split, r.id): r for split in SPLITS for r in read_records(paths.prepared, split)},
         pictures=read_pictures(paths.prepared),
