@@ -3,7 +3,7 @@
 from typing import Any
 
 from viker.evaluation.questions import Question
-from viker.metrics.base.metric import all_metrics, prediction_columns
+from viker.metrics.base.catalogue import all_metrics, prediction_columns
 from viker.metrics.base.reply import Reply, Scores
 
 QUESTION_COLUMNS = (

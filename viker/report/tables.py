@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from viker.gate.rules import look_up
+from viker.metrics.base.catalogue import metrics_of
 from viker.metrics.base.documentation import common_direction, direction
-from viker.metrics.base.metric import Block, Metric, metrics_of
+from viker.metrics.base.metric import Block, Metric
 
 MODELS = ("vanilla", "unlearned")
 MISSING = "–"

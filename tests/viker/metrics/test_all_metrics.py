@@ -15,8 +15,9 @@ from viker.core.plugins import load_plugins
 from viker.data.records import SPLITS, TASKS, UNSEEN
 from viker.evaluation.rows import COLUMNS
 from viker.metrics.base.aggregate import differences, measure
+from viker.metrics.base.catalogue import all_metrics, prediction_columns
 from viker.metrics.base.documentation import metrics_table
-from viker.metrics.base.metric import Metric, all_metrics, prediction_columns
+from viker.metrics.base.metric import Metric
 from viker.metrics.base.reply import Reply, Scores
 
 ROOT = Path(__file__).parents[3]

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from viker.metrics.base.aggregate import membership
-from viker.metrics.base.metric import metrics_of
+from viker.metrics.base.catalogue import metrics_of
 from viker.metrics.base.reply import Reply, Scores
 from viker.metrics.membership import min_k, min_k_plus_plus, zlib_ratio
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from viker.data.records import SPLITS, UNSEEN
-from viker.metrics.base.metric import Block, Metric, metrics_of
+from viker.metrics.base.catalogue import metrics_of
+from viker.metrics.base.metric import Block, Metric
 from viker.metrics.base.statistics import interval, mean
 
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 import math
 
-from viker.metrics.base.metric import Better, Direction, Metric, all_metrics
+from viker.metrics.base.catalogue import all_metrics
+from viker.metrics.base.metric import Better, Direction, Metric
 
 WHERE = {
     "split": "each split",

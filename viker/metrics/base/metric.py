@@ -1,11 +1,9 @@
-"""The declaration of a metric, from which tables, columns and documentation are made; and all metrics there are."""
+"""The declaration of a metric, from which tables, columns and documentation are made."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
-from viker.core.plugins import load_plugins
 from viker.data.records import OPEN_TASKS
 from viker.metrics.base.reply import Reply
 
@@ -86,28 +84,3 @@ class Metric:
     def __post_init__(self) -> None:
         """Name the column after the metric unless it has a name of its own."""
         object.__setattr__(self, "column", self.column or self.name)
-
-
-@cache
-def all_metrics() -> tuple[Metric, ...]:
-    """Return every metric of the project and of installed packages, in the order of tables.
-
-    Raises:
-        UserError: two have the same name, or an installed package's can't be imported.
-    """
-    return tuple(sorted(load_plugins("viker.metrics", Metric).values(), key=lambda metric: (metric.order, metric.name)))
-
-
-def metrics_of(block: Block) -> tuple[Metric, ...]:
-    """Return the metrics of a block of metrics/evaluate.json, in the order of tables."""
-    return tuple(metric for metric in all_metrics() if block in metric.blocks)
-
-
-def prediction_columns() -> dict[str, bool]:
-    """Return the metrics' columns of evaluation/predictions.parquet in order, and whether each is a flag.
-
-    First whether a choice was right, then the other flags, then scores, each in the order of tables.
-    """
-    written = [metric for metric in all_metrics() if metric.in_predictions and metric.of_reply]
-    written.sort(key=lambda metric: (metric.computed_from != "labels", not metric.is_flag))
-    return {metric.column: metric.is_flag for metric in written}
