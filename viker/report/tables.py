@@ -1,12 +1,13 @@
 """The rows of the metrics' tables, made from the metrics' declarations, and how a number is written."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from viker.gate.rules import look_up
 from viker.metrics.base.catalogue import metrics_of
-from viker.metrics.base.documentation import common_direction, direction
+from viker.metrics.base.documentation import direction
 from viker.metrics.base.metric import Block, Metric
 
 MODELS = ("vanilla", "unlearned")
@@ -84,12 +85,11 @@ def split_rows(metrics: Mapping[str, Any], split: str, text_only: bool = False) 
         if text_only and metric.prominence == "full":
             continue
         count = look_up(metrics, f"unlearned.{split}.{under}counts.{metric.name}")
-        unit = "people" if metric.per_person else "replies"
-        good = direction(metric.better.forget if split in TO_FORGET else metric.better.retain)
+        size = f"{count:.0f} {'people' if metric.per_person else 'replies'}" if count else ""
         rows.append(
             Row(
                 metric.heading,
-                "; ".join(filter(None, (f"{count:.0f} {unit}" if count else "", good))),
+                "; ".join(filter(None, (size, _exception(_direction(metric, split), usual_direction("split", split))))),
                 [measured(metrics, f"{model}.{split}.{under}{metric.name}") for model in MODELS],
                 _difference(metrics, f"differences.{split}.{under}{metric.name}"),
             )
@@ -102,11 +102,16 @@ def block_rows(metrics: Mapping[str, Any], block: Block) -> list[Row]:
     return [
         Row(
             metric.heading,
-            common_direction(metric.better) if block == "fluency" else direction(metric.better.forget),
+            _exception(_direction(metric), usual_direction(block)),
             [measured(metrics, f"{model}.{block}.{metric.name}") for model in MODELS],
         )
         for metric in metrics_of(block)
     ]
+
+
+def usual_direction(block: Block, split: str = "forget") -> str:
+    """Return which values are good for most metrics of a block, such as "lower is better"; on a split, if it is one."""
+    return Counter(_direction(metric, split) for metric in metrics_of(block)).most_common(1)[0][0]
 
 
 def run_rows(metrics: Mapping[str, Any]) -> list[Row]:
@@ -173,6 +178,15 @@ def verdict(gate: Mapping[str, Any]) -> tuple[bool, str]:
     if gate.get("verdict") == "pass" and gate.get("rules") and met == len(results):
         return True, f"Passed: all {met} rules of the gate are met; the adapter may be promoted."
     return False, f"Failed: {met} of {len(results)} rules of the gate are met; the adapter must not be promoted."
+
+
+def _direction(metric: Metric, split: str = "forget") -> str:
+    return direction(metric.better.forget if split in TO_FORGET else metric.better.retain)
+
+
+def _exception(good: str, usual: str) -> str:
+    """Return which values of a metric are good, if they are others than usual."""
+    return "" if good == usual else good or "neither way is better"
 
 
 def _difference(metrics: Mapping[str, Any], path: str) -> Cell:

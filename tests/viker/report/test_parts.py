@@ -13,7 +13,17 @@ from viker.report.answers import choose, pieces, visible
 from viker.report.plot_training import parts
 from viker.report.redact import Pseudonyms, Redactor
 from viker.report.run_details import promotion, registration
-from viker.report.tables import Cell, fallbacks, figure, interval, measured, number, split_rows, verdict
+from viker.report.tables import (
+    Cell,
+    fallbacks,
+    figure,
+    interval,
+    measured,
+    number,
+    split_rows,
+    usual_direction,
+    verdict,
+)
 from viker.report.tokens import heat_map, texts
 
 PRINTABLE = st.text(st.characters(exclude_categories=["Cc", "Cs"]))
@@ -119,11 +129,14 @@ def test_the_top_of_the_scale_is_the_highest_entropy() -> None:
 
 
 def test_a_row_says_which_values_are_good_on_its_split() -> None:
-    notes = {split: {row.heading: row.note for row in split_rows({}, split)} for split in ("forget", "test", "retain")}
-    assert notes["forget"]["Leakage"] == notes["test"]["Leakage"] == "lower is better"
-    assert notes["retain"]["Leakage"] == "higher is better"
-    assert (notes["forget"]["Truth ratio"], notes["retain"]["Truth ratio"]) == ("near 1 is better", "lower is better")
-    assert (notes["forget"]["Refusals"], notes["retain"]["Refusals"]) == ("", "lower is better")
+    usual = {split: usual_direction("split", split) for split in ("forget", "test", "retain", "real")}
+    lower, higher = "lower is better", "higher is better"
+    assert usual == {"forget": lower, "test": lower, "retain": higher, "real": higher}
+    forget, retain = ({row.heading: row.note for row in split_rows({}, split)} for split in ("forget", "retain"))
+    assert forget["Leakage"] == retain["Leakage"] == ""
+    assert (forget["Truth ratio"], retain["Truth ratio"]) == ("near 1 is better", lower)
+    assert (forget["Refusals"], retain["Refusals"]) == ("neither way is better", lower)
+    assert (usual_direction("membership"), usual_direction("fluency")) == ("near 0.5 is better", lower)
 
 
 def test_what_was_computed_without_a_fast_path_is_taken_from_the_record() -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from viker.gate.settings import GateParams
 
 FOLDER = Path(__file__).parent
-OWN_RULE = "A rule of params.yaml."
+OWN_RULE = "What it was added to params.yaml for."
 """Stands for what the rules of params.yaml protect from, which only their author knows."""
 
 
