@@ -36,8 +36,8 @@ def frontier(
                 _cross(axes, metrics, model, point)
         axes.set_xlim(-0.04, 1.04)
         axes.set_ylim(-0.04, 1.04)
-        axes.set_xlabel("told about people to forget (leakage)")
-        axes.set_ylabel("told about people to retain")
+        axes.set_xlabel("leakage, people to forget")
+        axes.set_ylabel("leakage, people to retain")
         axes.legend(loc="lower center")
         texts = [f"{model}: {p[0]:.2f} of forget, {p[1]:.2f} of retain" for model, p in points.items() if p]
         return as_svg(figure, "frontier", "; ".join(texts))
