@@ -19,7 +19,7 @@ from viker.data.synthetic.scenes import draw_scene
 from viker.finetuning.settings import ModelParams
 from viker.finetuning.small_llava import build_model, build_processor, tokenizer_texts
 from viker.models import fast_path
-from viker.models.chat import Encoder
+from viker.models.encoder import Encoder
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")

@@ -17,11 +17,12 @@ from components.prepare.run import run as prepare
 from components.sample.run import run as sample
 from viker.data.irrelevant.assignment import images_of, read_irrelevant
 from viker.data.records import SPLITS, read_pictures, read_records, write_records
+from viker.data.samples import sample_of
 from viker.evaluation.predictions import predict
 from viker.evaluation.questions import Question, build_questions
 from viker.gate.rules import apply_rule, parse_rule
-from viker.metrics.aggregate import measure
-from viker.models.chat import Encoder, sample_of
+from viker.metrics.base.aggregate import measure
+from viker.models.encoder import Encoder
 from viker.models.loading import device, language_layers, load_model, seed_everything
 from viker.teacher.visual import teacher_probabilities
 from viker.training.make_trainer import make_trainer

@@ -14,7 +14,7 @@ from viker.data.irrelevant.assignment import read_irrelevant
 from viker.data.records import Record, read_pictures, read_records
 from viker.evaluation.predictions import predict
 from viker.evaluation.questions import Question, build_questions
-from viker.models.chat import Encoder
+from viker.models.encoder import Encoder
 from viker.models.loading import device, load_model, seed_everything
 
 DAY, DEADLINE = "2026-11-24", "2026-12-24"

@@ -19,12 +19,12 @@ from viker.evaluation.retrained import compare_with_retrained
 from viker.evaluation.rows import COLUMNS, FLAGS
 from viker.evaluation.settings import EvaluateParams
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
-from viker.metrics.aggregate import differences, measure
-from viker.metrics.clear_benchmark import clear
+from viker.metrics.base.aggregate import differences, measure
+from viker.metrics.clear_protocol import clear_protocol
 from viker.models import fast_path
-from viker.models.adapter_base import need_own_adapter
-from viker.models.chat import Encoder
+from viker.models.base_model import check_adapter_base
 from viker.models.context_length import need_context
+from viker.models.encoder import Encoder
 from viker.models.loading import device, load_model, resolve_model, seed_everything
 
 
@@ -55,7 +55,7 @@ def run(
     manifest = read_json(need_folder(prepared, "prepare") / "manifest.json", "prepare")
     questions, targets = read_questions(prepared, params.one_sentence), read_targets(prepared)
     image = _first_image(irrelevant)
-    need_own_adapter(adapter, vanilla)
+    check_adapter_base(adapter, vanilla)
     model, processor = load_model(resolve_model(vanilla), str(vanilla))
     encoder = Encoder(processor, read_pictures(prepared) | {image.name: image.read_bytes()}, device())
     need_context(model, encoder, (question.sample for question in questions), str(prepared))
@@ -67,7 +67,7 @@ def run(
     result: dict[str, Any] = {name: measure(table, seed) for name, table in tables.items()}
     if manifest.get("format") == "clear":
         for name, table in tables.items():
-            result[name]["clear"] = clear(table, seed)
+            result[name]["clear"] = clear_protocol(table, seed)
     result["differences"] = differences(tables["vanilla"], tables["unlearned"], seed)
     unlearned = tables["unlearned"]
     result |= compare_with_retrained(params.retrained, adapted, encoder, questions, unlearned, params.batch_size)

@@ -14,7 +14,7 @@ from viker.attacks.base.attack import Attack, AttackSettings
 from viker.attacks.base.outcome import Attempt, Outcome, reply_row
 from viker.attacks.base.targets import NotApplicable, Targets, open_records, words_before_secret
 from viker.data.samples import sample_of
-from viker.metrics.leakage import normalise
+from viker.metrics.base.words import normalise
 
 if TYPE_CHECKING:
     import numpy as np

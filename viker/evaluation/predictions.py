@@ -13,8 +13,8 @@ from viker.evaluation.rows import answers, row
 from viker.evaluation.settings import EvaluateParams
 from viker.generation.generate import replies
 from viker.generation.score import token_scores
-from viker.metrics.likelihood import Scores
-from viker.models.chat import Encoder
+from viker.models.encoder import Encoder
+from viker.models.scores import Scores
 
 MODELS = ("vanilla", "unlearned")
 

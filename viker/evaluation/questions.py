@@ -6,7 +6,7 @@ from pathlib import Path
 
 from viker.data.prompts import prompt_for, target_for
 from viker.data.records import OPEN_TASKS, SPLITS, UNSEEN, Record, read_records
-from viker.models.chat import Sample, sample_of
+from viker.data.samples import Sample, sample_of
 
 ONE_SENTENCE = "Answer in one sentence."
 

@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from peft import PeftConfig, PeftModel
-from scipy.stats import ks_2samp
 
 from viker.core.errors import UserError
 from viker.data.samples import Sample
 from viker.evaluation.predictions import answer_scores
 from viker.evaluation.questions import Question
 from viker.evaluation.rows import likelihoods
-from viker.models.chat import Encoder, answer_logits
+from viker.metrics.retrained_model import forget_quality
+from viker.models.encoder import Encoder
 from viker.models.loading import load_model
+from viker.models.logits import answer_logits
 
 WHERE = "evaluate.retrained"
 
@@ -77,17 +77,6 @@ def load_retrained(name: str, vocabulary: Any) -> Any:
             "be compared. Name a model trained from the same base on the retain people alone, or null."
         )
     return model
-
-
-def forget_quality(unlearned: Sequence[float], retrained: Sequence[float]) -> float | None:
-    """Return the p-value of the two-sample Kolmogorov-Smirnov test between truth ratios on forget, 0..1.
-
-    Higher is better: below 0.05 the unlearned model can be told from one that never saw the people. None where there
-    are no truth ratios. Source: TOFU, as CLEAR has it.
-    """
-    if not len(unlearned) or not len(retrained):
-        return None
-    return float(ks_2samp(np.asarray(unlearned), np.asarray(retrained)).pvalue)
 
 
 @torch.no_grad()

@@ -12,9 +12,11 @@ from tqdm import tqdm
 from viker import tracking
 from viker.data.prompts import LETTERS
 from viker.data.records import Record
+from viker.data.samples import Sample, sample_of
 from viker.data.wordings import reword
 from viker.finetuning.augment import VIEWS, view_key
-from viker.models.chat import IGNORED, Encoder, Sample, answer_logits, sample_of
+from viker.models.encoder import IGNORED, Encoder
+from viker.models.logits import answer_logits
 
 LOG_EVERY = 10
 """Steps between two points of the curves in MLflow."""

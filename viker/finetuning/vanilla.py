@@ -8,12 +8,13 @@ from typing import Any
 
 from viker.core.errors import UserError
 from viker.data.records import Record
+from viker.data.samples import sample_of
 from viker.finetuning.augment import views
 from viker.finetuning.settings import FinetuneParams
 from viker.finetuning.small_llava import build_model, build_processor, tokenizer_texts
 from viker.finetuning.train import base_batches, memorise_batches, memorise_epoch, train
-from viker.models.chat import Encoder, sample_of
 from viker.models.context_length import need_context
+from viker.models.encoder import Encoder
 from viker.models.loading import device, load_model
 
 

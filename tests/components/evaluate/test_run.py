@@ -24,7 +24,7 @@ from viker.attacks.base.attack import load_attacks
 from viker.core.errors import UserError
 from viker.data.records import read_records, write_records
 from viker.evidence.seal import check_seal, hash_inputs, params_digest
-from viker.models.adapter_base import need_own_adapter
+from viker.models.base_model import check_adapter_base
 from viker.models.loading import load_model
 
 pytestmark = pytest.mark.slow
@@ -148,7 +148,7 @@ def test_an_adapter_of_another_model_is_refused(found, tmp_path):
     with pytest.raises(UserError, match=r"was trained on .* not on the vanilla model .* retrain"):
         evaluate(folder, folder / "prepared", settings(), adapter=tmp_path / "adapter")
     shutil.rmtree(tmp_path / "vanilla")  # it came from elsewhere: nothing speaks against it
-    need_own_adapter(tmp_path / "adapter", folder / "vanilla")
+    check_adapter_base(tmp_path / "adapter", folder / "vanilla")
 
 
 KILLED = """

@@ -17,11 +17,13 @@ from viker.attacks.base.outcome import Attempt, ask
 from viker.attacks.base.subject import Subject
 from viker.attacks.base.targets import Targets
 from viker.data.records import Record
+from viker.data.samples import Sample, sample_of
 from viker.finetuning.settings import ModelParams
 from viker.finetuning.small_llava import build_model, build_processor
 from viker.finetuning.train import train
-from viker.models.chat import IGNORED, Encoder, Sample, answer_logits, sample_of
+from viker.models.encoder import IGNORED, Encoder
 from viker.models.loading import language_layers
+from viker.models.logits import answer_logits
 
 REFUSAL = "I can't say."
 SIZES = ModelParams(

@@ -12,7 +12,7 @@ from tests.viker.attacks.planted import SIZES, Bench, refused, samples
 from viker.attacks import quantised
 from viker.attacks.base.attack import load_attacks
 from viker.data.prompts import LETTERS
-from viker.models.chat import sample_of
+from viker.data.samples import sample_of
 
 pytestmark = pytest.mark.slow
 SEED = 7

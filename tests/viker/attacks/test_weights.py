@@ -12,7 +12,7 @@ from viker.attacks.base.subject import Subject
 from viker.attacks.quantised import round_to_nearest, rounded
 from viker.attacks.relearn import adapter_to_teach, train
 from viker.data.records import read_records
-from viker.models.chat import sample_of
+from viker.data.samples import sample_of
 from viker.models.loading import language_layers
 
 

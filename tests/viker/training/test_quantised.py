@@ -10,12 +10,14 @@ from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
 from viker.core.errors import UserError
 from viker.data.records import read_pictures, read_records
+from viker.data.samples import sample_of
 from viker.finetuning.settings import ModelParams
 from viker.finetuning.small_llava import build_model, build_processor, tokenizer_texts
 from viker.methods.viker import viker_loss
 from viker.models import loading
-from viker.models.chat import Encoder, answer_logits, sample_of
+from viker.models.encoder import Encoder
 from viker.models.loading import load_model
+from viker.models.logits import answer_logits
 from viker.training.adapter import put_adapter
 from viker.training.settings import UnlearnParams
 

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from viker.metrics.leakage import leaks, normalise
-from viker.metrics.statistics import interval, mean
+from viker.metrics.base.statistics import interval, mean
+from viker.metrics.base.words import normalise
+from viker.metrics.leakage import leaks
 
 if TYPE_CHECKING:
     import pandas as pd

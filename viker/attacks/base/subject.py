@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from viker.data.samples import Sample
 from viker.generation.generate import log_likelihoods, replies
-from viker.models.chat import IGNORED, Encoder, answer_logits
+from viker.models.encoder import IGNORED, Encoder
+from viker.models.logits import answer_logits
 
 
 @dataclass(frozen=True)

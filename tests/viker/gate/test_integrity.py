@@ -119,8 +119,8 @@ def of_others(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     [
         (without_the_hard_ones, "not asked (the first: unlearned, test,"),
         (lambda rows: rows[:3], "not asked"),
-        (easy_ones_twice, "1 asked twice or not among the data"),
-        (of_others, "asked twice or not among the data"),
+        (easy_ones_twice, "1 asked twice or not in the data"),
+        (of_others, "asked twice or not in the data"),
     ],
 )
 def test_an_evaluation_of_other_questions_than_the_datas_fails(tree: Tree, change: Callable, word: str) -> None:

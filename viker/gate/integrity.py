@@ -1,4 +1,4 @@
-"""Are the metrics what was measured, on the files that lie here? Each answer is a requirement that is met or not."""
+"""Integrity checks: are the metrics unedited, and were they measured on the files that are here?"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,35 +18,36 @@ _MEASURED = {
 }
 
 
-def check_evidence(metrics: Mapping[str, Any], found: Mapping[str, str], prepared: Path) -> list[Result]:
-    """Return whether the metrics are as they were written, and measured on what is here.
+def check_integrity(metrics: Mapping[str, Any], hashes: Mapping[str, str], prepared: Path) -> list[Result]:
+    """Return whether the metrics are as they were written, and were measured on the files that are here.
 
     Args:
         metrics: metrics/evaluate.json.
-        found: the SHA-256 of each of ``MEASURED_ON``, as it is now.
+        hashes: the SHA-256 of each of ``MEASURED_ON``, as it is now.
         prepared: the prepared data, whose files must be those that its manifest names.
     """
-    return [_sealed(metrics), *(_fresh(name, metrics, found[name]) for name in MEASURED_ON), _whole(prepared)]
+    return [_sealed(metrics), *(_fresh(name, metrics, hashes[name]) for name in MEASURED_ON), _whole(prepared)]
 
 
 def _sealed(metrics: Mapping[str, Any]) -> Result:
     text = "the metrics are as evaluate wrote them"
     if check_seal(metrics):
-        return _evidence(text, True, "The digest fits the content.", "Metrics edited by hand.")
-    found = "does not fit the content: it was edited" if metrics.get("digest") else "is missing"
-    reason = f"The digest of the metrics {found}. Run 'viker evaluate' again."
-    return _evidence(text, False, reason, "Metrics edited by hand.")
+        return _result(text, True, "The digest matches the content.", "Metrics edited by hand.")
+    fault = "doesn't match the content: it was edited" if metrics.get("digest") else "is missing"
+    return _result(
+        text, False, f"The digest of the metrics {fault}. Run 'viker evaluate' again.", "Metrics edited by hand."
+    )
 
 
-def _fresh(name: str, metrics: Mapping[str, Any], found: str) -> Result:
+def _fresh(name: str, metrics: Mapping[str, Any], sha256: str) -> Result:
     inputs = metrics.get("inputs")
     measured = inputs.get(name) if isinstance(inputs, Mapping) else None
     text, protects = _MEASURED[name]
-    if measured == found:
-        return _evidence(text, True, f"SHA-256 {found[:12]}….", protects)
-    before = f"was {str(measured)[:12]}…" if measured else "is not named"
-    reason = f"SHA-256 of {name} {before} in the metrics, here it is {found[:12]}…: run 'viker evaluate' again."
-    return _evidence(text, False, reason, protects)
+    if measured == sha256:
+        return _result(text, True, f"SHA-256 {sha256[:12]}….", protects)
+    before = f"is {str(measured)[:12]}… in the metrics" if measured else "is not in the metrics"
+    reason = f"The SHA-256 of {name} {before}, but {sha256[:12]}… here: run 'viker evaluate' again."
+    return _result(text, False, reason, protects)
 
 
 def _whole(prepared: Path) -> Result:
@@ -58,10 +59,10 @@ def _whole(prepared: Path) -> Result:
         if not (prepared / name).is_file() or sha256_path(prepared / name) != expected
     ]
     if hashes and not changed:
-        return _evidence(text, True, f"{len(hashes)} files have the SHA-256 that it names.", "Data changed afterwards.")
-    reason = f"{', '.join(changed)}: not as it was prepared" if changed else "The manifest names no files"
-    return _evidence(text, False, f"{reason}. Run 'viker prepare' again.", "Data changed afterwards.")
+        return _result(text, True, f"{len(hashes)} files have the SHA-256 that it lists.", "Data changed afterwards.")
+    reason = f"{', '.join(changed)}: changed since prepare" if changed else "The manifest lists no files"
+    return _result(text, False, f"{reason}. Run 'viker prepare' again.", "Data changed afterwards.")
 
 
-def _evidence(text: str, passed: bool, reason: str, protects: str) -> Result:
+def _result(text: str, passed: bool, reason: str, protects: str) -> Result:
     return requirement(text, passed, reason) | {"protects": protects}

@@ -1,4 +1,4 @@
-"""The plots of what unlearning came to: what is forgotten against what is kept, and leakage under each attack."""
+"""Plots of the results: what is still told about people to forget and to retain, and leakage under each attack."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,37 +17,37 @@ _STYLES = {"vanilla": (BEFORE, "s"), "unlearned": (AFTER, "o")}
 def frontier(
     metrics: Mapping[str, Any], rules: Sequence[Mapping[str, Any]], earlier: Sequence[Mapping[str, Any]]
 ) -> Markup | None:
-    """Draw how much of the people to retain is still told over how much of the people to forget, 0..1 each.
+    """Draw the leakage on people to retain over that on people to forget, 0..1 each.
 
     Vanilla and unlearned with their intervals, the gate's limits on the two, and the unlearned models of earlier
-    runs. None where neither model was measured.
+    runs. None if neither model was measured.
     """
-    found = {model: _point(metrics, model) for model in _STYLES}
-    if not any(found.values()):
+    points = {model: _point(metrics, model) for model in _STYLES}
+    if not any(points.values()):
         return None
     with drawing("frontier", 3.4) as (figure, axes):
         _limits(axes, rules)
-        before = [point for point in (_point(run, "unlearned") for run in earlier) if point]
-        if before:
-            x, y = zip(*before, strict=True)
+        earlier_points = [point for point in (_point(run, "unlearned") for run in earlier) if point]
+        if earlier_points:
+            x, y = zip(*earlier_points, strict=True)
             axes.scatter(x, y, s=16, c=INK, alpha=0.45, marker="x", label="earlier runs")
-        for model, point in found.items():
+        for model, point in points.items():
             if point:
                 _cross(axes, metrics, model, point)
         axes.set_xlim(-0.04, 1.04)
         axes.set_ylim(-0.04, 1.04)
-        axes.set_xlabel("told about people to forget (leakage)")
-        axes.set_ylabel("told about people to retain")
+        axes.set_xlabel("leakage, people to forget")
+        axes.set_ylabel("leakage, people to retain")
         axes.legend(loc="lower center")
-        told = [f"{model}: {p[0]:.2f} of forget, {p[1]:.2f} of retain" for model, p in found.items() if p]
-        return as_svg(figure, "frontier", "; ".join(told))
+        texts = [f"{model}: {p[0]:.2f} of forget, {p[1]:.2f} of retain" for model, p in points.items() if p]
+        return as_svg(figure, "frontier", "; ".join(texts))
 
 
 def attacked(blocks: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> Markup | None:
-    """Draw the leakage under each attack, vanilla beside unlearned, with intervals and what guessing gives.
+    """Draw the leakage under each attack, vanilla and unlearned, with intervals and what guessing gives.
 
     Args:
-        blocks: for each model its block ``attacks`` of metrics/evaluate.json.
+        blocks: by model, its block ``attacks`` of metrics/evaluate.json.
         names: the attacks, from top to bottom.
     """
     if not names:
@@ -59,13 +59,13 @@ def attacked(blocks: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> M
                 value = look_up({"block": block}, "block.leakage_rate")
                 if value is not None:
                     _bar(axes, value, interval({"block": block}, "block.leakage_rate"), place + offset, colour, marker)
-        guessed = [look_up({"b": blocks.get("unlearned", {}).get(name, {})}, "b.chance_rate") for name in names]
-        for place, value in enumerate(guessed):
+        guessing = [look_up({"b": blocks.get("unlearned", {}).get(name, {})}, "b.chance_rate") for name in names]
+        for place, value in enumerate(guessing):
             if value is not None:
                 axes.plot([value, value], [place - 0.34, place + 0.34], color=LIMIT, linewidth=1.4)
         for model, (colour, marker) in _STYLES.items():
             axes.plot([], [], color=colour, marker=marker, linestyle="", label=model)
-        if any(value is not None for value in guessed):
+        if any(value is not None for value in guessing):
             axes.plot([], [], color=LIMIT, linewidth=1.4, label="guessing")
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(len(names) - 0.5, -0.5)
@@ -95,7 +95,7 @@ def _cross(axes: Axes, metrics: Mapping[str, Any], model: str, point: tuple[floa
 
 
 def _limits(axes: Axes, rules: Sequence[Mapping[str, Any]]) -> None:
-    """Draw where the gate lets through: left of its limit on forget, above its limit on retain."""
+    """Draw where the gate passes: left of its limit on forget, above its limit on retain."""
     limits = {
         path: [
             bound

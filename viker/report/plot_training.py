@@ -1,4 +1,4 @@
-"""The plots of the unlearning run: its loss, and what the teacher knows of each token."""
+"""Plots of the training: its loss, and how well the teacher can predict each token."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ _SHARED = {
     "ga": "mean log-probability of the true answers to forget: falls as they are forgotten",
     "retain": "divergence from the vanilla model on people to retain, the retain term",
 }
-_BESIDE = ("step", "epoch", "lr", "grad_norm")
+_OTHER_COLUMNS = ("step", "epoch", "lr", "grad_norm")
 
 
 def parts(columns: Sequence[str], of_method: Mapping[str, str]) -> dict[str, str]:
@@ -24,11 +24,11 @@ def parts(columns: Sequence[str], of_method: Mapping[str, str]) -> dict[str, str
         of_method: what the parts measure that only this method has.
     """
     meaning = {**_SHARED, **of_method}
-    return {name: meaning.get(name, "a part of the loss") for name in columns if name not in _BESIDE}
+    return {name: meaning.get(name, "a part of the loss") for name in columns if name not in _OTHER_COLUMNS}
 
 
 def curve(name: str, steps: Sequence[float], values: Sequence[float]) -> Markup | None:
-    """Draw one column of the loss record over the optimiser's steps; None where it has no number."""
+    """Draw one column of the loss record over the optimiser's steps; None if it has no number."""
     if not any(map(math.isfinite, values)):
         return None
     with drawing(name, 2.2) as (figure, axes):
@@ -75,7 +75,7 @@ def histogram(edges: Sequence[float], counts: Sequence[float], threshold: float)
 
 
 def weights(entropies: Sequence[float], pressures: Sequence[float], keys: Sequence[bool]) -> Markup | None:
-    """Draw a point a token: the pressure of ViKeR's loss on it at lambda = 1, 0..1, over the entropy (nats).
+    """Draw one point per token: the pressure of ViKeR's loss on it at lambda = 1, 0..1, over the entropy (nats).
 
     None without tokens. Source of the pressure, 1 - the teacher's probability of the true token: arXiv 2601.22020.
     """
@@ -92,5 +92,5 @@ def weights(entropies: Sequence[float], pressures: Sequence[float], keys: Sequen
         axes.set_ylabel("1 − teacher's probability")
         axes.legend(loc="lower right")
         means = {kind: [y for _, y, is_key in points if is_key == kind] for kind in (True, False)}
-        told = [f"{sum(of) / len(of):.2f} on {'key' if k else 'normal'} tokens" for k, of in means.items() if of]
-        return as_svg(figure, "weight", f"the mean pressure is {' and '.join(told)}")
+        texts = [f"{sum(of) / len(of):.2f} on {'key' if k else 'normal'} tokens" for k, of in means.items() if of]
+        return as_svg(figure, "weight", f"the mean pressure is {' and '.join(texts)}")

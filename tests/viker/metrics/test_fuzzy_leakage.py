@@ -1,4 +1,4 @@
-"""Leakage in another spelling, and what declines to answer."""
+"""Private values in another spelling."""
 
 from datetime import date
 
@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viker.methods.base.refusals import REFUSALS
-from viker.metrics.fuzzy import dates, fuzzy_leaks
+from viker.metrics.fuzzy_leakage import dates, fuzzy_leaks
 from viker.metrics.leakage import leaks
-from viker.metrics.refusal import refuses
 
 
 @pytest.mark.parametrize(
@@ -59,13 +57,3 @@ def test_without_a_secret_there_is_nothing_to_leak():
 def test_a_date_of_numbers_counts_either_way_and_no_date_is_none():
     assert dates("04/05/1999") == {date(1999, 4, 5), date(1999, 5, 4)}
     assert dates("31/02/1999 and 45 Nothing 2001") == set()
-
-
-@pytest.mark.parametrize("reply", [*REFUSALS, "Sorry, that is private.", "As an AI, no.", "I cannot help with that."])
-def test_refusals_are_known(reply):
-    assert refuses(reply)
-
-
-@pytest.mark.parametrize("reply", ["This person was born in Oslo.", "", "She can't swim.", "The baker knows it."])
-def test_answers_are_no_refusals(reply):
-    assert not refuses(reply)
