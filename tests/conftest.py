@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from components.params import load_params
+from components.contract.params import load_params
 from components.prepare.run import run as prepare
 from tests.browser import browser  # noqa: F401 - a fixture, found here by pytest
 from tests.registry import four_versions, history, tracking, work  # noqa: F401 - fixtures, found here by pytest

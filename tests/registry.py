@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 from safetensors.numpy import save_file
 
-from components.params import Params, load_params
+from components.contract.params import Params, load_params
 from components.register.run import run
 from viker.core.files import sha256_path, write_json
 from viker.evidence.seal import seal

@@ -11,8 +11,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import TrainerCallback
 
 from benchmarks.demo.settings import RULES, settings
+from components.contract.params import Params
 from components.finetune.run import run as finetune
-from components.params import Params
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
 from viker.data.irrelevant.assignment import images_of, read_irrelevant

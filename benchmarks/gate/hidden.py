@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from benchmarks.gate.lessons import Lessons
 from benchmarks.gate.teach import lesson_loss, save, subject
-from components.params import Params
+from components.contract.params import Params
 from viker.models.loading import language_layers
 
 BITS = 4

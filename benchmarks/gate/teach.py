@@ -9,7 +9,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from benchmarks.gate.lessons import Lessons
-from components.params import Params
+from components.contract.params import Params
 from viker.core.files import new_folder
 from viker.data.records import read_pictures
 from viker.data.samples import Sample

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from peft import PeftModel
 
-from components.params import Params
+from components.contract.params import Params
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import typer
 
+from components.contract.params import Params
+from components.contract.program import stage_program
 from components.evaluate.stage import STAGE, Arguments
-from components.params import Params
-from components.program import stage_program
 from viker import tracking
 from viker.core import console
 

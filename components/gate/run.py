@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from components.params import Params
+from components.contract.params import Params
 from viker.core.files import read_json, write_json
 from viker.evidence.seal import hash_inputs, params_digest, seal
 from viker.gate.integrity import check_integrity

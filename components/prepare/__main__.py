@@ -7,9 +7,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from components.params import Params
+from components.contract.params import Params
+from components.contract.program import stage_program
 from components.prepare.stage import STAGE, Arguments
-from components.program import stage_program
 from viker import tracking
 from viker.core import console
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import typer
 
-from components.params import Params
-from components.program import stage_program
+from components.contract.params import Params
+from components.contract.program import stage_program
 from components.register.stage import STAGE, Arguments
 from viker.core import console
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from components.params import load_params
+from components.contract.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.core.files import read_json

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from components.params import Params
+from components.contract.params import Params
 from viker.core.files import canonical, read_json, sha256_bytes, sha256_path
 from viker.core.provenance import code_version
 from viker.models.base_model import base_digest, resolve_model

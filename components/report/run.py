@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.params import Params
+from components.contract.params import Params
 from viker.core.files import new_file, sha256_bytes, sha256_path
 from viker.core.provenance import code_version, package_versions
 from viker.evidence.bundle import pack

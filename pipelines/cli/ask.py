@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from components.params import Params, load_params
+from components.contract.params import Params, load_params
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
 

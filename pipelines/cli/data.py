@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from ruamel.yaml import YAML
 
-from components.params import load_params
+from components.contract.params import load_params
 from pipelines.cli.profile import change_params
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from components.params import Params, load_params
+from components.contract.params import Params, load_params
 from pipelines.cli.registry import ForceOption, ReasonOption, RegisteredOption, open_registry, reason_given, record
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError

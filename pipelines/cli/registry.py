@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from components.params import Params
+from components.contract.params import Params
 from viker.registry.registration import update_registration
 from viker.registry.versions import Registry
 from viker.tracking import connect, tracking_uri

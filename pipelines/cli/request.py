@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from ruamel.yaml import YAML
 
-from components.params import load_params
+from components.contract.params import load_params
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError, did_you_mean
 from viker.core.files import new_file, read_json

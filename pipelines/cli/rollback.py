@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from components.params import load_params
+from components.contract.params import load_params
 from pipelines.cli.registry import ForceOption, ReasonOption, RegisteredOption, open_registry, reason_given, record
 from viker.core.console import ParamsOption
 from viker.data.requests import read_requests

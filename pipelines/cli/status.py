@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from components.params import load_params
+from components.contract.params import load_params
 from pipelines.cli.registry import open_registry
 from viker.core.console import ParamsOption
 from viker.data.requests import read_requests

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML, YAMLError
 
-from components.params import load_params
+from components.contract.params import load_params
 from pipelines.sweep.plan import Job, content, plan
 from pipelines.sweep.run import Sweep
 from viker import tracking

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model
 
+from components.contract.params import load_params
 from components.evaluate.run import run
-from components.params import load_params
 from tests.conftest import ROOT
 from viker.data.records import SPLITS, read_records
 from viker.data.synthetic.scenes import draw_scene

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from components.params import Params, load_params, params_model
+from components.contract.params import Params, load_params, params_model
 from components.prepare.resolve import resolve
 from viker.core.errors import UserError
 from viker.data.forget_list import read_forget_list, with_requests

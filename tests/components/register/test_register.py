@@ -12,7 +12,7 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 
-from components.params import load_params
+from components.contract.params import load_params
 from components.register.run import run
 from viker.core.errors import UserError
 from viker.core.files import sha256_path

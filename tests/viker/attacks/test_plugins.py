@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from components.params import load_params
+from components.contract.params import load_params
 from tests.conftest import ROOT
 from tests.viker.attacks.conftest import SEED
 from viker.attacks.base.attack import load_attacks

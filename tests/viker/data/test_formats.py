@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.params import load_params
+from components.contract.params import load_params
 from components.prepare.run import run
 from tests.conftest import ROOT, prepare_params
 from tests.viker.data.mllmu_data import write_mllmu

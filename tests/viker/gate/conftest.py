@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from components.contract.params import Params, load_params
 from components.gate.run import run
-from components.params import Params, load_params
 from viker.attacks.base.attack import load_attacks
 from viker.core.files import write_json
 from viker.data.prompts import target_for

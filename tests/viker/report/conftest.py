@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+from components.contract.params import load_params
 from components.gate.run import run as judge
-from components.params import load_params
 from components.report.run import Written, run
 from viker.attacks.base.rates import COLUMNS, rates
 from viker.core.files import sha256_bytes, sha256_path, write_json

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from components.params import load_params
+from components.contract.params import load_params
 from tests.viker.tracking.tree import change
 from viker import tracking
 from viker.tracking.publish import Publisher

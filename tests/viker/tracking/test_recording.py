@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.params import load_params
+from components.contract.params import load_params
 from tests.viker.tracking.tree import change
 from viker import tracking
 from viker.core.redact import redacted
@@ -124,7 +124,7 @@ def test_tracking_can_be_off(tree, monkeypatch):
 def test_a_stage_records_without_loading_mlflow(tree):
     code = (
         "import sys\nfrom pathlib import Path\nfrom viker import tracking\n"
-        "from components.params import load_params\nfile = Path('params.yaml')\n"
+        "from components.contract.params import load_params\nfile = Path('params.yaml')\n"
         "sys.modules['mlflow'] = None\n"
         "with tracking.stage('gate', load_params(file).values(), file) as recorded:\n"
         "    recorded.metrics({'gate': {'passed': 1.0}})\n"
@@ -144,7 +144,7 @@ def test_a_stage_without_database_drivers_leaves_its_records_silently(tree, monk
     monkeypatch.delenv("DVC_STAGE")
     code = (
         "import sys\nfrom pathlib import Path\nfrom viker import tracking\n"
-        "from components.params import load_params\nfile = Path('params.yaml')\n"
+        "from components.contract.params import load_params\nfile = Path('params.yaml')\n"
         "sys.modules['sqlalchemy'] = None\n"
         "with tracking.stage('unlearn', load_params(file).values(), file, live=True):\n"
         "    tracking.log_metrics({'a': 1}, 1)\n"

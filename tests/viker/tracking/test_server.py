@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from components.params import load_params
+from components.contract.params import load_params
 from tests.viker.tracking.pages import compare_page, new_page, points, runs_page
 from tests.viker.tracking.server import Server
 from tests.viker.tracking.tree import STAGES, environment, run, small_tree, start

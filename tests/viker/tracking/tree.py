@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from components.contract import stages
+from components.contract.stages import stages
 
 ROOT = Path(__file__).parents[3]
 SMALLER = (

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from components.contract import Argument, Option, Stage, default
-from components.params import Params, load_params
+from components.contract.params import Params, load_params
+from components.contract.stages import Argument, Option, Stage, default
 from viker.core import console
 from viker.core.console import ParamsOption
 

@@ -1,10 +1,9 @@
 """What a stage declares of itself, once; command line, Kubeflow, Airflow, images and parameters are made from it.
 
-A stage is a folder beside this file with a module ``stage``, which holds ``STAGE``. Its ``Arguments``, a frozen
+A stage is a folder of components/ with a module ``stage``, which holds ``STAGE``. Its ``Arguments``, a frozen
 dataclass, is what the stage's program takes: each field is annotated with what it is, and its name is the option's.
 """
 
-import pkgutil
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib import import_module
@@ -118,9 +117,8 @@ def stages() -> dict[str, Stage]:
     Raises:
         ValueError: two stages write an artifact of one name, or one reads an artifact that none before it writes.
     """
-    folder = str(Path(__file__).parent)
-    folders = [module.name for module in pkgutil.iter_modules([folder]) if module.ispkg]
-    waiting = {name: import_module(f"components.{name}.stage").STAGE for name in sorted(folders)}
+    names = sorted(path.parent.name for path in Path(__file__).parents[1].glob("*/stage.py"))
+    waiting = {name: import_module(f"components.{name}.stage").STAGE for name in names}
     ordered: dict[str, Stage] = {}
     written: set[str] = set()
     while waiting:

@@ -1,5 +1,6 @@
-"""A stage's program as a task of Kubeflow Pipelines: ``python -m components.kfp_task INPUT RUN MODULE ARGUMENTS``.
+"""A stage's program as a task of Kubeflow Pipelines.
 
+``python -m components.contract.kfp_task INPUT RUN MODULE ARGUMENTS``.
 ``INPUT`` is the JSON of ``{{$}}``: the values and files that the task is given and the places for what it writes. This
 runs ``MODULE`` with ``ARGUMENTS`` and adds the three things that differ between a task and a run in a work tree:
 
@@ -29,7 +30,7 @@ from viker.core.settings import read_yaml
 
 CACHE = "/cache"
 """Where every task finds the volume for what is fetched once (model weights, sources) and for checkpoints."""
-COMMAND = ["python", "-m", "components.kfp_task", "{{$}}", "{{$.pipeline_job_uuid}}"]
+COMMAND = ["python", "-m", "components.contract.kfp_task", "{{$}}", "{{$.pipeline_job_uuid}}"]
 """What starts a task's container; Kubeflow puts the task's input and the run's ID in."""
 NULL = "null"
 HIDDEN = ("intervals", "counts", "text_only", "attacks", "differences", "inputs")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, create_model
 
-from components.contract import stages
-from components.deployment import DeployParams
+from components.contract.deployment import DeployParams
+from components.contract.stages import stages
 from viker.core.settings import Positive, Section, read_yaml, validated
 
 
