@@ -30,9 +30,9 @@ def repository(tmp_path, monkeypatch) -> Path:
     """A clone of this project, as git sees it, under DVC, with nothing in it that a stage wrote."""
     folder = tmp_path / "repository"
     ignored = shutil.ignore_patterns("__pycache__")
-    for name in ("components/common", "components/prepare", "requests"):
+    for name in ("components", "viker", "requests"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-    for name in ("components/__init__.py", "params.yaml", "dvc.yaml", ".gitignore", ".dvcignore"):
+    for name in ("params.yaml", "dvc.yaml", ".gitignore", ".dvcignore"):
         shutil.copyfile(ROOT / name, folder / name)
     monkeypatch.chdir(folder)
     monkeypatch.delenv("PYTHONPATH", raising=False)
