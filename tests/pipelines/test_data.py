@@ -132,14 +132,14 @@ def test_another_data_set_is_replaced_only_with_force(repository, tmp_path):
     for number in (1, 2):
         (tmp_path / f"{number}/mine").mkdir(parents=True)
         (tmp_path / f"{number}/mine/rows.jsonl").write_text(str(number))
-    kept = Path("data/raw/mine/rows.jsonl")
+    imported = Path("data/raw/mine/rows.jsonl")
     assert viker_import(f"{tmp_path}/1/mine").returncode == 0
     assert viker_import(f"{tmp_path}/1/mine").returncode == 0  # the same
     refused = viker_import(f"{tmp_path}/2/mine")
     assert refused.returncode == 1 and "--force" in refused.stderr and "--name" in refused.stderr
-    assert kept.read_text() == "1"
+    assert imported.read_text() == "1"
     assert viker_import(f"{tmp_path}/2/mine", "--force").returncode == 0
-    assert kept.read_text() == "2"
+    assert imported.read_text() == "2"
 
 
 def test_a_failed_import_changes_nothing(repository, tmp_path):
