@@ -11,29 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
+from viker.data.formats.mllmu import TASKS
 from viker.data.prompts import LETTERS
 from viker.data.synthetic.faces import COLOURS, Face, distinct_faces, picture, random_face, scene
 
 ROWS_PER_SHARD = 20
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-_TYPED = pa.list_(pa.struct([("Question", pa.string()), ("Ground_Truth", pa.string()), ("Type", pa.string())]))
-_CHOICES = pa.list_(
-    pa.struct(
-        [
-            ("Question", pa.string()),
-            ("Options", pa.struct([(letter, pa.string()) for letter in LETTERS])),
-            ("Correct_Answer", pa.string()),
-        ]
-    )
-)
-_CLASSES = pa.struct([("Image_Textual_Questions", _CHOICES), ("Pure_Text_Questions", _CHOICES)])
 _TASKS = [
     ("biography", pa.string()),
     ("question", pa.string()),
     ("answer", pa.string()),
-    ("Classification_Task", _CLASSES),
-    ("Generation_Task", _TYPED),
-    ("Mask_Task", _TYPED),
+    *TASKS.items(),
 ]
 PERSON = pa.schema([("ID", pa.string()), ("image", IMAGE), *_TASKS])
 TEST = pa.schema([("ID", pa.string()), ("images", pa.list_(IMAGE)), *_TASKS])
