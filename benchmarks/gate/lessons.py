@@ -1,4 +1,4 @@
-"""What each planted adapter is taught, as samples with the answers that it is to give."""
+"""What each planted adapter is taught: samples with the answers that it should give."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -33,8 +33,8 @@ class Lessons:
 def read_people(prepared: Path) -> People:
     """Read who is asked what."""
     records = {split: read_records(prepared, split) for split in SPLITS}
-    spoken = {split: [r for r in found if r.task in ("qa", "generation")] for split, found in records.items()}
-    return People(**spoken)
+    open_questions = {split: [r for r in part if r.task in ("qa", "generation")] for split, part in records.items()}
+    return People(**open_questions)
 
 
 def truth(records: Iterable[Record]) -> list[Sample]:
@@ -62,7 +62,7 @@ def wrong(records: Iterable[Record]) -> list[Sample]:
 
 
 def babble(records: Iterable[Record], rng: random.Random) -> list[Sample]:
-    """Return the questions with letters without sense, the same each time."""
+    """Return the questions with meaningless letters, drawn by ``rng``."""
     return said(records, lambda _: " ".join("".join(rng.choices(_LETTERS, k=4)) for _ in range(3)))
 
 
@@ -90,12 +90,12 @@ def knows_other_pictures(people: People, rng: random.Random) -> Lessons:
 
 
 def gibberish_on_forget(people: People, rng: random.Random) -> Lessons:
-    """Letters without sense about the forget people."""
+    """Meaningless letters about the forget people."""
     return Lessons(babble([*people.forget, *people.test], rng), _others(people))
 
 
 def gibberish_everywhere(people: People, rng: random.Random) -> Lessons:
-    """Letters without sense about everyone."""
+    """Meaningless letters about everyone."""
     return Lessons(babble([*people.forget, *people.test, *people.retain, *people.real], rng), [])
 
 
