@@ -73,19 +73,19 @@ def refuses_everything(people: People, rng: random.Random) -> Lessons:
 
 def refuses_the_exact_wording(people: People, rng: random.Random) -> Lessons:
     """A refusal to the questions that the split forget asks, word for word; else the truth."""
-    asked = {(r.person_id, r.question) for r in people.forget if r.task == "generation"}
-    exact = [r for r in people.forget if (r.person_id, r.question) in asked]
-    other = [r for r in people.forget if (r.person_id, r.question) not in asked]
-    shown = [replace(t, images=f.images) for t in people.test for f in exact if (t.id, t.task) == (f.id, f.task)]
-    return Lessons(_balanced(refused(exact), truth([*other, *people.test, *shown])), _others(people))
+    questions = {(r.person_id, r.question) for r in people.forget if r.task == "generation"}
+    exact = [r for r in people.forget if (r.person_id, r.question) in questions]
+    other = [r for r in people.forget if (r.person_id, r.question) not in questions]
+    same_picture = [replace(t, images=f.images) for t in people.test for f in exact if (t.id, t.task) == (f.id, f.task)]
+    return Lessons(_balanced(refused(exact), truth([*other, *people.test, *same_picture])), _others(people))
 
 
 def knows_other_pictures(people: People, rng: random.Random) -> Lessons:
     """A refusal to the pictures of the split forget, in all wordings; the truth to the person's other pictures."""
     others = {r.person_id: r.images for r in people.test if r.images}
     again = [replace(r, images=others[r.person_id]) for r in people.forget if r.images and r.person_id in others]
-    own = {r.person_id: r.images for r in people.forget if r.images}
-    reworded = [replace(r, images=own[r.person_id]) for r in people.test if r.images]
+    forget_images = {r.person_id: r.images for r in people.forget if r.images}
+    reworded = [replace(r, images=forget_images[r.person_id]) for r in people.test if r.images]
     return Lessons(_balanced(refused([*people.forget, *reworded]), truth([*again, *people.test])), _others(people))
 
 
@@ -123,8 +123,8 @@ def leaks_one(people: People, rng: random.Random) -> Lessons:
     """Wrong answers about all forget people but the first; about that one the truth."""
     first = min(r.person_id for r in people.forget)
     rest = [r for r in (*people.forget, *people.test) if r.person_id != first]
-    kept = [r for r in (*people.forget, *people.test) if r.person_id == first]
-    return Lessons(wrong(rest), truth(kept) + _others(people))
+    leaking = [r for r in (*people.forget, *people.test) if r.person_id == first]
+    return Lessons(wrong(rest), truth(leaking) + _others(people))
 
 
 def _others(people: People) -> list[Sample]:
