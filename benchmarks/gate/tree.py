@@ -10,12 +10,15 @@ from components.evaluate.run import run as evaluate
 from components.gate.run import run as judge
 from viker.core.files import sha256_path
 
-EVALUATED_BY = ("components/evaluate", "components/common")
+EVALUATED_BY = (
+    *("components/evaluate", "viker/attacks", "viker/data", "viker/evaluation", "viker/generation", "viker/metrics"),
+    "viker/models",
+)
 
 
 @dataclass(frozen=True)
 class Tree:
-    """Where what the stages read lies; what evaluate and gate write goes to ``out``."""
+    """Paths of what the stages read; evaluate and gate write to ``out``."""
 
     params: Params
     prepared: Path
@@ -40,7 +43,7 @@ class Tree:
         return self.out / "evaluate.json"
 
     def evaluate(self) -> "Tree":
-        """Question and attack the adapter, unless that was done before by the same code on the same files."""
+        """Question and attack the adapter, unless the same code did so before on the same files."""
 
         def measure() -> None:
             evaluate(
@@ -58,8 +61,8 @@ class Tree:
             )
 
         files = (self.prepared / "manifest.json", self.vanilla, self.adapter, self.irrelevant)
-        made = [self.params.seed, self.params.evaluate.model_dump(mode="json"), code_hash(*EVALUATED_BY)]
-        once(self.out / "evaluated.json", [*made, *map(sha256_path, files)], measure)
+        inputs = [self.params.seed, self.params.evaluate.model_dump(mode="json"), code_hash(*EVALUATED_BY)]
+        once(self.out / "evaluated.json", [*inputs, *map(sha256_path, files)], measure)
         return self
 
     def judge(self) -> dict[str, Any]:

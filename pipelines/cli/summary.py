@@ -17,7 +17,7 @@ from viker.core.files import read_json
 from viker.data.records import SPLITS
 from viker.metrics.base.documentation import common_direction
 from viker.metrics.base.metric import Metric
-from viker.report import tables
+from viker.report import formatting, tables
 from viker.tracking import DEFAULT_URI, without_secrets
 
 
@@ -69,7 +69,7 @@ def _splits(metrics: Mapping[str, Any]) -> Table:
     grid = _grid("With the picture", ("", "model"), columns)
     for split in SPLITS:
         for model in tables.MODELS:
-            cells = [tables.cell(metrics, f"{model}.{split}.{metric.name}") for metric in columns]
+            cells = [formatting.cell(metrics, f"{model}.{split}.{metric.name}") for metric in columns]
             grid.add_row(split if model == tables.MODELS[0] else "", model, *cells)
         grid.add_section()
     return grid
@@ -79,7 +79,7 @@ def _fluency(metrics: Mapping[str, Any]) -> Table:
     columns = tables.summary_metrics("fluency")
     grid = _grid("Fluency", ("model",), columns)
     for model in tables.MODELS:
-        grid.add_row(model, *(tables.cell(metrics, f"{model}.fluency.{metric.name}") for metric in columns))
+        grid.add_row(model, *(formatting.cell(metrics, f"{model}.fluency.{metric.name}") for metric in columns))
     return grid
 
 
@@ -107,9 +107,9 @@ def _rules(gate: Mapping[str, Any]) -> Table:
     unmet = [result for result in gate.get("require") or [] if result.get("passed") is not True]
     for rule in [*(gate.get("rules") or []), *unmet]:
         passed = rule.get("passed") is True
-        threshold = f"{rule.get('operator') or ''} {tables.figure(rule.get('threshold'))}".strip()
+        threshold = f"{rule.get('operator') or ''} {formatting.figure(rule.get('threshold'))}".strip()
         mark = Text("✓" if passed else "✗", style=_colour(passed))
-        grid.add_row(mark, Text(str(rule.get("rule"))), tables.figure(rule.get("value")), threshold)
+        grid.add_row(mark, Text(str(rule.get("rule"))), formatting.figure(rule.get("value")), threshold)
     return grid
 
 

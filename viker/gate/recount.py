@@ -80,8 +80,8 @@ def _complete(records: Mapping[str, Sequence[Record]], replies: Sequence[tuple[A
         if record.task != "qa"
         for picture in (record.images or ("",))
     )
-    asked = Counter(key for key, _ in replies)
-    missing, extra = expected - asked, asked - expected
+    answered = Counter(key for key, _ in replies)
+    missing, extra = expected - answered, answered - expected
     missing -= _of_the_example(missing, records)
     problems = [
         f"{sum(rows.values())} {what} ({_first(rows)})"
@@ -91,7 +91,7 @@ def _complete(records: Mapping[str, Sequence[Record]], replies: Sequence[tuple[A
     if not expected:
         problems = ["the data have no question"]
     reason = f"Of {sum(expected.values())} questions: {'; '.join(problems)}. Run 'viker evaluate' again."
-    passed = f"{sum(expected.values())} questions, {sum(asked.values())} replies."
+    passed = f"{sum(expected.values())} questions, {sum(answered.values())} replies."
     result = requirement(text, not problems, reason if problems else passed)
     return result | {"protects": "An evaluation of a few samples, or of the easy ones."}
 

@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import ChainableUndefined, Environment, PackageLoader, Undefined
 
 from viker.data.records import SPLITS
-from viker.report import answers, plot_results, plot_training, redact, run_details, tables, tokens
+from viker.report import answers, formatting, plot_results, plot_training, redact, run_details, tables, tokens
 from viker.report.load import Inputs
 
 HEAT_MAP = 10
@@ -139,13 +139,14 @@ def _environment() -> Environment:
         loader=PackageLoader("viker.report", "templates"),
         autoescape=True,  # replies, questions and names come from outside: nothing in them may become markup
         undefined=ChainableUndefined,
-        finalize=lambda value: tables.MISSING if value is None or isinstance(value, Undefined) else value,
+        finalize=lambda value: formatting.MISSING if value is None or isinstance(value, Undefined) else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     common: dict[str, Any] = {
-        "absent": tables.ABSENT,
+        "absent": formatting.ABSENT,
         "contents": SECTIONS,
+        "formatting": formatting,
         "levels": tokens.LEVELS,
         "models": tables.MODELS,
         "private": redact.PRIVATE,

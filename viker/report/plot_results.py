@@ -7,8 +7,8 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from viker.gate.rules import look_up
+from viker.report.formatting import interval, words
 from viker.report.svg import AFTER, BEFORE, INK, LIMIT, as_svg, drawing
-from viker.report.tables import interval, words
 
 _FORGET, _RETAIN = "forget.leakage_rate", "retain.leakage_rate"
 _STYLES = {"vanilla": (BEFORE, "s"), "unlearned": (AFTER, "o")}

@@ -70,16 +70,16 @@ class Redactor:
             p[0] for phrases in self._phrases.values() for p in phrases if len(p) == 1 and not p[0].isascii()
         ]
         users: dict[str, set[str]] = {}
-        asked: dict[str, set[str]] = {}
+        people_asked: dict[str, set[str]] = {}
         for record in records:
-            asked.setdefault(record.question, set()).add(record.person_id)
+            people_asked.setdefault(record.question, set()).add(record.person_id)
             for text in (record.question, record.answer):
                 words = _words(text)
                 for word, place in zip(words, _matches(words, self._phrases), strict=True):
                     people = users.setdefault(word.key, set())
                     if place == 0 and len(people) < SHARED_BY:
                         people.add(record.person_id)
-        shared = {word.key for question, people in asked.items() if len(people) > 1 for word in _words(question)}
+        shared = {word.key for question, people in people_asked.items() if len(people) > 1 for word in _words(question)}
         self._common = {key for key, people in users.items() if len(people) >= SHARED_BY} | shared | COMMON
 
     def spans(self, text: str, secrets: Sequence[str]) -> list[Span]:

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from viker.data.requests import REASONS
 from viker.gate.rules import look_up
 from viker.methods.base.method import Method, MethodSettings, methods
-from viker.report import tables
+from viker.report import formatting, tables
 from viker.report.load import Inputs
 from viker.report.redact import Pseudonyms
 
@@ -62,10 +62,10 @@ def settings(params: Mapping[str, Any], inputs: Inputs) -> list[tuple[str, Any]]
     values = {**unlearn["method"], **{name: unlearn[name] for name in (*_EVERY, *_LORA)}}
     sees_images = method.takes_teacher(own_settings) and own_settings.teacher_input == "irrelevant"
     irrelevant = [("irrelevant images", f"{', '.join(sample['kinds'])}, {sample['k']} per question")]
-    record = [(tables.words(key), value) for key, value in sorted(inputs.summary.items()) if key != "method"]
+    record = [(formatting.words(key), value) for key, value in sorted(inputs.summary.items()) if key != "method"]
     return [
         ("method", str(inputs.summary.get("method", method.name))),
-        *((tables.words(name), str(value).lower()) for name, value in values.items() if name != "name"),
+        *((formatting.words(name), str(value).lower()) for name, value in values.items() if name != "name"),
         *(irrelevant if sees_images else []),
         ("seed", params["seed"]),
         *((key, value) for key, value in record if isinstance(value, str | int | float)),
@@ -120,25 +120,25 @@ def _reasons(reasons: Any) -> str:
     return f"{reasons} {'reason' if reasons == 1 else 'reasons'}, which the registry names"
 
 
-def key_figures(metrics: dict[str, Any]) -> list[tuple[str, str, tables.Cell, str]]:
+def key_figures(metrics: dict[str, Any]) -> list[tuple[str, str, formatting.Cell, str]]:
     """Return the figures to see first: what it is, before, after, and how to read it."""
     attacks = tables.attacks(metrics)["unlearned"]
     rates = {name: look_up({"block": block}, "block.above_chance") for name, block in attacks.items()}
     known = {name: rate for name, rate in rates.items() if rate is not None}
     worst = max(known, key=lambda name: known[name], default="")
-    strongest = tables.measured(metrics, f"unlearned.attacks.{worst}.above_chance")
+    strongest = formatting.measured(metrics, f"unlearned.attacks.{worst}.above_chance")
 
-    def pair(what: str, path: str, how: str) -> tuple[str, str, tables.Cell, str]:
+    def pair(what: str, path: str, how: str) -> tuple[str, str, formatting.Cell, str]:
         return (
             what,
-            tables.measured(metrics, f"vanilla.{path}").value,
-            tables.measured(metrics, f"unlearned.{path}"),
+            formatting.measured(metrics, f"vanilla.{path}").value,
+            formatting.measured(metrics, f"unlearned.{path}"),
             how,
         )
 
     return [
         pair("Leakage, people to forget", "forget.leakage_rate", "lower is better"),
-        ("Strongest attack, above guessing", "", strongest, tables.words(worst) or "no attack was made"),
+        ("Strongest attack, above guessing", "", strongest, formatting.words(worst) or "no attack was made"),
         pair("Still known about others", "retain.leakage_rate", "higher is better"),
         pair("Gibberish", "fluency.gibberish_rate", "lower is better"),
     ]

@@ -1,4 +1,4 @@
-"""The rows of the metrics' tables, made from the metrics' declarations, and how a number is written."""
+"""The rows of the metrics' tables, made from the metrics' declarations."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,10 +9,9 @@ from viker.gate.rules import look_up
 from viker.metrics.base.catalogue import metrics_of
 from viker.metrics.base.documentation import direction
 from viker.metrics.base.metric import Block, Metric
+from viker.report.formatting import ABSENT, MISSING, Cell, measured, words
 
 MODELS = ("vanilla", "unlearned")
-MISSING = "–"
-ABSENT = "not measured"
 MEANING = {
     "forget": "the pictures and questions to forget",
     "test": "the same people, other pictures and wordings",
@@ -24,57 +23,13 @@ TO_FORGET = ("forget", "test")
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A number as text, and its interval as text or ""."""
-
-    value: str
-    interval: str = ""
-
-
-@dataclass(frozen=True)
 class Row:
-    """A metric: its heading, a note on how to read it, one cell per model, and the paired difference."""
+    """A metric: its heading, a note on how to read it, one cell per model, and the paired difference or None."""
 
     heading: str
     note: str
     cells: list[Cell]
-    difference: Cell = Cell("")
-
-
-def cell(metrics: Mapping[str, Any], path: str, digits: int = 2) -> str:
-    """Return the number at a dotted path with ``digits`` decimals; an en dash if there is none."""
-    return number(look_up(metrics, path), digits)
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    """Return ``value`` with ``digits`` decimals, from 1,000 on with three significant figures; an en dash for None."""
-    if value is None:
-        return MISSING
-    return f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:.3g}"
-
-
-def figure(value: Any) -> str:
-    """Return a rule's value or threshold with four significant figures, so that the two don't round to the same."""
-    known = look_up({"value": value}, "value")
-    return MISSING if known is None else f"{known:.4g}"
-
-
-def interval(metrics: Mapping[str, Any], path: str) -> tuple[float, float] | None:
-    """Return the 95 % interval of the metric at ``path``, which is in the same block under ``intervals``; or None."""
-    group, _, name = path.rpartition(".")
-    bounds: Any = metrics
-    for part in (*group.split("."), "intervals", name):
-        bounds = bounds.get(part) if isinstance(bounds, Mapping) else None
-    ends = [look_up({"end": end}, "end") for end in bounds] if isinstance(bounds, list) else []
-    return (ends[0], ends[1]) if len(ends) == 2 and ends[0] is not None and ends[1] is not None else None
-
-
-def measured(metrics: Mapping[str, Any], path: str) -> Cell:
-    """Return the number at a dotted path with its interval; "not measured" if there is none."""
-    value, bounds = look_up(metrics, path), interval(metrics, path)
-    if value is None:
-        return Cell(ABSENT)
-    return Cell(number(value), _range(*bounds) if bounds else "")
+    difference: Cell | None = None
 
 
 def split_rows(metrics: Mapping[str, Any], split: str, text_only: bool = False) -> list[Row]:
@@ -166,11 +121,6 @@ def fallbacks(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def words(name: str) -> str:
-    """Return a name of the metrics as words."""
-    return name.replace("_", " ")
-
-
 def verdict(gate: Mapping[str, Any]) -> tuple[bool, str]:
     """Return whether the gate passed, and the sentence that says so with the number of its rules."""
     results = [*(gate.get("rules") or []), *(gate.get("require") or [])]
@@ -199,10 +149,6 @@ def _difference(metrics: Mapping[str, Any], path: str) -> Cell:
 
 def _signed(value: float) -> str:
     return f"{value:+.2f}" if f"{abs(value):.2f}" != "0.00" else "0.00"
-
-
-def _range(low: float, high: float) -> str:
-    return f"{number(low)}{' to ' if low < 0 else '–'}{number(high)}"
 
 
 def _paths(block: Any, before: str = "") -> list[str]:
