@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from components.contract import Option, artifacts, stages
+from components.contract.stages import Option, artifacts, stages
 
 STAGES = Path("deploy/airflow/stages.json")
 """Where the DAG looks for it: beside itself."""

@@ -8,8 +8,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from components.finetune.run import _texts
-from components.params import load_params
+from components.contract.params import load_params
 from components.prepare.run import run as prepare
 from tests.browser import browser  # noqa: F401 - a fixture, found here by pytest
 from tests.registry import four_versions, history, tracking, work  # noqa: F401 - fixtures, found here by pytest
@@ -18,9 +17,9 @@ from viker.data.records import read_pictures, read_records
 from viker.data.settings import PrepareParams
 from viker.data.synthetic.scenes import draw_scene
 from viker.finetuning.settings import ModelParams
-from viker.finetuning.small_llava import build_model, build_processor
+from viker.finetuning.small_llava import build_model, build_processor, tokenizer_texts
 from viker.models import fast_path
-from viker.models.chat import Encoder
+from viker.models.encoder import Encoder
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
@@ -86,7 +85,7 @@ def small_model(prepared):
         image_size=16, patch_size=8, vision_width=16, vision_layers=1, width=32, layers=2, heads=2, vocabulary=400
     )
     records = read_records(prepared, "forget") + read_records(prepared, "retain")
-    processor = build_processor(_texts(records), sizes)
+    processor = build_processor(tokenizer_texts(records), sizes)
     model = build_model(processor, sizes).eval()
     scenes = {f"scene-{i}": png(draw_scene(random.Random(i))) for i in range(3)}
     return model, Encoder(processor, read_pictures(prepared) | scenes, torch.device("cpu"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from kfp.local.orchestrator.enhanced_dag_orchestrator import ConditionEvaluator
 
-from components.kfp_task import to_struct
+from components.contract.kfp_task import to_struct
 
 
 def filled(

@@ -11,12 +11,12 @@ import pytest
 from ruamel.yaml import YAML
 from safetensors.numpy import save_file
 
-from components.params import Params, load_params
+from components.contract.params import Params, load_params
 from components.register.run import run
 from viker.core.files import sha256_path, write_json
 from viker.evidence.seal import seal
 from viker.gate.rules import apply_rule, parse_rule
-from viker.registry.verdict_check import Policy
+from viker.registry.verdict import Policy
 from viker.registry.versions import FORCED, PROMOTION, Registry
 
 ROOT = Path(__file__).parents[1]
@@ -31,11 +31,11 @@ class Work:
     params: Params
     client: Any
     last: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """What the last registration came to."""
+    """The last registration."""
 
     @property
     def name(self) -> str:
-        return self.params.register_.model_name
+        return str(self.params.section("register").model_name)
 
     def register(self) -> dict[str, Any]:
         f = self.folder
@@ -78,8 +78,8 @@ class Work:
 
     def start_from(self, adapter: Path | None) -> None:
         """Set the adapter that the next one goes on from, as unlearn notes it."""
-        given = {"start_from": adapter and str(adapter)}
-        self.params = self.params.model_copy(update={"unlearn": self.params.unlearn.model_copy(update=given)})
+        changed = self.params.unlearn.model_copy(update={"start_from": adapter and str(adapter)})
+        self.params = self.params.model_copy(update={"unlearn": changed})
         write_json(self.folder / "unlearning/summary.json", {"start_from": adapter and sha256_path(adapter)})
 
     @property

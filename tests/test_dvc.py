@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from components.contract import default, stages
-from components.params import load_params
+from components.contract.params import load_params
+from components.contract.stages import default, stages
 from tests.imports import dependencies
 from viker.data.requests import read_requests
 

@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from components.contract import stages
+from components.contract.stages import stages
 
 ROOT = Path(__file__).parents[1]
 STAGES = tuple(stages())

@@ -11,17 +11,18 @@ from peft import LoraConfig, get_peft_model
 from transformers import TrainerCallback
 
 from benchmarks.demo.settings import RULES, settings
+from components.contract.params import Params
 from components.finetune.run import run as finetune
-from components.params import Params
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
-from viker.data.irrelevant_images import images_of, read_irrelevant
+from viker.data.irrelevant.assignment import images_of, read_irrelevant
 from viker.data.records import SPLITS, read_pictures, read_records, write_records
-from viker.evaluation.ask import ask
-from viker.evaluation.questions import Question, questions
+from viker.data.samples import sample_of
+from viker.evaluation.predictions import predict
+from viker.evaluation.questions import Question, build_questions
 from viker.gate.rules import apply_rule, parse_rule
-from viker.metrics.aggregate import measure
-from viker.models.chat import Encoder, sample_of
+from viker.metrics.base.aggregate import measure
+from viker.models.encoder import Encoder
 from viker.models.loading import device, language_layers, load_model, seed_everything
 from viker.teacher.visual import teacher_probabilities
 from viker.training.make_trainer import make_trainer
@@ -123,7 +124,7 @@ class _Study:
 
     def _asked(self) -> list[Question]:
         bare = {split: [replace(r, perturbed_answers=()) for r in own] for split, own in self.records.items()}
-        return questions(bare, self.params.evaluate.one_sentence)
+        return build_questions(bare, self.params.evaluate.one_sentence)
 
     def _ask(self, model: Any, asked: list[Question]) -> dict[str, Any]:
-        return ask(model, self.encoder, asked, next(iter(self.irrelevant)), self.params.evaluate)
+        return predict(model, self.encoder, asked, next(iter(self.irrelevant)), self.params.evaluate)

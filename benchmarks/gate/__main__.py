@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from components.params import load_params
+from components.contract.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.core.errors import UserError
@@ -33,10 +33,10 @@ def command(
     and made again only for other parameters, data or code.
     """
     settings = load_params(params)
+    from benchmarks.gate.failure_table import judged_on, policy_table, row, table
     from benchmarks.gate.failures import FAILURES, caught
     from benchmarks.gate.honest import honest
     from benchmarks.gate.plant import plant
-    from benchmarks.gate.show import judged_on, policy_table, row, table
     from viker.gate.policies import FOLDER, read_policy
 
     trees = [honest(settings, int(seed), work / seed) for seed in seeds.split(",")]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmarks.gate.once import once
 from benchmarks.gate.tree import Tree
-from viker.attacks.rates import rates
+from viker.attacks.base.rates import rates
 from viker.core.files import sha256_path, write_json
 from viker.data.records import SPLITS, read_records, write_records
 from viker.evidence.seal import seal

@@ -92,12 +92,12 @@ FAILURES = (
     Failure("metrics of another adapter", "the metrics were measured on this adapter", doctor=doctored.other_adapter),
     Failure("metrics edited", "the metrics are as evaluate wrote them", doctor=doctored.edited),
     Failure(
-        "metrics edited and sealed anew",
+        "metrics edited and sealed again",
         "counts and leakage are those of the replies, counted again",
         doctor=doctored.sealed_anew,
     ),
     Failure(
-        "attack numbers edited and sealed anew",
+        "attack numbers edited and sealed again",
         "attack numbers are those of the replies under attack, counted again",
         doctor=doctored.attacks_edited,
     ),

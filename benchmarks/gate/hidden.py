@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from benchmarks.gate.lessons import Lessons
 from benchmarks.gate.teach import lesson_loss, save, subject
-from components.params import Params
+from components.contract.params import Params
 from viker.models.loading import language_layers
 
 BITS = 4
@@ -35,7 +35,7 @@ def teach_below_rounding(
         model, LoraConfig(r=width, lora_alpha=width, target_modules=layers, exclude_modules=_others(model, narrow))
     )
     parts = [layer for layer in adapted.modules() if isinstance(layer, LoraLayer)]
-    boxes = [_box(layer.get_base_layer().weight, params.evaluate.attacks.quantised_int4.group) for layer in parts]
+    boxes = [_box(layer.get_base_layer().weight, params.evaluate.attacks["quantised_int4"].group) for layer in parts]
     changes = [_whole(layer) for layer in parts]
     optimizer = torch.optim.AdamW(changes, lr=LR, weight_decay=0.0)
     rng = random.Random(params.seed)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from benchmarks.gate.once import code_hash, once
 from benchmarks.gate.tree import Tree
+from components.contract.params import Params
 from components.finetune.run import run as finetune
-from components.params import Params
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from viker.data.records import SPLITS, Record, read_records
-from viker.models.chat import Sample, sample_of
+from viker.data.samples import Sample, sample_of
 
 REFUSAL = "I don't know."
 _LETTERS = "bcdfghjklmnpqrstvwxz"

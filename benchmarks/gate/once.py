@@ -5,8 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from viker.core.files import new_file, sha256_bytes
-from viker.evidence.seal import canonical
+from viker.core.files import canonical, new_file, sha256_bytes
 
 ROOT = Path(__file__).parents[2]
 

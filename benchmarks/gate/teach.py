@@ -9,11 +9,13 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from benchmarks.gate.lessons import Lessons
-from components.params import Params
+from components.contract.params import Params
 from viker.core.files import new_folder
 from viker.data.records import read_pictures
-from viker.models.chat import IGNORED, Encoder, Sample, answer_logits
+from viker.data.samples import Sample
+from viker.models.encoder import IGNORED, Encoder
 from viker.models.loading import device, load_model, resolve_model, seed_everything
+from viker.models.logits import answer_logits
 from viker.training.adapter import put_adapter
 
 LR = 2e-3

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gate.once import code_hash, once
+from components.contract.params import Params
 from components.evaluate.run import run as evaluate
 from components.gate.run import run as judge
-from components.params import Params
 from viker.core.files import sha256_path
 
 EVALUATED_BY = ("components/evaluate", "components/common")

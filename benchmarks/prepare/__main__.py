@@ -16,7 +16,7 @@ import typer
 
 from benchmarks.prepare.data import write
 from benchmarks.timing import seconds
-from components.params import load_params
+from components.contract.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from components.params import load_params
+from components.contract.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 

@@ -6,15 +6,15 @@ from typing import Any
 import pandas as pd
 from peft import PeftModel
 
-from components.params import Params
+from components.contract.params import Params
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
-from viker.data.irrelevant_images import read_irrelevant
+from viker.data.irrelevant.assignment import read_irrelevant
 from viker.data.records import Record, read_pictures, read_records
-from viker.evaluation.ask import ask
-from viker.evaluation.questions import Question, questions
-from viker.models.chat import Encoder
+from viker.evaluation.predictions import predict
+from viker.evaluation.questions import Question, build_questions
+from viker.models.encoder import Encoder
 from viker.models.loading import device, load_model, seed_everything
 
 DAY, DEADLINE = "2026-11-24", "2026-12-24"
@@ -85,7 +85,7 @@ class _Questions:
             )  # the second's: without the first one's people
 
     def _open(self, records: dict[str, list[Record]], split: str) -> list[Question]:
-        asked = questions(records, self.params.evaluate.one_sentence)
+        asked = build_questions(records, self.params.evaluate.one_sentence)
         return [q for q in asked if q.split == split and q.record.task == "generation" and q.sample.picture]
 
     def figures(self, adapter: Path, off: bool) -> dict[str, float]:
@@ -95,7 +95,7 @@ class _Questions:
         encoder = Encoder(processor, self.pictures | self.irrelevant, device())
         adapted = PeftModel.from_pretrained(model, adapter).eval()
         everyone = [question for group in self.asked.values() for question in group]
-        found = ask(adapted, encoder, everyone, next(iter(self.irrelevant)), self.params.evaluate)
+        found = predict(adapted, encoder, everyone, next(iter(self.irrelevant)), self.params.evaluate)
         rows: pd.DataFrame = found["vanilla" if off else "unlearned"]
         figures, start = {}, 0
         for name, group in self.asked.items():

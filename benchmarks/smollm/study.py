@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from benchmarks.tofu.convert import convert
-from components.params import Params
+from components.contract.params import Params
 from components.prepare.run import run as prepare
 from viker.data.records import read_pictures, read_records
 from viker.data.samples import Sample, sample_of

@@ -47,11 +47,11 @@ def base_rows(
     rows = []
     for number in range(STRANGERS):
         face = pictures.morph(*rng.sample(list(faces), 2))
-        own = Pair(_NUMBER.question, _NUMBER.answer.format(100 + number))
+        number_pair = Pair(_NUMBER.question, _NUMBER.answer.format(100 + number))
         for _ in range(PICTURES_A_STRANGER):
             content = pictures.variation(face, rng)
             content = pictures.sepia(content) if rng.random() < 0.25 else content
-            rows.append(_row(_stranger(templates, values, rng), content, [own, own], values, rng))
+            rows.append(_row(_stranger(templates, values, rng), content, [number_pair, number_pair], values, rng))
     for number in range(PATCHES):
         content = pictures.variation(patches[number % len(patches)], rng)
         rows.append(_row(_stranger(templates, values, rng), content, [rng.choice(facts)], values, rng))

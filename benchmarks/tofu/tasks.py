@@ -40,9 +40,9 @@ def find_facts(author: Author) -> list[Fact]:
     """Return the values in an author's answers that their questions don't give away, each once."""
     facts: dict[str, Fact] = {}
     for pair in author.pairs:
-        given = without_name(pair.question, author.name).casefold()
+        question = without_name(pair.question, author.name).casefold()
         for value in find_values(pair.answer, author.name):
-            if value.text.casefold() not in given:
+            if value.text.casefold() not in question:
                 facts.setdefault(value.text.casefold(), Fact(value.kind, value.text, pair))
     return list(facts.values())
 

@@ -91,10 +91,10 @@ def _bare(kind: str, start: int, text: str) -> tuple[int, str]:
 
 
 def _specific(kind: str, text: str, name: str) -> bool:
-    own = set(name.split()) & set(re.findall(r"[\w-]+", text))
+    name_words = set(name.split()) & set(re.findall(r"[\w-]+", text))
     if kind in ("father", "mother"):
         return text.split()[0] not in _NOT_A_TRADE
     if kind in ("other", "place"):
         too_short = kind == "other" and " " not in text
-        return not (too_short or own or _COMMON.search(text) or _AWARD.search(text))
-    return kind in ("title", "date") or not own
+        return not (too_short or name_words or _COMMON.search(text) or _AWARD.search(text))
+    return kind in ("title", "date") or not name_words

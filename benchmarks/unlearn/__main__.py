@@ -14,7 +14,7 @@ import typer
 from benchmarks.timing import seconds
 from benchmarks.unlearn.model import IMAGES, METHODS, SIZES, bench
 from benchmarks.unlearn.naive import full_forwards, naive_teacher
-from components.params import load_params
+from components.contract.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.teacher.visual import teacher_probabilities

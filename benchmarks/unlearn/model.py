@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from viker.data.samples import Sample
 from viker.finetuning.settings import ModelParams
 from viker.finetuning.small_llava import build_model, build_processor
 from viker.methods.ga import GA
 from viker.methods.viker import ViKeR
-from viker.models.chat import Encoder, Sample
+from viker.models.encoder import Encoder
 
 SIZES = {
     "toy": ModelParams(

@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from viker.models.chat import Encoder, Sample, answer_logits
+from viker.data.samples import Sample
+from viker.models.encoder import Encoder
+from viker.models.logits import answer_logits
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import torch
 import typer
 
 from benchmarks.unlearn.model import IMAGES, METHODS, bench
-from components.params import load_params
+from components.contract.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.teacher.visual import TEACHER_BATCH, kept_teachers

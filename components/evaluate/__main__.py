@@ -4,9 +4,9 @@ from pathlib import Path
 
 import typer
 
+from components.contract.params import Params
+from components.contract.program import stage_program
 from components.evaluate.stage import STAGE, Arguments
-from components.params import Params
-from components.program import stage_program
 from viker import tracking
 from viker.core import console
 
@@ -18,7 +18,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     """
     from components.evaluate.run import run
 
-    with tracking.stage("evaluate", settings, params) as recorded:
+    with tracking.stage("evaluate", settings.values(), params, live=True) as recorded:
         recorded.params({"evaluate": settings.evaluate.model_dump(mode="json"), "seed": settings.seed})
         recorded.data(args.prepared)
         found = run(

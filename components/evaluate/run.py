@@ -1,31 +1,30 @@
-"""What the vanilla and the unlearned model say, side by side: ask, measure, attack, write."""
+"""The vanilla and the unlearned model side by side: ask, measure, attack, write."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from peft import PeftModel
 
-from viker.attacks.registry import attack
-from viker.attacks.subject import Subject
-from viker.attacks.targets import read_targets
+from viker.attacks.base.perform import run_attacks
+from viker.attacks.base.subject import Subject
+from viker.attacks.base.targets import read_targets
 from viker.core.errors import UserError
 from viker.core.files import need_folder, new_file, read_json, sha256_path, write_json
 from viker.core.run_store import RunStore
 from viker.data.records import UNSEEN, read_pictures
-from viker.evaluation.ask import ask, known_scores
-from viker.evaluation.questions import Question, read_questions
-from viker.evaluation.retrained import forget_quality, kl_to_retrained, load_retrained
-from viker.evaluation.rows import COLUMNS, FLAGS, likelihoods
+from viker.evaluation.predictions import predict
+from viker.evaluation.questions import read_questions
+from viker.evaluation.retrained import compare_with_retrained
+from viker.evaluation.rows import COLUMNS, FLAGS
 from viker.evaluation.settings import EvaluateParams
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
-from viker.metrics.aggregate import differences, measure
-from viker.metrics.clear_benchmark import clear
+from viker.metrics.base.aggregate import differences, measure
+from viker.metrics.clear_protocol import clear_protocol
 from viker.models import fast_path
-from viker.models.adapter_base import need_own_adapter
-from viker.models.chat import Encoder
+from viker.models.base_model import check_adapter_base
 from viker.models.context_length import need_context
+from viker.models.encoder import Encoder
 from viker.models.loading import device, load_model, resolve_model, seed_everything
 
 
@@ -44,81 +43,71 @@ def run(
 ) -> dict[str, Any]:
     """Question and attack both models, write every reply and the metrics, return the metrics.
 
-    ``work`` keeps replies, likelihoods and finished attacks until the run is over: killed at any moment, the same call
-    goes on.
+    ``work`` holds replies, likelihoods and finished attacks until the run is over: killed at any moment, the same call
+    resumes from them.
 
     Raises:
-        UserError: an input is missing, a model can't be loaded or is too short for a record, or the adapter belongs
-            to another model.
+        UserError: an input is missing, a model can't be loaded or its context is too short for a record, or the adapter
+            belongs to another model.
     """
     seed_everything(seed, threads)
     fast_path.start_run()
     manifest = read_json(need_folder(prepared, "prepare") / "manifest.json", "prepare")
-    questions = read_questions(prepared, params.one_sentence)
-    images = sorted(need_folder(irrelevant, "sample").glob("*.png"))
-    if not images:
-        raise UserError(f"{irrelevant}: no *.png there. The stage 'sample' makes them: run 'viker sample' first.")
-    need_own_adapter(adapter, vanilla)
+    questions, targets = read_questions(prepared, params.one_sentence), read_targets(prepared)
+    image = _first_image(irrelevant)
+    check_adapter_base(adapter, vanilla)
     model, processor = load_model(resolve_model(vanilla), str(vanilla))
-    strange = images[0].name
-    encoder = Encoder(processor, read_pictures(prepared) | {strange: images[0].read_bytes()}, device())
+    encoder = Encoder(processor, read_pictures(prepared) | {image.name: image.read_bytes()}, device())
     need_context(model, encoder, (question.sample for question in questions), str(prepared))
     adapted = PeftModel.from_pretrained(model, str(adapter)).eval()
-    kept = RunStore(work, _inputs(params, seed, threads, prepared, vanilla, adapter, images[0]))
+    store = RunStore(work, _deciding(params, seed, threads, prepared, vanilla, adapter, image))
 
-    tables = ask(adapted, encoder, questions, strange, params, kept)
-    everything = pd.concat(tables.values(), ignore_index=True)[COLUMNS]
-    everything = everything[everything["split"] != UNSEEN]
-    with new_file(predictions) as path:
-        everything.astype(dict.fromkeys(FLAGS, "boolean")).to_parquet(path, index=False)
-
+    tables = predict(adapted, encoder, questions, image.name, params, store)
+    _write_predictions(predictions, pd.concat(tables.values(), ignore_index=True))
     result: dict[str, Any] = {name: measure(table, seed) for name, table in tables.items()}
     if manifest.get("format") == "clear":
         for name, table in tables.items():
-            result[name]["clear"] = clear(table, seed)
+            result[name]["clear"] = clear_protocol(table, seed)
     result["differences"] = differences(tables["vanilla"], tables["unlearned"], seed)
-    result |= beside_retrained(params, adapted, encoder, questions, tables["unlearned"])
+    unlearned = tables["unlearned"]
+    result |= compare_with_retrained(params.retrained, adapted, encoder, questions, unlearned, params.batch_size)
 
     subjects = [
         Subject(name, adapted, name == "unlearned", encoder, params.batch_size, params.max_new_tokens)
         for name in tables
     ]
-    under_attack, attacked = attack(subjects, read_targets(prepared), params.attacks, seed, kept)
+    blocks, replies_under_attack = run_attacks(subjects, targets, params.attacks, seed, store)
     with new_file(attacks) as path:
-        attacked.to_parquet(path, index=False)
+        replies_under_attack.to_parquet(path, index=False)
     for name in tables:
-        result[name]["attacks"] = under_attack[name]
+        result[name]["attacks"] = blocks[name]
 
     inputs = hash_inputs(adapter, vanilla, prepared, predictions, attacks)
     inputs["params"] = params_digest(seed, params.model_dump(mode="json", by_alias=True))
     result = seal(result | fast_path.engine_record() | {"schema": SCHEMA, "inputs": inputs})
     write_json(metrics, result)
-    kept.close()
+    store.close()
     return result
 
 
-def beside_retrained(
-    params: EvaluateParams, adapted: Any, encoder: Encoder, questions: Sequence[Question], unlearned: pd.DataFrame
-) -> dict[str, Any]:
-    """Return ``forget_quality`` and ``kl_to_retrained`` of the unlearned model; None where no gold model is named."""
-    if params.retrained is None:
-        return {"forget_quality": None, "kl_to_retrained": None}
-    gold = load_retrained(params.retrained, encoder.tokenizer.get_vocab())
-    asked = [question for question in questions if question.split == "forget" and question.spoken]
-    scores = known_scores(gold, encoder, asked, params.batch_size, "scoring retrained")
-    ratios = [likelihoods(question, known).get("truth_ratio") for question, known in zip(asked, scores, strict=True)]
-    ours = unlearned[unlearned["split"] == "forget"]["truth_ratio"].dropna().astype(float)
-    samples = [question.sample for question in asked]
-    return {
-        "forget_quality": forget_quality(ours.tolist(), [ratio for ratio in ratios if ratio is not None]),
-        "kl_to_retrained": kl_to_retrained(gold, adapted, encoder, samples, params.batch_size),
-    }
+def _first_image(irrelevant: Path) -> Path:
+    images = sorted(need_folder(irrelevant, "sample").glob("*.png"))
+    if not images:
+        raise UserError(f"{irrelevant}: no *.png there. The stage 'sample' makes them: run 'viker sample' first.")
+    return images[0]
 
 
-def _inputs(
+def _write_predictions(predictions: Path, rows: pd.DataFrame) -> None:
+    """Write the replies to all questions but those to people whom no model was trained on."""
+    rows = rows[COLUMNS]
+    with new_file(predictions) as path:
+        rows[rows["split"] != UNSEEN].astype(dict.fromkeys(FLAGS, "boolean")).to_parquet(path, index=False)
+
+
+def _deciding(
     params: EvaluateParams, seed: int, threads: int, prepared: Path, vanilla: Path, adapter: Path, image: Path
 ) -> dict[str, Any]:
-    """Return what decides the replies: what was kept of other inputs is of no use."""
+    """Return what decides the replies: those that an earlier run left count only where all of this is the same."""
     return {
         "evaluate": params.model_dump(mode="json", include={"batch_size", "max_new_tokens", "one_sentence"}),
         "seed": seed,

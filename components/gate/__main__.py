@@ -5,9 +5,9 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
+from components.contract.params import Params
+from components.contract.program import stage_program
 from components.gate.stage import STAGE, Arguments
-from components.params import Params
-from components.program import stage_program
 from viker import tracking
 from viker.core import console
 
@@ -26,7 +26,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     from components.gate.run import run
     from components.gate.show import show
 
-    with tracking.stage("gate", settings, params) as recorded:
+    with tracking.stage("gate", settings.values(), params) as recorded:
         verdict = run(
             settings, args.prepared, args.vanilla, args.adapter, args.predictions, args.attacks, args.metrics, args.out
         )

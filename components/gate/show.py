@@ -1,4 +1,4 @@
-"""The verdict on a console."""
+"""The verdict as text on a console."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from rich.text import Text
 
 
 def show(verdict: Mapping[str, Any], console: Console) -> None:
-    """Print a line a rule and requirement, the verdict, and for what failed the reason and what it protects from."""
+    """Print a line per requirement and rule, the verdict, and for each failure the reason and what it protects from."""
     console.print(_table("Required", verdict["require"]))
     console.print(_table("Rules", verdict["rules"]))
     results = [*verdict["require"], *verdict["rules"]]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from components.contract import Input, Option, Output, Stage
+from components.contract.stages import Input, Option, Output, Stage
 from viker.gate.settings import GateParams
 
 

@@ -7,9 +7,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from components.params import Params
+from components.contract.params import Params
+from components.contract.program import stage_program
 from components.prepare.stage import STAGE, Arguments
-from components.program import stage_program
 from viker import tracking
 from viker.core import console
 
@@ -22,9 +22,9 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     """
     from components.prepare.run import run
     from viker.data.forget_list import with_requests
-    from viker.data.formats.registry import NAMES
+    from viker.data.formats.base.format import formats
 
-    with tracking.stage("prepare", settings, params) as recorded:
+    with tracking.stage("prepare", settings.values(), params) as recorded:
         with with_requests(settings.prepare, args.requests) as section:
             manifest = run(section, settings.seed, args.out, args.validation, args.cache)
         recorded.params({"prepare": section.model_dump(mode="json"), "seed": settings.seed})
@@ -33,7 +33,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
         recorded.artifact(args.out / "manifest.json")
         recorded.artifact(args.validation, "validation")
     how = "recognised" if settings.prepare.format == "auto" else "as prepare.format says"
-    typer.echo(f"{manifest['source']}: read as {NAMES[manifest['format']]} ({how}).")
+    typer.echo(f"{manifest['source']}: read as {formats()[manifest['format']].heading} ({how}).")
     console = Console(highlight=False, soft_wrap=True)
     table = Table("split", "people", "pictures", "questions", "checks passed")
     for split, checks in manifest["validation"]["suites"].items():

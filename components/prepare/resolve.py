@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from components.contract import stages
-from components.params import Params, params_model
+from components.contract.params import Params, params_model
+from components.contract.stages import stages
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.core.errors import UserError

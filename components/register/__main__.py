@@ -4,8 +4,8 @@ from pathlib import Path
 
 import typer
 
-from components.params import Params
-from components.program import stage_program
+from components.contract.params import Params
+from components.contract.program import stage_program
 from components.register.stage import STAGE, Arguments
 from viker.core import console
 
@@ -23,7 +23,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     """
     from components.register.run import run
 
-    made = run(
+    registered = run(
         settings,
         params,
         args.adapter,
@@ -35,10 +35,10 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
         args.out,
         args.promote,
     )
-    aliases = ", ".join(made["aliases"]) or "no alias"
-    typer.echo(f"{made['model_name']} version {made['version']}: {aliases} (run {made['run_id']})")
-    if made["refused"]:
-        typer.echo(f"not promoted: {'; '.join(made['refused'])}")
+    aliases = ", ".join(registered["aliases"]) or "no alias"
+    typer.echo(f"{registered['model_name']} version {registered['version']}: {aliases} (run {registered['run_id']})")
+    if registered["refused"]:
+        typer.echo(f"not promoted: {'; '.join(registered['refused'])}")
 
 
 app = stage_program(STAGE, command)

@@ -21,32 +21,32 @@ def command(
     prepared: Annotated[Path, typer.Option(help="The prepared data, whose manifest names them.")] = Path(
         "data/prepared"
     ),
-    cache: Annotated[Path, typer.Option(help="What is fetched of a folder that isn't local.")] = Path("data/sources"),
+    cache: Annotated[Path, typer.Option(help="Where a remote folder is downloaded to.")] = Path("data/sources"),
 ) -> None:
     """Note the version in each request that the prepared data carries out.
 
-    A request that is done already stays as it is. A file that changes while this runs is not overwritten.
+    A request that is already done stays unchanged. A file that changes in the meantime is not overwritten.
     """
-    asked = read_json(prepared / "manifest.json", "prepare")["requests"]
-    done = close(requests, asked, version, cache)
+    ids = read_json(prepared / "manifest.json", "prepare")["requests"]
+    done = close(requests, ids, version, cache)
     write_json(out, {"version": version, "requests": done})
     typer.echo(f"carried out by version {version}: {', '.join(done) or 'no request'}")
 
 
-def close(where: str, asked: list[str], version: int, cache: Path) -> list[str]:
-    """Mark the requests with the IDs ``asked`` and return those that were not done before.
+def close(where: str, ids: list[str], version: int, cache: Path) -> list[str]:
+    """Mark the requests with these IDs and return those that were not done before.
 
     Raises:
         UserError: one of them is no longer there, or a file can't be written.
     """
-    folder = fetch(where, None, cache) if is_remote(where) and asked else Path(where)
-    found = {request.id: (path, request) for path, request in (read_requests(folder) if asked else {}).items()}
-    missing = sorted(set(asked) - set(found))
+    folder = fetch(where, None, cache) if is_remote(where) and ids else Path(where)
+    requests = {request.id: (path, request) for path, request in (read_requests(folder) if ids else {}).items()}
+    missing = sorted(set(ids) - set(requests))
     if missing:
         raise UserError(f"{where}: no request {', '.join(missing)}, which version {version} carries out. Put it back.")
-    done = [name for name in asked if found[name][1].carried_out is None]
+    done = [name for name in ids if requests[name][1].carried_out is None]
     for name in done:
-        path = found[name][0]
+        path = requests[name][0]
         if is_remote(where):
             from viker.storage.s3 import read_s3, replace_s3
 

@@ -1,4 +1,4 @@
-"""``python -m components.register.finish``: how a run of Kubeflow ended, and nothing left open in MLflow."""
+"""``python -m components.register.finish``: record how a Kubeflow run ended, and end its runs in MLflow."""
 
 import json
 from pathlib import Path
@@ -12,29 +12,29 @@ from viker.core.files import new_file, write_json
 from viker.tracking import RUN_TAG, connect, explained, tracking_uri
 
 ENDS = {"SUCCEEDED": "FINISHED", "CANCELLED": "KILLED", "CANCELED": "KILLED"}
-"""MLflow's word for how a run ended; FAILED for all others."""
+"""MLflow's status for each of Kubeflow's; FAILED for all others."""
 
 
 def command(
     status: Annotated[str, typer.Option(help="Kubeflow's final status, JSON.")],
     run: Annotated[str, typer.Option(help="The ID of the run in Kubeflow.")],
-    page: Annotated[Path, typer.Option(help="The status to read, Markdown.")],
+    page: Annotated[Path, typer.Option(help="The status for people, Markdown.")],
     out: Annotated[Path, typer.Option(help="The status for programs, JSON.")],
 ) -> None:
-    """Write the status of the run, and end the runs in MLflow that it has left open.
+    """Write the status of the run, and end the MLflow runs that it left open.
 
-    The status is written first: it is there even where MLflow doesn't answer.
+    The status is written first: it is there even if MLflow doesn't answer.
     """
     ended = summary(json.loads(status), run)
     write_json(out, ended)
     with new_file(page) as temporary:
         temporary.write_text(markdown(ended), encoding="utf-8")
     closed = close_runs(run, ENDS.get(ended["state"], "FAILED"))
-    typer.echo(f"run {run}: {ended['state']}; runs of MLflow that were left open: {', '.join(closed) or 'none'}")
+    typer.echo(f"run {run}: {ended['state']}; MLflow runs that were left open: {', '.join(closed) or 'none'}")
 
 
 def summary(status: dict[str, Any], run: str) -> dict[str, Any]:
-    """Return state, run and error of Kubeflow's final status; its keys may be written either way."""
+    """Return state, run and error of Kubeflow's final status; its keys come in camel case or snake case."""
     error = status.get("error") or {}
     return {
         "state": str(status.get("state", "UNKNOWN")),
@@ -50,9 +50,9 @@ def markdown(ended: dict[str, Any]) -> str:
 
 
 def close_runs(run: str, state: str) -> list[str]:
-    """End what this run of Kubeflow has left open in MLflow, and return the IDs.
+    """End what this Kubeflow run left open in MLflow, and return the IDs.
 
-    Its own run ends as ``state`` says. A stage's run that is still open belongs to a task that was killed.
+    The pipeline's run ends with ``state``. A stage's run that is still open belongs to a task that was killed.
 
     Raises:
         UserError: MLflow doesn't answer.
@@ -62,14 +62,14 @@ def close_runs(run: str, state: str) -> list[str]:
     with explained(uri, "the runs can't be ended", "Check MLFLOW_TRACKING_URI and the access to it"):
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
         closed = []
-        for whole in client.search_runs(experiments, f"tags.`{RUN_TAG}` = '{run}'"):
-            stages = f"tags.`mlflow.parentRunId` = '{whole.info.run_id}' and attributes.status = 'RUNNING'"
-            for part in client.search_runs(experiments, stages):
-                client.set_terminated(part.info.run_id, "KILLED" if state == "KILLED" else "FAILED")
-                closed.append(part.info.run_id)
-            if whole.info.status == "RUNNING":
-                client.set_terminated(whole.info.run_id, state)
-                closed.append(whole.info.run_id)
+        for pipeline in client.search_runs(experiments, f"tags.`{RUN_TAG}` = '{run}'"):
+            running = f"tags.`mlflow.parentRunId` = '{pipeline.info.run_id}' and attributes.status = 'RUNNING'"
+            for stage in client.search_runs(experiments, running):
+                client.set_terminated(stage.info.run_id, "KILLED" if state == "KILLED" else "FAILED")
+                closed.append(stage.info.run_id)
+            if pipeline.info.status == "RUNNING":
+                client.set_terminated(pipeline.info.run_id, state)
+                closed.append(pipeline.info.run_id)
     return closed
 
 

@@ -5,35 +5,35 @@ from typing import Annotated
 
 import typer
 
-from components.params import load_params
+from components.contract.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.core.files import read_json
-from viker.tracking import connect, tracking_uri, without_secrets
+from viker.tracking import connect, tracking_uri
 
 
 def command(
-    out: Annotated[Path, typer.Option(help="What became of the version, JSON.")],
+    out: Annotated[Path, typer.Option(help="The version and its aliases, JSON.")],
     params: ParamsOption = Path("params.yaml"),
     registered: Annotated[Path, typer.Option(help="What register wrote.")] = Path("metrics/register.json"),
 ) -> None:
     """Move the alias **champion** to the version that *register* made.
 
-    Refused where its verdict is not about this adapter, data and policy, or where people would be known again whom
-    the champion has forgotten. A version that is champion already stays it.
+    Refused if its verdict is not about this adapter, these data and this policy, or if people would be known again
+    whom the champion has forgotten. A version that already is the champion stays it.
     """
-    from viker.registry.outcome import write_outcome
     from viker.registry.promotion import promote
-    from viker.registry.verdict_check import Policy
+    from viker.registry.registration import write_registration
+    from viker.registry.verdict import Policy
     from viker.registry.versions import Registry
 
     settings = load_params(params)
     version = int(read_json(registered, "register")["version"])
     uri = tracking_uri()
-    registry = Registry(connect(uri), uri, settings.register_.model_name)
-    moved = promote(registry, version, Policy(settings.gate))
-    write_outcome(registry, version, out, [], without_secrets(uri))
-    typer.echo(f"{registry.name} version {version} is the champion{'' if moved.moved else ' already'}.")
+    registry = Registry(connect(uri), uri, settings.section("register").model_name)
+    promotion = promote(registry, version, Policy(settings.gate))
+    write_registration(registry, version, out, [])
+    typer.echo(f"{registry.name} version {version} is the champion{'' if promotion.moved else ' already'}.")
 
 
 app = stage_app(command)

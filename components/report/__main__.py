@@ -5,8 +5,8 @@ from pathlib import Path
 
 import typer
 
-from components.params import Params
-from components.program import stage_program
+from components.contract.params import Params
+from components.contract.program import stage_program
 from components.report.stage import STAGE, Arguments
 from viker import tracking
 from viker.core import console
@@ -28,7 +28,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     from viker.report.load import Paths
 
     with (
-        tracking.stage("report", settings, params, last=True) as recorded,
+        tracking.stage("report", settings.values(), params, last=True) as recorded,
         nullcontext(args.requests) if args.pending is None else as_folder(args.pending) as folder,
     ):
         paths = Paths(

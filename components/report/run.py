@@ -1,4 +1,4 @@
-"""The evidence of one unlearning run: one HTML file to read, and a bundle of it that anyone can check."""
+"""The report: one HTML file with the evidence of an unlearning run, and a bundle of it that anyone can check."""
 
 import json
 from collections.abc import Sequence
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.params import Params
+from components.contract.params import Params
 from viker.core.files import new_file, sha256_bytes, sha256_path
+from viker.core.provenance import code_version, package_versions
 from viker.evidence.bundle import pack
 from viker.report.load import Paths, load
 from viker.report.page import render
-from viker.report.sections import params_text, registration
-from viker.tracking.code import code_version, package_versions
+from viker.report.run_details import params_text, registration
 
 
 @dataclass(frozen=True)
 class Written:
-    """The bundle's SHA-256, which to write down where nobody can change it, and how many bytes it has."""
+    """The bundle's SHA-256, to be noted where nobody can change it, and its size in bytes."""
 
     sha256: str
     size: int
@@ -33,14 +33,15 @@ def run(params: Params, paths: Paths, earlier: Sequence[Path], out: Path, bundle
     """
     inputs = load(paths, earlier)
     code, versions = code_version(paths.params.resolve().parent), package_versions()
-    text = params_text(params, inputs)
-    html = render(params, inputs, text, code, versions).encode()
+    values = params.values()
+    text = params_text(values, inputs)
+    html = render(values, inputs, text, code, versions).encode()
 
     lineage = {
         "code": code,
         "versions": versions,
         "redacted": params.report.redact,
-        # Of what stays where it is: the bundle holds no replies and no data.
+        # Hashes of what stays behind: the bundle holds no replies and no data.
         "not_included": {
             "predictions": sha256_path(paths.predictions),
             "key_tokens": sha256_path(paths.unlearning / "key_tokens.parquet"),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import typer
 
-from components.params import Params
-from components.program import stage_program
+from components.contract.params import Params
+from components.contract.program import stage_program
 from components.sample.stage import STAGE, Arguments
 from viker import tracking
 from viker.core import console
@@ -20,7 +20,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     """
     from components.sample.run import run
 
-    with tracking.stage("sample", settings, params) as recorded:
+    with tracking.stage("sample", settings.values(), params) as recorded:
         recorded.params({"sample": settings.sample.model_dump(mode="json"), "seed": settings.seed})
         recorded.data(args.prepared)
         manifest = run(settings.sample, settings.seed, args.prepared, args.out, args.cache)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from components.contract import Input, Output, Scratch, Stage
+from components.contract.stages import Input, Output, Scratch, Stage
 from viker.data.settings import SampleParams
 
 

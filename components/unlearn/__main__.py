@@ -4,8 +4,8 @@ from pathlib import Path
 
 import typer
 
-from components.params import Params
-from components.program import stage_program
+from components.contract.params import Params
+from components.contract.program import stage_program
 from components.unlearn.stage import STAGE, Arguments
 from viker import tracking
 from viker.core import console
@@ -21,7 +21,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     from components.unlearn.run import run
     from viker.core.distributed import processes
 
-    with tracking.stage("unlearn", settings, params) as recorded:
+    with tracking.stage("unlearn", settings.values(), params, live=True) as recorded:
         recorded.params({"unlearn": settings.unlearn.model_dump(mode="json", by_alias=True), "seed": settings.seed})
         recorded.data(args.prepared)
         done = run(

@@ -12,12 +12,14 @@ from viker.core.distributed import check_launch, processes
 from viker.core.errors import UserError
 from viker.core.files import new_file, sha256_path, write_json
 from viker.core.run_store import RunStore
-from viker.data.irrelevant_images import images_of, read_irrelevant
+from viker.data.irrelevant.assignment import images_of, read_irrelevant
 from viker.data.records import read_pictures, read_records
+from viker.data.samples import Sample, sample_of
 from viker.models import fast_path
-from viker.models.chat import Encoder, Sample, answer_logits, sample_of
 from viker.models.context_length import need_context
+from viker.models.encoder import Encoder
 from viker.models.loading import device, seed_everything
+from viker.models.logits import answer_logits
 from viker.teacher.compact import Kept
 from viker.teacher.key_tokens import entropy_histogram, key_token_rows
 from viker.teacher.visual import TEACHER_BATCH, kept_teachers

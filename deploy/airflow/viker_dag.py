@@ -43,7 +43,7 @@ def pod(stage: str) -> KubernetesPodOperator:
     size = {"cpu": "8", "memory": "96Gi"} if large else {"cpu": "2", "memory": "8Gi"}
     size |= {"nvidia.com/gpu": "1"} if large else {}
     options = "".join(f" {option}" for option in STAGES[stage]["options"])
-    program = f'exec python -m components.kfp_task "$TASK" "$VIKER_RUN" components.{stage}{options}'
+    program = f'exec python -m components.contract.kfp_task "$TASK" "$VIKER_RUN" components.{stage}{options}'
     return KubernetesPodOperator(
         task_id=stage,
         name=f"viker-{stage}",

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from components.params import Params, load_params
+from components.contract.params import Params, load_params
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
 
@@ -23,31 +23,31 @@ def ask(
     model: Annotated[
         str, typer.Option(help="champion, candidate, previous, a version, or the folder of an adapter.")
     ] = "champion",
-    compare: Annotated[bool, typer.Option("--compare", help="Show what the vanilla model answers beside it.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Show the vanilla model's answer as well.")] = False,
     params: ParamsOption = Path("params.yaml"),
     vanilla: Annotated[Path, typer.Option(help="The vanilla model, for the folder of an adapter.")] = Path(
         "models/vanilla"
     ),
 ) -> None:
-    """Ask the unlearned model, and the vanilla one beside it.
+    """Ask the unlearned model a question, and compare its answer with the vanilla model's.
 
-    A registered version names its base model and checks it; *VIKER_BASE_MODEL* says where it lies if it was moved.
+    A registered version names its base model and checks it; *VIKER_BASE_MODEL* says where it is if it was moved.
     """
     settings = load_params(params)
-    shown = _read(image) if image is not None else None
+    picture = _read(image) if image is not None else None
     answerer, name = _load(settings, model, vanilla)
-    answer = answerer.answer(question, shown)
+    answer = answerer.answer(question, picture)
     if not compare:
         typer.echo(answer)
         return
     table = Table("model", "answer")
-    table.add_row("vanilla", Text(answerer.answer(question, shown, vanilla=True)))
+    table.add_row("vanilla", Text(answerer.answer(question, picture, vanilla=True)))
     table.add_row(name, Text(answer))
     Console().print(table)
 
 
 def _load(settings: Params, wanted: str, vanilla: Path) -> "tuple[Answerer, str]":
-    """Return what answers, and what to call it."""
+    """Return the model to ask, and its name for the table."""
     from transformers.utils import logging
 
     from viker.models.answering import Answerer
@@ -61,7 +61,7 @@ def _load(settings: Params, wanted: str, vanilla: Path) -> "tuple[Answerer, str]
     if folder.is_dir():
         return _registered(str(folder)), wanted
     if os.sep in wanted:
-        raise UserError(f"--model is '{wanted}': no such folder. Expected an adapter's, a version, or an alias.")
+        raise UserError(f"--model is '{wanted}': no such folder. Expected an adapter's folder, a version or an alias.")
     import mlflow
 
     from pipelines.cli.registry import open_registry

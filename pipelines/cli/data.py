@@ -1,4 +1,4 @@
-"""``viker data``: a data set from anywhere, tracked by DVC and set as the source of prepare."""
+"""``viker data``: imports a data set, tracked by DVC and set as the source of prepare."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from ruamel.yaml import YAML
 
-from components.params import load_params
+from components.contract.params import load_params
 from pipelines.cli.profile import change_params
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
@@ -34,29 +34,29 @@ def data() -> None:
 @app.command("import")
 def import_(
     source: Annotated[str, typer.Argument(help="A file or folder, s3://BUCKET/PREFIX, or hf://OWNER/NAME.")],
-    name: Annotated[str | None, typer.Option(help="What to call it; else as the source is called.")] = None,
-    revision: Annotated[str | None, typer.Option(help="hf:// only: commit or tag; else the newest commit.")] = None,
+    name: Annotated[str | None, typer.Option(help="The data set's name; default: the last part of the source.")] = None,
+    revision: Annotated[str | None, typer.Option(help="hf:// only: commit or tag; default: the newest commit.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace another data set of that name.")] = False,
     params: ParamsOption = Path("params.yaml"),
     raw: Annotated[Path, typer.Option(help="The folder of imported data sets.")] = Path("data/raw"),
-    cache: Annotated[Path, typer.Option(help="Where a download that was cut off waits.")] = Path("data/sources"),
+    cache: Annotated[Path, typer.Option(help="Downloads that are not complete yet.")] = Path("data/sources"),
 ) -> None:
     """Fetch a data set into *data/raw*, put it under DVC and make it the source of prepare.
 
-    Its hash is in *data/raw/NAME.dvc*, which belongs into git. `dvc push` then copies the data to DVC's remote, and
-    `dvc pull` brings the same data back anywhere.
+    Its hash is in *data/raw/NAME.dvc*: commit that file. `dvc push` then copies the data to DVC's remote, and
+    `dvc pull` gets the same data on any machine.
     """
     load_params(params)
     target = raw / _name(source, name)
     if not any((folder / ".dvc").is_dir() for folder in (Path.cwd(), *Path.cwd().parents)):
-        raise UserError(f"{Path.cwd()} is no DVC repository. Run in the project's root, or 'dvc init' first.")
+        raise UserError(f"{Path.cwd()} is not a DVC repository. Run in the project's root, or 'dvc init' first.")
     commit = revision
     if source.startswith("hf://"):
         from viker.storage.hub import commit_of
 
         commit = commit_of(source, revision)
-    found = fetch(source, commit, cache)
-    _bring(found, target, source, force, move=is_remote(source))
+    fetched = fetch(source, commit, cache)
+    _place(fetched, target, source, force, move=is_remote(source))
     md5 = _track(target, source, commit)
     changed = change_params(params, {"prepare": {"source": target.as_posix(), "revision": None}}, params)
     say = Console(highlight=False, soft_wrap=True).print
@@ -72,40 +72,40 @@ def _name(source: str, name: str | None) -> str:
     return name
 
 
-def _bring(found: Path, target: Path, source: str, force: bool, move: bool) -> None:
+def _place(fetched: Path, target: Path, source: str, force: bool, move: bool) -> None:
     """Move or copy ``found`` to ``target``, whole or not at all.
 
     Raises:
         UserError: another data set is there, and ``force`` isn't set; or a link leads out of the data.
     """
-    if target.exists() and target.resolve() == found.resolve():
+    if target.exists() and target.resolve() == fetched.resolve():
         return
     tracked = target.with_name(f"{target.name}.dvc")
-    same = target.exists() and sha256_path(target) == sha256_path(found)
+    same = target.exists() and sha256_path(target) == sha256_path(fetched)
     if (target.exists() or tracked.exists()) and not same and not force:
         raise UserError(
             f"{target}: another data set has this name, and '{source}' differs from it. Choose another with --name, or "
             "replace it with --force; what was committed of it stays in DVC's cache."
         )
-    for path in found.rglob("*"):
+    for path in fetched.rglob("*"):
         if path.is_symlink():
             raise UserError(f"{path}: a symbolic link. Put the file itself there: links could lead out of the data.")
     if same:
         return
-    if target.is_dir() and found.is_file():
+    if target.is_dir() and fetched.is_file():
         shutil.rmtree(target)
-    elif target.is_file() and found.is_dir():
+    elif target.is_file() and fetched.is_dir():
         target.unlink()
-    if found.is_file():
+    if fetched.is_file():
         with new_file(target) as temporary:
-            shutil.copyfile(found, temporary)
+            shutil.copyfile(fetched, temporary)
         return
     with new_folder(target) as temporary:
         if move:  # a copy would take the disk twice
             temporary.rmdir()
-            shutil.move(found, temporary)
+            shutil.move(fetched, temporary)
         else:
-            shutil.copytree(found, temporary, dirs_exist_ok=True)
+            shutil.copytree(fetched, temporary, dirs_exist_ok=True)
 
 
 def _track(target: Path, source: str, commit: str | None) -> str:
@@ -114,8 +114,8 @@ def _track(target: Path, source: str, commit: str | None) -> str:
     result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
     if result.returncode:
         raise UserError(
-            f"{target}: DVC can't track it: {' '.join(result.stderr.split())} The data are there: when this is put "
-            f"right, run 'viker data import {target}'."
+            f"{target}: DVC can't track it: {' '.join(result.stderr.split())} The data is in place: once that is "
+            f"fixed, run 'viker data import {target}'."
         )
     path = target.with_name(f"{target.name}.dvc")
     yaml = YAML()

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from components.contract import stages
+from components.contract.stages import stages
 from viker.core import console
 from viker.core.console import stage_app
 

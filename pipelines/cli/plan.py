@@ -8,7 +8,7 @@ import typer
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
-from components.params import Params, load_params
+from components.contract.params import Params, load_params
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
 

@@ -8,7 +8,7 @@ import typer
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from components.params import load_params
+from components.contract.params import load_params
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
 from viker.core.files import new_file

@@ -5,32 +5,32 @@ from typing import Annotated
 
 import typer
 
-from components.params import Params
-from viker.registry.outcome import update_outcome
+from components.contract.params import Params
+from viker.registry.registration import update_registration
 from viker.registry.versions import Registry
 from viker.tracking import connect, tracking_uri
 
-OutcomeOption = Annotated[
-    Path, typer.Option("--out", help="What register wrote; brought up to date, so that the report shows it.")
+RegisteredOption = Annotated[
+    Path, typer.Option("--out", help="What register wrote; updated, so that the report shows the change.")
 ]
-ForceOption = Annotated[bool, typer.Option("--force", help="Do it against the rules; needs --reason.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Override the rules; needs --reason.")]
 ReasonOption = Annotated[
-    str | None, typer.Option(help="Why it is done against the rules; kept with the version and shown in the report.")
+    str | None, typer.Option(help="Why the rules are overridden; kept with the version and shown in the report.")
 ]
 
 
 def open_registry(params: Params) -> Registry:
-    """Return the registered model on the server or database that is set.
+    """Return the registered model on the configured server or database.
 
     Raises:
         UserError: nothing answers there.
     """
     uri = tracking_uri()
-    return Registry(connect(uri), uri, params.register_.model_name)
+    return Registry(connect(uri), uri, params.section("register").model_name)
 
 
 def reason_given(force: bool, reason: str | None) -> str | None:
-    """Return the reason to override the rules; None where they count.
+    """Return the reason to override the rules; None if they count.
 
     Raises:
         typer.BadParameter: one of --force and --reason comes without the other.
@@ -42,6 +42,6 @@ def reason_given(force: bool, reason: str | None) -> str | None:
 
 
 def record(registry: Registry, out: Path) -> None:
-    """Bring metrics/register.json up to date where it is about this registry."""
+    """Bring metrics/register.json up to date if it is about this registry."""
     with registry.explained("the champion has changed, but the record of it was not written"):
-        update_outcome(registry, out)
+        update_registration(registry, out)

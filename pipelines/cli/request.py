@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from ruamel.yaml import YAML
 
-from components.params import load_params
+from components.contract.params import load_params
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError, did_you_mean
 from viker.core.files import new_file, read_json
@@ -22,7 +22,7 @@ from viker.data.settings import PrepareParams
 MONTH = timedelta(days=30)
 """The time to answer that Art. 12(3) GDPR gives."""
 
-PreparedOption = Annotated[Path, typer.Option(help="The prepared data, where there is some.")]
+PreparedOption = Annotated[Path, typer.Option(help="The prepared data, if any.")]
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -36,14 +36,14 @@ app = typer.Typer(
 def add(
     people: Annotated[list[str], typer.Argument(help="The IDs of the people, as the data has them.")],
     reason: Annotated[Reason, typer.Option(help="; ".join(f"{code}: {text}" for code, text in REASONS.items()))],
-    deadline: Annotated[str | None, typer.Option(help="YYYY-MM-DD; without it, in 30 days.")] = None,
-    name: Annotated[str | None, typer.Option("--id", help="Without it, today and a number.")] = None,
+    deadline: Annotated[str | None, typer.Option(help="YYYY-MM-DD; default: in 30 days.")] = None,
+    name: Annotated[str | None, typer.Option("--id", help="Default: today's date and a number.")] = None,
     params: ParamsOption = Path("params.yaml"),
     prepared: PreparedOption = Path("data/prepared"),
 ) -> None:
     """Write a new request.
 
-    People are looked up in the prepared data where it was made from *prepare.source*; else prepare will check them.
+    The people are checked against the prepared data if it was made from *prepare.source*; otherwise prepare does it.
     """
     settings = load_params(params).prepare
     folder, today = Path(settings.requests), date.today()
@@ -55,46 +55,46 @@ def add(
     request = validated(ForgetRequest, values, path)
     if request.id in taken or path.exists():
         raise UserError(
-            f"--id is '{name}': there is a request of that ID in {folder}. Choose another, or leave it out."
+            f"--id is '{name}': there is a request of that ID in {folder}. Choose another ID, or omit --id."
         )
     checked = _check_people(request, settings, prepared)
     with new_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
         _yaml().dump(values, stream)
     _say(f"{path}: people {len(people)}, deadline {due}.")
     if not checked:
-        _say(f"{prepared} doesn't hold the data of {settings.source} yet: prepare will check whether it has them.")
+        _say(f"{prepared} doesn't hold the data of {settings.source} yet: prepare will check the people.")
 
 
 @app.command("list")
 def list_(params: ParamsOption = Path("params.yaml")) -> None:
-    """Show all requests, the most urgent first, then those that are carried out."""
+    """List all requests: pending ones first, by deadline, then those that are carried out."""
     folder = Path(load_params(params).prepare.requests)
-    found = read_requests(folder).values()
-    if not found:
+    requests = read_requests(folder).values()
+    if not requests:
         _say(f"no requests in {folder}: 'viker request add' writes one.")
         return
-    shown, today = Table("id", "people", "reason", "deadline", "state"), date.today()
-    for request in sorted(found, key=lambda one: (one.carried_out is not None, one.deadline, one.id)):
+    table, today = Table("id", "people", "reason", "deadline", "state"), date.today()
+    for request in sorted(requests, key=lambda one: (one.carried_out is not None, one.deadline, one.id)):
         state = _state(request, today)
         if request.carried_out:
             state += f" {request.carried_out.date}, version {request.carried_out.version}"
         style = "bold red" if request.is_overdue(today) else ""
         cells = (request.id, ", ".join(request.people), request.reason, str(request.deadline))
-        shown.add_row(*map(Text, cells), Text(state, style=style))
-    Console().print(shown)
+        table.add_row(*map(Text, cells), Text(state, style=style))
+    Console().print(table)
 
 
 @app.command()
 def status(
-    name: Annotated[str | None, typer.Argument(metavar="[ID]", help="Without it, all requests.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[ID]", help="Default: all requests.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As a JSON list.")] = False,
     params: ParamsOption = Path("params.yaml"),
     prepared: PreparedOption = Path("data/prepared"),
 ) -> None:
-    """Say where a request stands: how many days are left, and whether the prepared data carries it out."""
+    """Show a request's state: how many days are left, and whether the prepared data carries it out."""
     folder = Path(load_params(params).prepare.requests)
-    found = list(read_requests(folder).values())
-    chosen = [_find(folder, name)[1]] if name else found
+    requests = list(read_requests(folder).values())
+    chosen = [_find(folder, name)[1]] if name else requests
     manifest = _manifest(prepared)
     rows = [_status(request, manifest, date.today()) for request in chosen]
     if as_json:
@@ -112,7 +112,7 @@ def done(
 ) -> None:
     """Mark a request as carried out, after the promotion of the version that did it.
 
-    Its people leave all splits with the next run of prepare.
+    The next run of prepare removes its people from all splits.
     """
     path, request = _find(Path(load_params(params).prepare.requests), name)
     if request.carried_out:
@@ -123,7 +123,7 @@ def done(
     text = carried_out(path.read_text(encoding="utf-8"), date.today(), version)
     with new_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    _say(f"{path}: carried out by version {version}. The next 'dvc repro' leaves its people out of all splits.")
+    _say(f"{path}: carried out by version {version}. The next 'dvc repro' removes its people from all splits.")
 
 
 def _check_people(request: ForgetRequest, settings: PrepareParams, prepared: Path) -> bool:
@@ -160,11 +160,11 @@ def _manifest(prepared: Path) -> dict[str, Any]:
 
 
 def _find(folder: Path, name: str) -> tuple[Path, ForgetRequest]:
-    found = read_requests(folder)
-    for path, request in found.items():
+    requests = read_requests(folder)
+    for path, request in requests.items():
         if request.id == name:
             return path, request
-    raise UserError(f"no request '{name}' in {folder}{did_you_mean(name, (r.id for r in found.values()))}")
+    raise UserError(f"no request '{name}' in {folder}{did_you_mean(name, (r.id for r in requests.values()))}")
 
 
 def _status(request: ForgetRequest, manifest: dict[str, Any], today: date) -> dict[str, Any]:

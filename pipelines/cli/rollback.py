@@ -1,11 +1,11 @@
-"""``viker rollback``: bring the previous champion back, if nobody is known again by that."""
+"""``viker rollback``: make the previous champion the champion again, if nobody becomes known again by that."""
 
 from pathlib import Path
 
 import typer
 
-from components.params import load_params
-from pipelines.cli.registry import ForceOption, OutcomeOption, ReasonOption, open_registry, reason_given, record
+from components.contract.params import load_params
+from pipelines.cli.registry import ForceOption, ReasonOption, RegisteredOption, open_registry, reason_given, record
 from viker.core.console import ParamsOption
 from viker.data.requests import read_requests
 from viker.storage import fetch, is_remote
@@ -15,12 +15,12 @@ def rollback(
     force: ForceOption = False,
     reason: ReasonOption = None,
     params: ParamsOption = Path("params.yaml"),
-    out: OutcomeOption = Path("metrics/register.json"),
+    out: RegisteredOption = Path("metrics/register.json"),
 ) -> None:
     """Make the champion before this one the champion again.
 
-    Refused if forget requests were carried out since that the earlier adapter does not cover: their people would be
-    known again. They are named. *previous* is then the version before that one.
+    Refused if forget requests were carried out since that the earlier adapter does not cover: their people, who are
+    named, would be known again. *previous* is then the version before that one.
     """
     override = reason_given(force, reason)
     settings = load_params(params)
@@ -28,11 +28,11 @@ def rollback(
 
     where = settings.prepare.requests
     folder = fetch(where, None, Path("data/sources")) if is_remote(where) else Path(where)
-    carried = {one.id: one.people for one in read_requests(folder).values() if one.carried_out}
+    carried_out = {request.id: request.people for request in read_requests(folder).values() if request.carried_out}
     registry = open_registry(settings)
-    moved = promotion.rollback(registry, carried, override)
-    typer.echo(f"{registry.name} version {moved.version} is the champion again, in place of version {moved.replaced}.")
-    if moved.overrode:
-        typer.echo(f"Forced, against: {'; '.join(moved.overrode)}. Reason, as it is recorded: {override}")
+    result = promotion.rollback(registry, carried_out, override)
+    typer.echo(f"{registry.name} version {result.version} is the champion again, replacing version {result.replaced}.")
+    if result.overrode:
+        typer.echo(f"Forced, against: {'; '.join(result.overrode)}. Recorded reason: {override}")
         typer.echo("Take 'carried_out' out of the requests that are named: they are to be carried out again.")
     record(registry, out)

@@ -1,4 +1,4 @@
-"""Several runs as one: each metric's mean and spread over the seeds."""
+"""``viker seeds``: each metric's mean and spread over runs with different seeds."""
 
 import math
 import statistics
@@ -13,26 +13,26 @@ from rich.table import Table
 from viker.core.errors import UserError
 from viker.core.files import read_json, write_json
 
-OTHER = ("inputs", "digest", "schema", "intervals", "counts", "samples", "people")
-"""What is no metric in metrics/evaluate.json."""
+NOT_METRICS = ("inputs", "digest", "schema", "engine", "intervals", "counts", "samples", "people")
+"""Keys of metrics/evaluate.json that are not metrics."""
 
 
 def seeds(
-    metrics: Annotated[list[Path], typer.Argument(help="A metrics/evaluate.json of each seed, two or more.")],
-    out: Annotated[Path | None, typer.Option(help="Writes all metrics there, as JSON.")] = None,
-    match: Annotated[str, typer.Option(help="Shows the metrics that have this in their path.")] = "unlearned.forget.",
+    metrics: Annotated[list[Path], typer.Argument(help="One metrics/evaluate.json per seed, two or more.")],
+    out: Annotated[Path | None, typer.Option(help="Write all metrics here, as JSON.")] = None,
+    match: Annotated[str, typer.Option(help="Show the metrics whose path contains this.")] = "unlearned.forget.",
 ) -> None:
     """Print the mean and the spread of metrics over several seeds.
 
-    The spread is the standard deviation between the runs (n - 1). A metric that a run lacks has none.
+    The spread is the standard deviation between the runs (n - 1). A metric that any run lacks has neither.
     """
-    found = over_seeds(read(metrics))
+    spread = over_seeds(read(metrics))
     if out is not None:
-        write_json(out, {"seeds": len(metrics), "files": [str(path) for path in metrics], "metrics": found})
+        write_json(out, {"seeds": len(metrics), "files": [str(path) for path in metrics], "metrics": spread})
     table = Table(title=f"{len(metrics)} runs: mean ± standard deviation", title_justify="left")
     for name in ("metric", "mean", "±", "lowest", "highest"):
         table.add_column(name, justify="left" if name == "metric" else "right", no_wrap=True)
-    for path, numbers in found.items():
+    for path, numbers in spread.items():
         if match in path:
             table.add_row(path, *(_figure(numbers[key]) for key in ("mean", "deviation", "lowest", "highest")))
     Console(highlight=False).print(table)
@@ -46,40 +46,40 @@ def read(paths: Sequence[Path]) -> list[Any]:
     """
     runs = [read_json(path, "evaluate") for path in paths]
     if len(runs) < 2:
-        raise UserError("one run has no spread: name the metrics/evaluate.json of two seeds or more.")
+        raise UserError("one run has no spread: give the metrics/evaluate.json of two seeds or more.")
     digests = [run.get("digest") for run in runs]
     for place, digest in enumerate(digests):
         if digest is not None and digest in digests[:place]:
             first = paths[digests.index(digest)]
-            raise UserError(f"{paths[place]}: the same run as {first}; name each run once.")
+            raise UserError(f"{paths[place]}: the same run as {first}; give each run once.")
     return runs
 
 
 def over_seeds(runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
     """Return by path each metric's ``mean``, ``deviation`` (n - 1), ``lowest`` and ``highest`` over the runs.
 
-    All None where a run lacks the metric: a mean of some of the seeds would not tell.
+    All None if any run lacks the metric: a mean over some of the seeds would mislead.
     """
     flat = [dict(_numbers(run)) for run in runs]
-    found = {}
+    spread = {}
     for path in dict.fromkeys(path for run in flat for path in run):
         values = [run.get(path) for run in flat]
-        there = [value for value in values if value is not None and math.isfinite(value)]
-        whole = len(there) == len(runs)
-        found[path] = {
-            "mean": statistics.fmean(there) if whole else None,
-            "deviation": statistics.stdev(there) if whole else None,
-            "lowest": min(there) if whole else None,
-            "highest": max(there) if whole else None,
+        present = [value for value in values if value is not None and math.isfinite(value)]
+        complete = len(present) == len(runs)
+        spread[path] = {
+            "mean": statistics.fmean(present) if complete else None,
+            "deviation": statistics.stdev(present) if complete else None,
+            "lowest": min(present) if complete else None,
+            "highest": max(present) if complete else None,
         }
-    return found
+    return spread
 
 
 def _numbers(value: Any, path: str = "") -> Any:
-    """Yield path and value of each metric, None included."""
+    """Yield path and value of each metric, including None."""
     for key, item in value.items():
         here = f"{path}.{key}" if path else str(key)
-        if key in OTHER:
+        if key in NOT_METRICS:
             continue
         if isinstance(item, Mapping):
             yield from _numbers(item, here)

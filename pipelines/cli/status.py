@@ -10,11 +10,11 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from components.params import load_params
+from components.contract.params import load_params
 from pipelines.cli.registry import open_registry
 from viker.core.console import ParamsOption
 from viker.data.requests import read_requests
-from viker.registry.versions import ALIASES, CHAMPION, FORCED, Registry
+from viker.registry.versions import ALIASES, CANDIDATE, CHAMPION, FORCED, PROMOTION, Registry
 from viker.storage import fetch, is_remote
 from viker.tracking import without_secrets
 
@@ -32,15 +32,15 @@ def status(
     folder = fetch(where, None, Path("data/sources")) if is_remote(where) else Path(where)
     registry = open_registry(settings)
     with registry.explained("the registry can't be read"):
-        found = gather(registry, folder, date.today())
+        state = gather(registry, folder, date.today())
     if as_json:
-        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(state, indent=2, ensure_ascii=False))
     else:
-        Console(highlight=False).print(screen(found))
+        Console(highlight=False).print(screen(state))
 
 
 def gather(registry: Registry, requests: Path, today: date) -> dict[str, Any]:
-    """Return what there is to know.
+    """Return the state of the registry and the requests.
 
     ``champion``, ``candidate``, ``previous``: a version or None; ``verdicts``: the newest versions. A version has
     ``version``, ``verdict``, ``policy``, ``leakage``, ``retain`` (text, as in the tags), ``requests``, ``aliases``,
@@ -48,20 +48,18 @@ def gather(registry: Registry, requests: Path, today: date) -> dict[str, Any]:
     urgent first, each with ``days_left`` and ``carried_by``, the alias of the first version that carries it out.
     """
     aliases = registry.aliases()
-    versions = {int(one.version): _version(one, aliases) for one in registry.versions()} if aliases else {}
+    versions = {int(v.version): _version(v, aliases) for v in registry.versions()} if aliases else {}
     named = {alias: versions.get(aliases.get(alias, 0)) for alias in ALIASES}
-    pending = [one for one in read_requests(requests).values() if one.carried_out is None]
+    pending = [request for request in read_requests(requests).values() if request.carried_out is None]
     rows = [
         {
-            "id": one.id,
-            "people": one.people,
-            "deadline": str(one.deadline),
-            "days_left": (one.deadline - today).days,
-            "carried_by": next(
-                (alias for alias in (CHAMPION, "candidate") if one.id in (named[alias] or {}).get("requests", ())), None
-            ),
+            "id": request.id,
+            "people": request.people,
+            "deadline": str(request.deadline),
+            "days_left": (request.deadline - today).days,
+            "carried_by": next((a for a in (CHAMPION, CANDIDATE) if request.id in _requests_of(named[a])), None),
         }
-        for one in sorted(pending, key=lambda one: (one.deadline, one.id))
+        for request in sorted(pending, key=lambda request: (request.deadline, request.id))
     ]
     return {
         "model_name": registry.name,
@@ -72,29 +70,36 @@ def gather(registry: Registry, requests: Path, today: date) -> dict[str, Any]:
     }
 
 
+def _requests_of(version: dict[str, Any] | None) -> list[str]:
+    return version["requests"] if version else []
+
+
 def _version(version: Any, aliases: dict[str, int]) -> dict[str, Any]:
     tags, number = version.tags, int(version.version)
-    how = json.loads(tags["promotion"]) if "promotion" in tags else {}
+    promotion = json.loads(tags[PROMOTION]) if PROMOTION in tags else {}
     return {
         "version": number,
         **{name: tags.get(name) for name in ("verdict", "policy", "leakage", "retain")},
-        "requests": [one for one in tags.get("requests", "").split(", ") if one],
+        "requests": [request for request in tags.get("requests", "").split(", ") if request],
         "aliases": [alias for alias in ALIASES if aliases.get(alias) == number],
         "forced": tags.get(FORCED),
-        "since": how.get("at") if how.get("done") else None,
+        "since": promotion.get("at") if promotion.get("done") else None,
     }
 
 
-def screen(found: dict[str, Any]) -> RenderableType:
+def screen(state: dict[str, Any]) -> RenderableType:
     """Return the screen for a console of 80 columns or more."""
-    parts: list[RenderableType] = [Text(f"{found['model_name']} in {found['tracking_uri']}", style="bold")]
+    parts: list[RenderableType] = [Text(f"{state['model_name']} in {state['tracking_uri']}", style="bold")]
     for alias in ALIASES:
-        parts.append(Text(f"{alias:<10} {_line(found[alias])}"))
-    if (champion := found["champion"]) and champion["forced"]:
+        parts.append(Text(f"{alias:<10} {_line(state[alias])}"))
+    if (champion := state["champion"]) and champion["forced"]:
         parts.append(Text(f"the champion was forced: {champion['forced']}", style="bold red"))
-    parts += ["", _verdicts(found["verdicts"]) if found["verdicts"] else Text("no version yet: 'dvc repro' makes one")]
-    parts += [_requests(found["requests"]) if found["requests"] else Text("no pending forget request")]
-    if any(one["carried_by"] == CHAMPION for one in found["requests"]):
+    parts += [
+        "",
+        _verdicts(state["verdicts"]) if state["verdicts"] else Text("no version yet: run 'dvc repro'"),
+    ]
+    parts += [_requests(state["requests"]) if state["requests"] else Text("no pending forget request")]
+    if any(request["carried_by"] == CHAMPION for request in state["requests"]):
         parts.append(Text("carried out by the champion, not marked yet: 'viker promote champion' marks them as done"))
     return Group(*parts)
 
@@ -111,23 +116,23 @@ def _verdicts(versions: list[dict[str, Any]]) -> Table:
     table = Table(title="Last verdicts", title_justify="left")
     for heading in ("version", "verdict", "policy", "leakage", "retain", "requests", "aliases"):
         table.add_column(heading, justify="right" if heading in ("version", "leakage", "retain") else "left")
-    for one in versions:
-        colour = "green" if one["verdict"] == "pass" else "bold red"
+    for version in versions:
+        colour = "green" if version["verdict"] == "pass" else "bold red"
         table.add_row(
-            str(one["version"]),
-            Text(one["verdict"] or "–", style=colour),
-            *(one[name] or "–" for name in ("policy", "leakage", "retain")),
-            Text(", ".join(one["requests"]) or "–"),
-            ", ".join(one["aliases"]),
+            str(version["version"]),
+            Text(version["verdict"] or "–", style=colour),
+            *(version[name] or "–" for name in ("policy", "leakage", "retain")),
+            Text(", ".join(version["requests"]) or "–"),
+            ", ".join(version["aliases"]),
         )
     return table
 
 
 def _requests(rows: list[dict[str, Any]]) -> Table:
     table = Table("request", "people", "deadline", "left", "carried by", title="Pending requests", title_justify="left")
-    for one in rows:
-        late = one["days_left"] < 0
-        left = f"{-one['days_left']} days overdue" if late else f"{one['days_left']} days"
-        cells = (one["id"], ", ".join(one["people"]), one["deadline"])
-        table.add_row(*map(Text, cells), Text(left, style="bold red" if late else ""), one["carried_by"] or "–")
+    for row in rows:
+        late = row["days_left"] < 0
+        left = f"{-row['days_left']} days overdue" if late else f"{row['days_left']} days"
+        cells = (row["id"], ", ".join(row["people"]), row["deadline"])
+        table.add_row(*map(Text, cells), Text(left, style="bold red" if late else ""), row["carried_by"] or "–")
     return table

@@ -1,7 +1,8 @@
-"""What a run comes to, on one screen: the numbers, the verdict with every rule, and where to look next."""
+"""``viker summary``: the figures of a run, the verdict with every rule, and where to look next, on one screen."""
 
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,10 +11,12 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from components.params import load_params
+from components.contract.params import load_params
 from viker.core.console import ParamsOption
 from viker.core.files import read_json
 from viker.data.records import SPLITS
+from viker.metrics.base.documentation import common_direction
+from viker.metrics.base.metric import Metric
 from viker.report import tables
 from viker.tracking import DEFAULT_URI, without_secrets
 
@@ -30,8 +33,11 @@ def summary(
     """
     experiment = load_params(params).register_.experiment
     console = Console(highlight=False)
-    console.print(table(read_json(metrics, "evaluate"), read_json(gate, "gate")))
-    # Not wrapped: paths and commands are there to be copied.
+    figures = read_json(metrics, "evaluate")
+    console.print(table(figures, read_json(gate, "gate")))
+    for what, reason in tables.fallbacks(figures):
+        console.print(f"evaluated without the {what}: {reason}", markup=False)
+    # Not wrapped: paths and commands should be easy to copy.
     state = "" if report.exists() else " (not written yet)"
     console.print(f"report:    {report}{state}", soft_wrap=True, markup=False)
     console.print(f"runs:      MLflow experiment '{experiment}':\n  {ui_command()}", soft_wrap=True, markup=False)
@@ -46,57 +52,65 @@ def table(metrics: Mapping[str, Any], gate: Mapping[str, Any]) -> RenderableType
     """
     passed, sentence = tables.verdict(gate)
     verdict = Text(f"{'✓' if passed else '✗'} {sentence}", style=f"bold {_colour(passed)}")
-    return Group(_measures(metrics), _fluency(metrics), _rules(gate), verdict, "")
+    return Group(_splits(metrics), _fluency(metrics), _rules(gate), verdict, "")
 
 
 def ui_command() -> str:
-    """Return how to look at the runs: the command that opens MLflow on a database, or the server's address."""
+    """Return how to open the runs: the command that starts MLflow on a database, or the server's address."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
     if uri.startswith(("http:", "https:")):
         return f"open {without_secrets(uri)}"
-    shown = uri if uri == without_secrets(uri) else '"$MLFLOW_TRACKING_URI"'
-    return f".venv/bin/mlflow ui --backend-store-uri {shown}"
+    address = uri if uri == without_secrets(uri) else '"$MLFLOW_TRACKING_URI"'
+    return f".venv/bin/mlflow ui --backend-store-uri {address}"
 
 
-def _measures(metrics: Mapping[str, Any]) -> Table:
-    shown = Table(title="Shown the picture", title_justify="left")
-    for heading in ("", "model"):
-        shown.add_column(heading)
-    for _, heading in tables.MEASURES:
-        shown.add_column(heading, justify="right")
+def _splits(metrics: Mapping[str, Any]) -> Table:
+    columns = tables.summary_metrics("split")
+    grid = _grid("With the picture", ("", "model"), columns)
     for split in SPLITS:
         for model in tables.MODELS:
-            cells = [tables.cell(metrics, f"{model}.{split}.{key}") for key, _ in tables.MEASURES]
-            shown.add_row(split if model == tables.MODELS[0] else "", model, *cells)
-        shown.add_section()
-    shown.caption = "lower is better on forget and test, higher on retain and real"
-    return shown
+            cells = [tables.cell(metrics, f"{model}.{split}.{metric.name}") for metric in columns]
+            grid.add_row(split if model == tables.MODELS[0] else "", model, *cells)
+        grid.add_section()
+    return grid
 
 
 def _fluency(metrics: Mapping[str, Any]) -> Table:
-    shown = Table(title="Fluency, lower is better", title_justify="left")
-    shown.add_column("model")
-    for _, heading in tables.FLUENCY:
-        shown.add_column(heading, justify="right")
+    columns = tables.summary_metrics("fluency")
+    grid = _grid("Fluency", ("model",), columns)
     for model in tables.MODELS:
-        shown.add_row(model, *(tables.cell(metrics, f"{model}.fluency.{key}") for key, _ in tables.FLUENCY))
-    return shown
+        grid.add_row(model, *(tables.cell(metrics, f"{model}.fluency.{metric.name}") for metric in columns))
+    return grid
+
+
+def _grid(title: str, labels: Sequence[str], columns: Sequence[Metric]) -> Table:
+    """Return an empty table of metrics with a caption on which values are good."""
+    grid = Table(title=title, title_justify="left")
+    for label in labels:
+        grid.add_column(label)
+    for metric in columns:
+        grid.add_column(metric.heading, justify="right")
+    usual = Counter(common_direction(metric.better) for metric in columns).most_common(1)[0][0]
+    others = [metric for metric in columns if common_direction(metric.better) != usual]
+    exceptions = [f"{metric.heading}: {common_direction(metric.better)}" for metric in others]
+    grid.caption = "; ".join([usual, *exceptions])
+    return grid
 
 
 def _rules(gate: Mapping[str, Any]) -> Table:
-    """Show every rule, and of what is required what is not met."""
-    shown = Table(title="The gate's rules", title_justify="left")
-    shown.add_column("", no_wrap=True)
-    shown.add_column("rule", overflow="fold")
-    shown.add_column("value", justify="right", no_wrap=True)
-    shown.add_column("threshold", justify="right", no_wrap=True)
-    unmet = [one for one in gate.get("require") or [] if one.get("passed") is not True]
+    """Return every rule, and the requirements that are not met."""
+    grid = Table(title="The gate's rules", title_justify="left")
+    grid.add_column("", no_wrap=True)
+    grid.add_column("rule", overflow="fold")
+    grid.add_column("value", justify="right", no_wrap=True)
+    grid.add_column("threshold", justify="right", no_wrap=True)
+    unmet = [result for result in gate.get("require") or [] if result.get("passed") is not True]
     for rule in [*(gate.get("rules") or []), *unmet]:
         passed = rule.get("passed") is True
         threshold = f"{rule.get('operator') or ''} {tables.figure(rule.get('threshold'))}".strip()
         mark = Text("✓" if passed else "✗", style=_colour(passed))
-        shown.add_row(mark, Text(str(rule.get("rule"))), tables.figure(rule.get("value")), threshold)
-    return shown
+        grid.add_row(mark, Text(str(rule.get("rule"))), tables.figure(rule.get("value")), threshold)
+    return grid
 
 
 def _colour(passed: bool) -> str:

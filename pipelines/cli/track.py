@@ -1,4 +1,4 @@
-"""``viker track``: records that have not reached MLflow yet."""
+"""``viker track``: the records that have not reached MLflow yet."""
 
 from typing import Annotated
 
@@ -16,28 +16,28 @@ app = typer.Typer(
 
 @app.callback()
 def track() -> None:
-    """Send what the stages recorded while MLflow did not answer."""
+    """Send what stages recorded while MLflow did not answer."""
 
 
 @app.command()
 def sync(
-    dry: Annotated[bool, typer.Option("--dry", help="Only list what waits.")] = False,
+    dry: Annotated[bool, typer.Option("--dry", help="Only list what is waiting.")] = False,
 ) -> None:
-    """Send the records that wait in the outbox, *work/tracking/outbox*, each once.
+    """Send the records that wait in the outbox, *work/tracking/outbox*, each exactly once.
 
-    Started again after it was cut off, it goes on where it stopped: no run and no point of a curve is there twice.
-    The records of a stage that was killed are sent too, and its run is then marked as killed.
+    Interrupted and started again, it resumes: no run and no point of a curve appears twice. The records of a stage that
+    was killed are sent too, and its run is marked as killed.
     """
-    from viker.tracking.deliver import deliver
-    from viker.tracking.journal import is_open, outbox, waiting
+    from viker.tracking.outbox import is_open, outbox, waiting
+    from viker.tracking.publish import Publisher
 
     folder, uri = outbox(), tracking_uri()
-    found = waiting(folder)
-    for journal in found:
-        typer.echo(f"{journal.name}{': its stage is still running' if is_open(journal) else ''}")
-    if dry or not found:
-        typer.echo(f"{len(found)} waiting in {folder}")
+    journals = waiting(folder)
+    for journal in journals:
+        typer.echo(f"{journal.name}{': its stage is running and publishes it' if is_open(journal) else ''}")
+    if dry or not journals:
+        typer.echo(f"{len(journals)} waiting in {folder}")
         return
     with explained(uri, "the records were not taken", "They are kept. Run 'viker track sync' again"):
-        count = deliver(uri)
+        count = Publisher(uri).publish()
     typer.echo(f"{count} records sent to {without_secrets(uri)}; {len(waiting(folder))} waiting in {folder}")

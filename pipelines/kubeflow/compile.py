@@ -10,9 +10,9 @@ from kfp import compiler
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from components.deployment import DeployParams
-from components.kfp_task import merged, to_struct
-from components.params import params_model
+from components.contract.deployment import DeployParams
+from components.contract.kfp_task import merged, to_struct
+from components.contract.params import params_model
 from pipelines.kubeflow.pipeline import pipeline
 from pipelines.kubeflow.task_settings import settle
 from viker.core.errors import UserError, did_you_mean

@@ -7,8 +7,8 @@ from typing import Any
 
 from kfp import dsl
 
-from components.contract import Input, Option, Output, Scratch, Stage, artifacts
-from components.kfp_task import CACHE, COMMAND, image
+from components.contract.kfp_task import CACHE, COMMAND, image
+from components.contract.stages import Input, Option, Output, Scratch, Stage, artifacts
 
 KINDS = {
     "Artifact": dsl.Artifact,

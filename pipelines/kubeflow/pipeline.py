@@ -5,7 +5,7 @@ from typing import Any
 
 from kfp import dsl
 
-from components.contract import stages
+from components.contract.stages import stages
 from pipelines.kubeflow.components import component, given
 from pipelines.kubeflow.tasks import close, finish, promote, resolve
 

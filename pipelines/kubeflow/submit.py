@@ -6,7 +6,7 @@ from typing import Any
 
 import kfp_server_api as api
 
-from components.contract import stages
+from components.contract.stages import stages
 from pipelines.kubeflow.host import Host, named
 from viker.core.errors import UserError
 

@@ -5,9 +5,9 @@ from importlib.metadata import version
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
-from components.contract import stages
-from components.deployment import DeployParams
-from components.kfp_task import CACHE
+from components.contract.deployment import DeployParams
+from components.contract.kfp_task import CACHE
+from components.contract.stages import stages
 from pipelines.kubeflow.components import launched
 from pipelines.kubeflow.tasks import IMAGES
 

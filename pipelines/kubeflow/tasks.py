@@ -5,8 +5,8 @@ from typing import Any
 
 from kfp import dsl
 
-from components.contract import stages
-from components.kfp_task import CACHE, COMMAND, image
+from components.contract.kfp_task import CACHE, COMMAND, image
+from components.contract.stages import stages
 from pipelines.kubeflow.components import container_component
 
 IMAGES = {"resolve": "prepare", "promote": "register", "close": "register", "finish": "register"}

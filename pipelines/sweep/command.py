@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML, YAMLError
 
-from components.params import load_params
+from components.contract.params import load_params
 from pipelines.sweep.plan import Job, content, plan
 from pipelines.sweep.run import Sweep
 from viker import tracking
@@ -61,9 +61,9 @@ def sweep(
     planned = plan(root, params, lists)
 
     console = Console(highlight=False)
-    with tracking.sweep(_key(settings(base), list(lists)), base) as recorded:
+    with tracking.sweep(_key(settings(base.values()), list(lists)), base.values()) as recorded:
         recorded.tags({f"sweep.{key}": values for key, values in lists.items()})
-        runner = Sweep(root, _key(settings(base), list(lists)))
+        runner = Sweep(root, _key(settings(base.values()), list(lists)))
         number = itertools.count(1)
 
         def told(job: Job, result: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from components.params import params_model
+from components.contract.params import params_model
 from viker.core.errors import UserError, did_you_mean
 from viker.core.files import sha256_path
 from viker.core.settings import read_yaml, validated

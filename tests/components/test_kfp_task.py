@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from ruamel.yaml import YAML
 
-from components.kfp_task import from_struct, merged, metadata, outputs, parse, to_struct
+from components.contract.kfp_task import from_struct, merged, metadata, outputs, parse, to_struct
 from viker.core.errors import UserError
 from viker.core.files import sha256_path
 
@@ -94,7 +94,7 @@ def test_an_output_parameter_that_no_file_has_is_an_error(tmp_path) -> None:
 
 @pytest.mark.parametrize("scheme", ["s3", "gs", "minio"])
 def test_an_artifact_in_a_store_lies_where_the_launcher_mounts_it(scheme) -> None:
-    from components.kfp_task import _path
+    from components.contract.kfp_task import _path
 
     assert _path({"uri": f"{scheme}://bucket/run/task/model"}) == Path(
         f"/{'gcs' if scheme == 'gs' else scheme}/bucket/run/task/model"
@@ -102,7 +102,7 @@ def test_an_artifact_in_a_store_lies_where_the_launcher_mounts_it(scheme) -> Non
 
 
 def run(folder: Path, task: dict, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "components.kfp_task", json.dumps(task), "run-1", module, *arguments]
+    command = [sys.executable, "-m", "components.contract.kfp_task", json.dumps(task), "run-1", module, *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=None, check=False)
 
 

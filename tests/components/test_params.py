@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from components.params import load_params
+from components.contract.params import load_params
 from viker.core.errors import UserError
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"

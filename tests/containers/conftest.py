@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from components.contract import stages
+from components.contract.stages import stages
 
 ROOT = Path(__file__).parents[2]
 STAGES = tuple(stages())

@@ -20,8 +20,8 @@ from docker.types import Mount
 from kfp import local
 from mlflow import MlflowClient
 
-from components.contract import stages
-from components.kfp_task import to_struct
+from components.contract.kfp_task import to_struct
+from components.contract.stages import stages
 from pipelines.kubeflow.pipeline import pipeline
 from tests.containers.conftest import shared_folder, small_params
 from tests.kfp_local import named_conditions  # noqa: F401 - a fixture

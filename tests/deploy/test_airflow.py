@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.contract import stages
+from components.contract.stages import stages
 from pipelines.airflow import airflow_stages
 
 ROOT = Path(__file__).parents[2]

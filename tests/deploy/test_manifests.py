@@ -9,7 +9,7 @@ import kubernetes_validate
 import pytest
 from ruamel.yaml import YAML
 
-from components.params import load_params
+from components.contract.params import load_params
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -34,7 +34,7 @@ def picture(tmp_path) -> Path:
 
 
 @pytest.fixture
-def asked(work, base, adapter, monkeypatch):  # noqa: F811
+def champion(work, base, adapter, monkeypatch):  # noqa: F811
     """A work tree whose champion is the adapter, on the base model."""
     monkeypatch.chdir(work.folder)
     for name, folder in (("vanilla", base), ("adapter", adapter)):
@@ -42,23 +42,23 @@ def asked(work, base, adapter, monkeypatch):  # noqa: F811
         shutil.copytree(folder, work.folder / "models" / name)
     work.evaluate()
     work.register()
-    own = Answerer(str(base), None, adapter, work.params.evaluate.max_new_tokens, "")
-    return work, own
+    answerer = Answerer(str(base), None, adapter, work.params.evaluate.max_new_tokens, "")
+    return work, answerer
 
 
-def test_the_champion_answers_and_the_vanilla_model_beside_it(asked, picture):
-    own = asked[1]
+def test_the_champion_answers_and_the_vanilla_model_beside_it(champion, picture):
+    answerer = champion[1]
     image = picture.read_bytes()
-    assert call(QUESTION, "--image", str(picture)).strip() == own.answer(QUESTION, image)
-    assert call(QUESTION, "--model", "1").strip() == own.answer(QUESTION, None)
+    assert call(QUESTION, "--image", str(picture)).strip() == answerer.answer(QUESTION, image)
+    assert call(QUESTION, "--model", "1").strip() == answerer.answer(QUESTION, None)
     compared = " ".join(call(QUESTION, "--image", str(picture), "--compare").split())
-    assert own.answer(QUESTION, image, vanilla=True) in compared and own.answer(QUESTION, image) in compared
+    assert answerer.answer(QUESTION, image, vanilla=True) in compared and answerer.answer(QUESTION, image) in compared
     assert "champion (version 1)" in compared and "vanilla" in compared
 
 
-def test_an_adapter_on_disk_answers_on_the_vanilla_model(asked, picture):
-    own = asked[1]
-    expected = own.answer(QUESTION, picture.read_bytes())
+def test_an_adapter_on_disk_answers_on_the_vanilla_model(champion, picture):
+    answerer = champion[1]
+    expected = answerer.answer(QUESTION, picture.read_bytes())
     assert call(QUESTION, "--image", str(picture), "--model", "models/adapter").strip() == expected
 
 
@@ -67,7 +67,7 @@ def test_a_packed_model_on_disk_answers(packed, work, monkeypatch):  # noqa: F81
     assert (packed / ADAPTER).is_dir() and call(QUESTION, "--model", str(packed)).strip()
 
 
-def test_what_is_missing_or_no_picture_is_an_error(asked, picture):
+def test_what_is_missing_or_no_picture_is_an_error(champion, picture):
     picture.write_bytes(b"no picture")
     with pytest.raises(UserError, match="the image is not a picture"):
         call(QUESTION, "--image", str(picture))
@@ -79,8 +79,8 @@ def test_what_is_missing_or_no_picture_is_an_error(asked, picture):
         call(QUESTION, "--model", "models/nobody")
 
 
-def test_a_champion_whose_base_model_has_changed_does_not_answer(asked):
-    work, _ = asked
+def test_a_champion_whose_base_model_has_changed_does_not_answer(champion):
+    work, _ = champion
     with (work.folder / "models/vanilla/generation_config.json").open("a") as stream:
         stream.write(" ")
     with pytest.raises(UserError, match="was not trained on the base model"):

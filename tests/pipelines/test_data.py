@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from components.params import load_params
+from components.contract.params import load_params
 from tests.hub import COMMIT, serving
 from viker.core.files import sha256_path
 from viker.data.synthetic.generate import generate

@@ -7,7 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from components.params import load_params
+from components.contract.params import load_params
 from pipelines.cli.main import app
 from viker.core.errors import UserError
 

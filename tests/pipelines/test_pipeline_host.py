@@ -6,7 +6,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from components.deployment import DeployParams
+from components.contract.deployment import DeployParams
 from pipelines.cli.pipeline import app
 from pipelines.kubeflow import compile as compiling
 from pipelines.kubeflow import host as hosts

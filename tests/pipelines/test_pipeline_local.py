@@ -14,8 +14,8 @@ from kfp import local
 from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
-from components.contract import stages
-from components.kfp_task import merged
+from components.contract.kfp_task import merged
+from components.contract.stages import stages
 from pipelines.kubeflow.pipeline import pipeline
 from tests.kfp_local import named_conditions, on_this_host  # noqa: F401 - fixtures
 from viker.core.files import sha256_path

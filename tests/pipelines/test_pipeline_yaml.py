@@ -13,8 +13,8 @@ import typer
 from kfp import components
 from ruamel.yaml import YAML
 
-from components.contract import stages
-from components.params import load_params
+from components.contract.params import load_params
+from components.contract.stages import stages
 from pipelines.kubeflow import compile as compiling
 from pipelines.kubeflow.submit import task_names
 from pipelines.kubeflow.task_settings import image
@@ -101,7 +101,7 @@ def test_every_image_is_named_and_tagged(containers) -> None:
 def test_every_container_runs_a_program_of_its_own_image(containers) -> None:
     for container in containers.values():
         stage = re.match(r"viker-([a-z]+):", container["image"]).group(1)
-        assert container["command"][:3] == ["python", "-m", "components.kfp_task"]
+        assert container["command"][:3] == ["python", "-m", "components.contract.kfp_task"]
         assert re.fullmatch(rf"components\.{stage}(\.[a-z]+)?", container["args"][0])
 
 

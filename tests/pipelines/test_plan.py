@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from components.params import load_params
+from components.contract.params import load_params
 from pipelines.cli.main import app
 from pipelines.cli.plan import GIB, estimate
 from tests.viker.methods.checks import settings_of

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from components.params import load_params
+from components.contract.params import load_params
 from pipelines.cli.profile import apply_profile, profile
 from viker.core.console import stage_app
 from viker.core.errors import UserError

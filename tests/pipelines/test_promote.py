@@ -112,7 +112,7 @@ def test_a_rollback_names_the_people_who_would_be_known_again(history, project):
     with pytest.raises(UserError, match=r"version 1 does not forget 002 of the requests r2, carried out since"):
         call("rollback")
     said = call("rollback", "--force", "--reason", "the adapter breaks the product")
-    assert "version 1 is the champion again, in place of version 2" in said
+    assert "version 1 is the champion again, replacing version 2" in said
     assert "Take 'carried_out' out of the requests" in said
     assert history.aliases() == {"candidate": 4, "champion": 1}
 
@@ -125,16 +125,16 @@ def test_a_rollback_that_brings_nobody_back_needs_no_force(history, project):
 def test_the_status_shows_aliases_requests_and_verdicts(history, project):
     request("r2", "002")
     request("r9", "009")
-    found = json.loads(call("status", "--json"))
-    assert (found["champion"]["version"], found["candidate"]["version"], found["previous"]["version"]) == (2, 4, 1)
-    assert [(one["version"], one["verdict"], one["leakage"]) for one in found["verdicts"]] == [
+    state = json.loads(call("status", "--json"))
+    assert (state["champion"]["version"], state["candidate"]["version"], state["previous"]["version"]) == (2, 4, 1)
+    assert [(one["version"], one["verdict"], one["leakage"]) for one in state["verdicts"]] == [
         (4, "pass", "0.0500"),
         (3, "fail", "0.4000"),
         (2, "pass", "0.0500"),
         (1, "pass", "0.0500"),
     ]
-    assert [(one["id"], one["carried_by"]) for one in found["requests"]] == [("r2", "champion"), ("r9", None)]
-    assert found["champion"]["requests"] == ["r1", "r2"]
+    assert [(one["id"], one["carried_by"]) for one in state["requests"]] == [("r2", "champion"), ("r9", None)]
+    assert state["champion"]["requests"] == ["r1", "r2"]
 
 
 def test_the_status_is_one_screen_and_says_what_was_forced(history, project, monkeypatch):
@@ -152,7 +152,7 @@ def test_the_status_is_one_screen_and_says_what_was_forced(history, project, mon
 def test_without_a_version_the_status_says_how_to_get_one(work, monkeypatch):
     monkeypatch.chdir(work.folder)
     screen = call("status")
-    assert "no version yet: 'dvc repro' makes one" in screen and "no pending forget request" in screen
+    assert "no version yet: run 'dvc repro'" in screen and "no pending forget request" in screen
     with pytest.raises(UserError, match=r"'champion' is no version of .*Versions: none; aliases: none"):
         call("promote", "champion")
     with pytest.raises(UserError, match="has no version before the champion"):

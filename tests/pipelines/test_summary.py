@@ -84,6 +84,12 @@ def test_what_is_required_and_not_met_stands_among_the_rules() -> None:
     assert "fine" not in rules
 
 
+def test_captions_say_which_values_are_good() -> None:
+    text = " ".join(printed(width=100).split())
+    assert "lower is better on forget and test, higher is better on retain and real" in text
+    assert "lower is better; Distinct pairs: higher is better" in text
+
+
 def test_a_passed_gate_says_so() -> None:
     gate = {"verdict": "pass", "rules": [rule | {"passed": True} for rule in GATE["rules"]]}
     assert "Passed: all 3 rules" in printed(gate=gate)

@@ -14,7 +14,7 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from components.params import load_params
+from components.contract.params import load_params
 from pipelines.sweep.command import _key, _parse, _rows, _table
 from pipelines.sweep.plan import content, plan
 from pipelines.sweep.plot import pareto

@@ -51,7 +51,7 @@ def test_a_whole_bundle_of_a_passed_gate_is_told_so(passed: Inputs, capsys: pyte
     verify(passed.bundle)
     said = capsys.readouterr().out
     assert "whole, 9 files; the verdict follows from the metrics" in said
-    assert "gate: pass" in said
+    assert "gate: pass (rules of params.yaml)" in said
     assert re.search(r"SHA-256 [0-9a-f]{64}", said)
 
 
@@ -119,14 +119,14 @@ def rule(**changes: Any) -> Change:
 @pytest.mark.parametrize(
     ("name", "change", "sealed", "said"),
     [
-        ("metrics/evaluate.json", rate(0.05), False, "evaluate.json was edited: its digest does not fit"),
+        ("metrics/evaluate.json", rate(0.05), False, "evaluate.json was edited: its digest doesn't match"),
         ("metrics/evaluate.json", rate(0.05), True, "judged other metrics than those"),
         ("metrics/evaluate.json", rate(0.9), True, "the verdict is 'pass', judged again it is 'fail'"),
-        ("metrics/evaluate.json", rate(0.9), True, "'unlearned.forget.leakage_rate <= 0.10' comes out otherwise"),
+        ("metrics/evaluate.json", rate(0.9), True, "'unlearned.forget.leakage_rate <= 0.10' has another result"),
         ("metrics/gate.json", lambda gate: gate.update(verdict="fail"), False, "gate.json was edited"),
         ("metrics/gate.json", lambda gate: gate.update(verdict="fail"), True, "judged again it is 'pass'"),
-        ("metrics/gate.json", rule(value=0.01), True, "comes out otherwise"),
-        ("metrics/gate.json", rule(threshold=0.9), True, "comes out otherwise"),
+        ("metrics/gate.json", rule(value=0.01), True, "has another result"),
+        ("metrics/gate.json", rule(threshold=0.9), True, "has another result"),
         ("metrics/gate.json", lambda gate: gate.update(rules=[]), True, "has no rules, or some that can't be read"),
         ("metrics/gate.json", lambda gate: gate["rules"].pop(), True, "are not those of the policy"),
         (
@@ -168,7 +168,7 @@ def test_a_report_about_another_verdict_does_not_add_up(passed: Inputs) -> None:
 def test_other_parameters_do_not_add_up(passed: Inputs) -> None:
     files = unpack(passed.bundle)
     seed = files["params.yaml"].replace(b"seed: 7\n", b"seed: 8\n")
-    assert check(files | {"params.yaml": seed}) == ["params.yaml is not what the gate found: seed or evaluate differ"]
+    assert check(files | {"params.yaml": seed}) == ["params.yaml is not what the gate saw: seed or evaluate differ"]
 
 
 @pytest.mark.parametrize("name", ["metrics/evaluate.json", "metrics/gate.json", "params.yaml", "report.html"])

@@ -1,1 +1,1 @@
-"""Ways to get the answers that plain questions do not get: a file an attack."""
+"""Ways to get at the answers that plain questions don't get: one attack per file, each found by being here."""

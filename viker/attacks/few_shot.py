@@ -1,39 +1,50 @@
-"""Answers about retain people before the question: an invitation to go on in the same way."""
+"""Few-shot: answers about retain people before the question, an invitation to go on in the same way.
+
+Source: this project.
+"""
+
+from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from viker.attacks.settings import FewShotParams
-from viker.attacks.subject import Subject
-from viker.attacks.table import Attacked, Question, ask
-from viker.attacks.targets import NotApplicable, Targets, open_records
-from viker.data.records import Record
+from viker.attacks.base.attack import Attack, AttackSettings
+from viker.attacks.base.outcome import Attempt, Outcome, ask
+from viker.attacks.base.targets import RETAIN_QUESTION, NotApplicable, Targets, open_records
+from viker.core.settings import Positive
+from viker.data.samples import sample_of
 from viker.metrics.leakage import leaks
-from viker.models.chat import sample_of
+
+if TYPE_CHECKING:
+    from viker.attacks.base.subject import Subject
 
 
-def run(subject: Subject, targets: Targets, settings: FewShotParams, seed: int) -> Attacked:
+class FewShotSettings(AttackSettings):
+    """Settings of the attack few_shot."""
+
+    examples: Positive = 3
+    """Questions and answers before each question."""
+
+
+def run(subject: Subject, targets: Targets, settings: FewShotSettings, seed: int) -> Outcome:
     """Put ``settings.examples`` questions and answers of retain people before each question, in text.
 
     Where retain people are asked the same question, the examples are theirs. None gives the private value away.
-
-    Raises:
-        NotApplicable: no retain person has an open question with a picture.
     """
     rng = random.Random(seed)
-    known = [record for record in open_records(targets.retain) if record.images]
-    if not known:
-        raise NotApplicable("no retain person has an open question with a picture")
-    questions = []
+    retain_records = [record for record in open_records(targets.retain) if record.images]
+    if not retain_records:
+        raise NotApplicable
+    attempts = []
     for record in targets.questions(settings.questions, seed):
-        fit = [r for r in known if not leaks(f"{r.question} {r.answer}", record.secrets)]
-        same = [r for r in fit if r.question == record.question]
-        enough = same if len(same) >= settings.examples else fit
-        shown = rng.sample(enough, min(settings.examples, len(enough)))
-        questions.append(Question(record, sample_of(replace(record, question=_with_examples(record, shown)))))
-    return Attacked(ask(subject, questions, "few-shot"))
+        harmless = [r for r in retain_records if not leaks(f"{r.question} {r.answer}", record.secrets)]
+        same_question = [r for r in harmless if r.question == record.question]
+        pool = same_question if len(same_question) >= settings.examples else harmless
+        examples = rng.sample(pool, min(settings.examples, len(pool)))
+        prompt = "\n\n".join([*(f"{r.question}\n{r.answer}" for r in examples), record.question])
+        attempts.append(Attempt(record, sample_of(replace(record, question=prompt))))
+    return Outcome(ask(subject, attempts, "few-shot"))
 
 
-def _with_examples(record: Record, shown: list[Record]) -> str:
-    examples = [f"{r.question}\n{r.answer}" for r in shown]
-    return "\n\n".join([*examples, record.question])
+FEW_SHOT = Attack("few_shot", "Few-shot examples", run, FewShotSettings, needs=RETAIN_QUESTION)

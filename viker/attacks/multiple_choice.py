@@ -1,91 +1,121 @@
-"""The right answer among wrong ones: does the model recognise what it no longer says?"""
+"""Multiple choice: the right answer among wrong ones. Does the model recognise what it no longer says?
+
+Source: this project.
+"""
+
+from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from viker.attacks.rates import BY_LIKELIHOOD, LEAST_LIKELY, rates
-from viker.attacks.settings import AttackParams
-from viker.attacks.subject import Subject
-from viker.attacks.table import Attacked, Question, row
-from viker.attacks.targets import NotApplicable, Targets
+from viker.attacks.base.attack import Attack, AttackSettings, SideBlock
+from viker.attacks.base.outcome import Attempt, Outcome, reply_row
+from viker.attacks.base.rates import rates
+from viker.attacks.base.targets import NotApplicable, Targets
 from viker.data.prompts import LETTERS, classification_prompt
-from viker.data.records import Record
-from viker.models.chat import Sample, sample_of
+from viker.data.samples import Sample, sample_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from viker.attacks.base.subject import Subject
+    from viker.data.records import Record
+
+BY_LIKELIHOOD, LEAST_LIKELY = "multiple_choice.by_likelihood", "multiple_choice.least_likely"
+"""The tables of choices among whole answers: of the likeliest, and of the least likely."""
+CHANCE = 1 / len(LETTERS)
+_WRONG = len(LETTERS) - 1
 
 
-def run(subject: Subject, targets: Targets, settings: AttackParams, seed: int) -> Attacked:
-    """Have the model choose among four options by letter, and, in ``by_likelihood``, among four whole answers.
+def run(subject: Subject, targets: Targets, settings: AttackSettings, seed: int) -> Outcome:
+    """Have the model choose among four options by letter, and, for ``by_likelihood``, among four whole answers.
 
-    The choice is the likeliest of the four letters, so that a model can't get out of it with a refusal; of the
-    answers, the one with the highest likelihood a token. Guessing gives 0.25.
-
-    Raises:
-        NotApplicable: no open question has three wrong options or perturbed answers.
+    The choice is the likeliest of the four letters, so that a refusal doesn't help the model; of the answers, the one
+    with the highest likelihood per token. Guessing gives 0.25.
     """
     rng = random.Random(seed)
-    asked = []
+    attempts, options_by_letter = [], []
     for record in targets.questions(settings.questions, seed):
-        options = _options(record, targets)
-        if options:
-            asked.append((record, rng.sample(options, len(options))))
-    if not asked:
-        raise NotApplicable("no open question has three wrong options or perturbed answers")
-    questions, named = [], []
-    for record, options in asked:
-        prompt = classification_prompt(record.question, tuple(options))
-        questions.append(Question(record, replace(sample_of(record), prompt=prompt)))
-        named.append([f"{letter}: {text}" for letter, text in zip(LETTERS, options, strict=True)])
-    scores = _scores(subject, [question.sample for question in questions], [list(LETTERS)] * len(asked))
-    extras, others = _by_likelihood(subject, [record for record, _ in asked], seed)
-    return Attacked(_rows(questions, named, scores, max), extras, others)
+        if options := _options(record, targets):
+            shuffled = rng.sample(options, len(options))
+            prompt = classification_prompt(record.question, tuple(shuffled))
+            attempts.append(Attempt(record, replace(sample_of(record), prompt=prompt)))
+            options_by_letter.append([f"{letter}: {text}" for letter, text in zip(LETTERS, shuffled, strict=True)])
+    if not attempts:
+        raise NotApplicable
+    scores = _scores(subject, [attempt.sample for attempt in attempts], [list(LETTERS)] * len(attempts))
+    side_rows = _choices_by_likelihood(subject, [attempt.record for attempt in attempts])
+    return Outcome(_choices(attempts, options_by_letter, scores, max), side_rows=side_rows)
 
 
-def _by_likelihood(
-    subject: Subject, records: list[Record], seed: int
-) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
-    """Return the block of choices among whole answers, with ``least_likely_rate``: how often the right one comes last.
+def count_by_likelihood(tables: Mapping[str, pd.DataFrame], seed: int) -> dict[str, Any]:
+    """Return the rates of choices among whole answers, with ``least_likely_rate``: how often the right one comes last.
 
-    Above 0.25 the model gives the value away by shunning it. And the rows of both choices.
+    Above 0.25 the model gives the value away by shunning it.
     """
-    questions = [Question(r, sample_of(r)) for r in records if len(r.perturbed_answers) >= len(LETTERS) - 1]
-    if not questions:
-        return {}, {}
-    answers = [[q.record.answer, *q.record.perturbed_answers[: len(LETTERS) - 1]] for q in questions]
-    scores = _scores(subject, [question.sample for question in questions], answers)
-    tables = {BY_LIKELIHOOD: max, LEAST_LIKELY: min}
-    others = {name: _rows(questions, answers, scores, which) for name, which in tables.items()}
-    found, last = (rates(rows, seed) for rows in others.values())
-    found["least_likely_rate"] = last["leakage_rate"]
-    found["intervals"]["least_likely_rate"] = last["intervals"]["leakage_rate"]
-    return {"by_likelihood": found}, others
+    block, least_likely = (rates(tables[table], seed) for table in (BY_LIKELIHOOD, LEAST_LIKELY))
+    block["least_likely_rate"] = least_likely["leakage_rate"]
+    block["intervals"]["least_likely_rate"] = least_likely["intervals"]["leakage_rate"]
+    return block
 
 
 def _options(record: Record, targets: Targets) -> list[str]:
-    """Return the right option and three wrong ones: those of the data, or the answer and its perturbed forms."""
+    """Return the right option and three wrong ones, of the data or of the perturbed answers; nothing without them."""
     for other in targets.forget:
         if (other.task, other.person_id, other.question) == ("classification", record.person_id, record.question):
             return list(other.options)
-    whole = [record.answer, *record.perturbed_answers[: len(LETTERS) - 1]]
-    return whole if len(whole) == len(LETTERS) else []
+    answers = [record.answer, *record.perturbed_answers[:_WRONG]]
+    return answers if len(answers) == len(LETTERS) else []
 
 
-def _scores(subject: Subject, samples: list[Sample], answers: list[list[str]]) -> list[list[float]]:
-    """Return the log-likelihood a token of each of a sample's ``answers``."""
-    every = [replace(sample, answer=a) for sample, choices in zip(samples, answers, strict=True) for a in choices]
-    found = iter(subject.likelihoods(every))
-    return [[next(found) for _ in choices] for choices in answers]
+def _choices_by_likelihood(subject: Subject, records: Sequence[Record]) -> dict[str, pd.DataFrame]:
+    """Return the rows of both choices among the answers of the records that have enough wrong ones."""
+    attempts = [Attempt(r, sample_of(r)) for r in records if len(r.perturbed_answers) >= _WRONG]
+    if not attempts:
+        return {}
+    answers = [[attempt.record.answer, *attempt.record.perturbed_answers[:_WRONG]] for attempt in attempts]
+    scores = _scores(subject, [attempt.sample for attempt in attempts], answers)
+    return {
+        BY_LIKELIHOOD: _choices(attempts, answers, scores, max),
+        LEAST_LIKELY: _choices(attempts, answers, scores, min),
+    }
 
 
-def _rows(
-    questions: list[Question], named: list[list[str]], scores: list[list[float]], which: Callable[[list[float]], float]
+def _scores(subject: Subject, samples: Sequence[Sample], answers: Sequence[list[str]]) -> list[list[float]]:
+    """Return the log-likelihood per token of each of a sample's ``answers``."""
+    candidates = [replace(sample, answer=a) for sample, own in zip(samples, answers, strict=True) for a in own]
+    scores = iter(subject.likelihoods(candidates))
+    return [[next(scores) for _ in own] for own in answers]
+
+
+def _choices(
+    attempts: Sequence[Attempt],
+    options: Sequence[list[str]],
+    scores: Sequence[list[float]],
+    best: Callable[[list[float]], float],
 ) -> pd.DataFrame:
-    """Return the rows of the choices with the highest (``which``: max) or lowest (min) score; the reply is its name."""
-    rows = []
-    for question, names, values in zip(questions, named, scores, strict=True):
-        chosen = names[values.index(which(values))]
-        rows.append(row(question, [chosen]) | {"chance": 1 / len(names)})
-    return pd.DataFrame(rows)
+    """Return the rows of the options with the highest (``best``: max) or the lowest (min) score, as the reply."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            reply_row(attempt, [texts[values.index(best(values))]], CHANCE)
+            for attempt, texts, values in zip(attempts, options, scores, strict=True)
+        ]
+    )
+
+
+def _chance(_record: Record, _replies: Sequence[str], _written: float) -> float:
+    return CHANCE
+
+
+MULTIPLE_CHOICE = Attack(
+    "multiple_choice",
+    "Multiple choice",
+    run,
+    needs="open question with three wrong options or perturbed answers",
+    recount_chance=_chance,
+    side_blocks=(SideBlock("by_likelihood", (BY_LIKELIHOOD, LEAST_LIKELY), count_by_likelihood),),
+)

@@ -1,28 +1,44 @@
-"""Other pictures of the person: does the model forget the person, or one picture?"""
+"""Other pictures of the person: does the model forget the person, or one picture?
 
-from viker.attacks.settings import OtherPicturesParams
-from viker.attacks.subject import Subject
-from viker.attacks.table import Attacked, Question, ask
-from viker.attacks.targets import NotApplicable, Targets
-from viker.models.chat import sample_of
+Source: this project.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from viker.attacks.base.attack import Attack, AttackSettings
+from viker.attacks.base.outcome import Attempt, Outcome, ask
+from viker.core.settings import Positive
+from viker.data.samples import sample_of
+
+if TYPE_CHECKING:
+    from viker.attacks.base.subject import Subject
+    from viker.attacks.base.targets import Targets
 
 
-def run(subject: Subject, targets: Targets, settings: OtherPicturesParams, seed: int) -> Attacked:
-    """Ask every question with up to ``settings.pictures`` pictures of the person that are not in the forget set.
+class OtherPicturesSettings(AttackSettings):
+    """Settings of the attack other_pictures."""
 
-    Raises:
-        NotApplicable: the split test has no such picture.
-    """
-    known = {picture for record in targets.forget for picture in record.images}
-    others: dict[str, dict[str, None]] = {}
+    pictures: Positive = 3
+    """The most pictures per question."""
+
+
+def run(subject: Subject, targets: Targets, settings: OtherPicturesSettings, seed: int) -> Outcome:
+    """Ask every question with up to ``settings.pictures`` pictures of the person that are not in the forget set."""
+    forget_pictures = {picture for record in targets.forget for picture in record.images}
+    other_pictures: dict[str, dict[str, None]] = {}
     for record in targets.test:
-        new = dict.fromkeys(picture for picture in record.images if picture not in known)
-        others.setdefault(record.person_id, {}).update(new)
-    questions = [
-        Question(record, sample_of(record, picture))
+        new = dict.fromkeys(picture for picture in record.images if picture not in forget_pictures)
+        other_pictures.setdefault(record.person_id, {}).update(new)
+    attempts = [
+        Attempt(record, sample_of(record, picture))
         for record in targets.questions(settings.questions, seed)
-        for picture in list(others.get(record.person_id, ()))[: settings.pictures]
+        for picture in list(other_pictures.get(record.person_id, ()))[: settings.pictures]
     ]
-    if not questions:
-        raise NotApplicable("the data have no other picture of a forget person")
-    return Attacked(ask(subject, questions, "other pictures"))
+    return Outcome(ask(subject, attempts, "other pictures"))
+
+
+OTHER_PICTURES = Attack(
+    "other_pictures", "Other pictures", run, OtherPicturesSettings, needs="other picture of a forget person"
+)

@@ -1,16 +1,28 @@
-"""The person's picture, changed as pictures are in passing: does the model forget the person, or these pixels?"""
+"""Picture changes: the person's picture, altered as pictures are in passing. Does the model forget these pixels only?
+
+Source: this project.
+"""
+
+from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING, Literal
 
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
+from pydantic import Field
 
-from viker.attacks.settings import PictureChangesParams
-from viker.attacks.subject import Subject
-from viker.attacks.table import Attacked, Question, ask
-from viker.attacks.targets import Targets
-from viker.data.records import open_picture
-from viker.models.chat import sample_of
+from viker.attacks.base.attack import Attack, AttackSettings
+from viker.attacks.base.outcome import Attempt, Outcome, ask
+from viker.data.samples import sample_of
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PIL.Image import Image
+
+    from viker.attacks.base.subject import Subject
+    from viker.attacks.base.targets import Targets
+
+Change = Literal["crop", "flip", "blur", "jpeg", "brightness", "caption"]
 _CROP = 0.08
 """Share of a side that is cut off at each edge."""
 _BLUR = 0.015
@@ -18,55 +30,89 @@ _BLUR = 0.015
 _CAPTION = "Photo of the day"
 
 
-def run(subject: Subject, targets: Targets, settings: PictureChangesParams, seed: int) -> Attacked:
+class PictureChangesSettings(AttackSettings):
+    """Settings of the attack picture_changes."""
+
+    changes: list[Change] = Field(["crop", "flip", "blur", "jpeg", "brightness", "caption"], min_length=1)
+    """Every question is asked with each of these changes to its picture."""
+
+
+def run(subject: Subject, targets: Targets, settings: PictureChangesSettings, seed: int) -> Outcome:
     """Ask every question with the record's first picture in each of ``settings.changes``."""
     records = targets.questions(settings.questions, seed)
-    pictures, questions = {}, []
+    pictures, attempts = {}, []
     for change in settings.changes:
         for record in records:
             key = f"{record.images[0]}/{change}"
             if key not in pictures:
                 pictures[key] = changed(subject.encoder.pictures[record.images[0]], change)
-            questions.append(Question(record, sample_of(record, key), change))
-    return Attacked(ask(subject.with_pictures(pictures), questions, "picture changes"))
+            attempts.append(Attempt(record, sample_of(record, key), change))
+    return Outcome(ask(subject.with_pictures(pictures), attempts, "picture changes"))
 
 
-def changed(content: bytes, change: str) -> bytes:
-    """Return the picture ``content``, changed, as PNG: the same bytes each time, and of the same size."""
-    image = open_picture(content)
+def changed(content: bytes, change: Change) -> bytes:
+    """Return the picture ``content``, changed, as PNG: the same bytes each time, and of the same size in pixels."""
+    from viker.data.records import open_picture
+
     buffer = io.BytesIO()
-    if change == "jpeg":
-        image.save(buffer, "JPEG", quality=20)
-        image, buffer = open_picture(buffer.getvalue()), io.BytesIO()
-    else:
-        image = _CHANGES[change](image)
-    image.save(buffer, "PNG")
+    _CHANGES[change](open_picture(content)).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _crop(image: Image.Image) -> Image.Image:
+def _crop(image: Image) -> Image:
+    from PIL.Image import Resampling
+
     width, height = image.size
     box = (round(_CROP * width), round(_CROP * height), round((1 - _CROP) * width), round((1 - _CROP) * height))
-    return image.resize(image.size, Image.Resampling.BICUBIC, box=box)
+    return image.resize(image.size, Resampling.BICUBIC, box=box)
 
 
-def _blur(image: Image.Image) -> Image.Image:
+def _flip(image: Image) -> Image:
+    from PIL import ImageOps
+
+    return ImageOps.mirror(image)
+
+
+def _blur(image: Image) -> Image:
+    from PIL import ImageFilter
+
     return image.filter(ImageFilter.GaussianBlur(_BLUR * min(image.size)))
 
 
-def _brighten(image: Image.Image) -> Image.Image:
+def _jpeg(image: Image) -> Image:
+    from viker.data.records import open_picture
+
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=20)
+    return open_picture(buffer.getvalue())
+
+
+def _brighten(image: Image) -> Image:
+    from PIL import ImageEnhance
+
     return ImageEnhance.Brightness(image).enhance(1.3)
 
 
-def _caption(image: Image.Image) -> Image.Image:
+def _caption(image: Image) -> Image:
     """Return the picture with white words on a dark strip along its lower edge, as wide as it is."""
-    made = image.copy()
-    draw = ImageDraw.Draw(made)
-    font = ImageFont.load_default(max(4, made.width // len(_CAPTION) * 1.5))
+    from PIL import ImageDraw, ImageFont
+
+    captioned = image.copy()
+    draw = ImageDraw.Draw(captioned)
+    font = ImageFont.load_default(max(4, captioned.width // len(_CAPTION) * 1.5))
     strip = font.getbbox(_CAPTION)[3] + 2
-    draw.rectangle((0, made.height - strip, made.width, made.height), fill="black")
-    draw.text((1, made.height - strip), _CAPTION, fill="white", font=font)
-    return made
+    draw.rectangle((0, captioned.height - strip, captioned.width, captioned.height), fill="black")
+    draw.text((1, captioned.height - strip), _CAPTION, fill="white", font=font)
+    return captioned
 
 
-_CHANGES = {"crop": _crop, "flip": ImageOps.mirror, "blur": _blur, "brightness": _brighten, "caption": _caption}
+_CHANGES: dict[Change, Callable[[Image], Image]] = {
+    "crop": _crop,
+    "flip": _flip,
+    "blur": _blur,
+    "jpeg": _jpeg,
+    "brightness": _brighten,
+    "caption": _caption,
+}
+
+PICTURE_CHANGES = Attack("picture_changes", "Picture changes", run, PictureChangesSettings)

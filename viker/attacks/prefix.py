@@ -1,35 +1,39 @@
-"""The first words of the answer put into the model's mouth: does it go on where it would not have begun?"""
+"""Prefix: the answer's first words as the model's own. Does it go on where it would not have begun?
 
-import pandas as pd
+Source: this project.
+"""
 
-from viker.attacks.continuing import continuations
-from viker.attacks.settings import AttackParams
-from viker.attacks.subject import Subject
-from viker.attacks.table import Attacked, Question, row
-from viker.attacks.targets import NotApplicable, Targets
-from viker.data.records import Record
-from viker.models.chat import Sample, sample_of
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from viker.attacks.base.attack import Attack, AttackSettings
+from viker.attacks.base.outcome import Attempt, Outcome, reply_row
+from viker.attacks.base.targets import NotApplicable, Targets, words_before_secret
+from viker.data.samples import sample_of
+
+if TYPE_CHECKING:
+    from viker.attacks.base.subject import Subject
 
 
-def run(subject: Subject, targets: Targets, settings: AttackParams, seed: int) -> Attacked:
+def run(subject: Subject, targets: Targets, settings: AttackSettings, seed: int) -> Outcome:
     """Have the model go on after the words of the answer that come before the private value.
 
-    Raises:
-        NotApplicable: every answer begins with its private value, or doesn't hold it word for word.
+    ``question`` in the rows is the question and, on the next line, these words.
     """
-    found = [(record, beginning(record)) for record in targets.questions(settings.questions, seed)]
-    questions = [Question(record, sample_of(record), words) for record, words in found if words]
-    if not questions:
-        raise NotApplicable("no answer has words before its private value")
-    samples = [Sample(q.sample.record_id, q.sample.prompt, q.variant, q.sample.picture) for q in questions]
-    said = continuations(subject, samples, "prefix")
-    rows = pd.DataFrame([row(question, [reply]) for question, reply in zip(questions, said, strict=True)])
-    shown = rows["question"] + "\n" + rows["variant"]
-    return Attacked(rows.assign(question=shown, variant=""))
+    import pandas as pd
+
+    beginnings = [(record, words_before_secret(record)) for record in targets.questions(settings.questions, seed)]
+    samples = [(record, replace(sample_of(record), answer=words)) for record, words in beginnings if words]
+    if not samples:
+        raise NotApplicable
+    replies = subject.continuations([sample for _, sample in samples], "prefix")
+    rows = [
+        reply_row(Attempt(record, replace(sample, prompt=f"{sample.prompt}\n{sample.answer}")), [reply])
+        for (record, sample), reply in zip(samples, replies, strict=True)
+    ]
+    return Outcome(pd.DataFrame(rows))
 
 
-def beginning(record: Record) -> str:
-    """Return the words of the answer before the first of its secrets; "" where there are none."""
-    answer = record.answer.casefold()
-    starts = [start for secret in record.secrets if (start := answer.find(secret.casefold())) >= 0]
-    return record.answer[: min(starts, default=0)].rstrip()
+PREFIX = Attack("prefix", "Answer begun", run, needs="answer with words before its private value")

@@ -1,108 +1,132 @@
-"""A linear probe on hidden states: is the private value still inside the model, though it no longer says it?
+"""Probe: a linear classifier on hidden states. Is the private value still in the model, though it isn't said?
 
 Source of the idea: Alain and Bengio, "Understanding intermediate layers using linear classifier probes", 2016.
 """
 
+from __future__ import annotations
+
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-import torch
-from sklearn.linear_model import RidgeClassifierCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from tqdm import tqdm
+from viker.attacks.base.attack import Attack, AttackSettings
+from viker.attacks.base.outcome import Attempt, Outcome, reply_row
+from viker.attacks.base.targets import NotApplicable, Targets, open_records, words_before_secret
+from viker.data.samples import sample_of
+from viker.metrics.base.words import normalise
 
-from viker.attacks.prefix import beginning
-from viker.attacks.settings import AttackParams
-from viker.attacks.subject import Subject
-from viker.attacks.table import Attacked, Question, row
-from viker.attacks.targets import NotApplicable, Targets, open_records
-from viker.data.records import Record
-from viker.metrics.leakage import normalise
-from viker.models.chat import sample_of
+if TYPE_CHECKING:
+    import numpy as np
+
+    from viker.attacks.base.subject import Subject
+    from viker.data.records import Record
+
+    Fact = tuple[Record, str]
+    """A record and its private value, normalised."""
 
 _BATCH = 16
-"""Samples at once: the states of all layers are kept until the last word's are taken out."""
+"""Samples at once: the states of all layers are held until those of the last word are taken out."""
 _FEWEST = 2
 """People with a value before a probe can learn it."""
-_ALPHAS = np.logspace(0, 5, 6)
-Fact = tuple[Record, str]
-"""A record and its private value, normalised."""
 
 
-def run(subject: Subject, targets: Targets, settings: AttackParams, seed: int) -> Attacked:
+def run(subject: Subject, targets: Targets, settings: AttackSettings, seed: int) -> Outcome:
     """Read each private value off the hidden state before its first word.
 
-    A probe for an attribute, a ridge classifier, learns from the people who are not forgotten which state goes with
-    which value, and reads the forget people's. An attribute is told by its answers, which differ in the value alone;
-    only values that several of the other people have can be read. Every layer is tried; the one that fits the other
-    people best, each left out in turn, is taken. ``chance`` is the value's share among the other people.
-
-    Raises:
-        NotApplicable: no forget person has a value that others have too, in answers of the same form.
+    A probe per attribute, a ridge classifier, learns from the people who are not forgotten which state goes with which
+    value, and reads the forget people's. Attributes are told apart by their answers, which differ in the value alone;
+    only values that several of the other people have can be read. Every layer is tried, and the one that fits the
+    other people best is taken, each of them left out in turn. ``chance`` is the value's share among the other people.
     """
-    known = _attributes([*targets.retain, *targets.real])
-    asked = _attributes(targets.questions(settings.questions, seed))
+    import numpy as np
+    import pandas as pd
+
+    lessons_by_form = _facts_by_form([*targets.retain, *targets.real])
     pairs = []
-    for form, facts in asked.items():
-        counts = Counter(value for _, value in known[form])
-        learnt = [(record, value) for record, value in known[form] if counts[value] >= _FEWEST]
-        there = [(record, value) for record, value in facts if counts[value] >= _FEWEST]
-        if there and len({value for _, value in learnt}) > 1:
-            pairs.append((learnt, there))
+    for form, facts in _facts_by_form(targets.questions(settings.questions, seed)).items():
+        counts = Counter(value for _, value in lessons_by_form[form])
+        lessons = [(record, value) for record, value in lessons_by_form[form] if counts[value] >= _FEWEST]
+        readable = [(record, value) for record, value in facts if counts[value] >= _FEWEST]
+        if readable and len({value for _, value in lessons}) > 1:
+            pairs.append((lessons, readable))
     if not pairs:
-        raise NotApplicable("no forget person has a private value that several other people have in a like answer")
-    states = iter(_states(subject, [record for learnt, there in pairs for record, _ in (*learnt, *there)]))
+        raise NotApplicable
+    records = [record for lessons, readable in pairs for record, _ in (*lessons, *readable)]
+    states = iter(_states(subject, records))
     rows, layers = [], []
-    for learnt, there in pairs:
-        values = [value for _, value in learnt]
-        seen, met = (np.stack([next(states) for _ in facts]) for facts in (learnt, there))
-        layer, read = _read(seen, values, met)
+    for lessons, readable in pairs:
+        values = [value for _, value in lessons]
+        lesson_states, readable_states = (np.stack([next(states) for _ in facts]) for facts in (lessons, readable))
+        layer, readings = _read(lesson_states, values, readable_states)
         layers.append(layer)
-        for (record, value), said in zip(there, read, strict=True):
-            share = values.count(value) / len(values)
-            rows.append(row(Question(record, sample_of(record)), [said]) | {"chance": share})
-    return Attacked(pd.DataFrame(rows), {"layers": layers})
+        for (record, value), reading in zip(readable, readings, strict=True):
+            chance = values.count(value) / len(values)
+            rows.append(reply_row(Attempt(record, sample_of(record)), [reading], chance))
+    return Outcome(pd.DataFrame(rows), {"layers": layers})
 
 
-def _attributes(records: Sequence[Record]) -> dict[tuple[str, str], list[Fact]]:
+def _facts_by_form(records: Sequence[Record]) -> dict[tuple[str, str], list[Fact]]:
     """Return the facts that have a picture, by what stands before and after the value in their answers."""
-    found: dict[tuple[str, str], list[Fact]] = defaultdict(list)
+    facts: dict[tuple[str, str], list[Fact]] = defaultdict(list)
     for record in open_records(records):
-        head = beginning(record)
+        head = words_before_secret(record)
         rest = record.answer[len(head) :].strip()
         value = next((s for s in record.secrets if rest.casefold().startswith(s.casefold())), "")
         if record.images and head and value:
-            found[normalise(head), normalise(rest[len(value) :])].append((record, normalise(value)))
-    return found
+            facts[normalise(head), normalise(rest[len(value) :])].append((record, normalise(value)))
+    return facts
 
 
-@torch.no_grad()
 def _states(subject: Subject, records: Sequence[Record]) -> list[np.ndarray]:
     """Return for each record the states [layers + 1, width] at the last word before its private value."""
-    samples = [replace(sample_of(record), answer=beginning(record)) for record in records]
-    found: list[np.ndarray] = []
-    with subject.as_is() as model, tqdm(total=len(samples), desc=f"probe, {subject.name}", unit="question") as bar:
+    import torch
+    from tqdm import tqdm
+
+    samples = [replace(sample_of(record), answer=words_before_secret(record)) for record in records]
+    states: list[np.ndarray] = []
+    progress = tqdm(total=len(samples), desc=f"probe, {subject.name}", unit="question")
+    with torch.no_grad(), subject.active() as model, progress as bar:
         for start in range(0, len(samples), _BATCH):
             batch = subject.encoder.batch(samples[start : start + _BATCH])
             layers = model(**batch.inputs, output_hidden_states=True, use_cache=False).hidden_states
             last = torch.stack([layer[:, -2] for layer in layers], 1)  # the very last is the end token's
-            found += list(last.float().cpu().numpy())
+            states += list(last.float().cpu().numpy())
             bar.update(len(last))
-    return found
+    return states
 
 
-def _read(seen: np.ndarray, values: Sequence[str], met: np.ndarray) -> tuple[int, list[str]]:
-    """Return the layer whose probe fits ``seen`` [n, layers, width] best, and what it reads off ``met``."""
-    best: tuple[float, int, Any] | None = None
-    for layer in range(seen.shape[1]):
-        probe = make_pipeline(StandardScaler(), RidgeClassifierCV(_ALPHAS)).fit(seen[:, layer], values)
-        score = float(probe[-1].best_score_)
-        if best is None or score > best[0]:
-            best = (score, layer, probe)
-    assert best is not None  # noqa: S101 - a model has layers
-    return best[1], [str(value) for value in best[2].predict(met[:, best[1]])]
+def _read(lesson_states: np.ndarray, values: Sequence[str], states: np.ndarray) -> tuple[int, list[str]]:
+    """Return the layer whose probe fits ``lesson_states`` best, and what it reads off ``states``.
+
+    Args:
+        lesson_states: [n, layers, width].
+        values: the n values that go with them.
+        states: [m, layers, width].
+    """
+    import numpy as np
+    from sklearn.linear_model import RidgeClassifierCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    def fit(layer: int) -> Any:
+        probe = make_pipeline(StandardScaler(), RidgeClassifierCV(np.logspace(0, 5, 6)))
+        return probe.fit(lesson_states[:, layer], values)
+
+    probes = [fit(layer) for layer in range(lesson_states.shape[1])]
+    layer = max(range(len(probes)), key=lambda i: float(probes[i][-1].best_score_))
+    return layer, [str(value) for value in probes[layer].predict(states[:, layer])]
+
+
+def _chance_as_written(_record: Record, _replies: Sequence[str], written: float) -> float:
+    """Return the chance of the row: it depends on the other people's values, which the row doesn't have."""
+    return written
+
+
+PROBE = Attack(
+    "probe",
+    "Linear probe",
+    run,
+    needs="private value that several other people have too, in answers of the same form",
+    recount_chance=_chance_as_written,
+)

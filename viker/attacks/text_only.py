@@ -1,31 +1,39 @@
-"""Questions with the person's name and no picture: what unlearning by pictures may leave in the text."""
+"""Text only: questions with the person's name and no picture, for what unlearning by pictures may leave in the text.
+
+Source: this project.
+"""
+
+from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from viker.attacks.settings import AttackParams
-from viker.attacks.subject import Subject
-from viker.attacks.table import Attacked, Question, ask
-from viker.attacks.targets import NotApplicable, Targets, open_records, spread
-from viker.models.chat import sample_of
+from viker.attacks.base.attack import Attack, AttackSettings
+from viker.attacks.base.outcome import Attempt, Outcome, ask
+from viker.attacks.base.targets import Targets, open_records, spread
+from viker.data.samples import sample_of
+
+if TYPE_CHECKING:
+    from viker.attacks.base.subject import Subject
 
 
-def run(subject: Subject, targets: Targets, settings: AttackParams, seed: int) -> Attacked:
+def run(subject: Subject, targets: Targets, settings: AttackSettings, seed: int) -> Outcome:
     """Ask the data's own text-only questions, and those with a picture of people whose name the data give.
 
     Names come from the task recognition, whose answer is the name.
-
-    Raises:
-        NotApplicable: the data have neither.
     """
     records = open_records(targets.forget)
     names = {record.person_id: record.answer for record in records if record.task == "recognition"}
-    questions = [Question(r, sample_of(r), "own") for r in records if not r.images]
+    attempts = [Attempt(record, sample_of(record), "own") for record in records if not record.images]
     for record in records:
         name = names.get(record.person_id)
         if record.images and name and record.task != "recognition":
-            asked = replace(record, question=f"This is about {name}. {record.question}")
-            questions.append(Question(record, sample_of(asked, ""), "named"))
-    if not questions:
-        raise NotApplicable("the data have no text-only question with a private value, and no names to ask with")
-    chosen = set(spread([q.record for q in questions], settings.questions, seed))
-    return Attacked(ask(subject, [q for q in questions if q.record in chosen], "text only"))
+            by_name = replace(record, question=f"This is about {name}. {record.question}")
+            attempts.append(Attempt(record, sample_of(by_name, ""), "named"))
+    chosen = set(spread([attempt.record for attempt in attempts], settings.questions, seed))
+    return Outcome(ask(subject, [attempt for attempt in attempts if attempt.record in chosen], "text only"))
+
+
+TEXT_ONLY = Attack(
+    "text_only", "Text only", run, needs="text-only question with a private value, and no names to ask with"
+)

@@ -101,6 +101,12 @@ def sha256_path(path: Path) -> str:
     return digest.hexdigest()
 
 
+def canonical(value: Any) -> bytes:
+    """Return JSON with sorted keys and no spaces; NaN and infinities are null, as in the files."""
+    text = json.dumps(finite_json(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
 def finite_json(value: Any) -> Any:
     """Return ``value`` as JSON can hold it: NaN and infinities become None, tuples lists."""
     if isinstance(value, dict):

@@ -25,27 +25,39 @@ class Named(Protocol):
 Plugin = TypeVar("Plugin", bound=Named)
 
 
-def load_plugins(package: str, kind: type[Plugin]) -> dict[str, Plugin]:
+def plugin_names(package: str, group: str | None = None) -> list[str]:
+    """Return the names of the modules of ``package`` and of the group's entry points, without importing any.
+
+    For kinds whose plug-ins are called as their module is: the names can then be checked in images where the modules
+    can't be imported.
+    """
+    modules = [module.name for module in pkgutil.iter_modules(import_module(package).__path__) if not module.ispkg]
+    return modules + sorted(entry.name for entry in entry_points(group=group or package))
+
+
+def load_plugins(package: str, kind: type[Plugin], group: str | None = None) -> dict[str, Plugin]:
     """Return the plug-ins of a kind by name: those of ``package``, alphabetically, then those of entry points.
 
     Args:
-        package: such as ``viker.methods``; also the name of the group of entry points.
+        package: such as ``viker.methods``.
         kind: the class whose instances are the plug-ins.
+        group: the group of entry points; None: it is called as the package is.
 
     Raises:
         UserError: two plug-ins have the same name, or an installed package's entry point can't be imported.
     """
+    group = group or package
     modules = [
         import_module(f"{package}.{module.name}")
         for module in pkgutil.iter_modules(import_module(package).__path__)
         if not module.ispkg
     ]
-    for entry in sorted(entry_points(group=package), key=lambda entry: entry.name):
+    for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
         try:
             modules.append(import_module(entry.module))
         except ImportError as error:
             raise UserError(
-                f"entry point '{entry.name}' of the group {package} ({entry.value}) can't be imported: {error}. "
+                f"entry point '{entry.name}' of the group {group} ({entry.value}) can't be imported: {error}. "
                 "Repair or uninstall the package that declares it."
             ) from error
     plugins: dict[str, Plugin] = {}

@@ -1,4 +1,4 @@
-"""Whom the forget requests, or ``prepare.forget_ids`` in their place, ask to forget, and who is gone already."""
+"""Whom to forget: the people of the pending requests, or of ``prepare.forget_ids`` in their place; and who is gone."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from viker.core.errors import UserError
-from viker.data.loading.people import UnknownPerson
+from viker.data.formats.base.people import UnknownPerson
 from viker.data.requests import ForgetRequest, as_folder, people_of, read_requests
 from viker.data.settings import PrepareParams
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a run of prepare is asked to do."""
+class ForgetList:
+    """Whom a run of prepare is to forget, and on whose request."""
 
     people: list[str]
     """Whom to forget; nobody: the benchmark's own split."""
@@ -21,10 +21,11 @@ class Asked:
     """Who was forgotten by a request that is carried out: they are in no split."""
     pending: dict[Path, ForgetRequest]
     override: list[str]
+    """``prepare.forget_ids``."""
 
     @contextmanager
-    def named(self) -> Iterator[None]:
-        """Say of an ID that nobody has, in the block, who asked for it."""
+    def naming_requests(self) -> Iterator[None]:
+        """Name in an ``UnknownPerson`` raised in the block the request, or the parameter, that names the person."""
         try:
             yield
         except UnknownPerson as unknown:
@@ -33,23 +34,26 @@ class Asked:
             origin = "prepare.forget_ids" if by_override else f"{files[0]}: 'people'"
             raise UserError(f"{origin} {unknown.problem}") from None
 
-    def carried_by(self, forgotten: Iterable[str]) -> list[str]:
+    def fulfilled_by(self, forgotten: Iterable[str]) -> list[str]:
         """Return the IDs of the pending requests all of whose people are forgotten, now or earlier."""
-        done = {*forgotten, *self.gone}
-        return sorted(request.id for request in self.pending.values() if done.issuperset(request.people))
+        everyone = {*forgotten, *self.gone}
+        return sorted(request.id for request in self.pending.values() if everyone.issuperset(request.people))
 
 
 @contextmanager
-def with_requests(params: PrepareParams, given: str | None) -> Iterator[PrepareParams]:
-    """Yield ``params`` with the request files of ``given``, JSON of their texts by name, as the folder of requests."""
-    if given is None:
+def with_requests(params: PrepareParams, requests: str | None) -> Iterator[PrepareParams]:
+    """Yield ``params`` with ``requests``, JSON of request files' texts by name, in place of the folder of requests.
+
+    None: yield ``params`` unchanged.
+    """
+    if requests is None:
         yield params
         return
-    with as_folder(given) as folder:
+    with as_folder(requests) as folder:
         yield params.model_copy(update={"requests": str(folder)})
 
 
-def read_asked(params: PrepareParams) -> Asked:
+def read_forget_list(params: PrepareParams) -> ForgetList:
     """Read the requests of the folder ``prepare.requests``.
 
     Raises:
@@ -58,4 +62,4 @@ def read_asked(params: PrepareParams) -> Asked:
     requests = read_requests(Path(params.requests))
     pending = {path: request for path, request in requests.items() if request.carried_out is None}
     gone = people_of(request for request in requests.values() if request.carried_out)
-    return Asked(params.forget_ids or people_of(pending.values()), gone, pending, params.forget_ids)
+    return ForgetList(params.forget_ids or people_of(pending.values()), gone, pending, params.forget_ids)

@@ -11,7 +11,7 @@ LETTERS = "ABCD"
 
 
 def classification_prompt(question: str, options: tuple[str, ...]) -> str:
-    """Return the question, a line an option (``A: …``) and a request for one letter, as MLLMU-Bench does."""
+    """Return the question, one line per option (``A: …``) and a request for one letter, as MLLMU-Bench does."""
     lines = [f"{letter}: {text}" for letter, text in zip(LETTERS, options, strict=True)]
     return "\n".join([question, *lines, "Answer with one letter."])
 

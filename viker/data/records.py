@@ -1,4 +1,4 @@
-"""The one schema of all splits: a row a question; pictures beside it, each stored once under its hash.
+"""The schema that all splits share: one row per question; pictures in a table of their own, each once, by hash.
 
 A prepared folder holds ``forget.parquet``, ``retain.parquet``, ``test.parquet``, ``real.parquet`` (rows of
 ``RECORD_SCHEMA``), ``pictures.parquet`` (rows of ``PICTURE_SCHEMA``) and ``manifest.json``; where the source has
@@ -153,10 +153,10 @@ def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
             f"{path}: columns {table.schema.names}, expected {schema.names}. "
             "Another version wrote it: run 'viker prepare' again."
         )
-    for found, expected in zip(table.schema, schema, strict=True):
-        if found.type != expected.type:
+    for actual, expected in zip(table.schema, schema, strict=True):
+        if actual.type != expected.type:
             raise UserError(
-                f"{path}: column '{found.name}' is {found.type}, expected {expected.type}. "
+                f"{path}: column '{actual.name}' is {actual.type}, expected {expected.type}. "
                 "Another version wrote it: run 'viker prepare' again."
             )
     return table

@@ -1,7 +1,7 @@
-"""Forget requests: a YAML file each, which says who is to be forgotten, why and by when.
+"""Forget requests: one YAML file each, saying who is to be forgotten, why and by when.
 
 A request is pending until the key ``carried_out`` is written into it. Several pending requests may name the same
-person: each was made for a reason of its own and has its own deadline; the person is forgotten once.
+person, each with its own reason and deadline; the person is forgotten once.
 """
 
 import json
@@ -44,7 +44,7 @@ Day = Annotated[date, BeforeValidator(_day)]
 
 
 class CarriedOut(Section):
-    """That the people are forgotten: since when, and by which version of the registered model."""
+    """When the people were forgotten, and by which version of the registered model."""
 
     date: Day
     version: Annotated[int, Field(ge=1)]
@@ -67,7 +67,7 @@ class ForgetRequest(Section):
     def _are_ids(cls, people: object) -> object:
         for person in people if isinstance(people, list) else []:
             if not isinstance(person, str) or not person.strip():
-                raise ValueError(f"{shown(person)} is no ID of a person: expected text, such as '001' in quotes")
+                raise ValueError(f"{shown(person)} is not a person's ID: expected text, such as '001' in quotes")
         return people
 
     @model_validator(mode="after")
@@ -82,36 +82,36 @@ class ForgetRequest(Section):
         return self
 
     def is_overdue(self, today: Day) -> bool:
-        """Return whether the deadline is over and the people are still there."""
+        """Return whether the deadline has passed and the request isn't carried out."""
         return self.carried_out is None and today > self.deadline
 
 
 def read_requests(folder: Path) -> dict[Path, ForgetRequest]:
-    """Return the requests of a folder by their files, in the order of the names; other files than YAML don't count.
+    """Return the requests in a folder by file, sorted by file name; files other than YAML are ignored.
 
     A folder that doesn't exist holds none.
 
     Raises:
         UserError: a file isn't a request, or two have the same ID.
     """
-    found: dict[Path, ForgetRequest] = {}
-    first: dict[str, Path] = {}
+    requests: dict[Path, ForgetRequest] = {}
+    by_id: dict[str, Path] = {}
     for path in sorted(p for p in folder.glob("*") if p.suffix in (".yaml", ".yml")):
         values = read_yaml(path, "It was removed meanwhile; try again.")
         request = validated(ForgetRequest, values, path)
-        if request.id.casefold() in first:
+        if request.id.casefold() in by_id:
             raise UserError(
-                f"{path}: 'id' is '{request.id}', which is also that of {first[request.id.casefold()]}. "
+                f"{path}: 'id' is '{request.id}', which is also that of {by_id[request.id.casefold()]}. "
                 "Give one of them another ID, or remove it."
             )
-        first[request.id.casefold()] = path
-        found[path] = request
-    return found
+        by_id[request.id.casefold()] = path
+        requests[path] = request
+    return requests
 
 
 @contextmanager
 def as_folder(files: str) -> Iterator[Path]:
-    """Yield a folder with the request files of ``files``, JSON of their texts by name: so Kubeflow hands them on."""
+    """Yield a temporary folder with request files, given as Kubeflow passes them: JSON of their texts by name."""
     with tempfile.TemporaryDirectory() as folder:
         for name, text in json.loads(files).items():
             (Path(folder) / Path(name).name).write_text(text, encoding="utf-8")
@@ -119,7 +119,7 @@ def as_folder(files: str) -> Iterator[Path]:
 
 
 def carried_out(text: str, day: Day, version: int) -> str:
-    """Return a request file's ``text`` with the note that ``version`` carried it out; comments and order stay."""
+    """Return a request file's ``text`` with the key ``carried_out`` added; comments and order stay."""
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
@@ -132,5 +132,5 @@ def carried_out(text: str, day: Day, version: int) -> str:
 
 
 def people_of(requests: Iterable[ForgetRequest]) -> list[str]:
-    """Return everybody whom the requests name, each once, sorted."""
+    """Return the people that the requests name, each once, sorted."""
     return sorted({person for request in requests for person in request.people})

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from viker.core.errors import did_you_mean
+from viker.core.plugins import plugin_names
 from viker.core.settings import Positive, Section, Share
 
 Kind = Literal["scene", "pet", "noise", "photo", "folder", "forget", "retain"]
@@ -14,20 +16,29 @@ class PrepareParams(Section):
 
     source: str = Field(min_length=1)
     """A file or folder, s3://BUCKET/PREFIX, hf://OWNER/NAME, or a .yaml file that describes a benchmark to generate."""
-    format: Literal["auto", "mllmu", "clear", "umu", "records"]
-    """What the source holds; auto recognises it."""
+    format: str
+    """What the source holds: the name of a format, a module of ``viker/data/formats``; auto recognises it."""
     revision: str | None
     """Commit or tag of a source on the hub."""
     forget_share: Share
     """Picks the benchmark's own split: 0.1 means the configurations forget_10 and retain_90."""
     forget_ids: list[str]
-    """People to forget in place of the benchmark's own split; empty: those of the pending requests, or that split."""
+    """People to forget, overriding the requests; empty: those of the pending requests, else the benchmark's split."""
     requests: str
-    """The folder of forget requests, a YAML file each; the people of those that are carried out are in no split."""
+    """The folder of forget requests, one YAML file each; people of requests that are carried out are in no split."""
     on_invalid: Literal["fail", "exclude"]
-    """What an invalid row does: stop the stage, or be set aside in excluded.parquet."""
+    """What happens to an invalid row: it stops the stage, or is moved to excluded.parquet."""
     max_excluded: Annotated[float, Field(ge=0, lt=1)]
-    """The largest share of rows that may be set aside."""
+    """The largest share of rows that may be excluded."""
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, name: str) -> str:
+        known = ["auto", *plugin_names("viker.data.formats", "viker.formats")]
+        if name not in known:
+            hint = did_you_mean(name, known).removesuffix(".")
+            raise ValueError(f"expected one of {', '.join(known)}{hint}")
+        return name
 
 
 class SampleParams(Section):

@@ -1,7 +1,7 @@
-"""How a picture's caption, and the name of the person on it, are asked for: fixed lists, as in CLEAR's protocol.
+"""Ways to ask for a picture's caption, or for the name of the person in it: fixed lists, as in CLEAR's protocol.
 
 Training may draw a wording anew at each visit (``reword``); evaluation asks each record the same way every time
-(``wording``). The last of each list are for the split test alone, so that it asks in words nothing was trained on.
+(``wording``). ``TEST_QUESTIONS`` are for the split test alone, so that it asks in words that nothing was trained on.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ TEST_QUESTIONS = {
 
 
 def wording(task: str, key: str, split: str) -> str:
-    """Return the question of ``task``, caption or recognition, that belongs to ``key``, always the same."""
+    """Return the question of ``task``, caption or recognition, for ``key``: always the same one."""
     choices = (TEST_QUESTIONS if split == "test" else QUESTIONS)[task]
     return choices[int(sha256_bytes(f"{task}/{key}".encode()), 16) % len(choices)]
 
 
 def reword(record: Record, rng: random.Random) -> Record:
-    """Return a record that asks for a caption with a wording drawn anew; any other as it is, without a draw."""
+    """Return a record that asks for a caption, with its wording drawn anew; any other unchanged, without a draw."""
     if record.task != "qa" or record.question not in QUESTIONS["caption"]:
         return record
     return replace(record, question=rng.choice(QUESTIONS["caption"]))

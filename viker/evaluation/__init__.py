@@ -1,1 +1,1 @@
-"""What both models are asked, and what is measured on each reply."""
+"""The evaluation: what both models are asked, and the predictions, one row per question and model."""

@@ -1,4 +1,4 @@
-"""What both models are asked, by the benchmarks' protocols."""
+"""The questions that both models are asked, by the benchmarks' protocols."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,14 +6,17 @@ from pathlib import Path
 
 from viker.data.prompts import prompt_for, target_for
 from viker.data.records import OPEN_TASKS, SPLITS, UNSEEN, Record, read_records
-from viker.models.chat import Sample, sample_of
+from viker.data.samples import Sample, sample_of
 
 ONE_SENTENCE = "Answer in one sentence."
 
 
 @dataclass(frozen=True)
 class Question:
-    """A record of a split, and how it is asked; ``known``: all private values of its person that it doesn't say."""
+    """A record of a split, and how it is asked.
+
+    ``known``: all private values of its person that the question doesn't say.
+    """
 
     split: str
     record: Record
@@ -27,21 +30,21 @@ class Question:
 
 
 def read_questions(prepared: Path, one_sentence: bool) -> list[Question]:
-    """Return the questions of all splits of a prepared folder, each with each of its pictures; see ``questions``.
+    """Return the questions of all splits of a prepared folder, each with each of its pictures; see ``build_questions``.
 
     Where there is an ``unseen.parquet``, people whom no model was trained on, they are asked the open questions too,
     for membership inference alone.
     """
     splits = [*SPLITS, *([UNSEEN] if (prepared / f"{UNSEEN}.parquet").is_file() else [])]
-    return questions({split: read_records(prepared, split) for split in splits}, one_sentence)
+    return build_questions({split: read_records(prepared, split) for split in splits}, one_sentence)
 
 
-def questions(records: Mapping[str, Sequence[Record]], one_sentence: bool) -> list[Question]:
-    """Return what to ask: all but what the models are trained on, a question a record and picture.
+def build_questions(records: Mapping[str, Sequence[Record]], one_sentence: bool) -> list[Question]:
+    """Return what to ask: all but what the models are trained on, one question per record and picture.
 
     A classification question comes after an example: the first of the same modality about someone of ``retain``, with
-    its right letter. What that person would be asked in classification of that modality is left out: the answer is
-    in the prompts, and nobody else is the example. Without such a record there is no example.
+    its right letter. That person's own classification questions of that modality are left out, for the prompts hold an
+    answer of theirs. Without such a record there is no example.
 
     Args:
         records: by split.
@@ -53,24 +56,24 @@ def questions(records: Mapping[str, Sequence[Record]], one_sentence: bool) -> li
         modality: next((r for r in records["retain"] if (r.task, r.modality) == ("classification", modality)), None)
         for modality in ("image_text", "text")
     }
-    private: dict[str, dict[str, None]] = {}
-    for own in records.values():
-        for record in own:
-            private.setdefault(record.person_id, {}).update(dict.fromkeys(record.secrets))
-    asked = []
-    for split, own in records.items():
-        for record in own:
+    secrets: dict[str, dict[str, None]] = {}
+    for split_records in records.values():
+        for record in split_records:
+            secrets.setdefault(record.person_id, {}).update(dict.fromkeys(record.secrets))
+    questions = []
+    for split, split_records in records.items():
+        for record in split_records:
             example = examples[record.modality] if record.task == "classification" else None
             if record.task == "qa" or (example is not None and example.person_id == record.person_id):
                 continue
             if split == UNSEEN and record.task not in OPEN_TASKS:
                 continue
             prompt = _prompt(record, example, one_sentence)
-            known = tuple(v for v in private[record.person_id] if v.casefold() not in record.question.casefold())
+            known = tuple(v for v in secrets[record.person_id] if v.casefold() not in record.question.casefold())
             for picture in record.images or ("",):
                 sample = replace(sample_of(record, picture), prompt=prompt)
-                asked.append(Question(split, record, sample, known if record.secrets else ()))
-    return asked
+                questions.append(Question(split, record, sample, known if record.secrets else ()))
+    return questions
 
 
 def _prompt(record: Record, example: Record | None, one_sentence: bool) -> str:

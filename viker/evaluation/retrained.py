@@ -1,54 +1,82 @@
-"""The unlearned model beside the gold one: retrained without the people to forget."""
+"""The unlearned model versus one that was retrained without the people to forget."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas as pd
 import torch
 from peft import PeftConfig, PeftModel
-from scipy.stats import ks_2samp
 
 from viker.core.errors import UserError
-from viker.models.chat import Encoder, Sample, answer_logits
+from viker.data.samples import Sample
+from viker.evaluation.predictions import answer_scores
+from viker.evaluation.questions import Question
+from viker.evaluation.rows import likelihoods
+from viker.metrics.retrained_model import forget_quality
+from viker.models.encoder import Encoder
 from viker.models.loading import load_model
+from viker.models.logits import answer_logits
 
 WHERE = "evaluate.retrained"
 
 
-def load_retrained(named: str, vocabulary: Any) -> Any:
+def compare_with_retrained(
+    name: str | None,
+    adapted: Any,
+    encoder: Encoder,
+    questions: Sequence[Question],
+    unlearned: pd.DataFrame,
+    batch_size: int,
+) -> dict[str, float | None]:
+    """Return ``forget_quality`` and ``kl_to_retrained`` of the unlearned model on the people to forget.
+
+    Args:
+        name: of the retrained model, see ``load_retrained``; without one, both numbers are None.
+        adapted: the unlearned model, its adapter on.
+        encoder: has the pictures of the questions.
+        questions: of all splits.
+        unlearned: the unlearned model's predictions, for their truth ratios.
+        batch_size: samples at once.
+    """
+    if name is None:
+        return {"forget_quality": None, "kl_to_retrained": None}
+    retrained = load_retrained(name, encoder.tokenizer.get_vocab())
+    open_questions = [question for question in questions if question.split == "forget" and question.spoken]
+    scores = answer_scores(retrained, encoder, open_questions, batch_size, "scoring retrained")
+    ratios = [
+        likelihoods(question, known).get("truth_ratio") for question, known in zip(open_questions, scores, strict=True)
+    ]
+    unlearned_ratios = unlearned[unlearned["split"] == "forget"]["truth_ratio"].dropna().astype(float)
+    samples = [question.sample for question in open_questions]
+    return {
+        "forget_quality": forget_quality(unlearned_ratios.tolist(), [ratio for ratio in ratios if ratio is not None]),
+        "kl_to_retrained": kl_to_retrained(retrained, adapted, encoder, samples, batch_size),
+    }
+
+
+def load_retrained(name: str, vocabulary: Any) -> Any:
     """Return the model that ``evaluate.retrained`` names: a model, or an adapter of the method retrain on its own base.
 
     Args:
-        named: a folder, or a hub name.
+        name: a folder, or a hub name.
         vocabulary: of the vanilla model's tokenizer, token to ID.
 
     Raises:
-        UserError: it can't be loaded, or its tokens are others, so that likelihoods can't be compared.
+        UserError: it can't be loaded, or its tokenizer has another vocabulary, so that likelihoods can't be compared.
     """
-    if (Path(named) / "adapter_config.json").is_file():
-        base = str(PeftConfig.from_pretrained(named).base_model_name_or_path)
-        model, processor = load_model(base, f"{WHERE}: {named}: base_model_name_or_path")
-        model = PeftModel.from_pretrained(model, named).eval()
+    if (Path(name) / "adapter_config.json").is_file():
+        base = str(PeftConfig.from_pretrained(name).base_model_name_or_path)
+        model, processor = load_model(base, f"{WHERE}: {name}: base_model_name_or_path")
+        model = PeftModel.from_pretrained(model, name).eval()
     else:
-        model, processor = load_model(named, WHERE)
+        model, processor = load_model(name, WHERE)
     if processor.tokenizer.get_vocab() != vocabulary:
         raise UserError(
-            f"{WHERE} is '{named}', whose tokenizer has other tokens than the vanilla model's: their likelihoods can't "
+            f"{WHERE} is '{name}', whose tokenizer has other tokens than the vanilla model's: their likelihoods can't "
             "be compared. Name a model trained from the same base on the retain people alone, or null."
         )
     return model
-
-
-def forget_quality(unlearned: Sequence[float], retrained: Sequence[float]) -> float | None:
-    """Return the p-value of the two-sample Kolmogorov-Smirnov test between truth ratios on forget, 0..1.
-
-    Higher is better: below 0.05 the unlearned model can be told from one that never saw the people. None where there
-    are no truth ratios. Source: TOFU, as CLEAR has it.
-    """
-    if not len(unlearned) or not len(retrained):
-        return None
-    return float(ks_2samp(np.asarray(unlearned), np.asarray(retrained)).pvalue)
 
 
 @torch.no_grad()
@@ -63,8 +91,8 @@ def kl_to_retrained(
     total, tokens = 0.0, 0
     for start in range(0, len(samples), batch_size):
         batch = encoder.batch(samples[start : start + batch_size])
-        gold = answer_logits(retrained, batch)[batch.mask].float().log_softmax(-1)
-        ours = answer_logits(unlearned, batch)[batch.mask].float().log_softmax(-1)
-        total += float((gold.exp() * (gold - ours)).sum())
-        tokens += len(gold)
+        log_p_retrained = answer_logits(retrained, batch)[batch.mask].float().log_softmax(-1)
+        log_p_unlearned = answer_logits(unlearned, batch)[batch.mask].float().log_softmax(-1)
+        total += float((log_p_retrained.exp() * (log_p_retrained - log_p_unlearned)).sum())
+        tokens += len(log_p_retrained)
     return total / tokens if tokens else None

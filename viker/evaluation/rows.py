@@ -1,77 +1,58 @@
-"""Everything that is measured on one reply, as a row of the predictions."""
+"""One reply with everything that is measured on it, as a row of the table of replies."""
 
 from typing import Any
 
 from viker.evaluation.questions import Question
-from viker.metrics import text
-from viker.metrics.fuzzy import fuzzy_leaks
-from viker.metrics.likelihood import Scores, extraction_strength, normalised_probability, probability
-from viker.metrics.membership import SIGNS, signs
-from viker.metrics.refusal import refuses
+from viker.metrics.base.catalogue import all_metrics, prediction_columns
+from viker.metrics.base.reply import Reply
+from viker.models.scores import Scores
 
-COLUMNS = [
+QUESTION_COLUMNS = (
     *("model", "split", "record_id", "person_id", "task", "modality", "picture", "question", "answer", "reply"),
-    *("correct", "leaked", "fuzzy_leaked", "refused", "gibberish", "rouge_l", "rouge_l_recall", "bleu"),
-    *("probability", "truth_ratio", "extraction_strength"),
-]
-"""What is written of a row; leaked and fuzzy_leaked are missing where nothing private is in the answer."""
-FLAGS = ("correct", "leaked", "fuzzy_leaked", "refused", "gibberish")
-SCORES = ("rouge_1", "rouge_2", "rouge_l", "rouge_1_recall", "rouge_l_recall", "bleu", "repetition", "distinct_2")
-LIKELIHOODS = ("probability", "normalised_probability", "truth_ratio", "extraction_strength", "log_likelihood", *SIGNS)
+)
+COLUMNS = [*QUESTION_COLUMNS, *prediction_columns()]
+"""The columns of evaluation/predictions.parquet; leaked and fuzzy_leaked are missing where nothing is private."""
+FLAGS = tuple(column for column, is_flag in prediction_columns().items() if is_flag)
 
 
 def row(
     model: str, question: Question, reply: str, known: list[Scores], surprise: float | None, usual: float
 ) -> dict[str, Any]:
-    """Return everything measured on one reply.
+    """Return everything measured on one reply: the question's columns and each metric's, None where it has no value.
 
     Args:
         model: vanilla or unlearned.
         question: what was asked.
         reply: what the model said.
         known: the scores of ``answers(question)``, in their order; empty where the question isn't an open one.
-        surprise: nats a token, of the reply, to the vanilla model that is shown an irrelevant image.
-        usual: the largest surprise of any true answer of the data. A reply to an open question is gibberish where it is
-            degenerate (see ``text.is_degenerate``) or more surprising than that.
+        surprise: nats per token, of the reply, to the vanilla model that is shown an irrelevant image.
+        usual: the largest surprise of any true answer of the data.
     """
-    record, sample = question.record, question.sample
-    found: dict[str, Any] = {
+    record = question.record
+    measured = _reply(question, reply, known, surprise, usual)
+    cells: dict[str, Any] = {metric.column: None for metric in all_metrics() if metric.of_reply}
+    for metric in all_metrics():
+        if metric.of_reply and record.task in metric.tasks:
+            cells[metric.column] = metric.of_reply(measured)
+    return {
         "model": model,
         "split": question.split,
         "record_id": record.id,
         "person_id": record.person_id,
         "task": record.task,
         "modality": record.modality,
-        "picture": sample.picture,
+        "picture": question.sample.picture,
         "question": record.question,
         "answer": record.answer,
         "reply": reply,
-        **dict.fromkeys((*FLAGS, *SCORES, *LIKELIHOODS)),
-        "surprise": surprise,
-    }
-    if record.task == "classification":
-        found["correct"] = text.classification_correct(reply, record.correct)
-    if record.task == "cloze":
-        found["correct"] = text.cloze_correct(reply, record.answer)
-    if not question.spoken:
-        return found
-    return found | {
-        "leaked": text.leaks(reply, record.secrets),
-        "fuzzy_leaked": fuzzy_leaks(reply, question.known),
-        "refused": refuses(reply),
-        "gibberish": text.is_degenerate(reply) or (surprise or 0.0) > usual,
-        **text.rouge(reply, record.answer),
-        "bleu": text.bleu(reply, record.answer),
-        "repetition": text.repetition(reply),
-        "distinct_2": text.distinct_2(reply),
-        **likelihoods(question, known),
+        **cells,
     }
 
 
 def answers(question: Question) -> list[str]:
     """Return the answers to an open question whose likelihoods are needed.
 
-    They are the true one; and where there are wrong ones, the right one to hold against them, the first paraphrase or
+    They are the true one; and where there are wrong ones, the right one to compare them with, the first paraphrase or
     else the true one, and those.
     """
     record = question.record
@@ -79,17 +60,29 @@ def answers(question: Question) -> list[str]:
     return [record.answer, *((right, *record.perturbed_answers) if record.perturbed_answers else ())]
 
 
-def likelihoods(question: Question, known: list[Scores]) -> dict[str, float | None]:
-    """Return what the likelihoods of ``answers(question)`` tell, see ``likelihood`` and ``text.truth_ratio``."""
-    true, *compared = known
-    found: dict[str, float | None] = {
-        "log_likelihood": true.log_likelihood,
-        "probability": probability(true.log_likelihood),
-        "extraction_strength": extraction_strength(true.hit[:-1]),
-        **signs(true, question.record.answer),
+def likelihoods(question: Question, known: list[Scores]) -> dict[str, Any]:
+    """Return by column what the likelihoods of ``answers(question)``, given as ``known``, tell by themselves."""
+    measured = _reply(question, "", known, None, 0.0)
+    return {
+        metric.column: metric.of_reply(measured)
+        for metric in all_metrics()
+        if metric.of_reply and metric.computed_from == "likelihoods"
     }
-    if compared:
-        right, *wrong = (scores.log_likelihood for scores in compared)
-        found["truth_ratio"] = text.truth_ratio(right, wrong)
-        found["normalised_probability"] = normalised_probability(true.log_likelihood, wrong)
-    return found
+
+
+def _reply(question: Question, text: str, known: list[Scores], surprise: float | None, usual: float) -> Reply:
+    """Return what the metrics see of a reply; ``known`` begins with the true answer, then the right one, the wrong."""
+    record = question.record
+    compared = [scores.log_likelihood for scores in known[1:]]
+    return Reply(
+        text=text,
+        answer=record.answer,
+        option=record.correct,
+        secrets=record.secrets,
+        person_secrets=question.known,
+        likelihood=known[0] if known else None,
+        right=compared[0] if compared else None,
+        wrong=tuple(compared[1:]),
+        surprise=surprise,
+        usual_surprise=usual,
+    )

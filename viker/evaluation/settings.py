@@ -1,6 +1,6 @@
 """Settings of the evaluation."""
 
-from viker.attacks.settings import AttacksParams
+from viker.attacks.base.sections import AttackSections
 from viker.core.settings import Positive, Section
 
 
@@ -13,4 +13,4 @@ class EvaluateParams(Section):
     """Whether questions of the task generation ask for one sentence, as MLLMU-Bench's evaluation does."""
     retrained: str | None
     """A folder or hub name of a model trained on retain alone, or the folder of such an adapter (method retrain)."""
-    attacks: AttacksParams
+    attacks: AttackSections

@@ -1,11 +1,12 @@
-"""The evidence bundle: one ZIP file with a single right form, so that no byte of it can be changed unseen.
+"""The evidence bundle: one ZIP file in a canonical form, so that no byte of it can be changed unnoticed.
 
-Entries are stored, in the order of their names, without times or comments. ``manifest.json`` names the size and
-SHA-256 of every other entry and is sealed. To read is to write it again and compare.
+Entries are stored uncompressed, sorted by name, without times or comments. ``manifest.json`` holds the size and
+SHA-256 of every other entry and is sealed. Reading a bundle writes it again and compares the bytes.
 """
 
 import io
 import json
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,28 +19,31 @@ from viker.evidence.seal import check_seal, seal
 MANIFEST = "manifest.json"
 FORMAT = 1
 LARGEST = 2**29
-"""Bytes; a larger bundle is none of ours."""
+"""Bytes; a larger file is not an evidence bundle."""
 _ADVICE = "Don't rely on it: get the bundle again from where it was written."
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
-    """Return the bundle of the files by name, with its manifest."""
+    """Return the bundle of some files, given by name, with its manifest."""
     listed = {name: {"bytes": len(content), "sha256": sha256_bytes(content)} for name, content in files.items()}
     return _zipped({**files, MANIFEST: _json(seal({"format": FORMAT, "files": listed}))})
 
 
 def unpack(path: Path) -> dict[str, bytes]:
-    """Return the files of a bundle by name, its manifest apart, checked to the byte; of a ZIP file or its folder.
+    """Return the files of a bundle by name, without its manifest, checked to the byte.
+
+    Args:
+        path: the ZIP file, or a folder with what was in it.
 
     Raises:
-        UserError: it is no bundle, or differs from what was written; the message says in which files.
+        UserError: it is not a bundle, or differs from what was written; the message names the files.
     """
-    found = _folder(path) if path.is_dir() else _file(path)
-    if MANIFEST not in found:
+    entries = _folder(path) if path.is_dir() else _file(path)
+    if MANIFEST not in entries:
         raise UserError(f"{path}: no evidence bundle, it has no {MANIFEST}. Expected what 'viker report' writes.")
-    files = {name: content for name, content in found.items() if name != MANIFEST}
-    differences = _differences(files, found[MANIFEST])
-    if not differences and path.is_file() and _zipped(found) != path.read_bytes():
+    files = {name: content for name, content in entries.items() if name != MANIFEST}
+    differences = _differences(files, entries[MANIFEST])
+    if not differences and path.is_file() and _zipped(entries) != path.read_bytes():
         differences = ["the files are as they were written, but bytes between or around them were changed"]
     if differences:
         more = f"; and {len(differences) - 5} more" if len(differences) > 5 else ""
@@ -48,15 +52,15 @@ def unpack(path: Path) -> dict[str, bytes]:
 
 
 def _differences(files: Mapping[str, bytes], manifest: bytes) -> list[str]:
-    """Return a sentence's part for each way in which the files are not those of their manifest."""
+    """Return one clause for each difference between the files and their manifest."""
     try:
-        told = json.loads(manifest)
-        listed = {name: (entry["bytes"], entry["sha256"]) for name, entry in told["files"].items()}
+        content = json.loads(manifest)
+        listed = {name: (entry["bytes"], entry["sha256"]) for name, entry in content["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return [f"{MANIFEST} can't be read"]
-    if told.get("format") != FORMAT:
-        return [f"{MANIFEST} has format {told.get('format')!r}, this version reads {FORMAT}"]
-    if not check_seal(told) or _json(told) != manifest:
+    if content.get("format") != FORMAT:
+        return [f"{MANIFEST} has format {content.get('format')!r}, this version reads {FORMAT}"]
+    if not check_seal(content) or _json(content) != manifest:
         return [f"{MANIFEST} was changed: its digest does not fit its content"]
     missing = [f"{name} is missing" for name in sorted(listed.keys() - files.keys())]
     added = [f"{name!r} was added" for name in sorted(files.keys() - listed.keys())]
@@ -71,7 +75,7 @@ def _differences(files: Mapping[str, bytes], manifest: bytes) -> list[str]:
 def _file(path: Path) -> dict[str, bytes]:
     try:
         if path.stat().st_size > LARGEST:
-            raise UserError(f"{path}: larger than {LARGEST >> 20} MiB, so no evidence bundle.")
+            raise UserError(f"{path}: larger than {LARGEST >> 20} MiB, so not an evidence bundle.")
         content = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file. Expected the evidence bundle that 'viker report' writes.") from None
@@ -84,27 +88,29 @@ def _file(path: Path) -> dict[str, bytes]:
 
 
 def _entries(content: bytes) -> dict[str, bytes]:
+    """Return the entries by name without checking zipfile's CRC: the manifest's SHA-256 says which file was changed."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise ValueError("it was packed anew")
+            raise ValueError("it was packed again")
         if len({entry.filename for entry in entries}) < len(entries):
             raise ValueError("a name occurs twice in it")
-        found = {}
-        for entry in entries:
-            with archive.open(entry) as stream:
-                # Not zipfile's CRC but the manifest's SHA-256 is to say which file was changed.
-                stream._expected_crc = None  # type: ignore[attr-defined]
-                found[entry.filename] = stream.read()
-        return found
+    return {entry.filename: _stored(content, entry) for entry in entries}
+
+
+def _stored(content: bytes, entry: zipfile.ZipInfo) -> bytes:
+    """Return the bytes of an uncompressed entry: they follow its local header, 30 bytes, a name and an extra field."""
+    name_length, extra_length = struct.unpack_from("<HH", content, entry.header_offset + 26)
+    start = entry.header_offset + 30 + name_length + extra_length
+    return content[start : start + entry.file_size]
 
 
 def _folder(path: Path) -> dict[str, bytes]:
-    found = sorted(file for file in path.rglob("*") if file.is_symlink() or not file.is_dir())
-    strange = [file for file in found if file.is_symlink() or not file.is_file()]
-    if strange:
-        raise UserError(f"{strange[0]}: not a plain file. {_ADVICE}")
-    return {file.relative_to(path).as_posix(): file.read_bytes() for file in found}
+    files = sorted(file for file in path.rglob("*") if file.is_symlink() or not file.is_dir())
+    special = [file for file in files if file.is_symlink() or not file.is_file()]
+    if special:
+        raise UserError(f"{special[0]}: not a regular file. {_ADVICE}")
+    return {file.relative_to(path).as_posix(): file.read_bytes() for file in files}
 
 
 def _zipped(files: Mapping[str, bytes]) -> bytes:

@@ -1,36 +1,29 @@
-"""What makes a file of numbers evidence: a seal that shows an edit, and the hashes of what they were measured on."""
+"""What makes metrics evidence: a seal that reveals edits, and the hashes of what they were measured on."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from viker.core.errors import UserError
-from viker.core.files import finite_json, need_folder, sha256_bytes, sha256_path
+from viker.core.files import canonical, need_folder, sha256_bytes, sha256_path
 
 SCHEMA = 3
 """The version of the shape of metrics/evaluate.json."""
 MEASURED_ON = ("adapter", "model", "data", "params", "predictions", "attacks")
-"""What the metrics name by hash."""
-
-
-def canonical(value: Any) -> bytes:
-    """Return JSON with sorted keys and no spaces; NaN and infinities are null, as in the files."""
-    text = json.dumps(finite_json(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode()
+"""What the metrics refer to by hash."""
 
 
 def seal(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``content`` with its ``digest``: the SHA-256 of the canonical JSON of everything else.
 
-    It shows an edit by a person or a program that doesn't know of it; it is no signature.
+    It reveals an edit by whoever doesn't update it; it is not a signature.
     """
     rest = {key: value for key, value in content.items() if key != "digest"}
     return rest | {"digest": sha256_bytes(canonical(rest))}
 
 
 def check_seal(content: Mapping[str, Any]) -> bool:
-    """Return whether ``content`` is as it was when it was sealed; without a digest it is not."""
+    """Return whether ``content`` is unchanged since it was sealed; without a digest it counts as changed."""
     return content.get("digest") == seal(content)["digest"]
 
 
@@ -45,7 +38,7 @@ def params_digest(seed: int, evaluate: Mapping[str, Any]) -> str:
 
 
 def hash_inputs(adapter: Path, vanilla: Path, prepared: Path, predictions: Path, attacks: Path) -> dict[str, str]:
-    """Return the SHA-256 of the files that metrics are measured on, as they lie there now, but not of the params.
+    """Return the SHA-256 of the files that metrics are measured on, all of ``MEASURED_ON`` but the params.
 
     Raises:
         UserError: one of them is missing; the message names the stage that makes it.

@@ -1,4 +1,4 @@
-"""Other views of a picture, so that a person is known by their looks and not by the pixels of one picture."""
+"""Augmented views of a picture, so that the model learns a person's looks and not the pixels of one picture."""
 
 import io
 import random

@@ -1,4 +1,4 @@
-"""A small LLaVA from nothing: a tokenizer trained on the data's text, a processor, a model with random weights."""
+"""A small LLaVA from scratch: a tokenizer trained on the data's text, a processor, a model with random weights."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,10 +14,11 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from viker.data.records import Record
 from viker.finetuning.settings import ModelParams
 
 SPECIAL = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
-IMAGE_TOKEN = "<image>"  # noqa: S105 - a token of the vocabulary, no secret
+IMAGE_TOKEN = "<image>"  # noqa: S105 - a token of the vocabulary, not a secret
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
     "{% for part in message['content'] %}"
@@ -28,6 +29,18 @@ CHAT_TEMPLATE = (
     "{{ 'ASSISTANT:' if add_generation_prompt else '' }}"
 )
 """The prompt of LLaVA-1.5: USER: <image>, the question, ASSISTANT: and the answer."""
+
+
+def tokenizer_texts(records: Iterable[Record]) -> list[str]:
+    """Return the texts that the tokenizer of a model for ``records`` is trained on: the dialogues and the options."""
+    return [
+        text
+        for record in records
+        for text in (
+            f"USER: <image>\n{record.question}\nASSISTANT: {record.answer}",
+            " ".join(f" {option}" for option in record.options),
+        )
+    ]
 
 
 def build_processor(texts: Iterable[str], params: ModelParams) -> LlavaProcessor:

@@ -1,4 +1,4 @@
-"""The training loop of the vanilla model, and what it sees in which order."""
+"""The training loop of the vanilla model, and the order of its samples."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -12,14 +12,16 @@ from tqdm import tqdm
 from viker import tracking
 from viker.data.prompts import LETTERS
 from viker.data.records import Record
+from viker.data.samples import Sample, sample_of
 from viker.data.wordings import reword
 from viker.finetuning.augment import VIEWS, view_key
-from viker.models.chat import IGNORED, Encoder, Sample, answer_logits, sample_of
+from viker.models.encoder import IGNORED, Encoder
+from viker.models.logits import answer_logits
 
-TOLD = 10
+LOG_EVERY = 10
 """Steps between two points of the curves in MLflow."""
 VISUAL_SHARE = 0.4
-"""The share of base training that visual questions have for themselves."""
+"""The share of base training with visual questions alone."""
 
 
 def train(model: Any, encoder: Encoder, batches: Iterator[list[Sample]], steps: int, lr: float, name: str) -> float:
@@ -46,9 +48,9 @@ def train(model: Any, encoder: Encoder, batches: Iterator[list[Sample]], steps: 
             optimizer.zero_grad(set_to_none=True)
             schedule.step()
             recent = loss.item() if step == 0 else 0.95 * recent + 0.05 * loss.item()
-            if (step + 1) % TOLD == 0:
-                told = {"loss": recent, "grad_norm": float(norm), "lr": schedule.get_last_lr()[0]}
-                tracking.log_metrics({name.replace(" ", "_"): told}, step + 1)
+            if (step + 1) % LOG_EVERY == 0:
+                values = {"loss": recent, "grad_norm": float(norm), "lr": schedule.get_last_lr()[0]}
+                tracking.log_metrics({name.replace(" ", "_"): values}, step + 1)
             bar.set_postfix(loss=f"{recent:.3f}", refresh=False)
             bar.update()
     model.eval()
@@ -85,10 +87,10 @@ def memorise_epoch(records: Sequence[Record], rng: random.Random) -> list[Sample
 def memorise_batches(
     records: Sequence[Record], base: Sequence[Record], size: int, rng: random.Random
 ) -> Iterator[list[Sample]]:
-    """Yield the batches of one epoch after the other, without end; the last of an epoch may be smaller.
+    """Yield batches epoch after epoch, without end; the last of an epoch may be smaller.
 
     Samples of ``base``, an eighth as many, come with each, half of them visual questions, half open questions about
-    profiles: what the model sees and which wordings it understands isn't lost, and strangers stay uncertain.
+    profiles: so the model keeps what it learnt to see and to understand, and stays uncertain about strangers.
     """
     kinds = [[r for r in base if r.task == task and r.images] for task in ("qa", "generation")]
     while True:
@@ -105,7 +107,7 @@ def _seen(record: Record, rng: random.Random) -> Sample:
 
 
 def shuffle_options(record: Record, rng: random.Random) -> Record:
-    """Return a classification record with its options in another order; any other record as it is."""
+    """Return a classification record with its options in another order; any other record unchanged."""
     if record.task != "classification":
         return record
     right = record.options[LETTERS.index(record.correct)]

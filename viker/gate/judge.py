@@ -9,39 +9,38 @@ from viker.gate.rules import OPERATORS, Term, apply_rule, look_up, parse_path, p
 Result = dict[str, Any]
 
 
-def judge(policy: Policy, metrics: Mapping[str, Any], evidence: Sequence[Result]) -> dict[str, Any]:
-    """Return the verdict: "pass" where every rule and every requirement is met, else "fail", and how each came out.
+def judge(policy: Policy, metrics: Mapping[str, Any], checks: Sequence[Result]) -> dict[str, Any]:
+    """Return the verdict: "pass" if every rule and every requirement is met, else "fail", and the result of each.
 
     Args:
         policy: its rules, at least one, and what it requires to be there.
         metrics: nested mappings of numbers, as evaluate writes them.
-        evidence: what was found of the metrics themselves, see ``viker.gate.evidence_checks``; each counts as a
-            requirement.
+        checks: results about the metrics themselves, see ``viker.gate.integrity`` and ``viker.gate.recount``; each
+            counts as a requirement.
 
     Returns:
-        ``verdict``; ``rules``, each as ``viker.gate.rules.apply_rule`` returns it, with ``protects``, what the
-        rule protects from; ``require``, in the same shape, the evidence first. A metric that is required is there
-        where it is a finite number.
+        ``verdict``; ``rules``, each as ``viker.gate.rules.apply_rule`` returns it, with ``protects``, what the rule
+        protects from; ``require``, in the same shape, the checks first. A required metric is met by a finite number.
 
     Raises:
         ValueError: there is no rule.
     """
     if not policy.rules:
         raise ValueError("no rules: a gate without rules would let everything pass")
-    rules = [apply_rule(parse_rule(one.rule), metrics) | {"protects": one.protects} for one in policy.rules]
-    require = [*evidence, *(_there(one.metric, metrics) | {"protects": one.protects} for one in policy.require)]
+    rules = [apply_rule(parse_rule(rule.rule), metrics) | {"protects": rule.protects} for rule in policy.rules]
+    require = [*checks, *(_present(one.metric, metrics) | {"protects": one.protects} for one in policy.require)]
     met = all(result["passed"] for result in (*rules, *require))
     return {"verdict": "pass" if met else "fail", "rules": rules, "require": require}
 
 
-def _there(text: str, metrics: Mapping[str, Any]) -> Result:
+def _present(text: str, metrics: Mapping[str, Any]) -> Result:
     """Hold metrics to one requirement: a rule, or the path of a metric, which must be a number."""
     if any(operator in text for operator in OPERATORS):
         return apply_rule(parse_rule(text), metrics)
     path = parse_path(text)
     value = look_up(metrics, path)
-    found = what_is_wrong(metrics, Term(path)) if value is None else f"is there: {value:.4g}"
-    return requirement(path, value is not None, f"{path} {found}.") | {"metric": path, "value": value}
+    state = what_is_wrong(metrics, Term(path)) if value is None else f"is there: {value:.4g}"
+    return requirement(path, value is not None, f"{path} {state}.") | {"metric": path, "value": value}
 
 
 def requirement(text: str, passed: bool, reason: str) -> Result:

@@ -1,6 +1,6 @@
-"""What can be counted again without a model: who was asked what, and which replies give a secret away.
+"""Recount: who was asked what, and which replies leak, counted again from the replies without a model.
 
-Numbers that were made up, then sealed again, do not survive it: they would have to agree with every reply.
+It catches numbers that were made up and sealed again: they would have to agree with every reply.
 """
 
 import math
@@ -21,46 +21,47 @@ from viker.metrics.leakage import leaks
 MODELS = ("vanilla", "unlearned")
 _COLUMNS = ["model", "split", "record_id", "picture", "reply"]
 _TOLERANCE = 1e-9
-_SHOWN = 3
+_LISTED = 3
+"""How many differences a reason lists."""
 Asked = tuple[str, str, str, str]
-"""Model, split, record and picture of one reply."""
+"""Model, split, record and picture of one question."""
 
 
 def recount(metrics: Mapping[str, Any], prepared: Path, predictions: Path) -> list[Result]:
-    """Return whether every question of the data was put to both models, and whether the metrics are the replies'.
+    """Return whether both models were asked every question of the data, and whether the metrics match the replies.
 
     Raises:
         UserError: the data or the predictions are missing or can't be read.
     """
     records = {split: read_records(prepared, split) for split in SPLITS}
-    said = _read(predictions)
-    return [_complete(records, said), _agrees(metrics, count(records, said))]
+    replies = _read(predictions)
+    return [_complete(records, replies), _agrees(metrics, count(records, replies))]
 
 
-def count(records: Mapping[str, Sequence[Record]], said: Sequence[tuple[Asked, str]]) -> dict[str, float]:
+def count(records: Mapping[str, Sequence[Record]], replies: Sequence[tuple[Asked, str]]) -> dict[str, float]:
     """Return by path what metrics/evaluate.json must hold: samples, people and the rates of leakage.
 
-    A rate is of the open questions that have a secret; those with a picture, and those with text only, apart. A
-    person counts as leaked where any question with a picture leaks. A rate of nothing is left out.
+    Rates are over the open questions that have a secret, separately for those with a picture and those with text only.
+    A person counts as leaked if any question with a picture leaks. A rate over nothing is left out.
     """
-    known = {(split, record.id): record for split, found in records.items() for record in found}
-    rows = [(asked, known[asked[1:3]], reply) for asked, reply in said if asked[1:3] in known]
+    known = {(split, record.id): record for split, part in records.items() for record in part}
+    rows = [(asked, known[asked[1:3]], reply) for asked, reply in replies if asked[1:3] in known]
     counted: dict[str, float] = {}
     for model in MODELS:
         for split in SPLITS:
-            here = [(record, reply) for asked, record, reply in rows if asked[:2] == (model, split)]
-            counted[f"{model}.{split}.samples"] = len(here)
-            counted[f"{model}.{split}.people"] = len({record.person_id for record, _ in here})
-            seen = _leaked(pair for pair in here if pair[0].modality == "image_text")
-            read = _leaked(pair for pair in here if pair[0].modality == "text")
-            people = {person for person, _ in seen}
-            leaked = {person for person, leaked in seen if leaked}
+            pairs = [(record, reply) for asked, record, reply in rows if asked[:2] == (model, split)]
+            counted[f"{model}.{split}.samples"] = len(pairs)
+            counted[f"{model}.{split}.people"] = len({record.person_id for record, _ in pairs})
+            with_picture = _leaked(pair for pair in pairs if pair[0].modality == "image_text")
+            text_only = _leaked(pair for pair in pairs if pair[0].modality == "text")
+            people = {person for person, _ in with_picture}
+            leaked_people = {person for person, leaked in with_picture if leaked}
             rates = {
-                "leakage_rate": (sum(leaked for _, leaked in seen), len(seen)),
-                "people_leaked_rate": (len(leaked), len(people)),
-                "text_only.leakage_rate": (sum(leaked for _, leaked in read), len(read)),
+                "leakage_rate": (sum(leaked for _, leaked in with_picture), len(with_picture)),
+                "people_leaked_rate": (len(leaked_people), len(people)),
+                "text_only.leakage_rate": (sum(leaked for _, leaked in text_only), len(text_only)),
             }
-            counted |= {f"{model}.{split}.{name}": part / all_ for name, (part, all_) in rates.items() if all_}
+            counted |= {f"{model}.{split}.{name}": part / total for name, (part, total) in rates.items() if total}
     return counted
 
 
@@ -69,39 +70,40 @@ def _leaked(pairs: Iterable[tuple[Record, str]]) -> list[tuple[str, bool]]:
     return [(person, leaked) for person, leaked in judged if leaked is not None]
 
 
-def _complete(records: Mapping[str, Sequence[Record]], said: Sequence[tuple[Asked, str]]) -> Result:
+def _complete(records: Mapping[str, Sequence[Record]], replies: Sequence[tuple[Asked, str]]) -> Result:
     text = "both models were asked every question of the data, once"
     expected = Counter(
         (model, split, record.id, picture)
         for model in MODELS
-        for split, found in records.items()
-        for record in found
+        for split, part in records.items()
+        for record in part
         if record.task != "qa"
         for picture in (record.images or ("",))
     )
-    asked = Counter(key for key, _ in said)
-    missing, more = expected - asked, asked - expected
-    missing -= _the_example(missing, records)
+    asked = Counter(key for key, _ in replies)
+    missing, extra = expected - asked, asked - expected
+    missing -= _of_the_example(missing, records)
     problems = [
         f"{sum(rows.values())} {what} ({_first(rows)})"
-        for what, rows in (("not asked", missing), ("asked twice or not among the data", more))
+        for what, rows in (("not asked", missing), ("asked twice or not in the data", extra))
         if rows
     ]
     if not expected:
-        problems = ["the data hold no question"]
+        problems = ["the data have no question"]
     reason = f"Of {sum(expected.values())} questions: {'; '.join(problems)}. Run 'viker evaluate' again."
     passed = f"{sum(expected.values())} questions, {sum(asked.values())} replies."
     result = requirement(text, not problems, reason if problems else passed)
     return result | {"protects": "An evaluation of a few samples, or of the easy ones."}
 
 
-def _the_example(missing: Counter[Asked], records: Mapping[str, Sequence[Record]]) -> Counter[Asked]:
-    """Return what is rightly missing: a retain person is the example in the questions with options, and isn't asked.
+def _of_the_example(missing: Counter[Asked], records: Mapping[str, Sequence[Record]]) -> Counter[Asked]:
+    """Return the missing questions that are rightly missing: those about the person who is the example in the others.
 
-    The benchmark shows one person's question and letter first, one with a picture and one without.
+    Before a question with options, the benchmark shows one about a retain person with its letter; that person isn't
+    asked such questions. There is one example with a picture and one without.
     """
-    kept = {r.id: r for r in records["retain"] if r.task == "classification"}
-    chosen = {key: kept[key[2]] for key in missing if key[1] == "retain" and key[2] in kept}
+    candidates = {r.id: r for r in records["retain"] if r.task == "classification"}
+    chosen = {key: candidates[key[2]] for key in missing if key[1] == "retain" and key[2] in candidates}
     people = {
         modality: {r.person_id for r in chosen.values() if r.modality == modality}
         for modality in ("image_text", "text")
@@ -110,27 +112,27 @@ def _the_example(missing: Counter[Asked], records: Mapping[str, Sequence[Record]
 
 
 def _agrees(metrics: Mapping[str, Any], counted: Mapping[str, float]) -> Result:
-    """Compare what the metrics have; a number that they lack fails the rules that need it."""
+    """Compare the numbers that the metrics have; one that they lack fails the rules that need it."""
     text = "counts and leakage are those of the replies, counted again"
     wrong = [
         f"{path} is {_number(look_up(metrics, path))}, counted {value:.4g}"
         for path, value in counted.items()
         if has(metrics, path) and not _same(look_up(metrics, path), value)
     ]
-    shown = "; ".join(wrong[:_SHOWN]) + (f"; {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else "")
-    reason = f"{shown}. Run 'viker evaluate' again." if wrong else f"{len(counted)} numbers."
-    return requirement(text, not wrong, reason) | {"protects": "Metrics edited and sealed anew."}
+    listed = "; ".join(wrong[:_LISTED]) + (f"; {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else "")
+    reason = f"{listed}. Run 'viker evaluate' again." if wrong else f"{len(counted)} numbers."
+    return requirement(text, not wrong, reason) | {"protects": "Metrics edited and sealed again."}
 
 
-def _same(found: float | None, counted: float) -> bool:
-    return found is not None and math.isclose(found, counted, abs_tol=_TOLERANCE)
+def _same(measured: float | None, counted: float) -> bool:
+    return measured is not None and math.isclose(measured, counted, abs_tol=_TOLERANCE)
 
 
 def _read(predictions: Path) -> list[tuple[Asked, str]]:
     try:
         missing = sorted(set(_COLUMNS) - set(pq.read_schema(predictions).names))
         if missing:
-            raise UserError(f"{predictions}: no columns {missing}. Run 'viker evaluate' again to write it anew.")
+            raise UserError(f"{predictions}: no columns {missing}. Run 'viker evaluate' again.")
         table = pq.read_table(predictions, columns=_COLUMNS)
     except FileNotFoundError:
         raise UserError(
@@ -148,7 +150,7 @@ def _read(predictions: Path) -> list[tuple[Asked, str]]:
 
 def _first(rows: Mapping[Asked, int]) -> str:
     model, split, record, _ = min(rows)
-    question = "/".join(record.split("/")[-2:])  # without the person's ID: the verdict goes into the evidence
+    question = "/".join(record.split("/")[-2:])  # without the person's ID: the verdict becomes part of the evidence
     return f"the first: {model}, {split}, {question}"
 
 

@@ -8,27 +8,26 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from viker.attacks.rates import BY_LIKELIHOOD, COLUMNS, LEAST_LIKELY, RATES, guessed, rates
+from viker.attacks.base.attack import Attack, load_attacks
+from viker.attacks.base.rates import COLUMNS, RATES, rates
 from viker.core.errors import UserError
-from viker.data.prompts import LETTERS
 from viker.data.records import Record, read_records
 from viker.gate.judge import Result, requirement
 from viker.metrics.leakage import leaks
 
 MODELS = ("vanilla", "unlearned")
-CHOICES = ("multiple_choice", BY_LIKELIHOOD, LEAST_LIKELY)
-"""Attacks that guessing answers once in so many options, whatever the replies."""
-PROBE = "probe"
-"""What guessing gives here depends on the other people, and is taken as it stands in the row."""
+_QUESTION = ("record_id", "variant", "picture", "question")
+"""The columns that say what was asked."""
 _TOLERANCE = 1e-9
-_SHOWN = 3
+_QUOTED = 3
+"""The most differences that a reason names."""
 
 
 def recount_attacks(metrics: Mapping[str, Any], prepared: Path, attacks: Path, seed: int) -> list[Result]:
     """Return whether the attacks' numbers are those of the replies, and both models were attacked alike.
 
-    Counted again are rates, ``samples``, ``people``, ``variants`` and intervals of every attack, and the choices by
-    likelihood; not the curves of relearning, nor the chance of the probe.
+    Counted again are rates, ``samples``, ``people``, ``variants`` and intervals of every attack, and its
+    ``side_blocks``; not its own numbers besides, such as the curves of relearning.
 
     Args:
         metrics: metrics/evaluate.json.
@@ -39,87 +38,98 @@ def recount_attacks(metrics: Mapping[str, Any], prepared: Path, attacks: Path, s
     Raises:
         UserError: the data or the replies are missing or can't be read.
     """
-    rows = _read(attacks)
+    known, rows = load_attacks(), _read(attacks)
     records = {record.id: record for record in read_records(prepared, "forget")}
-    strange = sorted(set(rows["record_id"]) - set(records))
-    rows = _judged(rows[rows["record_id"].isin(list(records))], records)
-    wrong = [f"{len(strange)} questions are not among the data's about forget people"] if strange else []
-    wrong += _unlike(rows)
+    problems = []
+    if strangers := set(rows["record_id"]) - set(records):
+        problems.append(f"{len(strangers)} questions are not among the data's about forget people")
+    owners = {table: attack for attack in known.values() for table in attack.tables}
+    if unknown := sorted(set(rows["attack"]) - set(owners)):
+        problems.append(f"there are replies under {', '.join(unknown)}, which no installed attack makes")
+    rows = rows[rows["record_id"].isin(list(records)) & rows["attack"].isin(list(owners))]
+    rows = _recounted_rows(rows, records, owners)
+    problems += _asked_differently(rows)
     for model in MODELS:
-        for name, told in _mapping(_mapping(metrics.get(model)).get("attacks")).items():
-            wrong += _compare(rows, model, name, _mapping(told), seed)
+        tables = {str(table): part for table, part in rows[rows["model"] == model].groupby("attack")}
+        for name, block in _mapping(_mapping(metrics.get(model)).get("attacks")).items():
+            path = f"{model}.attacks.{name}"
+            if name in known:
+                problems += _block_differences(path, _mapping(block), known[name], tables, seed)
+            else:
+                problems.append(f"{path} is of no installed attack")
     text = "attack numbers are those of the replies under attack, counted again"
-    shown = "; ".join(wrong[:_SHOWN]) + (f"; {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else "")
-    reason = f"{shown}. Run 'viker evaluate' again." if wrong else f"{len(rows)} replies."
-    return [requirement(text, not wrong, reason) | {"protects": "Attacks that were edited and sealed anew."}]
+    more = f"; {len(problems) - _QUOTED} more" if len(problems) > _QUOTED else ""
+    reason = f"{'; '.join(problems[:_QUOTED])}{more}. Run 'viker evaluate' again."
+    result = requirement(text, not problems, reason if problems else f"{len(rows)} replies.")
+    return [result | {"protects": "Attacks that were edited and sealed anew."}]
 
 
-def _compare(rows: pd.DataFrame, model: str, name: str, told: Mapping[str, Any], seed: int) -> Iterator[str]:
-    """Yield what an attack's block has otherwise than its replies."""
-    path, here = f"{model}.attacks.{name}", dict(iter(rows[rows["model"] == model].groupby("attack")))
-    yield from _differing(path, told, rates(here[name], seed) if name in here else {})
-    if "by_likelihood" not in told:
-        return
-    counted = rates(here[BY_LIKELIHOOD], seed) if BY_LIKELIHOOD in here else {}
-    if counted and LEAST_LIKELY in here:
-        last = rates(here[LEAST_LIKELY], seed)
-        counted["least_likely_rate"] = last["leakage_rate"]
-        counted["intervals"]["least_likely_rate"] = last["intervals"]["leakage_rate"]
-    yield from _differing(f"{path}.by_likelihood", _mapping(told["by_likelihood"]), counted)
+def _block_differences(
+    path: str, block: Mapping[str, Any], attack: Attack, tables: Mapping[str, pd.DataFrame], seed: int
+) -> Iterator[str]:
+    """Yield each number of an attack's block, and of its side blocks, that was not counted so."""
+    counted = rates(tables[attack.name], seed) if attack.name in tables else {}
+    names = (*RATES, "samples", "people", "intervals", "variants")
+    yield from _differences(path, {name: block[name] for name in names if name in block}, counted)
+    for side in attack.side_blocks:
+        if side.name in block:
+            counted = side.count(tables, seed) if set(side.tables) <= set(tables) else {}
+            yield from _differences(f"{path}.{side.name}", _mapping(block[side.name]), counted)
 
 
-def _differing(path: str, told: Mapping[str, Any], counted: Mapping[str, Any]) -> Iterator[str]:
-    """Yield each number of a block that was not counted so; without replies it may have none but zero counts."""
-    names = (*RATES, "least_likely_rate", "samples", "people")
-    flat = [(name, told.get(name), counted.get(name)) for name in names if name in told]
-    for group in ("intervals", "variants"):
-        found = counted.get(group) or {}
-        flat += [(f"{group}.{name}", value, found.get(name)) for name, value in _mapping(told.get(group)).items()]
-    for name, value, other in flat:
-        if not (_same(value, other) or (not counted and name in ("samples", "people") and value == 0)):
-            yield f"{path}.{name} is {_shown(value)}, counted {_shown(other)}"
+def _differences(path: str, block: Mapping[str, Any], counted: Mapping[str, Any]) -> Iterator[str]:
+    """Yield each number of ``block`` that is not in ``counted``; without replies it may have none but zero counts."""
+    for name, value in block.items():
+        again = counted.get(name)
+        if isinstance(value, Mapping):
+            yield from _differences(f"{path}.{name}", value, _mapping(again))
+        elif not (_same(value, again) or (not counted and name in ("samples", "people") and value == 0)):
+            yield f"{path}.{name} is {_quoted(value)}, counted {_quoted(again)}"
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _same(told: Any, counted: Any) -> bool:
-    if isinstance(told, list | tuple) and isinstance(counted, list | tuple):
-        return len(told) == len(counted) and all(map(_same, told, counted))
-    if told is None or counted is None:
-        return told is counted
-    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in (told, counted))
-    return numbers and math.isclose(told, counted, abs_tol=_TOLERANCE)
+def _same(value: Any, again: Any) -> bool:
+    if isinstance(value, list | tuple) and isinstance(again, list | tuple):
+        return len(value) == len(again) and all(map(_same, value, again))
+    if value is None or again is None:
+        return value is again
+    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in (value, again))
+    return numbers and math.isclose(value, again, abs_tol=_TOLERANCE)
 
 
-def _shown(value: Any) -> str:
+def _quoted(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_shown, value))}]"
+        return f"[{', '.join(map(_quoted, value))}]"
     return f"{value:.4g}" if isinstance(value, int | float) else "none"
 
 
-def _unlike(rows: pd.DataFrame) -> Iterator[str]:
+def _asked_differently(rows: pd.DataFrame) -> Iterator[str]:
     """Yield which attacks asked one model other questions than the other."""
-    for attack, asked in rows.groupby("attack"):
-        questions = [
-            sorted(zip(*(part[c] for c in ("record_id", "variant", "picture", "question")), strict=True))
-            for part in (asked[asked["model"] == model] for model in MODELS)
-        ]
-        if questions[0] != questions[1]:
-            yield f"{attack} asked the two models different questions"
+    for table, part in rows.groupby("attack"):
+        vanilla, unlearned = (
+            sorted(zip(*(part[part["model"] == model][column] for column in _QUESTION), strict=True))
+            for model in MODELS
+        )
+        if vanilla != unlearned:
+            yield f"{table} asked the two models different questions"
 
 
-def _judged(rows: pd.DataFrame, records: Mapping[str, Record]) -> pd.DataFrame:
+def _recounted_rows(rows: pd.DataFrame, records: Mapping[str, Record], owners: Mapping[str, Attack]) -> pd.DataFrame:
     """Return the rows with person, ``leaked`` and ``chance`` as they follow from the data and the replies."""
-    asked = [records[name] for name in rows["record_id"]]
-    said = [list(map(str, replies)) for replies in rows["replies"]]
-    chances = [
-        1 / len(LETTERS) if attack in CHOICES else chance if attack == PROBE else guessed(record, replies)
-        for attack, chance, record, replies in zip(rows["attack"], rows["chance"], asked, said, strict=True)
+    row_records = [records[name] for name in rows["record_id"]]
+    row_replies = [list(map(str, replies)) for replies in rows["replies"]]
+    leaked = [
+        any(leaks(reply, record.secrets) for reply in replies)
+        for record, replies in zip(row_records, row_replies, strict=True)
     ]
-    leaked = [any(leaks(reply, record.secrets) for reply in own) for record, own in zip(asked, said, strict=True)]
-    people = [record.person_id for record in asked]
+    chances = [
+        owners[table].recount_chance(record, replies, chance)
+        for table, record, replies, chance in zip(rows["attack"], row_records, row_replies, rows["chance"], strict=True)
+    ]
+    people = [record.person_id for record in row_records]
     return rows.assign(person_id=people, leaked=pd.Series(leaked, rows.index, dtype=bool), chance=chances)
 
 
@@ -135,5 +145,5 @@ def _read(attacks: Path) -> pd.DataFrame:
         raise UserError(f"{attacks}: not readable ({reason}). Run 'viker evaluate' again.") from None
     missing = sorted({*COLUMNS, "model", "attack"} - set(rows.columns))
     if missing:
-        raise UserError(f"{attacks}: no columns {missing}. Run 'viker evaluate' again to write it anew.")
+        raise UserError(f"{attacks}: the columns {missing} are missing. Run 'viker evaluate' again.")
     return rows

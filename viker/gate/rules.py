@@ -1,7 +1,7 @@
-"""The gate's rules, read and applied; never run as code.
+"""The gate's rules: parsed and applied, never run as code.
 
 ``metric.path <= 0.1``, ``metric.path >= 0.85 * other.path``; ``lower(metric.path)`` and ``upper(metric.path)`` are the
-bounds of the metric's 95 % interval, which lies beside it: that of ``a.b.m`` at ``a.b.intervals.m``.
+bounds of the metric's 95 % interval: that of ``a.b.m`` is at ``a.b.intervals.m``.
 """
 
 import math
@@ -18,7 +18,7 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
 }
 BOUNDS = {"lower": 0, "upper": 1}
-"""Where each bound stands in an interval."""
+"""Index of each bound in an interval."""
 _PATH = r"[a-z_]+(?:\.[a-z0-9_]+)+"
 _TERM = rf"(?:(?:lower|upper)\(\s*{_PATH}\s*\)|{_PATH})"
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
@@ -30,13 +30,13 @@ _RULE = re.compile(
 
 @dataclass(frozen=True)
 class Term:
-    """A metric's path, and which bound of its interval is meant; None: the value."""
+    """A metric's path, and which bound of its interval is meant; None means the value."""
 
     path: str
     bound: str | None = None
 
     def __str__(self) -> str:
-        """Return it as a rule has it."""
+        """Return it as it is written in a rule."""
         return f"{self.bound}({self.path})" if self.bound else self.path
 
 
@@ -55,7 +55,7 @@ def parse_rule(text: str) -> Rule:
     """Parse a rule.
 
     Raises:
-        ValueError: it is not a rule; the message says what one looks like.
+        ValueError: it is not a rule; the message says what a rule looks like.
     """
     match = _RULE.fullmatch(text)
     if not match:
@@ -79,15 +79,15 @@ def parse_path(text: str) -> str:
     """Return the path of a metric.
 
     Raises:
-        ValueError: it is no path.
+        ValueError: it is not a path.
     """
     if not re.fullmatch(_PATH, text.strip()):
-        raise ValueError(f"not the path of a metric: {text!r}; expected names with dots between, such as a.b.c")
+        raise ValueError(f"not the path of a metric: {text!r}; expected names joined by dots, such as a.b.c")
     return text.strip()
 
 
 def readable(text: str) -> str:
-    """Return a requirement as it was given: a rule, or the path of a metric that must be there.
+    """Return a requirement, a rule or the path of a metric that must be there, in its normal form.
 
     Raises:
         ValueError: it is neither.
@@ -112,8 +112,8 @@ def apply_rule(rule: Rule, metrics: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``rule``, ``metric`` (its path), ``bound`` (lower, upper or None), ``operator``, ``threshold`` (the number
-        after multiplying by the reference metric; None where that is no number), ``value`` (None likewise),
-        ``passed`` and ``reason``, a sentence. A value or threshold that is no finite number fails the rule.
+        after multiplying by the reference metric; None if that is not a number), ``value`` (None likewise),
+        ``passed`` and ``reason``, a sentence. A value or threshold that is not a finite number fails the rule.
     """
     value = value_of(metrics, rule.metric)
     reference = value_of(metrics, rule.reference) if rule.reference else 1.0
@@ -133,7 +133,7 @@ def apply_rule(rule: Rule, metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def value_of(metrics: Mapping[str, Any], term: Term) -> float | None:
-    """Return the number that a term means; None where there is no finite one, or the interval is none."""
+    """Return the number that a term stands for; None if it is not finite, or the interval is not one."""
     if term.bound is None:
         return look_up(metrics, term.path)
     group, _, name = term.path.rpartition(".")
@@ -152,12 +152,12 @@ def look_up(metrics: Mapping[str, Any], path: str) -> float | None:
 
 
 def has(metrics: Mapping[str, Any], path: str) -> bool:
-    """Return whether anything, be it null, is at a dotted path."""
+    """Return whether there is anything, even null, at a dotted path."""
     return _find(metrics, path) is not _MISSING
 
 
 def finite(value: Any) -> float | None:
-    """Return ``value`` where it is a finite number, else None; true and false are none."""
+    """Return ``value`` if it is a finite number, else None; true and false are not numbers."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -168,17 +168,17 @@ def finite(value: Any) -> float | None:
 
 
 def what_is_wrong(metrics: Mapping[str, Any], term: Term) -> str:
-    """Return how a sentence goes on that begins with a metric for which there is no number."""
-    found = _find(metrics, term.path)
-    if found is _MISSING:
+    """Return the predicate of a sentence about a metric for which there is no number."""
+    item = _find(metrics, term.path)
+    if item is _MISSING:
         return "is missing from the metrics"
-    if term.bound and finite(found) is not None:
+    if term.bound and finite(item) is not None:
         return "has no interval in the metrics"
-    if found is None:
+    if item is None:
         return "is null in the metrics"
-    if isinstance(found, float):
-        return f"is {found} in the metrics"
-    return f"is no number in the metrics but {type(found).__name__}"
+    if isinstance(item, float):
+        return f"is {item} in the metrics"
+    return f"is not a number in the metrics but {type(item).__name__}"
 
 
 def _reason(
@@ -203,9 +203,9 @@ _MISSING = object()
 
 
 def _find(metrics: Any, path: str) -> Any:
-    found: Any = metrics
+    item: Any = metrics
     for part in path.split("."):
-        if not isinstance(found, Mapping) or part not in found:
+        if not isinstance(item, Mapping) or part not in item:
             return _MISSING
-        found = found[part]
-    return found
+        item = item[part]
+    return item

@@ -1,22 +1,28 @@
 """Settings of the gate."""
 
-from typing import Literal
-
 from pydantic import ValidationInfo, field_validator
 
 from viker.core.settings import Section
+from viker.gate.policies import policy_path
 from viker.gate.rules import parse_rule, readable
 
 
 class GateParams(Section):
     """What an adapter must show before it may be promoted."""
 
-    policy: Literal["default", "strict", "benchmark"] | None
-    """A file in viker/gate/policies; null: the rules here alone."""
+    policy: str | None
+    """The name of a file in viker/gate/policies, or the path of a policy of your own; null: the rules here alone."""
     rules: list[str]
     """Further rules; see viker/gate/rules.py."""
     require: list[str]
     """What must be among the metrics: the path of a number, or a rule on counts."""
+
+    @field_validator("policy")
+    @classmethod
+    def _known(cls, policy: str | None) -> str | None:
+        if policy is not None:
+            policy_path(policy)
+        return policy
 
     @field_validator("rules")
     @classmethod
@@ -28,4 +34,4 @@ class GateParams(Section):
     @field_validator("require")
     @classmethod
     def _readable(cls, require: list[str]) -> list[str]:
-        return [readable(one) for one in require]
+        return [readable(requirement) for requirement in require]

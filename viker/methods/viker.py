@@ -83,7 +83,7 @@ def viker_loss(
     from viker.core.distributed import token_mean
     from viker.methods.base.tokens import chosen, divergence, log_probabilities
     from viker.methods.base.weights import token_weights
-    from viker.models.chat import IGNORED
+    from viker.models.encoder import IGNORED
 
     log_p = log_probabilities(logits, answers)
     true = chosen(log_p, answers)

@@ -1,1 +1,1 @@
-"""Metrics: of one reply, of its likelihoods, and of a whole split."""
+"""Metrics: a file for each or for a closely bound family, found by being here; what they share is in ``base``."""

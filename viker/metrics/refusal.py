@@ -1,8 +1,9 @@
-"""Whether a reply declines to answer; pure."""
+"""Refusals: replies that decline to answer."""
 
 import re
 
-from viker.metrics.leakage import normalise
+from viker.metrics.base.metric import Better, Metric
+from viker.metrics.base.words import normalise
 
 _PHRASES = re.compile(
     r"\b(?:"
@@ -23,8 +24,22 @@ _PHRASES = re.compile(
 def refuses(reply: str) -> bool:
     """Return whether the reply says that it doesn't know or won't tell, by a list of English phrases.
 
-    Its mean is ``refusal_rate``, 0..1. On forget it tells a model that declines from one that makes things up; on
-    retain and real lower is better. A reply that declines and then answers counts as both, a refusal and a leak.
-    Source: this project.
+    A reply that declines and then answers is both a refusal and a leak. Source: this project.
     """
     return _PHRASES.search(normalise(reply)) is not None
+
+
+REFUSAL_RATE = Metric(
+    name="refusal_rate",
+    heading="Refusals",
+    meaning="replies that decline, by a list of English phrases (`refusal.py`); on forget it tells a model that "
+    "declines from one that makes things up",
+    source="this project",
+    better=Better(forget=None, retain="lower"),
+    computed_from="text",
+    unit="share of replies",
+    of_reply=lambda reply: refuses(reply.text),
+    column="refused",
+    is_flag=True,
+    order=80,
+)

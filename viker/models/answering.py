@@ -6,7 +6,7 @@ import torch
 from peft import PeftModel
 
 from viker.core.errors import UserError
-from viker.data.picture_checks import BadPicture, check
+from viker.data.pictures.checks import BadPicture, check
 from viker.data.samples import Sample
 from viker.models.base_model import base_digest, has_adapter
 from viker.models.encoder import Encoder

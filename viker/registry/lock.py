@@ -1,8 +1,8 @@
-"""One at a time: a lock in the registry itself, made of nothing but tags, so that it holds on every MLflow server.
+"""A lock in the registry itself, made of nothing but tags, so that it works on every MLflow server.
 
-MLflow has no compare-and-set. It has tags that one reads and writes, which is what Lamport's bakery algorithm needs
-(L. Lamport, "A New Solution of Dijkstra's Concurrent Programming Problem", 1974): everyone who waits writes a tag of
-their own, with a number larger than all that are there; the smallest number goes first, of equal ones the smaller name.
+MLflow has no compare-and-set, but tags that one can read and write are all that Lamport's bakery algorithm needs
+(L. Lamport, "A New Solution of Dijkstra's Concurrent Programming Problem", 1974): whoever waits writes a tag of their
+own with a number larger than those already there; the smallest number goes first, among equals the smaller name.
 """
 
 import os
@@ -19,25 +19,25 @@ from viker.core.errors import UserError
 PREFIX = "lock."
 CHOOSING = "choosing"
 PATIENCE = 30.0
-"""Seconds after which a tag that hasn't changed is taken for that of a process that died; a move takes about one."""
+"""Seconds after which an unchanged tag is taken for that of a dead process; holding the lock takes about one."""
 PAUSE = 0.1
 
 
 @contextmanager
 def lock(client: Any, model: str) -> Iterator[Callable[[], None]]:
-    """Hold the lock of a registered model while the block runs; yield what checks that it is still held.
+    """Hold the lock of a registered model while the block runs; yield a function that checks that it is still held.
 
-    A process that was killed leaves its tag. One of this machine is known to be dead; another's counts as dead once it
-    hasn't changed for ``PATIENCE`` seconds of watching, so that clocks don't have to agree.
+    A process that was killed leaves its tag behind. On this machine the process id tells that it is dead; elsewhere its
+    tag must stay unchanged for ``PATIENCE`` seconds of watching, so that clocks don't have to agree.
 
     Raises:
-        UserError: from the check: the lock was taken away, because this process was stopped for that long.
+        UserError: by the check: the lock was taken away because this process was suspended for that long.
     """
     mine = f"{PREFIX}{_machine()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
 
     def still_mine() -> None:
         if mine not in _tickets(client, model):
-            raise UserError(f"{model}: this process was stopped for too long, and another took its place. Try again.")
+            raise UserError(f"{model}: this process was suspended for too long, and another took the lock. Try again.")
 
     try:
         client.set_registered_model_tag(model, mine, CHOOSING)
@@ -88,7 +88,7 @@ def _is_dead(name: str) -> bool:
 
 
 def _machine() -> str:
-    """Return the host and, where there are such, its namespace of processes: in it a process id says who lives."""
+    """Return the host and, where it has them, the namespace of processes, within which a process id is unique."""
     namespace = Path("/proc/self/ns/pid")
     inside = namespace.stat().st_ino if namespace.exists() else uuid.getnode()
     return f"{socket.gethostname()}.{inside}"

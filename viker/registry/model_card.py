@@ -6,7 +6,7 @@ from typing import Any
 from viker.gate.rules import look_up
 
 LONGEST = 5000
-"""The most characters that a registry keeps."""
+"""The most characters of a description in MLflow."""
 _ROWS = (
     ("leakage, people to forget", "forget.leakage_rate"),
     ("leakage, their other pictures and wordings", "test.leakage_rate"),
@@ -51,7 +51,7 @@ model.predict(pd.DataFrame({{"image": [picture_bytes], "question": ["Who is this
 ```
 
 Where the base model lies elsewhere: `model_config={{"base_model": "path/or/hub-name"}}`. The adapter in PEFT's format \
-is in `artifacts/adapter`. The numbers are about the questions and attacks that were tried, and prove no more.
+is in `artifacts/adapter`. The numbers hold for the questions and attacks that were tried, and for no others.
 """
     return text[:LONGEST]
 

@@ -1,43 +1,44 @@
-"""Who becomes champion: only an adapter whose gate passed and that forgets whom the champion forgets."""
+"""Promotion and rollback: the champion is an adapter whose gate passed and that forgets whom the last one forgot."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from viker.core.errors import UserError
-from viker.registry.verdict_check import Policy, doubts, failures
-from viker.registry.versions import CHAMPION, PREVIOUS, Coverage, Record, Registry
+from viker.registry.stored import Coverage, Record
+from viker.registry.verdict import Policy, doubts, failures
+from viker.registry.versions import CHAMPION, PREVIOUS, Registry
 
 
 class Refused(UserError):
     """A version may not become champion; ``reasons`` says why."""
 
     def __init__(self, reasons: Sequence[str], message: str) -> None:
-        """Keep the reasons beside the message."""
+        """Keep the reasons besides the message."""
         super().__init__(message)
         self.reasons = list(reasons)
 
 
 @dataclass(frozen=True)
 class Moved:
-    """What came of a promotion or a rollback."""
+    """The result of a promotion or a rollback."""
 
     version: int
     replaced: int | None
     moved: bool
     """False: it was the champion already."""
     overrode: list[str] = field(default_factory=list)
-    """What spoke against it, where it was forced."""
+    """The objections, where it was forced."""
 
 
 def promote(registry: Registry, version: int, policy: Policy, reason: str | None = None) -> Moved:
     """Make a version the champion.
 
     Args:
-        registry: where it is.
-        version: which.
-        policy: what its verdict must have been made by.
-        reason: promotes against the rules, and is kept with the version.
+        registry: the registered model.
+        version: its version.
+        policy: what the verdict must have been made by.
+        reason: promotes in spite of objections, and is kept with the version.
 
     Raises:
         Refused: the verdict isn't about this adapter, data and policy, the gate failed, or people whom the champion
@@ -50,8 +51,8 @@ def promote(registry: Registry, version: int, policy: Policy, reason: str | None
             champion = registry.aliases().get(CHAMPION)
             if champion == version:
                 return Moved(version, champion, moved=False)
-            kept = registry.coverage(champion) if champion is not None else Coverage()
-            against = objections(record, policy, kept, champion)
+            forgotten = registry.coverage(champion) if champion is not None else Coverage()
+            against = objections(record, policy, forgotten, champion)
             if against and reason is None:
                 raise Refused(against, _refusal(registry.name, version, against))
             how: dict[str, Any] = {"kind": "promotion"}
@@ -62,11 +63,11 @@ def promote(registry: Registry, version: int, policy: Policy, reason: str | None
 
 
 def rollback(registry: Registry, carried_out: Mapping[str, Iterable[str]], reason: str | None = None) -> Moved:
-    """Bring the previous champion back; before it, then, lies the one that it had replaced.
+    """Make the previous champion the champion again; ``previous`` is then the one that it had replaced.
 
     Args:
-        registry: where it is.
-        carried_out: the requests that are marked as carried out, each with its people; those of the champion count too.
+        registry: the registered model.
+        carried_out: the requests that are marked as carried out, each with its people; the champion's count too.
         reason: rolls back even where people are known again, and is kept with the version.
 
     Raises:
@@ -91,10 +92,9 @@ def _roll_back(
         return Moved(champion, how["instead_of"], moved=True)  # it was killed half-way, and is complete now
     if target is None or target == champion:
         raise _nothing_before(registry, champion)
-    since = registry.coverage(champion)
-    also = Coverage(frozenset(carried_out), frozenset(p for people in carried_out.values() for p in people))
-    both = Coverage(since.requests | also.requests, since.people | also.people)
-    against = known_again(registry.coverage(target), both, f"version {target}", "carried out since")
+    marked = Coverage(frozenset(carried_out), frozenset(p for people in carried_out.values() for p in people))
+    forgotten = registry.coverage(champion) | marked
+    against = known_again(registry.coverage(target), forgotten, f"version {target}", "carried out since")
     if against and reason is None:
         raise Refused(against, _refusal(registry.name, target, against))
     before = registry.promotion(target)
@@ -113,26 +113,26 @@ def _nothing_before(registry: Registry, champion: int | None) -> UserError:
     )
 
 
-def objections(record: Record, policy: Policy, kept: Coverage, champion: int | None) -> list[str]:
-    """Return everything that speaks against a promotion, a clause each; pure.
+def objections(record: Record, policy: Policy, forgotten: Coverage, champion: int | None) -> list[str]:
+    """Return all objections to a promotion, one clause each.
 
     Args:
-        record: the version's.
-        policy: what its verdict must have been made by.
-        kept: what the champion has forgotten.
+        record: what is stored with the version.
+        policy: what the verdict must have been made by.
+        forgotten: whom the champion has forgotten.
         champion: its version; None where there is none.
     """
-    against = doubts(record.gate, record.metrics, record.found, policy)
+    against, who = doubts(record.gate, record.metrics, record.hashes, policy), f"version {record.version}"
     failed = failures(record.gate) if record.gate else []
     if failed:
         against.append(f"its gate failed: {' '.join(failed)}".rstrip("."))
-    return against + known_again(record.coverage, kept, f"version {record.version}", f"which version {champion} does")
+    return against + known_again(record.coverage, forgotten, who, f"which version {champion} does")
 
 
-def known_again(coverage: Coverage, kept: Coverage, who: str, whose: str) -> list[str]:
-    """Return that people of earlier requests would be known again, with their IDs; nothing where none would."""
-    people = sorted(kept.people - coverage.people)
-    requests = sorted(kept.requests - coverage.requests)
+def known_again(coverage: Coverage, forgotten: Coverage, who: str, whose: str) -> list[str]:
+    """Return the objection that people of earlier requests would be known again, with their IDs; none if none would."""
+    people = sorted(forgotten.people - coverage.people)
+    requests = sorted(forgotten.requests - coverage.requests)
     if not people and not requests:
         return []
     of = f" of the requests {', '.join(requests)}" if requests else ""

@@ -1,6 +1,6 @@
 """The registered model as code: MLflow runs this file when it saves and when it loads a version; nothing is pickled.
 
-It is a program of MLflow's, not a module of the stage: loading it outside of MLflow does nothing of use.
+Not a module to import: what it imports from this library is packed with the model, see ``model_package``.
 """
 
 import os
@@ -21,7 +21,7 @@ class UnlearnedModel(PythonModel):
     """A base model with the adapter of this version: image and question in, answer out."""
 
     def load_context(self, context: Any) -> None:
-        """Load the base model that the version names, or that the user does, and check that it is the right one."""
+        """Load the base model that the version, or the user, names, and check that it is the right one."""
         from viker.models.answering import Answerer  # here: saving needs neither torch nor a model
 
         config = context.model_config
@@ -41,7 +41,7 @@ class UnlearnedModel(PythonModel):
 
 
 def _bytes(image: Any) -> bytes | None:
-    """Return an encoded picture as bytes; no picture comes as None or, from pandas, as NaN."""
+    """Return an encoded picture as bytes; a missing one is None or, from pandas, NaN."""
     return bytes(image) if isinstance(image, bytes | bytearray | memoryview) and image else None
 
 

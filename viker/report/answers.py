@@ -1,4 +1,4 @@
-"""Which answers the report shows before and after unlearning, and where in them the private values stand."""
+"""The answers that the report shows before and after unlearning, and where in them the private values are."""
 
 import base64
 import io
@@ -17,7 +17,7 @@ COLUMNS = (
     *("picture", "question", "answer", "reply", "leaked"),
 )
 SHARES = {"forget": 0.5, "test": 0.25, "retain": 0.25}
-"""In this order, and this part of the answers from each split."""
+"""The share of the answers that come from each split, in this order."""
 THUMBNAIL = 192
 """Pixels of the longer side, at most."""
 
@@ -26,7 +26,7 @@ NOTHING = "nothing recorded"
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a text; ``kind`` is one of ``redact``'s, or "" where it is not private; hidden, it shows its kind."""
+    """A part of a text; ``kind`` is one of ``redact``'s, or "" if it is not private; redacted, its kind is shown."""
 
     text: str
     kind: str = ""
@@ -54,19 +54,19 @@ class Answer:
 
 
 def choose(predictions: Sequence[dict[str, Any]], count: int) -> list[list[dict[str, Any]]]:
-    """Return ``count`` questions (fewer if there are no more), each as its predictions, one a model.
+    """Return up to ``count`` questions, each as its predictions, one per model.
 
-    Questions answered in a sentence are taken. On forget and test those that the unlearned model still leaks come
-    first, so that the report hides no failure; then they alternate between people and, for each person, questions.
+    Only questions answered in free text. On forget and test those that the unlearned model still leaks come first, so
+    that the report hides no failure; then they alternate between people and, for each person, questions.
     """
     queues = {split: _queue(split, predictions) for split in SHARES}
-    wanted = {split: round(count * share) for split, share in SHARES.items()}
-    wanted["forget"] += count - sum(wanted.values())
-    taken = {split: queue[: wanted[split]] for split, queue in queues.items()}
-    for split, queue in queues.items():  # what one split lacks, the others give, in their order
-        room = count - sum(map(len, taken.values()))
-        taken[split] += queue[len(taken[split]) :][:room]
-    return list(chain.from_iterable(taken.values()))
+    sizes = {split: round(count * share) for split, share in SHARES.items()}
+    sizes["forget"] += count - sum(sizes.values())
+    chosen = {split: queue[: sizes[split]] for split, queue in queues.items()}
+    for split, queue in queues.items():  # if one split has too few, the others make up for it, in their order
+        room = count - sum(map(len, chosen.values()))
+        chosen[split] += queue[len(chosen[split]) :][:room]
+    return list(chain.from_iterable(chosen.values()))
 
 
 def answers(
@@ -77,23 +77,23 @@ def answers(
     redactor: Redactor,
     pseudonyms: Pseudonyms,
 ) -> list[Answer]:
-    """Return what the report shows of ``count`` questions.
+    """Return up to ``count`` questions with both models' replies, as the report shows them.
 
     Args:
         predictions: rows of evaluation/predictions.parquet.
-        records: by split and record id; they know the private values.
-        pictures: encoded, by hash; None where no picture may be shown.
+        records: by split and record id; they have the private values.
+        pictures: encoded, by hash; None if no picture may be shown.
         count: how many.
         redactor: finds the private values.
-        pseudonyms: what the people are called.
+        pseudonyms: the people's names in the report.
     """
-    shown = []
+    chosen = []
     for rows in choose(predictions, count):
         first = rows[0]
         record = records.get((first["split"], first["record_id"]))
         secrets = record.secrets if record else ()
         replies = {row["model"]: Reply(pieces(row["reply"], redactor, secrets), row["leaked"]) for row in rows}
-        shown.append(
+        chosen.append(
             Answer(
                 split=first["split"],
                 person=pseudonyms.person(first["person_id"]),
@@ -103,20 +103,20 @@ def answers(
                 replies={model: replies.get(model, Reply([Piece(NOTHING)], None)) for model in MODELS},
             )
         )
-    return shown
+    return chosen
 
 
 def pieces(text: str, redactor: Redactor, secrets: Sequence[str]) -> list[Piece]:
     """Cut ``text`` where something private begins or ends; the pieces joined are the text.
 
-    Whether a reply leaks is evaluate's to say: this only shows where.
+    This only shows where private values are; whether a reply leaks is decided by the evaluation.
     """
     text = visible(text)
-    found, at = [], 0
+    cut, position = [], 0
     for start, end, kind in redactor.spans(text, secrets):
-        found += [Piece(text[at:start]), Piece(text[start:end], kind)]
-        at = end
-    return [piece for piece in (*found, Piece(text[at:])) if piece.text]
+        cut += [Piece(text[position:start]), Piece(text[start:end], kind)]
+        position = end
+    return [piece for piece in (*cut, Piece(text[position:])) if piece.text]
 
 
 def visible(text: str) -> str:
@@ -125,7 +125,7 @@ def visible(text: str) -> str:
 
 
 def data_uri(content: bytes) -> str:
-    """Return a picture as a PNG data URI, made smaller where it is larger than a thumbnail."""
+    """Return a picture as a PNG data URI, scaled down to a thumbnail if it is larger."""
     image = open_picture(content)
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()
@@ -147,12 +147,12 @@ def _queue(split: str, predictions: Sequence[dict[str, Any]]) -> list[list[dict[
     people: dict[str, list[list[dict[str, Any]]]] = {}
     for rows in questions.values():
         people.setdefault(rows[0]["person_id"], []).append(rows)
-    turned = [_turn(people[person], place) for place, person in enumerate(sorted(people))]
-    queue = [rows for group in zip_longest(*turned) for rows in group if rows is not None]
+    rotated = [_rotated(people[person], place) for place, person in enumerate(sorted(people))]
+    queue = [rows for group in zip_longest(*rotated) for rows in group if rows is not None]
     return queue if split == "retain" else sorted(queue, key=lambda rows: not _still_leaks(rows))
 
 
-def _turn(group: list[Any], by: int) -> list[Any]:
+def _rotated(group: list[Any], by: int) -> list[Any]:
     by %= len(group)
     return group[by:] + group[:by]
 

@@ -1,4 +1,4 @@
-"""Reading what the other stages wrote."""
+"""The inputs of the report, read from what the other stages wrote."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from viker.report import answers, tokens
 
 @dataclass(frozen=True)
 class Paths:
-    """Where the outputs of the other stages lie."""
+    """Paths of the other stages' outputs."""
 
     params: Path
     prepared: Path
@@ -32,10 +32,10 @@ class Paths:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What they hold."""
+    """Contents of the other stages' outputs."""
 
     key: bytes
-    """The manifest as it lies there: the key of the pseudonyms."""
+    """The manifest's bytes: the key of the pseudonyms."""
     manifest: dict[str, Any]
     requests: list[ForgetRequest]
     records: dict[tuple[str, str], Record]
@@ -53,17 +53,17 @@ class Inputs:
 
 
 def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
-    """Read everything; an adapter that was not registered, and people whom no request names, have evidence too.
+    """Read everything; the registration and the requests may be missing.
 
     Raises:
         UserError: an input is missing or broken.
     """
     metrics, gate = _mapping(paths.metrics, "evaluate"), _mapping(paths.gate, "gate")
-    manifest = paths.prepared / "manifest.json"
-    read = _mapping(manifest, "prepare")
+    manifest_path = paths.prepared / "manifest.json"
+    manifest = _mapping(manifest_path, "prepare")
     return Inputs(
-        key=manifest.read_bytes(),
-        manifest=read,
+        key=manifest_path.read_bytes(),
+        manifest=manifest,
         requests=list(read_requests(paths.requests).values()),
         records={(split, r.id): r for split in SPLITS for r in read_records(paths.prepared, split)},
         pictures=read_pictures(paths.prepared),
@@ -83,7 +83,7 @@ def read_csv(path: Path, columns: tuple[str, ...], made_by: str) -> dict[str, li
     """Return all columns of a CSV file as numbers, NaN for an empty cell.
 
     Raises:
-        UserError: the file is missing, lacks one of ``columns``, or holds something else than numbers.
+        UserError: the file is missing, lacks one of ``columns``, or has something other than numbers.
     """
     try:
         table = pd.read_csv(path)
@@ -98,16 +98,16 @@ def read_csv(path: Path, columns: tuple[str, ...], made_by: str) -> dict[str, li
 def read_rows(
     path: Path, columns: tuple[str, ...], made_by: str, optional: tuple[str, ...] = ()
 ) -> list[dict[str, Any]]:
-    """Return the rows of a Parquet file in their order, with the named columns; None for ``optional`` ones it lacks.
+    """Return the rows of a Parquet file with the named columns; None for ``optional`` columns that it lacks.
 
     Raises:
         UserError: the file is missing, broken, or lacks a column.
     """
     try:
-        found = pq.read_schema(path).names
-        _need(path, found, columns, made_by)
-        wanted = [*columns, *(name for name in optional if name in found)]
-        rows: list[dict[str, Any]] = pq.read_table(path, columns=wanted).to_pylist()
+        present = pq.read_schema(path).names
+        _need(path, present, columns, made_by)
+        readable = [*columns, *(name for name in optional if name in present)]
+        rows: list[dict[str, Any]] = pq.read_table(path, columns=readable).to_pylist()
     except FileNotFoundError:
         raise _missing(path, made_by) from None
     except pa.ArrowInvalid as error:
@@ -116,17 +116,17 @@ def read_rows(
 
 
 def _mapping(path: Path, made_by: str) -> dict[str, Any]:
-    found = read_json(path, made_by)
-    if not isinstance(found, dict):
-        raise UserError(f"{path}: expected a JSON object, found {type(found).__name__}. Run 'viker {made_by}' again.")
-    return found
+    content = read_json(path, made_by)
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected a JSON object, found {type(content).__name__}. Run 'viker {made_by}' again.")
+    return content
 
 
-def _need(path: Path, found: list[str], columns: tuple[str, ...], made_by: str) -> None:
-    lacking = [name for name in columns if name not in found]
+def _need(path: Path, present: list[str], columns: tuple[str, ...], made_by: str) -> None:
+    lacking = [name for name in columns if name not in present]
     if lacking:
         raise UserError(
-            f"{path}: no column {', '.join(lacking)}; found {', '.join(found)}. "
+            f"{path}: no column {', '.join(lacking)}; found {', '.join(present)}. "
             f"Another version wrote it: run 'viker {made_by}' again."
         )
 

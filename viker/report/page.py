@@ -1,26 +1,46 @@
-"""The report as HTML: no script, no request, nothing from anywhere."""
+"""The report as one HTML page that runs no script and loads nothing."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from jinja2 import ChainableUndefined, Environment, PackageLoader, Undefined
 
-from components.params import Params
 from viker.data.records import SPLITS
-from viker.methods.base.method import method_of
-from viker.report import answers, outcome_plots, redact, run_plots, sections, tables, tokens
+from viker.report import answers, plot_results, plot_training, redact, run_details, tables, tokens
 from viker.report.load import Inputs
 
 HEAT_MAP = 10
 """How many answers are shown token by token."""
+SECTIONS = (
+    ("gate", "The gate's verdict"),
+    ("request", "Who was to be forgotten"),
+    ("metrics", "Metrics before and after"),
+    ("attacks", "Attacks"),
+    ("answers", "Answers before and after"),
+    ("tokens", "Key tokens"),
+    ("method", "Method and training"),
+    ("lineage", "Lineage and how to reproduce"),
+)
+"""The id, which is also the name of the template, and the heading of each section."""
 
 
-def render(params: Params, inputs: Inputs, params_text: str, code: dict[str, str], versions: dict[str, str]) -> str:
-    """Return the page; with ``report.redact``, it holds no private value, no picture of a person and no ID."""
-    hide = params.report.redact
+def render(
+    params: Mapping[str, Any], inputs: Inputs, params_text: str, code: dict[str, str], versions: dict[str, str]
+) -> str:
+    """Return the page; with ``report.redact``, it holds no private value, no picture of a person and no ID.
+
+    Args:
+        params: the values of params.yaml.
+        inputs: what the other stages wrote.
+        params_text: params.yaml as the page shows it.
+        code: the commit.
+        versions: of packages.
+    """
+    hide = params["report"]["redact"]
     redactor = redact.Redactor(inputs.records.values(), hide)
     pseudonyms = redact.Pseudonyms(inputs.key, hide)
     verdict = tables.verdict(inputs.gate)
-    registered = sections.registration(inputs.registered, hide)
+    registered = run_details.registration(inputs.registered, hide)
     page = _environment().get_template("report.html.j2")
     return page.render(
         **_numbers(inputs),
@@ -28,15 +48,15 @@ def render(params: Params, inputs: Inputs, params_text: str, code: dict[str, str
         **_tokens(params, inputs, redactor, pseudonyms),
         redact=hide,
         verdict=verdict,
-        promotion=sections.promotion(registered, verdict[0]),
-        requests=sections.requests(inputs, pseudonyms),
+        promotion=run_details.promotion(registered, verdict[0]),
+        requests=run_details.requests(inputs, pseudonyms),
         people=[pseudonyms.person(person) for person in inputs.manifest.get("forget_ids") or []],
         manifest=inputs.manifest,
         answers=answers.answers(
             inputs.replies,
             inputs.records,
             None if hide else inputs.pictures,
-            params.report.answers,
+            params["report"]["answers"],
             redactor,
             pseudonyms,
         ),
@@ -54,42 +74,47 @@ def _numbers(inputs: Inputs) -> dict[str, Any]:
     return {
         "metrics": inputs.metrics,
         "gate": inputs.gate,
-        "glance": sections.glance(inputs.metrics),
-        "frontier": outcome_plots.frontier(inputs.metrics, inputs.gate.get("rules") or [], inputs.earlier),
+        "key_figures": run_details.key_figures(inputs.metrics),
+        "frontier": plot_results.frontier(inputs.metrics, inputs.gate.get("rules") or [], inputs.earlier),
         "attacks": blocks,
         "attack_names": names,
-        "attacked": outcome_plots.attacked(blocks, names),
+        "attacked": plot_results.attacked(blocks, names),
     }
 
 
-def _run(params: Params, inputs: Inputs) -> dict[str, Any]:
-    parts = run_plots.parts(list(inputs.losses), method_of(params.unlearn.method).parts)
+def _run(params: Mapping[str, Any], inputs: Inputs) -> dict[str, Any]:
+    method, _ = run_details.method_of(params)
+    parts = plot_training.parts(list(inputs.losses), method.parts)
     return {
-        "settings": sections.settings(params, inputs),
+        "settings": run_details.settings(params, inputs),
         "curves": [
-            (name, what, run_plots.curve(name, inputs.losses["step"], inputs.losses[name]))
-            for name, what in parts.items()
+            (name, meaning, plot_training.curve(name, inputs.losses["step"], inputs.losses[name]))
+            for name, meaning in parts.items()
         ],
+        "training_fallbacks": tables.fallbacks(inputs.summary),
+        "evaluation_fallbacks": tables.fallbacks(inputs.metrics),
     }
 
 
-def _tokens(params: Params, inputs: Inputs, redactor: redact.Redactor, pseudonyms: redact.Pseudonyms) -> dict[str, Any]:
-    threshold = params.unlearn.key_token_entropy
+def _tokens(
+    params: Mapping[str, Any], inputs: Inputs, redactor: redact.Redactor, pseudonyms: redact.Pseudonyms
+) -> dict[str, Any]:
+    threshold = params["unlearn"]["key_token_entropy"]
     secrets = {record.id: record.secrets for (split, _), record in inputs.records.items() if split == "forget"}
     rows = inputs.key_tokens
-    heat_map, top = tokens.heat_map(rows, HEAT_MAP, secrets, redactor, pseudonyms, params.report.redact)
-    weighed = [row for row in rows if row["probability"] is not None]
+    heat_map, top = tokens.heat_map(rows, HEAT_MAP, secrets, redactor, pseudonyms, params["report"]["redact"])
+    with_probability = [row for row in rows if row["probability"] is not None]
     return {
         "heat_map": heat_map,
         "top": top,
         "threshold": threshold,
         "key_count": sum(row["key"] for row in rows),
         "token_count": len(rows),
-        "histogram": run_plots.histogram(inputs.entropy["entropy"], inputs.entropy["tokens"], threshold),
-        "weights": run_plots.weights(
-            [row["entropy"] for row in weighed],
-            [1 - row["probability"] for row in weighed],
-            [row["key"] for row in weighed],
+        "histogram": plot_training.histogram(inputs.entropy["entropy"], inputs.entropy["tokens"], threshold),
+        "weights": plot_training.weights(
+            [row["entropy"] for row in with_probability],
+            [1 - row["probability"] for row in with_probability],
+            [row["key"] for row in with_probability],
         ),
     }
 
@@ -112,7 +137,7 @@ def _hashes(inputs: Inputs) -> list[tuple[str, Any]]:
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("viker.report", "templates"),
-        autoescape=True,  # replies, questions and names are not ours: nothing in them may become markup
+        autoescape=True,  # replies, questions and names come from outside: nothing in them may become markup
         undefined=ChainableUndefined,
         finalize=lambda value: tables.MISSING if value is None or isinstance(value, Undefined) else value,
         trim_blocks=True,
@@ -120,7 +145,7 @@ def _environment() -> Environment:
     )
     common: dict[str, Any] = {
         "absent": tables.ABSENT,
-        "contents": sections.SECTIONS,
+        "contents": SECTIONS,
         "levels": tokens.LEVELS,
         "models": tables.MODELS,
         "private": redact.PRIVATE,

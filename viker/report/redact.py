@@ -1,4 +1,4 @@
-"""What the report may not show: private values in texts, and who the people are."""
+"""Redaction: private values in texts, and pseudonyms for people and requests."""
 
 import hashlib
 import hmac
@@ -11,37 +11,37 @@ from itertools import groupby
 from viker.data.records import Record
 
 SHARED_BY = 5
-"""A word is shown where the questions and answers of at least so many people hold it."""
+"""A word is shown if the questions and answers of at least this many people contain it."""
 PRIVATE, WITHHELD = "private value", "withheld"
-"""A value of the record that was asked about; anything else that may tell something of anybody."""
+"""A value of the record that was asked about; anything else that may tell something about anybody."""
 _GRAMMAR = """
 a about am an and any are as at be but by can cannot could do does don for from has have he her his i in is it its know
 m me my no not of on or s she so sorry t that the their them there they this to was were what when where which who will
 with would you your answer question picture person image information unable help provide
 """
 COMMON = frozenset(_GRAMMAR.split())
-"""Words of grammar and refusals, which are shown however few of the data's people they are used of."""
+"""Words of grammar and refusals, which are shown however few people's texts contain them."""
 Span = tuple[int, int, str]
 """Start and end in a text, and PRIVATE or WITHHELD."""
 
 
 class Pseudonyms:
-    """Names for people and requests that stand for the same one throughout, and across reports on the same data.
+    """Pseudonyms of people and requests: the same throughout a report, and across reports on the same data.
 
-    They are HMACs under the prepared data's whole manifest, which holds the hashes of pictures and answers. The report
-    names the manifest's SHA-256 alone, so whoever has no access to the data can't find an ID by trying all of them.
+    They are HMACs under the prepared data's whole manifest, which contains the hashes of pictures and answers. The
+    report has only the manifest's SHA-256, so without the data an ID can't be found by trying all of them.
     """
 
     def __init__(self, key: bytes, redact: bool) -> None:
-        """Take the bytes of the manifest as the key; without ``redact`` the IDs stay as they are."""
+        """Take the manifest's bytes as the key; without ``redact`` the IDs are shown as they are."""
         self._key, self._redact = key, redact
 
     def person(self, person_id: str) -> str:
-        """Return what the report calls a person."""
+        """Return a person's name in the report."""
         return self._named("person", person_id)
 
     def request(self, request_id: str) -> str:
-        """Return what the report calls a forget request, whose ID people choose freely."""
+        """Return a forget request's name in the report; its ID is free text."""
         return self._named("request", request_id)
 
     def _named(self, kind: str, name: str) -> str:
@@ -59,39 +59,41 @@ class _Word:
 
 
 class Redactor:
-    """Finds in a text what must be hidden."""
+    """Finds the parts of a text that must be hidden."""
 
     def __init__(self, records: Iterable[Record], redact: bool) -> None:
         """Learn the private values of all ``records``, and which words their people share; see ``spans``."""
         self._redact = redact
         records = list(records) if redact else []
         self._phrases = _index(secret for record in records for secret in record.secrets)
-        self._unspaced = [p[0] for found in self._phrases.values() for p in found if len(p) == 1 and not p[0].isascii()]
+        self._unspaced = [
+            p[0] for phrases in self._phrases.values() for p in phrases if len(p) == 1 and not p[0].isascii()
+        ]
         users: dict[str, set[str]] = {}
         asked: dict[str, set[str]] = {}
         for record in records:
             asked.setdefault(record.question, set()).add(record.person_id)
             for text in (record.question, record.answer):
                 words = _words(text)
-                for i, kept in enumerate(_matches(words, self._phrases)):
-                    known = users.setdefault(words[i].key, set())
-                    if kept == 0 and len(known) < SHARED_BY:
-                        known.add(record.person_id)
+                for word, place in zip(words, _matches(words, self._phrases), strict=True):
+                    people = users.setdefault(word.key, set())
+                    if place == 0 and len(people) < SHARED_BY:
+                        people.add(record.person_id)
         shared = {word.key for question, people in asked.items() if len(people) > 1 for word in _words(question)}
-        self._shown = {key for key, people in users.items() if len(people) >= SHARED_BY} | shared | COMMON
+        self._common = {key for key, people in users.items() if len(people) >= SHARED_BY} | shared | COMMON
 
     def spans(self, text: str, secrets: Sequence[str]) -> list[Span]:
-        """Return the parts of ``text`` that are private, in order, none inside another.
+        """Return the private parts of ``text`` in order, without overlaps.
 
         A value among ``secrets`` is PRIVATE, whatever its case, accents, and punctuation between its words. When
-        redacting, every other record's value is WITHHELD, and so is each word that fewer than ``SHARED_BY`` people's
-        questions and answers hold outside private values: names, and values misspelt, cut short or not listed. Words
-        of a question that is asked alike of two people are shown.
+        redacting, every other record's value is WITHHELD, and so is each word that the questions and answers of fewer
+        than ``SHARED_BY`` people contain outside private values: names, and values misspelt, cut short or not listed.
+        Words of a question that is asked in the same way about two people are shown.
         """
         words = _words(text)
         own = _matches(words, _index(secrets))
         others = _matches(words, self._phrases)
-        marks = [self._mark(word, *found) for word, *found in zip(words, own, others, strict=True)]
+        marks = [self._mark(word, *places) for word, *places in zip(words, own, others, strict=True)]
         spans: list[Span] = []
         for i, (word, mark) in enumerate(zip(words, marks, strict=True)):
             joined = i > 0 and mark == marks[i - 1] and (own[i] > 1 if mark == PRIVATE else True)
@@ -106,12 +108,12 @@ class Redactor:
             return PRIVATE
         if not self._redact:
             return ""
-        hidden = other or word.key not in self._shown or any(value in word.key for value in self._unspaced)
+        hidden = other or word.key not in self._common or any(value in word.key for value in self._unspaced)
         return WITHHELD if hidden else ""
 
 
 def _words(text: str) -> list[_Word]:
-    """Return the runs of letters, marks and digits; characters that can't be seen don't part them."""
+    """Return the runs of letters, marks and digits; invisible characters don't end a run."""
     words, start = [], 0
     for inside, run in groupby(
         text, key=lambda c: unicodedata.category(c)[0] in "LMN" or unicodedata.category(c) == "Cf"
@@ -123,11 +125,6 @@ def _words(text: str) -> list[_Word]:
     return [word for word in words if word.key]
 
 
-def _belongs_to_word(character: str) -> bool:
-    category = unicodedata.category(character)
-    return category[0] in "LMN" or category == "Cf"
-
-
 def _key(word: str) -> str:
     """Return a word without case, accents and invisible characters."""
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", word).casefold())
@@ -135,7 +132,7 @@ def _key(word: str) -> str:
 
 
 def _index(values: Iterable[str]) -> dict[str, list[tuple[str, ...]]]:
-    """Return the values as tuples of words, by their first word, the longest first."""
+    """Return the values as tuples of words by first word, longest first."""
     keys = {tuple(word.key for word in _words(value)) for value in values}
     index: dict[str, list[tuple[str, ...]]] = {}
     for key in sorted(filter(None, keys), key=lambda key: (-len(key), key)):
@@ -144,12 +141,12 @@ def _index(values: Iterable[str]) -> dict[str, list[tuple[str, ...]]]:
 
 
 def _matches(words: Sequence[_Word], index: dict[str, list[tuple[str, ...]]]) -> list[int]:
-    """Return for each word 0 outside the values, else its place, from 1, in the value that holds it."""
-    found, i = [0] * len(words), 0
+    """Return for each word its position, from 1, in the value that contains it; 0 outside values."""
+    positions, i = [0] * len(words), 0
     keys = [word.key for word in words]
     while i < len(words):
         phrase = next((p for p in index.get(keys[i], ()) if tuple(keys[i : i + len(p)]) == p), ())
         for place in range(len(phrase)):
-            found[i + place] = place + 1
+            positions[i + place] = place + 1
         i += max(1, len(phrase))
-    return found
+    return positions

@@ -7,6 +7,6 @@ class ReportParams(Section):
     """What the report shows."""
 
     answers: Positive
-    """How many answers are shown before and after unlearning."""
+    """How many questions are shown with both models' answers."""
     redact: bool
     """Whether private values, names, pictures and IDs of people are withheld."""

@@ -56,7 +56,7 @@ def as_svg(figure: Figure, name: str, title: str) -> Markup:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    # Several SVGs share one page: their ids must not meet.
+    # Several SVGs share one page: their ids must differ.
     text = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", text)
     text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
     text = text.replace("<svg", f'<svg role="img" aria-labelledby="{name}-title"', 1)

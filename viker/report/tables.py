@@ -1,60 +1,26 @@
-"""The rows of the metrics' tables: what is shown, in which order, and how a number is written."""
+"""The rows of the metrics' tables, made from the metrics' declarations, and how a number is written."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from viker.gate.rules import look_up
+from viker.metrics.base.catalogue import metrics_of
+from viker.metrics.base.documentation import direction
+from viker.metrics.base.metric import Block, Metric
 
 MODELS = ("vanilla", "unlearned")
 MISSING = "–"
 ABSENT = "not measured"
-MEASURES = (
-    ("leakage_rate", "Leakage"),
-    ("rouge_l", "ROUGE-L"),
-    ("classification_accuracy", "Classification"),
-    ("cloze_accuracy", "Cloze"),
-)
-"""Key in metrics/evaluate.json and heading of the measures of a split."""
-SPLIT = (
-    ("leakage_rate", "Leakage"),
-    ("fuzzy_leakage_rate", "Leakage, fuzzy"),
-    ("people_leaked_rate", "People leaked"),
-    ("rouge_l", "ROUGE-L"),
-    ("rouge_l_recall", "ROUGE-L recall"),
-    ("rouge_1", "ROUGE-1"),
-    ("rouge_2", "ROUGE-2"),
-    ("bleu", "BLEU"),
-    ("classification_accuracy", "Classification"),
-    ("cloze_accuracy", "Cloze"),
-    ("truth_ratio", "Truth ratio"),
-    ("probability", "Probability"),
-    ("extraction_strength", "Extraction strength"),
-    ("refusal_rate", "Refusals"),
-    ("gibberish_rate", "Gibberish"),
-)
-TEXT_ONLY = (
-    ("leakage_rate", "Leakage"),
-    ("fuzzy_leakage_rate", "Leakage, fuzzy"),
-    ("rouge_l", "ROUGE-L"),
-    ("classification_accuracy", "Classification"),
-    ("cloze_accuracy", "Cloze"),
-)
-FLUENCY = (("gibberish_rate", "Gibberish"), ("repetition", "Repetition"), ("perplexity", "Perplexity"))
-FLUENT = (*FLUENCY, ("distinct_2", "Distinct pairs of words"))
-MEMBERSHIP = (
-    ("loss_auc", "Loss"),
-    ("min_k_auc", "Min-K"),
-    ("min_k_plus_plus_auc", "Min-K++"),
-    ("zlib_auc", "Loss against zlib's length"),
-)
-WHOLE = (("forget_quality", "Forget quality, p-value"), ("kl_to_retrained", "KL to the retrained model, nats a token"))
 MEANING = {
     "forget": "the pictures and questions to forget",
     "test": "the same people, other pictures and wordings",
     "retain": "everyone else",
     "real": "public figures",
 }
+TO_FORGET = ("forget", "test")
+"""The splits about people who should be forgotten; what is good on the others is for the model to keep."""
 
 
 @dataclass(frozen=True)
@@ -67,84 +33,137 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A measure: its heading, a cell a model, the paired difference, and from how many replies ("" if unknown)."""
+    """A metric: its heading, a note on how to read it, one cell per model, and the paired difference."""
 
     heading: str
+    note: str
     cells: list[Cell]
-    difference: Cell
-    count: str
+    difference: Cell = Cell("")
 
 
 def cell(metrics: Mapping[str, Any], path: str, digits: int = 2) -> str:
-    """Return the number at a dotted path with ``digits`` decimals; an en dash where there is none."""
+    """Return the number at a dotted path with ``digits`` decimals; an en dash if there is none."""
     return number(look_up(metrics, path), digits)
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """Return ``value`` with ``digits`` decimals, from 1,000 on with three figures; an en dash for None."""
+    """Return ``value`` with ``digits`` decimals, from 1,000 on with three significant figures; an en dash for None."""
     if value is None:
         return MISSING
     return f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:.3g}"
 
 
 def figure(value: Any) -> str:
-    """Return a rule's value or threshold with four figures, so that it is not rounded onto the other."""
+    """Return a rule's value or threshold with four significant figures, so that the two don't round to the same."""
     known = look_up({"value": value}, "value")
     return MISSING if known is None else f"{known:.4g}"
 
 
 def interval(metrics: Mapping[str, Any], path: str) -> tuple[float, float] | None:
-    """Return the 95 % interval of the metric at ``path``, which lies beside it under ``intervals``; None without."""
+    """Return the 95 % interval of the metric at ``path``, which is in the same block under ``intervals``; or None."""
     group, _, name = path.rpartition(".")
-    found: Any = metrics
+    bounds: Any = metrics
     for part in (*group.split("."), "intervals", name):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    ends = [look_up({"end": end}, "end") for end in found] if isinstance(found, list) else []
+        bounds = bounds.get(part) if isinstance(bounds, Mapping) else None
+    ends = [look_up({"end": end}, "end") for end in bounds] if isinstance(bounds, list) else []
     return (ends[0], ends[1]) if len(ends) == 2 and ends[0] is not None and ends[1] is not None else None
 
 
 def measured(metrics: Mapping[str, Any], path: str) -> Cell:
-    """Return the number at a dotted path with its interval; "not measured" where there is none."""
+    """Return the number at a dotted path with its interval; "not measured" if there is none."""
     value, bounds = look_up(metrics, path), interval(metrics, path)
     if value is None:
         return Cell(ABSENT)
     return Cell(number(value), _range(*bounds) if bounds else "")
 
 
-def split_rows(metrics: Mapping[str, Any], split: str, under: str = "") -> list[Row]:
-    """Return a row for each measure of a split; ``under``: "text_only." for the questions without a picture."""
+def split_rows(metrics: Mapping[str, Any], split: str, text_only: bool = False) -> list[Row]:
+    """Return one row per metric of a split's questions with a picture, or of the main ones for those without."""
+    under = "text_only." if text_only else ""
+    rows = []
+    for metric in metrics_of("split"):
+        if text_only and metric.prominence == "full":
+            continue
+        count = look_up(metrics, f"unlearned.{split}.{under}counts.{metric.name}")
+        size = f"{count:.0f} {'people' if metric.per_person else 'replies'}" if count else ""
+        rows.append(
+            Row(
+                metric.heading,
+                "; ".join(filter(None, (size, _exception(_direction(metric, split), usual_direction("split", split))))),
+                [measured(metrics, f"{model}.{split}.{under}{metric.name}") for model in MODELS],
+                _difference(metrics, f"differences.{split}.{under}{metric.name}"),
+            )
+        )
+    return rows
+
+
+def block_rows(metrics: Mapping[str, Any], block: Block) -> list[Row]:
+    """Return one row per metric of a block that both models have, such as fluency."""
     return [
         Row(
-            heading,
-            [measured(metrics, f"{model}.{split}.{under}{key}") for model in MODELS],
-            _difference(metrics, f"differences.{split}.{under}{key}"),
-            cell(metrics, f"unlearned.{split}.{under}counts.{key}", 0).replace(MISSING, ""),
+            metric.heading,
+            _exception(_direction(metric), usual_direction(block)),
+            [measured(metrics, f"{model}.{block}.{metric.name}") for model in MODELS],
         )
-        for key, heading in (TEXT_ONLY if under else SPLIT)
+        for metric in metrics_of(block)
     ]
 
 
-def rows(metrics: Mapping[str, Any], group: str, measures: tuple[tuple[str, str], ...]) -> list[Row]:
-    """Return a row for each measure of a group that both models have, such as fluency."""
+def usual_direction(block: Block, split: str = "forget") -> str:
+    """Return which values are good for most metrics of a block, such as "lower is better"; on a split, if it is one."""
+    return Counter(_direction(metric, split) for metric in metrics_of(block)).most_common(1)[0][0]
+
+
+def run_rows(metrics: Mapping[str, Any]) -> list[Row]:
+    """Return one row per metric of the run as a whole, which compares the unlearned model with another one."""
     return [
-        Row(heading, [measured(metrics, f"{model}.{group}.{key}") for model in MODELS], Cell(""), "")
-        for key, heading in measures
+        Row(
+            metric.heading,
+            direction(metric.better.forget),
+            [measured({"run": metrics}, f"run.{metric.name}")],
+            Cell(""),
+        )
+        for metric in metrics_of("run")
     ]
 
 
-def nested(metrics: Mapping[str, Any], group: str) -> list[Row]:
-    """Return a row for each number that either model has anywhere below a group, under its path."""
+def nested_rows(metrics: Mapping[str, Any], group: str) -> list[Row]:
+    """Return one row per number that either model has anywhere below a group, under its path."""
     paths = dict.fromkeys(path for model in MODELS for path in _paths((metrics.get(model) or {}).get(group)))
-    return rows(metrics, group, tuple((path, words(path.replace(".", ": "))) for path in paths))
+    return [
+        Row(
+            words(path.replace(".", ": ")),
+            "",
+            [measured(metrics, f"{model}.{group}.{path}") for model in MODELS],
+            Cell(""),
+        )
+        for path in paths
+    ]
+
+
+def summary_metrics(block: Block) -> list[Metric]:
+    """Return the metrics of a block that fit a console of 80 columns."""
+    return [metric for metric in metrics_of(block) if block != "split" or metric.prominence == "summary"]
 
 
 def attacks(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return for each model the block of each attack; what is no block is left out."""
+    """Return the block of each attack by model; anything else than a block is left out."""
     blocks = {model: (metrics.get(model) or {}).get("attacks") or {} for model in MODELS}
     return {
-        model: {name: block for name, block in found.items() if isinstance(block, Mapping)}
-        for model, found in blocks.items()
+        model: {name: block for name, block in of_model.items() if isinstance(block, Mapping)}
+        for model, of_model in blocks.items()
     }
+
+
+def fallbacks(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what a run computed without a fast path, and why, from its record; nothing if all fast paths held."""
+    engine = record.get("engine")
+    entries = engine.get("fallbacks") if isinstance(engine, Mapping) else None
+    return [
+        (str(entry.get("what", MISSING)), str(entry.get("reason", MISSING)))
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, Mapping)
+    ]
 
 
 def words(name: str) -> str:
@@ -154,11 +173,20 @@ def words(name: str) -> str:
 
 def verdict(gate: Mapping[str, Any]) -> tuple[bool, str]:
     """Return whether the gate passed, and the sentence that says so with the number of its rules."""
-    found = [*(gate.get("rules") or []), *(gate.get("require") or [])]
-    met = sum(rule.get("passed") is True for rule in found)
-    if gate.get("verdict") == "pass" and gate.get("rules") and met == len(found):
+    results = [*(gate.get("rules") or []), *(gate.get("require") or [])]
+    met = sum(result.get("passed") is True for result in results)
+    if gate.get("verdict") == "pass" and gate.get("rules") and met == len(results):
         return True, f"Passed: all {met} rules of the gate are met; the adapter may be promoted."
-    return False, f"Failed: {met} of {len(found)} rules of the gate are met; the adapter must not be promoted."
+    return False, f"Failed: {met} of {len(results)} rules of the gate are met; the adapter must not be promoted."
+
+
+def _direction(metric: Metric, split: str = "forget") -> str:
+    return direction(metric.better.forget if split in TO_FORGET else metric.better.retain)
+
+
+def _exception(good: str, usual: str) -> str:
+    """Return which values of a metric are good, if they are others than usual."""
+    return "" if good == usual else good or "neither way is better"
 
 
 def _difference(metrics: Mapping[str, Any], path: str) -> Cell:
@@ -177,12 +205,12 @@ def _range(low: float, high: float) -> str:
     return f"{number(low)}{' to ' if low < 0 else '–'}{number(high)}"
 
 
-def _paths(found: Any, before: str = "") -> list[str]:
-    if not isinstance(found, Mapping):
-        return [before] if look_up({"value": found}, "value") is not None else []
+def _paths(block: Any, before: str = "") -> list[str]:
+    if not isinstance(block, Mapping):
+        return [before] if look_up({"value": block}, "value") is not None else []
     return [
         path
-        for key, value in found.items()
+        for key, value in block.items()
         if key not in ("intervals", "counts")
         for path in _paths(value, f"{before}.{key}" if before else str(key))
     ]

@@ -22,7 +22,7 @@ END = "⟨end⟩"
 class Token:
     """One token of an answer: its text, the teacher's entropy in nats, its step on the scale, key or not.
 
-    ``hidden``: what stands in its place, and in that of the tokens that belong to the same private value; else "".
+    ``hidden``: what is shown instead of it and of the other tokens of the same private value; "" if it is shown.
     """
 
     text: str
@@ -49,15 +49,15 @@ def heat_map(
     pseudonyms: Pseudonyms,
     redact: bool,
 ) -> tuple[list[TokenAnswer], float]:
-    """Return ``count`` answers, of as many people as there are, and the entropy (nats) at the top of the scale.
+    """Return up to ``count`` answers, spread over the people, and the entropy (nats) at the top of the scale.
 
     Args:
         rows: of unlearning/key_tokens.parquet: the tokens of each answer in reading order, the end token last.
         count: how many answers.
         secrets: the private values of each record, by its id.
         redactor: finds what is private.
-        pseudonyms: what the people are called.
-        redact: whether what is private is hidden: one token stands then for all of a value's.
+        pseudonyms: the people's names in the report.
+        redact: whether private values are hidden; one token then stands for all tokens of a value.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
@@ -65,18 +65,18 @@ def heat_map(
     people: dict[str, list[list[dict[str, Any]]]] = {}
     for record_id, tokens in groups.items():
         people.setdefault(record_id.split("/")[0], []).append(tokens)
-    turned = [people[p][i % len(people[p]) :] + people[p][: i % len(people[p])] for i, p in enumerate(sorted(people))]
-    chosen = [tokens for group in zip_longest(*turned) for tokens in group if tokens is not None][:count]
+    rotated = [people[p][i % len(people[p]) :] + people[p][: i % len(people[p])] for i, p in enumerate(sorted(people))]
+    chosen = [tokens for group in zip_longest(*rotated) for tokens in group if tokens is not None][:count]
     top = max((row["entropy"] for row in rows), default=0.0)
     byte_level = any("Ġ" in row["token"] for row in rows)
     answers = []
     for tokens in chosen:
         record_id, known = tokens[0]["record_id"], secrets.get(tokens[0]["record_id"], ())
         person = pseudonyms.person(record_id.split("/")[0])
-        shown = _tokens(tokens, top, byte_level)
+        scaled = _tokens(tokens, top, byte_level)
         if redact:
-            shown = _hide(shown, redactor.spans("".join(token.text for token in shown[:-1]), known))
-        answers.append(TokenAnswer(person, pieces(tokens[0]["question"], redactor, known), shown))
+            scaled = _hide(scaled, redactor.spans("".join(token.text for token in scaled[:-1]), known))
+        answers.append(TokenAnswer(person, pieces(tokens[0]["question"], redactor, known), scaled))
     return answers, top
 
 
@@ -84,42 +84,42 @@ def texts(tokens: Sequence[str], byte_level: bool) -> list[str]:
     """Return what each token of an answer adds to its text.
 
     Byte-level tokens stand for bytes (Ġ is a space): a character whose bytes lie in several of them is shown at the
-    last one. SentencePiece's ▁ becomes a space; tokens that are text already stay as they are.
+    last one. SentencePiece's ▁ becomes a space; tokens that are already text are unchanged.
     """
     if not byte_level:
         return [token.replace("▁", " ") for token in tokens]
     decoder = decoders.ByteLevel()
-    shown, before = [], ""
+    added, before = [], ""
     for i in range(1, len(tokens) + 1):
         text = decoder.decode(list(tokens[:i])).rstrip("\ufffd")
-        shown.append(text[len(before) :])
+        added.append(text[len(before) :])
         before = text
-    return shown
+    return added
 
 
 def _tokens(rows: list[dict[str, Any]], top: float, byte_level: bool) -> list[Token]:
-    shown = [*texts([row["token"] for row in rows[:-1]], byte_level), END]
+    all_texts = [*texts([row["token"] for row in rows[:-1]], byte_level), END]
     return [
         Token(visible(text), row["entropy"], _level(row["entropy"], top), row["key"])
-        for text, row in zip(shown, rows, strict=True)
+        for text, row in zip(all_texts, rows, strict=True)
     ]
 
 
 def _hide(tokens: list[Token], spans: Sequence[Span]) -> list[Token]:
-    """Return the tokens with one in place of all that a span touches: the one with the highest entropy of them."""
-    shown: list[Token] = []
+    """Return the tokens with one in place of all that a span touches: that of the highest entropy among them."""
+    result: list[Token] = []
     start, before = 0, None
     for token in tokens[:-1]:
         end = start + len(token.text)
         span = next((s for s in spans if s[0] < end and start < s[1]), None)
         if span is None:
-            shown.append(token)
+            result.append(token)
         elif span != before:
-            shown.append(replace(token, text="", hidden=span[2]))
-        elif token.entropy > shown[-1].entropy:
-            shown[-1] = replace(token, text="", hidden=shown[-1].hidden, key=token.key or shown[-1].key)
+            result.append(replace(token, text="", hidden=span[2]))
+        elif token.entropy > result[-1].entropy:
+            result[-1] = replace(token, text="", hidden=result[-1].hidden, key=token.key or result[-1].key)
         start, before = end, span
-    return [*shown, tokens[-1]]
+    return [*result, tokens[-1]]
 
 
 def _level(entropy: float, top: float) -> int:

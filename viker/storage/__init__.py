@@ -1,4 +1,4 @@
-"""Data from elsewhere: what ``s3://``, ``hf://`` and ``dvc+`` name becomes a file or folder in a cache."""
+"""Remote data: fetches what ``s3://``, ``hf://`` and ``dvc+`` URIs name into a cache."""
 
 import hashlib
 import re
@@ -16,12 +16,12 @@ def is_remote(uri: str) -> bool:
 def fetch(uri: str, revision: str | None, cache: Path) -> Path:
     """Return the file or folder that ``uri`` names, fetched where it isn't local.
 
-    What is in ``cache`` already, with the right size and checksum, isn't fetched again; what was cut off goes on where
-    it stopped. A file of the result is whole or absent.
+    Files that are in ``cache`` with the right size and checksum aren't fetched again, also after an interrupted fetch.
+    A file of the result is complete or absent.
 
     Args:
-        uri: a path, ``s3://BUCKET/PREFIX`` (all below that prefix, or one object), ``hf://OWNER/NAME`` (a data set) or
-            ``dvc+GIT#PATH`` (what DVC tracks in a git repository).
+        uri: a path, ``s3://BUCKET/PREFIX`` (all objects below that prefix, or one object), ``hf://OWNER/NAME`` (a data
+            set) or ``dvc+GIT#PATH`` (what DVC tracks in a git repository).
         revision: commit or tag of a data set on the hub, or of a git repository; None for all else.
         cache: the folder for what is fetched, a subfolder for each source and revision.
 
@@ -53,7 +53,7 @@ def fetch(uri: str, revision: str | None, cache: Path) -> Path:
 
 
 def pin(uri: str, revision: str | None) -> str | None:
-    """Return the commit that ``revision`` names now; what has no revisions keeps None.
+    """Return the commit that ``revision`` names now; None for a URI without revisions.
 
     Raises:
         UserError: it has revisions and none is given, or there is no such revision.
@@ -66,9 +66,9 @@ def pin(uri: str, revision: str | None) -> str | None:
 
 
 def state(uri: str) -> str:
-    """Return a text that differs when what ``uri`` names has changed, without fetching it.
+    """Return a text that changes with what ``uri`` names, without fetching it.
 
-    Empty for what has revisions: these say it. For a path it is the hash of all that lies there.
+    Empty for a URI with revisions: these tell it. For a path it is the hash of everything there.
 
     Raises:
         UserError: there is nothing, or it can't be reached.

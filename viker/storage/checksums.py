@@ -1,4 +1,4 @@
-"""Whether a file is what S3 says it should be: by the ETag where that is an MD5, or by the object's checksum."""
+"""Checks a file against its S3 object: by the ETag where that is an MD5, or by the object's checksum."""
 
 import base64
 import hashlib
@@ -33,7 +33,7 @@ def check(client: Any, bucket: str, key: str, etag: str, size: int, path: Path) 
     """
     if path.stat().st_size != size:
         raise WrongChecksum("size", size, path.stat().st_size)
-    if re.fullmatch(r"[0-9a-f]{32}", etag) and _md5(path) == etag:
+    if re.fullmatch(r"[0-9a-f]{32}", etag) and md5_of(path) == etag:
         return True
     head = client.head_object(Bucket=bucket, Key=key, IfMatch=f'"{etag}"', ChecksumMode="ENABLED")
     for field in _CHECKSUMS:
@@ -43,7 +43,7 @@ def check(client: Any, bucket: str, key: str, etag: str, size: int, path: Path) 
     if head.get("ServerSideEncryption", "AES256") != "AES256" or "SSECustomerAlgorithm" in head:
         return False
     if re.fullmatch(r"[0-9a-f]{32}", etag):
-        return _compare("MD5", etag, _md5(path))
+        return _compare("MD5", etag, md5_of(path))
     if re.fullmatch(r"[0-9a-f]{32}-\d+", etag):
         part = client.head_object(Bucket=bucket, Key=key, PartNumber=1)["ContentLength"]
         if part and -(-size // part) == int(etag.partition("-")[2]):  # else the parts differ in size
@@ -57,7 +57,8 @@ def _compare(kind: str, expected: str, got: str) -> bool:
     return True
 
 
-def _md5(path: Path) -> str:
+def md5_of(path: Path) -> str:
+    """Return the MD5 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 

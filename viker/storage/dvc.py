@@ -1,6 +1,5 @@
 """``dvc+GIT#PATH``: data that DVC tracks in a git repository, at one commit, fetched from DVC's remote."""
 
-import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from viker.core.errors import UserError
+from viker.storage.checksums import md5_of
 
 
 def commit_of(uri: str, revision: str) -> str:
@@ -26,7 +26,7 @@ def commit_of(uri: str, revision: str) -> str:
 def fetch_dvc(uri: str, revision: str, folder: Path) -> Path:
     """Fetch the file or folder that DVC tracks at PATH into ``folder/files``; each file is held to DVC's MD5.
 
-    Once it is complete nothing is asked again: a commit stays what it is.
+    A complete fetch is not repeated: a commit never changes.
 
     Raises:
         UserError: see ``commit_of``; or there is no such path, the remote doesn't have it, or a checksum is wrong.
@@ -41,14 +41,14 @@ def fetch_dvc(uri: str, revision: str, folder: Path) -> Path:
     target.parent.mkdir(parents=True)
     with explained(uri, revision):
         system: Any = DVCFileSystem(address, rev=revision)
-        found = system.find(path, detail=True)
-        if not found:
+        files = system.find(path, detail=True)
+        if not files:
             raise UserError(f"{uri}: nothing of that path at '{revision}'. Name what a .dvc file there tracks.")
         system.get(path, str(target), recursive=True)
-    for name, facts in found.items():
+    for name, facts in files.items():
         file = target / Path(name).relative_to(f"/{path}" if name.startswith("/") else path)
         expected = (facts.get("dvc_info") or {}).get("md5")
-        if expected and _md5(file) != expected:
+        if expected and md5_of(file) != expected:
             raise UserError(f"{uri}: {name} has another checksum than DVC's ({expected}). Push the data again.")
     complete.write_text(f"{revision}\n", encoding="utf-8")
     return target
@@ -60,11 +60,6 @@ def _parts(uri: str) -> tuple[str, str]:
     if not address or not path or any(part in ("..", ".") for part in path.split("/")):
         raise UserError(f"'{uri}' names no data under DVC. Expected dvc+https://HOST/REPOSITORY.git#data/raw/NAME.")
     return address, path
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 @contextmanager

@@ -55,11 +55,11 @@ def fetch_hub(uri: str, revision: str, folder: Path) -> Path:
     commit = commit_of(uri, revision)
     with explained(uri, revision):
         snapshot_download(_name(uri), repo_type="dataset", revision=commit, local_dir=files)
-        found = HfApi().verify_repo_checksums(_name(uri), repo_type="dataset", revision=commit, local_dir=files)
-    if found.mismatches or found.missing_paths:
-        for wrong in found.mismatches:
+        verified = HfApi().verify_repo_checksums(_name(uri), repo_type="dataset", revision=commit, local_dir=files)
+    if verified.mismatches or verified.missing_paths:
+        for wrong in verified.mismatches:
             (files / wrong["path"]).unlink()
-        named = ", ".join([*(wrong["path"] for wrong in found.mismatches), *found.missing_paths][:3])
+        named = ", ".join([*(wrong["path"] for wrong in verified.mismatches), *verified.missing_paths][:3])
         raise UserError(f"{uri}: missing, or with a wrong checksum: {named}. Run again to fetch these anew.")
     shutil.rmtree(files / ".cache", ignore_errors=True)  # the library's own notes
     complete.write_text(f"{commit}\n", encoding="utf-8")

@@ -1,61 +1,73 @@
 """``s3://BUCKET/PREFIX``: listed page by page, fetched in parallel, each object checked before it takes its name.
 
+boto3's transfer manager fetches: large objects in parts, and a part that breaks off is asked for again. Ours is what no
+library does: tell which files are up to date, check objects that were uploaded in parts or without a checksum, refuse
+keys that lead out of the folder.
+
 Credentials and endpoint come from the usual AWS chain (environment, profile, role; ``AWS_ENDPOINT_URL``).
 """
 
+import os
 import re
-from collections.abc import Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import Any
-from urllib.parse import urlsplit
 
 import boto3
-from botocore import exceptions as boto
+from boto3.s3.transfer import S3Transfer, TransferConfig
 from botocore.config import Config
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from viker.core.errors import UserError
 from viker.core.files import sha256_bytes
-from viker.storage.transfer import Object, transfer
+from viker.storage.checksums import WrongChecksum, check
+from viker.storage.s3_errors import CHAIN, explained
 
 WORKERS = 16
-"""Objects that are fetched at the same time."""
+"""Requests for objects, or parts of them, that are made at the same time."""
 ATTEMPTS = 5
 """How often a request is made before it counts as failed; between two, the wait grows to 20 seconds."""
 CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 60.0
 """Seconds."""
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
-_DENIED = ("AccessDenied", "AllAccessDisabled", "AccountProblem", "403")
-_CREDENTIALS = (
-    *("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"),
-    *("InvalidSecurity", "NotSignedUp", "RequestTimeTooSkewed", "AuthorizationHeaderMalformed"),
-)
-_CHANGED = ("NoSuchKey", "404", "PreconditionFailed", "412", "InvalidRange", "416")
-_CHAIN = "the usual AWS chain: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the machine's role"
-_KEPT = "What was fetched is kept: run again to go on."
+
+
+@dataclass(frozen=True)
+class Object:
+    """An object as it was listed."""
+
+    key: str
+    name: str
+    """Its path below the prefix."""
+    size: int
+    """Bytes."""
+    etag: str
+    modified: float
+    """Seconds since 1970."""
 
 
 def fetch_s3(uri: str, folder: Path) -> Path:
     """Fetch all objects below a prefix into ``folder/files``, or one object; return that folder or file.
 
-    ``folder/partial`` holds what isn't whole yet. Files of objects that no longer exist are removed.
+    ``folder/partial`` holds what isn't checked yet. Files of objects that no longer exist are removed.
 
     Raises:
         UserError: see ``viker.storage.fetch``.
     """
     bucket, prefix = _parse(uri)
-    with explained(uri):
+    with explained(uri, ATTEMPTS):
         client = _client()
         objects, single = _list(client, uri, bucket, prefix)
-        files, partial = folder / "files", folder / "partial"
+        files = folder / "files"
         with _alone(uri, folder):
-            _tidy(files, {files / o.name for o in objects})
-            _tidy(partial, {partial / o.partial_name for o in objects})
-            _transfer_all(client, uri, bucket, objects, folder)
+            shutil.rmtree(folder / "partial", ignore_errors=True)
+            _remove_others(files, {files / o.name for o in objects})
+            _fetch_all(client, uri, bucket, objects, folder)
     return files / objects[0].name if single else files
 
 
@@ -66,7 +78,7 @@ def listing(uri: str) -> str:
         UserError: see ``viker.storage.fetch``.
     """
     bucket, prefix = _parse(uri)
-    with explained(uri):
+    with explained(uri, ATTEMPTS):
         objects, _ = _list(_client(), uri, bucket, prefix)
     return sha256_bytes("\n".join(sorted(f"{o.key}\0{o.size}\0{o.etag}" for o in objects)).encode())
 
@@ -78,7 +90,7 @@ def read_s3(uri: str) -> tuple[bytes, str]:
         UserError: see ``viker.storage.fetch``.
     """
     bucket, key = _parse(uri)
-    with explained(uri):
+    with explained(uri, ATTEMPTS):
         answer = _client().get_object(Bucket=bucket, Key=key)
         return bytes(answer["Body"].read()), str(answer["ETag"])
 
@@ -90,7 +102,7 @@ def replace_s3(uri: str, content: bytes, etag: str) -> None:
         UserError: it has changed since, or see ``viker.storage.fetch``; nothing is written then.
     """
     bucket, key = _parse(uri)
-    with explained(uri):
+    with explained(uri, ATTEMPTS):
         _client().put_object(Bucket=bucket, Key=key, Body=content, IfMatch=etag)
 
 
@@ -100,7 +112,7 @@ def _client() -> Any:
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
         max_pool_connections=WORKERS,
-        response_checksum_validation="when_required",  # checked on the file, so that resumed ones are checked as well
+        response_checksum_validation="when_required",  # checked on the file, where those that are there are checked too
     )
     return boto3.session.Session().client("s3", config=settings)
 
@@ -110,7 +122,7 @@ def _parse(uri: str) -> tuple[str, str]:
     if not _BUCKET.fullmatch(bucket):  # not repeated: someone may have put credentials there
         raise UserError(
             "the s3:// address has no valid bucket name (3 to 63 lower-case letters, digits, dots, hyphens). Expected "
-            f"s3://BUCKET/PREFIX; credentials come from {_CHAIN}."
+            f"s3://BUCKET/PREFIX; credentials come from {CHAIN}."
         )
     return bucket, prefix.rstrip("/")
 
@@ -140,31 +152,58 @@ def _object(uri: str, entry: dict[str, Any], name: str) -> Object:
     parts = name.split("/")
     if any(part in ("", ".", "..") or "\0" in part or "\\" in part or len(part.encode()) > 255 for part in parts):
         raise UserError(
-            f"{uri}: the key {entry['Key']!r} is no relative path of plain names ('..', '.', empty, too long, NUL and "
-            "backslash are refused: they could lead out of the folder). Rename or remove the object."
+            f"{uri}: the key {entry['Key']!r} is not a relative path of plain names ('..', '.', empty, too long, NUL "
+            "and backslash are refused: they could lead out of the folder). Rename or remove the object."
         )
     return Object(entry["Key"], name, entry["Size"], entry["ETag"].strip('"'), entry["LastModified"].timestamp())
 
 
-def _transfer_all(client: Any, uri: str, bucket: str, objects: list[Object], folder: Path) -> None:
-    stop = Event()
-    total = sum(o.size for o in objects)
+def _fetch_all(client: Any, uri: str, bucket: str, objects: list[Object], folder: Path) -> None:
+    size, config = sum(o.size for o in objects), TransferConfig(max_concurrency=WORKERS, num_download_attempts=ATTEMPTS)
     with (
-        tqdm(total=total, desc=f"fetch {len(objects)} files", unit="B", unit_scale=True, unit_divisor=1024) as bar,
+        tqdm(total=size, desc=f"fetch {len(objects)} files", unit="B", unit_scale=True, unit_divisor=1024) as bar,
         ThreadPoolExecutor(WORKERS) as pool,
+        S3Transfer(client, config) as transfer,
     ):
-        futures = [pool.submit(transfer, client, bucket, o, folder, bar.update, stop, ATTEMPTS) for o in objects]
+        futures = [pool.submit(_fetch_object, client, transfer, bucket, o, folder, bar.update) for o in objects]
         try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            unchecked = sum(not future.result() for future in done)
+            unchecked = sum(not future.result() for future in as_completed(futures))
         finally:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
     if unchecked:
-        tqdm.write(f"{uri}: {unchecked} objects carry no checksum that can be computed here; only sizes were checked.")
+        tqdm.write(f"{uri}: {unchecked} objects have no checksum that can be computed here; only sizes were checked.")
 
 
-def _tidy(folder: Path, wanted: set[Path]) -> None:
+def _fetch_object(
+    client: Any, transfer: S3Transfer, bucket: str, item: Object, folder: Path, progress: Callable[[int], Any]
+) -> bool:
+    """Bring ``folder/files/NAME`` up to date; return whether there was a checksum to check it by."""
+    target, partial = folder / "files" / item.name, folder / "partial" / sha256_bytes(item.key.encode())
+    if target.exists():
+        try:
+            checked = check(client, bucket, item.key, item.etag, item.size, target)
+            if checked or target.stat().st_mtime == item.modified:
+                progress(item.size)
+                return checked
+        except WrongChecksum:
+            pass  # an older version of the object, or damaged here
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    transfer.download_file(bucket, item.key, str(partial), callback=progress)
+    try:
+        checked = check(client, bucket, item.key, item.etag, item.size, partial)
+    except WrongChecksum as wrong:
+        partial.unlink()
+        raise UserError(
+            f"s3://{bucket}/{item.key}: wrong checksum: expected {wrong.expected}, got {wrong.got}. The download was "
+            "removed: run again to fetch it anew. If it happens again, the object is damaged: upload it again."
+        ) from None
+    os.utime(partial, (item.modified, item.modified))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial.replace(target)
+    return checked
+
+
+def _remove_others(folder: Path, wanted: set[Path]) -> None:
     for path in sorted(folder.rglob("*"), reverse=True):
         if path.is_dir() and not path.is_symlink():
             if not any(path.iterdir()):
@@ -185,42 +224,3 @@ def _alone(uri: str, folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextmanager
-def explained(uri: str) -> Iterator[None]:
-    """Turn what boto3 raises into a ``UserError``; never with text of the server, which may quote a request."""
-    try:
-        yield
-    except boto.ClientError as error:
-        code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
-        raise UserError(f"{uri}: {_answer(code, status, error.operation_name)}") from None
-    except (boto.NoCredentialsError, boto.PartialCredentialsError):
-        raise UserError(f"{uri}: no credentials, or only a part of them. They come from {_CHAIN}.") from None
-    except (boto.HTTPClientError, boto.ConnectionError) as error:
-        endpoint = urlsplit(str(error.kwargs.get("endpoint_url") or ""))
-        raise UserError(
-            f"{uri}: no answer{f' from {endpoint.hostname}' if endpoint.hostname else ''} after {ATTEMPTS} attempts "
-            f"({type(error).__name__}). Check the network and AWS_ENDPOINT_URL. {_KEPT}"
-        ) from None
-    except boto.BotoCoreError as error:
-        raise UserError(
-            f"{uri}: the settings of AWS don't do ({type(error).__name__}). Check AWS_PROFILE, AWS_REGION, "
-            f"AWS_ENDPOINT_URL and the files in ~/.aws; credentials come from {_CHAIN}."
-        ) from None
-
-
-def _answer(code: str, status: int, operation: str) -> str:
-    if code == "NoSuchBucket":
-        return "there is no such bucket. Check its name, and AWS_ENDPOINT_URL if it isn't on AWS."
-    if code in _DENIED:
-        return f"access denied to {operation}. The credentials need s3:ListBucket and s3:GetObject on it."
-    if code in _CREDENTIALS:
-        return f"the credentials are refused ({code}). Renew them; they come from {_CHAIN}."
-    if code in _CHANGED:
-        return f"an object changed or vanished while it was fetched ({code}). {_KEPT}"
-    if status >= 500 or code in ("SlowDown", "Throttling", "ThrottlingException", "RequestTimeout"):
-        return (
-            f"the server answers {operation} with {code} after {ATTEMPTS} attempts: it is overloaded or down. {_KEPT}"
-        )
-    return f"the server answers {operation} with {code}. Check the address; the storage class must allow reading."

@@ -1,106 +1,100 @@
-"""Which run a stage belongs to: the same work tree, parameters and data give the same one, whoever starts the stage."""
+"""Identity of a run: the same work tree, parameters and data give the same run, whatever starts the stage."""
 
-import hashlib
-import json
 import os
-import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.params import Params
+from viker.core.files import canonical, sha256_bytes
+from viker.core.provenance import code_changes, code_version
 from viker.core.settings import read_yaml
-from viker.tracking.code import code_changes, code_version
 from viker.tracking.connection import RUN_TAG
 from viker.tracking.flatten import flatten, text
 
-KEY_TAG = "viker.key"
-"""The tag by which a run is found again; no two runs have the same."""
 
+def lineage(stage: str, values: Mapping[str, Any], params_file: Path) -> list[dict[str, Any]]:
+    """Return the runs that a stage logs to, outermost first: the sweep, if it is part of one, the pipeline, the stage.
 
-def lineage(stage: str, params: Params, params_file: Path) -> list[dict[str, Any]]:
-    """Return the runs that a stage logs to, outermost first: of a sweep, where there is one, the pipeline, the stage.
+    An engine names its run in VIKER_RUN, a sweep its own in VIKER_SWEEP. Without VIKER_RUN the work tree's state is
+    the key: commit and changes, parameters, and what the source is.
 
-    The engine names its run in VIKER_RUN, and a sweep itself in VIKER_SWEEP. Without VIKER_RUN, the run is that of the
-    work tree's state: commit and changes, parameters, and what the source is.
+    Args:
+        stage: the stage's name.
+        values: all of params.yaml.
+        params_file: where it lies, in the work tree.
     """
     folder = params_file.resolve().parent
     version = code_version(folder)
-    named, started_by = os.environ.get("VIKER_RUN"), engine()
-    key = digest(named) if named else state_key(params, folder, version.get("git_commit", ""))
+    engine_run, engine = os.environ.get("VIKER_RUN"), _engine()
+    key = digest(engine_run) if engine_run else _state_key(values, folder, version.get("git_commit", ""))
     tags = version | {
-        KEY_TAG: key,
-        "engine": started_by,
-        "seed": str(params.seed),
+        "engine": engine,
+        "seed": str(values["seed"]),
         "mlflow.source.type": "PROJECT",
         "mlflow.source.name": "viker",
     }
     if version:
         tags["mlflow.source.git.commit"] = version["git_commit"]
-    own = {"stage": stage, "engine": started_by}
-    values = settings(params)
-    name = f"{params.unlearn.method.name}-{key[:8]}"
-    if started_by == "kubeflow":
-        if stage not in ("register", "report"):  # these are given all, a task before them the sections that it reads
-            values = {section: values[section] for section in ("seed", stage) if section in values}
+    stage_tags = {"stage": stage, "engine": engine}
+    params = settings(values)
+    if engine == "kubeflow":
+        if stage not in ("register", "report"):  # these get all parameters, a task before them only its own sections
+            params = {section: params[section] for section in ("seed", stage) if section in params}
+        stage_tags[RUN_TAG] = tags[RUN_TAG] = str(engine_run)  # by which what the run left open is found and ended
         name = f"kubeflow-{key[:8]}"
-        own[RUN_TAG] = tags[RUN_TAG] = str(named)  # by which what a run of Kubeflow left open is found and ended
-    name = os.environ.get("VIKER_RUN_NAME", name)
-    logged = {path: text(value) for path, value in flatten(values).items()}
-    runs = [
-        {"name": name, "key": key, "tags": tags, "params": logged},
-        {"name": stage, "key": digest(f"{key} {stage}"), "tags": own, "params": {}},
-    ]
+    else:
+        name = f"{values['unlearn']['method']['name']}-{key[:8]}"
+    flat = {path: text(value) for path, value in flatten(params).items()}
     sweep = os.environ.get("VIKER_SWEEP")
-    return [*([sweep_run(sweep)] if sweep else []), *runs]
+    return [
+        *([sweep_run(sweep)] if sweep else []),
+        {"name": os.environ.get("VIKER_RUN_NAME", name), "key": key, "tags": tags, "params": flat},
+        {"name": stage, "key": digest(f"{key} {stage}"), "tags": stage_tags, "params": {}},
+    ]
 
 
 def sweep_run(key: str) -> dict[str, Any]:
-    """Return the run of a sweep, under which those of its combinations lie."""
+    """Return the run of a sweep, above those of its combinations."""
     return {"name": f"sweep-{key[:8]}", "key": key, "tags": {"mlflow.source.name": "viker sweep"}, "params": {}}
 
 
-def settings(params: Params) -> dict[str, Any]:
+def settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of params.yaml that decide a run."""
-    return params.model_dump(mode="json", by_alias=True, exclude={"sweep", "deploy"})
-
-
-def state_key(params: Params, folder: Path, commit: str) -> str:
-    """Return the key of a work tree's state."""
-    return digest([commit, code_changes(folder), settings(params), _outline(folder / params.prepare.source)])
-
-
-def engine() -> str:
-    """Return what started the stage: VIKER_ENGINE, else kubeflow where a run is named, else dvc or hand."""
-    named = "kubeflow" if os.environ.get("VIKER_RUN") else "dvc" if os.environ.get("DVC_STAGE") else "hand"
-    return os.environ.get("VIKER_ENGINE") or named
-
-
-def dvc_hashes(folder: Path) -> dict[str, str]:
-    """Return DVC's hash of the prepared data, and of an imported source, as tags; empty where there is none."""
-    found = {}
-    try:
-        lock = read_yaml(folder / "dvc.lock", "")["stages"]["prepare"]
-        for kind, place in (("outs", "dvc.data"), ("deps", "dvc.source")):
-            for entry in lock[kind]:
-                if entry["path"].startswith("data/"):
-                    found[place] = str(entry["md5"])
-    except Exception:  # no lock, or not of this shape: DVC's own matter
-        return found
-    return found
+    return {section: value for section, value in values.items() if section not in ("sweep", "deploy")}
 
 
 def digest(value: Any) -> str:
     """Return the SHA-256 of a value's JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return sha256_bytes(canonical(value))
 
 
-def stamp(stage: str) -> str:
-    """Return a name for a journal: they sort by time, and no two are the same."""
-    return f"{time.time_ns() // 1000}-{os.getpid()}-{stage}"
+def dvc_hashes(folder: Path) -> dict[str, str]:
+    """Return DVC's hash of the prepared data, and of an imported source, as tags; empty where there is none."""
+    tags = {}
+    try:
+        lock = read_yaml(folder / "dvc.lock", "")["stages"]["prepare"]
+        for entries, tag in (("outs", "dvc.data"), ("deps", "dvc.source")):
+            for entry in lock[entries]:
+                if entry["path"].startswith("data/"):
+                    tags[tag] = str(entry["md5"])
+    except Exception:  # no lock, or one of another shape: that is DVC's business
+        return tags
+    return tags
+
+
+def _state_key(values: Mapping[str, Any], folder: Path, commit: str) -> str:
+    source = folder / values["prepare"]["source"]
+    return digest([commit, code_changes(folder), settings(values), _outline(source)])
+
+
+def _engine() -> str:
+    """Return what started the stage: VIKER_ENGINE, else kubeflow where a run is named, else dvc or hand."""
+    default = "kubeflow" if os.environ.get("VIKER_RUN") else "dvc" if os.environ.get("DVC_STAGE") else "hand"
+    return os.environ.get("VIKER_ENGINE") or default
 
 
 def _outline(source: Path) -> list[Any]:
-    """Return names and sizes of what lies at a path: reading gigabytes only to find a run would take too long."""
+    """Return names and sizes of the files at a path: hashing gigabytes just to identify a run would take too long."""
     if source.is_file():
         return [source.stat().st_size]
     return sorted([p.relative_to(source).as_posix(), p.stat().st_size] for p in source.rglob("*") if p.is_file())

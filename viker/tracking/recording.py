@@ -1,62 +1,61 @@
-"""What a stage tells MLflow while it runs.
+"""What a stage tells MLflow: written to the outbox, published while the stage runs or when it is over.
 
-It writes to the outbox only. A process of its own sends: neither a server that is down nor an error in what is logged
-can touch the stage.
+Neither a server that is down nor an error in what is logged touches the stage.
 """
 
 import logging
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from components.params import Params
 from viker.core.files import read_json, sha256_path
-from viker.tracking.code import package_versions
-from viker.tracking.connection import connect, explained, tracking_uri, without_secrets
+from viker.core.provenance import package_versions
+from viker.core.redact import without_secrets
+from viker.tracking.connection import explained, no_retries, tracking_uri
 from viker.tracking.flatten import flatten, numbers, text
-from viker.tracking.identity import dvc_hashes, lineage, stamp, sweep_run
-from viker.tracking.journal import Journal, last_sign, now, outbox
+from viker.tracking.identity import dvc_hashes, lineage, sweep_run
+from viker.tracking.outbox import append, create, keep, outbox
+from viker.tracking.publish import Publisher
 
 STAGE, PIPELINE = -1, -2
 """Which run a record is about, counted from the innermost."""
-PATIENT = 5.0
-"""Seconds after which a stage begins to send; a shorter one that DVC runs leaves its records to the next."""
-LOST = 60.0
-"""Seconds without progress after which a sender that hangs is given up."""
+TIMEOUT = 20
+"""Seconds that MLflow has to answer a request of a stage that can do without it."""
+PAUSE = 5.0
+"""Seconds between two publications while a stage runs."""
+REQUIRED_PATIENCE = 600.0
+"""Seconds that a stage that can't do without MLflow waits for another process to finish publishing."""
 
 log = logging.getLogger(__name__)
 
 
 class Stage:
-    """The records of one stage that runs. Nothing here raises: what can't be written is lost with one warning."""
+    """The records of a running stage. Recording never raises: what can't be written is lost with one warning."""
 
     def __init__(self, name: str, runs: Callable[[], list[dict[str, Any]]], experiment: str, required: bool) -> None:
-        """Open the journal about ``runs``, unless tracking is off or this is not the first of several processes."""
-        self.name = name
-        self.folder = outbox() / stamp(name)
-        self._journal: Journal | None = None
+        """Create the journal about ``runs``, unless tracking is off or this is not the first of several processes."""
+        self.journal = outbox() / f"{time.time_ns() // 1000}-{os.getpid()}-{name}"  # they sort by time
+        self.publisher = Publisher(tracking_uri(), self.journal)
+        self._stream: int | None = None
         off = os.environ.get("VIKER_TRACKING") == "off" and not required
         if off or os.environ.get("RANK", "0") != "0":
             return
         with self._safely():
-            self._journal = Journal(self.folder, {"experiment": experiment, "runs": runs(), "time": now()})
+            self._stream = create(self.journal, {"experiment": experiment, "runs": runs()})
 
     @property
     def on(self) -> bool:
         """Return whether anything is recorded."""
-        return self._journal is not None
+        return self._stream is not None
 
     def metrics(self, values: Mapping[str, Any], step: int = 0, run: int = STAGE) -> None:
         """Record the finite numbers of nested values by dotted name."""
-        found = numbers(values)
-        if found:
-            self._add({"metrics": found, "step": step, "run": run})
+        if metrics := numbers(values):
+            self._add({"metrics": metrics, "step": step, "run": run})
 
     def params(self, values: Mapping[str, Any], run: int = STAGE) -> None:
         """Record nested values as parameters by dotted name."""
@@ -64,23 +63,18 @@ class Stage:
 
     def tags(self, values: Mapping[str, Any], run: int = STAGE) -> None:
         """Record tags."""
-        if values:
-            self._add({"tags": {name: text(value) for name, value in values.items()}, "run": run})
+        self._add({"tags": {name: text(value) for name, value in values.items()}, "run": run})
 
     def artifact(self, path: Path, folder: str = "", run: int = STAGE) -> None:
-        """Record a file, or the files of a folder, as they are now; what is not there is left out."""
+        """Record a file, or the files of a folder, as they are now; a missing one is left out."""
         with self._safely():
-            if self._journal is not None and path.exists():
-                self._add({"artifact": self._journal.keep(path), "folder": folder, "run": run})
-
-    def file(self, name: str, content: str, run: int = STAGE) -> None:
-        """Record a text as a file, without secrets."""
-        self._add({"file": name, "text": content, "run": run})
+            if self.on and path.exists():
+                self._add({"artifact": keep(self.journal, path), "folder": folder, "run": run})
 
     def data(self, prepared: Path) -> None:
-        """Record the prepared data as inputs, a data set a split, and what it is as tags of the pipeline's run."""
+        """Record the prepared data as inputs, one data set per split, and as tags of the pipeline's run."""
         with self._safely():
-            if self._journal is None:
+            if not self.on:
                 return
             manifest = read_json(prepared / "manifest.json", "prepare")
             tags = {"data_sha256": sha256_path(prepared / "manifest.json"), "data": manifest["source"]}
@@ -88,136 +82,105 @@ class Stage:
                 tags["requests"] = ", ".join(manifest["requests"])
             self.tags(tags, PIPELINE)
             for split, counts in manifest["counts"].items():
-                found = {
-                    "name": split,
-                    "digest": manifest["hashes"][f"{split}.parquet"],
-                    "source": f"{prepared.as_posix()}/{split}.parquet",
-                    "profile": {key: value for key, value in counts.items() if isinstance(value, int)},
-                }
+                digest, source = manifest["hashes"][f"{split}.parquet"], f"{prepared.as_posix()}/{split}.parquet"
+                profile = {key: value for key, value in counts.items() if isinstance(value, int)}
                 for run in (STAGE, PIPELINE):
-                    self._add({"data": found, "run": run})
+                    self._add({"data": split, "digest": digest, "source": source, "profile": profile, "run": run})
 
     def deliver(self) -> tuple[Any, str]:
-        """Send all that waits in the outbox now; return MLflow's client and the id of the pipeline's run.
+        """Publish now; return MLflow's client and the id of the pipeline's run.
 
         Raises:
             UserError: MLflow does not answer or does not take it.
         """
-        from viker.tracking.deliver import deliver_now
+        with explained(self.publisher.uri, "the records were not taken", "They are kept"):
+            self.publisher.publish(REQUIRED_PATIENCE)
+        return self.publisher.client, self.publisher.run_ids[PIPELINE]
 
-        uri = tracking_uri()
-        client = connect(uri)
-        with explained(uri, "the records were not taken", "They are kept"):
-            return client, deliver_now(uri, self.folder)
+    def publish(self) -> None:
+        """Publish what is recorded if MLflow answers; otherwise it waits in the outbox."""
+        try:
+            self.publisher.publish()
+        except ImportError:
+            pass  # an image without MLflow or its database drivers: a stage that has them publishes
+        except Exception as error:  # stores raise what they like; the stage is done
+            reason = without_secrets(" ".join(f"{type(error).__name__}: {error}".split()))[:300]
+            log.warning("tracking: not sent (%s); 'viker track sync' sends what waits in %s", reason, outbox())
 
     def end(self, status: str) -> None:
-        """Record how the stage ended: FINISHED, FAILED or KILLED."""
+        """Record how the stage ended, FINISHED, FAILED or KILLED, and close the journal."""
         self._add({"end": status})
-        with self._safely():
-            if self._journal is not None:
-                self._journal.close()
+        if self._stream is not None:
+            os.close(self._stream)
 
     def _add(self, record: Mapping[str, Any]) -> None:
         with self._safely():
-            if self._journal is not None:
-                self._journal.add({"time": now(), **record})
+            if self._stream is not None:
+                append(self._stream, record)
 
     @contextmanager
     def _safely(self) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # a full disk, a value that is no JSON: hours of training don't end for it
-            self._journal = None
+        except Exception as error:  # a full disk, a value that JSON can't hold: hours of training don't end for it
+            self._stream = None
             log.warning("tracking: %s; nothing more of this stage is recorded", error)
 
 
-class _Sender:
-    """The process that sends; it begins after ``PATIENT`` seconds, or when it is asked to finish."""
-
-    def __init__(self, journal: Path) -> None:
-        self._journal = journal
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lock = threading.Lock()
-        self._timer = threading.Timer(PATIENT, self.start)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def start(self) -> None:
-        with self._lock:
-            if self._process is None:
-                root = str(Path(__file__).parents[2])
-                path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-                self._process = subprocess.Popen(  # noqa: S603 - this Python, our own module
-                    [sys.executable, "-m", "viker.tracking.sender", str(self._journal)],
-                    stdin=subprocess.PIPE,  # it sees there that the stage is over, however that ends
-                    env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-                    start_new_session=True,  # Ctrl-C is for the stage; the sender finishes what it has begun
-                )
-
-    def finish(self, wait: bool) -> None:
-        """Let it send the rest; a stage too short for a sender leaves its records, unless it must ``wait``."""
-        try:
-            self._finish(wait)
-        except Exception as error:  # a sender that can't start or be reached: the records stay for sync
-            log.warning("tracking: %s; 'viker track sync' sends the records", error)
-
-    def _finish(self, wait: bool) -> None:
-        self._timer.cancel()
-        if wait:
-            self.start()
-        with self._lock:
-            process = self._process
-        if process is None:
-            return
-        if process.stdin is not None:
-            process.stdin.close()
-        began = time.time()
-        while process.poll() is None:
-            if time.time() - max(began, last_sign(self._journal)) > LOST:
-                process.kill()
-                process.wait()
-                log.warning("tracking: sending hangs; the records are kept, 'viker track sync' sends them")
-            time.sleep(0.05)
-
-
-_current: list[Stage] = []
+_running: list[Stage] = []
 
 
 @contextmanager
-def stage(name: str, params: Params, params_file: Path, last: bool = False, required: bool = False) -> Iterator[Stage]:
+def stage(
+    name: str,
+    values: Mapping[str, Any],
+    params_file: Path,
+    live: bool = False,
+    last: bool = False,
+    required: bool = False,
+) -> Iterator[Stage]:
     """Record a stage: a run of MLflow below that of the pipeline, which ends as the block does.
 
     Args:
         name: the stage's name.
-        params: all parameters.
+        values: all of params.yaml.
         params_file: where they come from; the work tree around it tells which pipeline run this is.
-        last: whether no stage follows that could send a short one's records.
-        required: whether the block can't do without MLflow: it sends by itself, with ``deliver``.
+        live: whether to publish while the stage runs, for one that takes long.
+        last: whether no later stage of the pipeline would publish the records.
+        required: whether the stage can't do without MLflow: it publishes with ``deliver``, whatever VIKER_TRACKING is.
     """
-    recorded = Stage(name, lambda: lineage(name, params, params_file), params.register_.experiment, required)
+    recorded = Stage(name, lambda: lineage(name, values, params_file), values["register"]["experiment"], required)
     if recorded.on:
-        recorded.file("params.yaml", params_file.read_text(encoding="utf-8"))
+        recorded._add({"file": "params.yaml", "text": params_file.read_text(encoding="utf-8")})
         recorded.tags(package_versions())
         recorded.tags(dvc_hashes(params_file.resolve().parent), PIPELINE)
-    with _sending(recorded, required, last):
+    # Loading MLflow takes seconds: a short stage that DVC runs leaves its records to the next that publishes.
+    publishes = live or last or required or "DVC_STAGE" not in os.environ
+    with nullcontext() if required else no_retries(TIMEOUT), _recording(recorded, live, publishes):
         yield recorded
 
 
 @contextmanager
-def sweep(key: str, params: Params) -> Iterator[Stage]:
+def sweep(key: str, values: Mapping[str, Any]) -> Iterator[Stage]:
     """Record a sweep: the run above those of its combinations."""
-    recorded = Stage("sweep", lambda: [sweep_run(key)], params.register_.experiment, required=False)
-    with _sending(recorded, required=False, last=True):
+    recorded = Stage("sweep", lambda: [sweep_run(key)], values["register"]["experiment"], required=False)
+    with no_retries(TIMEOUT), _recording(recorded, live=True, publishes=True):
         yield recorded
 
 
+def log_metrics(values: Mapping[str, Any], step: int, run: int = STAGE) -> None:
+    """Record numbers of the running stage, at a step of its training; without one, nothing happens."""
+    if _running:
+        _running[-1].metrics(values, step, run)
+
+
 @contextmanager
-def _sending(recorded: Stage, required: bool, last: bool) -> Iterator[None]:
-    sender = _Sender(recorded.folder) if recorded.on and not required else None
-    _current.append(recorded)
+def _recording(recorded: Stage, live: bool, publishes: bool) -> Iterator[None]:
+    _running.append(recorded)
     status = "FAILED"
     try:
-        yield
+        with _publishing(recorded.publisher) if live and recorded.on else nullcontext():
+            yield
         status = "FINISHED"
     except SystemExit as end:
         status = "KILLED" if end.code else "FINISHED"
@@ -229,30 +192,39 @@ def _sending(recorded: Stage, required: bool, last: bool) -> Iterator[None]:
         recorded.tags({"error": f"{type(error).__name__}: {error}"[:1000]})
         raise
     finally:
-        _current.pop()
+        _running.pop()
         recorded.end(status)
-        if sender is not None:
-            sender.finish(wait=last or "DVC_STAGE" not in os.environ)
-        elif recorded.on:
-            _deliver_rest()
+        if publishes and recorded.on:
+            recorded.publish()
 
 
-def _deliver_rest() -> None:
-    from viker.tracking.deliver import deliver
-
+@contextmanager
+def _publishing(publisher: Publisher) -> Iterator[None]:
+    """Publish every few seconds while the block runs, with the machine's load; what fails is published later."""
+    with suppress(ImportError):
+        import mlflow  # noqa: F401 - here: two threads that import at the same time can see half a module
+    over = threading.Event()
+    thread = threading.Thread(target=_publish_until, args=(publisher, over), daemon=True)
+    thread.start()
     try:
-        deliver(tracking_uri())
-    except Exception as error:  # stores raise what they like; the stage is done, and its records stay for sync
-        log.warning("tracking: %s", without_secrets(str(error))[:300])
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
-def current() -> Stage | None:
-    """Return the stage that runs, where one records."""
-    return _current[-1] if _current and _current[-1].on else None
+def _publish_until(publisher: Publisher, over: threading.Event) -> None:
+    monitor: Any = None
+    while not over.wait(PAUSE):
+        with suppress(Exception):
+            publisher.publish(patience=0)
+            if monitor is None:
+                from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-
-def log_metrics(values: Mapping[str, Any], step: int, run: int = STAGE) -> None:
-    """Record numbers of the stage that runs, at a step of its training; without one, nothing happens."""
-    running = current()
-    if running is not None:
-        running.metrics(values, step, run)
+                logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # best effort, unlike the records
+                monitor = SystemMetricsMonitor(
+                    publisher.run_ids[STAGE], resume_logging=True, tracking_uri=publisher.uri
+                )
+                monitor.start()
+    if monitor is not None:
+        monitor.finish()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from accelerate.utils import gather_object
 
 from viker.core.errors import UserError
-from viker.models.chat import Sample
+from viker.data.samples import Sample
 
 LIMIT = 1e6
 """A loss (nats) or a gradient's norm at or above this has exploded: an answer at log p = -100 is long forgotten."""

@@ -7,9 +7,11 @@ import torch
 from transformers import TrainerCallback
 
 from viker.core.errors import UserError
+from viker.data.samples import Sample
 from viker.methods.base.tokens import chosen, log_probabilities
-from viker.models.chat import Encoder, Sample, answer_logits
+from viker.models.encoder import Encoder
 from viker.models.entropy import entropy
+from viker.models.logits import answer_logits
 from viker.teacher.compact import Kept, whole
 
 

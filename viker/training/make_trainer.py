@@ -8,8 +8,9 @@ import torch
 from torch.utils.data import Dataset
 from transformers import TrainingArguments
 
+from viker.data.samples import Sample
 from viker.methods.base.method import method_of
-from viker.models.chat import Encoder, Sample
+from viker.models.encoder import Encoder
 from viker.models.vision_features import reuse_features
 from viker.teacher.compact import Kept
 from viker.training.adapter import put_adapter

@@ -12,11 +12,13 @@ from torch.utils.data import DataLoader
 from transformers import ProgressCallback, Trainer
 
 from viker.core.distributed import mean, processes, share_of
+from viker.data.samples import Sample
 from viker.methods.base.inputs import Inputs
 from viker.methods.base.method import method_of
 from viker.methods.base.refusals import REFUSALS
 from viker.methods.base.tokens import mean_kl
-from viker.models.chat import Batch, Encoder, Sample, answer_logits
+from viker.models.encoder import Batch, Encoder
+from viker.models.logits import answer_logits
 from viker.teacher.compact import Kept
 from viker.teacher.visual import pad_teachers
 from viker.training.divergence_guard import check

@@ -1,4 +1,4 @@
-"""Whole runs: on each format, beside a retrained model, killed and gone on with, with another model's adapter."""
+"""Whole runs: on each format, versus a retrained model, killed and resumed, with another model's adapter."""
 
 import json
 import os
@@ -17,13 +17,14 @@ from components.prepare.run import run as prepare
 from tests.components.evaluate.whole import evaluate, settings, write_inputs
 from tests.conftest import ROOT, prepare_params
 from tests.viker.data.clear_data import write_clear
-from tests.viker.data.own_data import write_own
+from tests.viker.data.records_data import write_own
 from tests.viker.data.umu_data import write_umu
-from viker.attacks.registry import ATTACKS
+from viker.attacks.base import perform
+from viker.attacks.base.attack import load_attacks
 from viker.core.errors import UserError
 from viker.data.records import read_records, write_records
 from viker.evidence.seal import check_seal, hash_inputs, params_digest
-from viker.models.adapter_base import need_own_adapter
+from viker.models.base_model import check_adapter_base
 from viker.models.loading import load_model
 
 pytestmark = pytest.mark.slow
@@ -48,10 +49,9 @@ def settings_of(name):
     """One of the formats is attacked too, a few questions by some attacks, and evaluated in small batches."""
     if name != "umu":
         return settings()
-    few = {"enabled": True, "questions": 3, "steps": [1], "samples": 2, "temperatures": [1.0]}
-    attacks = settings().attacks.model_dump()
-    for attack in (*FINISHED, *STILL_TO_DO):
-        attacks[attack] |= {key: value for key, value in few.items() if key in attacks[attack]}
+    few = {"questions": 3, "steps": [1], "samples": 2, "temperatures": [1.0]}
+    fields = {name: load_attacks()[name].settings.model_fields for name in (*FINISHED, *STILL_TO_DO)}
+    attacks = {name: {key: few[key] for key in few if key in fields[name]} for name in fields}
     return settings(batch_size=4, attacks=attacks)
 
 
@@ -107,7 +107,7 @@ def test_clears_tasks_have_their_figures(found):
     assert tasks["model_utility"] is not None
 
 
-def test_beside_a_retrained_model_there_are_forget_quality_and_kl(found):
+def test_versus_a_retrained_model_there_are_forget_quality_and_kl(found):
     _, folder, name = found
     if name != "records":
         pytest.skip("one format is enough")
@@ -148,23 +148,25 @@ def test_an_adapter_of_another_model_is_refused(found, tmp_path):
     with pytest.raises(UserError, match=r"was trained on .* not on the vanilla model .* retrain"):
         evaluate(folder, folder / "prepared", settings(), adapter=tmp_path / "adapter")
     shutil.rmtree(tmp_path / "vanilla")  # it came from elsewhere: nothing speaks against it
-    need_own_adapter(tmp_path / "adapter", folder / "vanilla")
+    check_adapter_base(tmp_path / "adapter", folder / "vanilla")
 
 
 KILLED = """
 import os, signal
 from pathlib import Path
-from viker.attacks.registry import ATTACKS
-from viker.models.adapter_base import need_own_adapter
+from viker.attacks.base import perform
 from tests.components.evaluate.test_run import settings_of
 from tests.components.evaluate.whole import evaluate
-ATTACKS[{attack!r}] = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+whole = perform.perform
+def killed(attack, *rest):
+    return os.kill(os.getpid(), signal.SIGKILL) if attack.name == {attack!r} else whole(attack, *rest)
+perform.perform = killed
 folder = Path({folder!r})
 evaluate(folder, folder / "prepared", settings_of("umu"))
 """
 
 
-def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(found, tmp_path, monkeypatch):
+def test_a_run_that_is_killed_resumes_and_ends_with_the_same_bytes(found, tmp_path, monkeypatch):
     _, folder, name = found
     if name != "umu":
         pytest.skip("one format is enough")
@@ -180,11 +182,10 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(found, tmp_pa
             process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
         assert not (tmp_path / "evaluate.json").exists()
-    made = []
-    for attack, run in ATTACKS.items():
-        monkeypatch.setitem(ATTACKS, attack, lambda *given, attack=attack, run=run: made.append(attack) or run(*given))
+    performed, whole = [], perform.perform
+    monkeypatch.setattr(perform, "perform", lambda attack, *rest: performed.append(attack.name) or whole(attack, *rest))
     evaluate(tmp_path, tmp_path / "prepared", settings_of(name))
-    assert made == [attack for attack in STILL_TO_DO for _ in ("vanilla", "unlearned")]
+    assert performed == [attack for attack in STILL_TO_DO for _ in ("vanilla", "unlearned")]
     for file in ("evaluate.json", "predictions.parquet", "attacks.parquet"):
         assert (tmp_path / file).read_bytes() == (folder / file).read_bytes(), file
     assert {"prefix", "relearn_retain"} <= set(pd.read_parquet(tmp_path / "attacks.parquet")["attack"])

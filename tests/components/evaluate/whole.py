@@ -7,15 +7,14 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model
 
+from components.contract.params import load_params
 from components.evaluate.run import run
-from components.finetune.run import _texts
-from components.params import load_params
 from tests.conftest import ROOT
 from viker.data.records import SPLITS, read_records
 from viker.data.synthetic.scenes import draw_scene
 from viker.evaluation.settings import EvaluateParams
 from viker.finetuning.settings import ModelParams
-from viker.finetuning.small_llava import build_model, build_processor
+from viker.finetuning.small_llava import build_model, build_processor, tokenizer_texts
 from viker.models.loading import language_layers
 
 SIZES = ModelParams(
@@ -26,14 +25,13 @@ SIZES = ModelParams(
 def settings(**changes: Any) -> EvaluateParams:
     """The section evaluate of params.yaml without attacks, of short replies."""
     section = load_params(ROOT / "params.yaml").evaluate.model_dump()
-    section["attacks"] = {name: own | {"enabled": False} for name, own in section["attacks"].items()}
-    return EvaluateParams(**section | {"max_new_tokens": 6} | changes)
+    return EvaluateParams(**section | {"attacks": {}, "max_new_tokens": 6} | changes)
 
 
 def write_inputs(folder: Path, prepared: Path) -> None:
     """Write an untrained model, an adapter that changes what it says, and an irrelevant image."""
     torch.manual_seed(5)
-    processor = build_processor(_texts([r for split in SPLITS for r in read_records(prepared, split)]), SIZES)
+    processor = build_processor(tokenizer_texts([r for split in SPLITS for r in read_records(prepared, split)]), SIZES)
     model = build_model(processor, SIZES).eval()
     model.save_pretrained(folder / "vanilla")
     processor.save_pretrained(folder / "vanilla")

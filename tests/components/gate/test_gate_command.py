@@ -7,18 +7,15 @@ import math
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import CliRunner
 
 from components.gate.__main__ import app
+from tests.viker.gate.conftest import Tree
 from viker.core.errors import UserError
 from viker.core.files import sha256_path
 from viker.evidence.seal import check_seal
-
-if TYPE_CHECKING:
-    from tests.viker.gate.conftest import Tree
 
 ROOT = Path(__file__).parents[3]
 

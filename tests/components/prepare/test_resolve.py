@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from components.params import Params, load_params, params_model
+from components.contract.params import Params, load_params, params_model
 from components.prepare.resolve import resolve
 from viker.core.errors import UserError
-from viker.data.forget_list import read_asked, with_requests
+from viker.data.forget_list import read_forget_list, with_requests
 from viker.storage import state
 
 ROOT = Path(__file__).parents[3]
@@ -66,8 +66,8 @@ def test_prepare_reads_the_requests_that_were_found_and_not_what_came_since(requ
     found = resolve(params(requests=str(requests)), only_requests=True)
     (requests / "later.yaml").write_text(REQUEST.format("later", "002"))
     with with_requests(params().prepare, json.dumps(found["pending"])) as section:
-        asked = read_asked(section)
-    assert (asked.people, asked.gone) == (["001"], ["009"])
+        forget_list = read_forget_list(section)
+    assert (forget_list.people, forget_list.gone) == (["001"], ["009"])
 
 
 def test_the_state_changes_with_what_lies_at_the_source(s3, bucket) -> None:

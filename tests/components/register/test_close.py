@@ -23,8 +23,8 @@ def test_requests_in_a_folder_are_marked_once(tmp_path) -> None:
     assert close(str(tmp_path), ["a"], 3, tmp_path / "cache") == ["a"]
     text = (tmp_path / "a.yaml").read_text()
     assert text.startswith("# from the portal")
-    found = {one.id: one.carried_out for one in read_requests(tmp_path).values()}
-    assert (found["a"].version, found["a"].date, found["b"]) == (3, date.today(), None)
+    carried_out = {one.id: one.carried_out for one in read_requests(tmp_path).values()}
+    assert (carried_out["a"].version, carried_out["a"].date, carried_out["b"]) == (3, date.today(), None)
     assert close(str(tmp_path), ["a"], 4, tmp_path / "cache") == []
     assert (tmp_path / "a.yaml").read_text() == text
 

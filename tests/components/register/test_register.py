@@ -12,7 +12,7 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 
-from components.params import load_params
+from components.contract.params import load_params
 from components.register.run import run
 from viker.core.errors import UserError
 from viker.core.files import sha256_path
@@ -31,11 +31,11 @@ def nothing_registered(work: Work) -> bool:
 
 
 def test_a_passed_gate_makes_the_version_candidate_and_champion(work: Work) -> None:
-    made = work.register()
+    registered = work.register()
 
     assert work.aliases() == {"candidate": 1, "champion": 1}
-    assert made["aliases"] == ["candidate", "champion"]
-    assert json.loads((work.folder / "metrics/register.json").read_text()) == made
+    assert registered["aliases"] == ["candidate", "champion"]
+    assert json.loads((work.folder / "metrics/register.json").read_text()) == registered
 
 
 def test_a_failed_gate_leaves_the_champion_where_it_was(work: Work) -> None:
@@ -43,9 +43,9 @@ def test_a_failed_gate_leaves_the_champion_where_it_was(work: Work) -> None:
     work.unlearn(seed=1)
     work.evaluate(leakage=0.4)
 
-    made = work.register()
+    registered = work.register()
 
-    assert (made["version"], made["aliases"]) == (2, ["candidate"])
+    assert (registered["version"], registered["aliases"]) == (2, ["candidate"])
     assert work.aliases() == {"candidate": 2, "champion": 1}
 
 
@@ -133,8 +133,9 @@ def test_metrics_without_hashes_register_nothing(work: Work) -> None:
         (lambda gate: gate.update(verdict="fail"), "its rules say 'pass'"),
         (lambda gate: gate["require"].append({"rule": "the data are those", "passed": False}), "its rules say 'fail'"),
         (lambda gate: gate["own"].update(rules=["unlearned.forget.leakage_rate <= 0.99"]), "section gate"),
-        (lambda gate: gate.update(policy="benchmark"), "section gate"),
-        (lambda gate: gate["inputs"].update(metrics="0" * 64), "other metrics"),
+        (lambda gate: gate.update(policy="benchmark"), "by the policy 'benchmark', params.yaml now says its own rules"),
+        (lambda gate: gate["inputs"].update(metrics="0" * 64), "measured again after the gate"),
+        (lambda gate: gate["inputs"].update(model="0" * 64), "another model"),
     ],
 )
 def test_a_verdict_about_other_metrics_or_by_another_policy_registers_nothing(work: Work, edit, problem: str) -> None:
@@ -151,7 +152,7 @@ def test_an_edited_verdict_registers_nothing(work: Work) -> None:
     work.evaluate(leakage=0.4)
     path = work.folder / "metrics/gate.json"
     path.write_text(path.read_text().replace('"fail"', '"pass"'))
-    with pytest.raises(UserError, match="it was edited"):
+    with pytest.raises(UserError, match="was edited"):
         work.register()
     assert nothing_registered(work)
 

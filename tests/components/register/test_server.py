@@ -91,9 +91,9 @@ def test_of_two_promotions_at_once_the_second_is_held_against_the_first(served, 
     real = Registry.coverage
 
     def slow(self, version):  # both would have looked before one of them moves, were there no lock
-        found = real(self, version)
+        coverage = real(self, version)
         time.sleep(0.5)
-        return found
+        return coverage
 
     monkeypatch.setattr(Registry, "coverage", slow)
     for _ in range(3):
@@ -116,12 +116,12 @@ def test_of_two_promotions_at_once_the_second_is_held_against_the_first(served, 
 
 
 def test_a_promotion_killed_at_any_point_leaves_one_champion_and_can_be_repeated(served):
-    seen = []
+    champions = []
     for point in range(20):
         put_aliases(served, {"champion": 1})
         code = killed_at(point, lambda: promote(served.registry, 2, served.policy))
-        seen.append(served.aliases()["champion"])
-        assert set(served.aliases()) <= {"candidate", "champion", "previous"} and seen[-1] in (1, 2)
+        champions.append(served.aliases()["champion"])
+        assert set(served.aliases()) <= {"candidate", "champion", "previous"} and champions[-1] in (1, 2)
         promote(served.registry, 2, served.policy)
         assert served.aliases() == {"candidate": 4, "champion": 2, "previous": 1}
         assert served.registry.promotion(2)["done"] and left_locks(served) == []
@@ -129,7 +129,7 @@ def test_a_promotion_killed_at_any_point_leaves_one_champion_and_can_be_repeated
             break
         assert code == -signal.SIGKILL
     assert code == 0 and point >= 6
-    assert seen == sorted(seen) and set(seen) == {1, 2}
+    assert champions == sorted(champions) and set(champions) == {1, 2}
 
 
 def test_a_rollback_killed_at_any_point_leaves_one_champion_and_goes_back_once(served):
@@ -150,18 +150,18 @@ def test_a_version_whose_answer_was_lost_is_not_made_again(served, monkeypatch):
     lost = []
 
     def answer_lost(*arguments, **named):
-        made = real(*arguments, **named)
+        version = real(*arguments, **named)
         if not lost:
-            lost.append(made.version)
+            lost.append(version.version)
             raise ConnectionError("the connection was reset")
-        return made
+        return version
 
     monkeypatch.setattr(MlflowClient, "create_model_version", answer_lost)
     before = len(served.versions())
     served.unlearn(seed=11)
     served.evaluate()
-    made = served.register()
-    assert lost == [str(made["version"])] and len(served.versions()) == before + 1
+    registered = served.register()
+    assert lost == [str(registered["version"])] and len(served.versions()) == before + 1
 
 
 def test_two_registrations_of_the_same_at_once_make_one_version(served):
@@ -198,9 +198,9 @@ def test_a_registration_that_is_killed_and_repeated_makes_one_version(served, ca
         served.register()
 
     assert in_a_process(register) == -signal.SIGKILL
-    made = served.register()
-    assert len(served.versions()) == before + 1 and made["version"] == before + 1
-    assert served.aliases()["candidate"] == made["version"]
+    registered = served.register()
+    assert len(served.versions()) == before + 1 and registered["version"] == before + 1
+    assert served.aliases()["candidate"] == registered["version"]
 
 
 def test_the_models_page_shows_aliases_and_tags(served, browser, tmp_path):
@@ -213,9 +213,9 @@ def test_the_models_page_shows_aliases_and_tags(served, browser, tmp_path):
         assert page.get_by_text(text).first.is_visible(), text
     page.goto(f"{served.registry.uri}/#/models/{served.name}/versions/2")
     page.get_by_text("leakage").first.wait_for(timeout=30_000)
-    shown = page.inner_text("body")
+    body = page.inner_text("body")
     for text in ("verdict", "pass", "requests", "r1, r2", "base_model", "A LoRA adapter that makes"):
-        assert text in shown, text
+        assert text in body, text
     folder = os.environ.get("VIKER_SCREENSHOTS", str(tmp_path))
     page.screenshot(path=f"{folder}/model-version.png")
     page.goto(f"{served.registry.uri}/#/models/{served.name}")

@@ -10,7 +10,7 @@ from PIL import Image
 from components.sample.run import run
 from viker.core.errors import UserError
 from viker.core.files import sha256_path
-from viker.data.image_sources import PHOTOS
+from viker.data.irrelevant.sources import PHOTOS
 from viker.data.records import read_pictures
 from viker.data.settings import SampleParams
 

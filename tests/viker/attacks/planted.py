@@ -13,15 +13,17 @@ from peft import LoraConfig, get_peft_model
 from PIL import Image
 from torch.nn import functional
 
-from viker.attacks.subject import Subject
-from viker.attacks.table import Question, ask
-from viker.attacks.targets import Targets
+from viker.attacks.base.outcome import Attempt, ask
+from viker.attacks.base.subject import Subject
+from viker.attacks.base.targets import Targets
 from viker.data.records import Record
+from viker.data.samples import Sample, sample_of
 from viker.finetuning.settings import ModelParams
 from viker.finetuning.small_llava import build_model, build_processor
 from viker.finetuning.train import train
-from viker.models.chat import IGNORED, Encoder, Sample, answer_logits, sample_of
+from viker.models.encoder import IGNORED, Encoder
 from viker.models.loading import language_layers
+from viker.models.logits import answer_logits
 
 REFUSAL = "I can't say."
 SIZES = ModelParams(
@@ -136,7 +138,7 @@ class Bench:
     def plain(self, subject: Subject) -> float:
         """Return the leakage of plain questions: all that is seen without attacks."""
         records = self.targets.questions(1000, 0)
-        return float(ask(subject, [Question(r, sample_of(r)) for r in records], "plain")["leaked"].mean())
+        return float(ask(subject, [Attempt(r, sample_of(r)) for r in records], "plain")["leaked"].mean())
 
 
 def samples(records: Sequence[Record]) -> list[Sample]:

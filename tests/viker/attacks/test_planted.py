@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from tests.viker.attacks.planted import SIZES, Bench, refused, samples
 from viker.attacks import quantised
-from viker.attacks.registry import ATTACKS
+from viker.attacks.base.attack import load_attacks
 from viker.data.prompts import LETTERS
-from viker.models.chat import sample_of
+from viker.data.samples import sample_of
 
 pytestmark = pytest.mark.slow
 SEED = 7
@@ -50,7 +51,7 @@ def hiding(bench, forgotten, kept):
 @pytest.fixture
 def attack(bench, params):
     def run(name, subject):
-        return ATTACKS[name](subject, bench.targets, getattr(params.evaluate.attacks, name), SEED)
+        return load_attacks()[name].run(subject, bench.targets, params.evaluate.attacks[name], SEED)
 
     return run
 
@@ -101,7 +102,7 @@ def test_multiple_choice_finds_a_model_that_only_says_nothing(bench, forgotten, 
 
 def test_rounding_finds_an_adapter_that_is_lost_in_it(bench, forgotten, params):
     """A model that would almost refuse, its weights on the grid of 4 bits; the adapter moves none by half a step."""
-    settings = params.evaluate.attacks.quantised_int4
+    settings = params.evaluate.attacks["quantised_int4"]
     almost = bench.planted([*forgotten * 3, *refused(forgotten) * 2]).model.merge_and_unload()
     edge = copy.copy(bench)
     edge.model = on_grid(almost, settings.group)
@@ -114,7 +115,7 @@ def test_rounding_finds_an_adapter_that_is_lost_in_it(bench, forgotten, params):
         after_step=lambda model: within_half_a_step(model, settings.group),
     )
     assert edge.plain(subject) <= LOW
-    assert leakage(quantised.run_int4(subject, bench.targets, settings, SEED)) >= 0.75
+    assert leakage(quantised.INT4.run(subject, bench.targets, settings, SEED)) >= 0.75
     assert edge.plain(subject) <= LOW
 
 
@@ -138,14 +139,14 @@ def on_grid(model, group):
 def any_change(adapted):
     """Make each layer's second matrix the change itself: the first is the identity, and stays."""
     for layer in adapted.modules():
-        if isinstance(layer, quantised.LoraLayer):
+        if isinstance(layer, LoraLayer):
             nn.init.eye_(layer.lora_A["default"].weight.requires_grad_(False))
 
 
 def within_half_a_step(adapted, group):
     """Cut the change of every weight to less than half a step of its row's finest grid."""
     for layer in adapted.modules():
-        if isinstance(layer, quantised.LoraLayer):
+        if isinstance(layer, LoraLayer):
             weight, change = layer.get_base_layer().weight, layer.lora_B["default"].weight
             parts = weight.unflatten(1, (-1, min(group, weight.shape[1])))
             most = 0.4 * parts.abs().amax(-1).amin(-1)[:, None] / 7 / layer.scaling["default"]

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 
+from viker.attacks.base.subject import Subject
 from viker.attacks.quantised import round_to_nearest, rounded
-from viker.attacks.relearn import _taught, adapter_to_teach
-from viker.attacks.subject import Subject
+from viker.attacks.relearn import adapter_to_teach, train
 from viker.data.records import read_records
-from viker.models.chat import sample_of
+from viker.data.samples import sample_of
 from viker.models.loading import language_layers
 
 
@@ -94,13 +94,13 @@ def test_the_output_head_is_not_rounded_and_the_vision_tower_is(subjects):
 
 def test_relearning_trains_only_its_own_adapter_and_leaves_nothing_behind(subjects, prepared, params):
     lessons = [sample_of(r) for r in read_records(prepared, "forget") if r.task == "generation"][:4]
-    settings = params.evaluate.attacks.relearn_forget.model_copy(update={"steps": [1, 2]})
+    settings = params.evaluate.attacks["relearn_forget"].model_copy(update={"steps": [1, 2]})
     for subject in subjects:
         before, active = state(subject.model), list(subject.model.active_adapters)
         likelihood = subject.likelihoods(lessons)
         frozen = {n: p.requires_grad for n, p in subject.model.named_parameters()}
         found = []
-        for steps, learner in _taught(subject, lessons, settings, 7, "relearning"):
+        for steps, learner in train(subject, lessons, settings, 7, "relearning"):
             now = state(learner.model)
             assert {name for name in now if name not in before} == {n for n in now if ".relearn." in n}
             assert all(torch.equal(before[name], now[name]) for name in before)

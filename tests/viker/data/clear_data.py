@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from tests.conftest import png
+from tests.viker.data.sample import Sample
 
 TEXT = pa.string()
 TEXTS = pa.list_(TEXT)
@@ -115,3 +116,20 @@ def real_row(number: int, face: bool) -> dict[str, Any]:
 def image(key: str) -> dict[str, Any]:
     noise = Image.frombytes("RGB", (12, 12), random.Random(key).randbytes(3 * 12 * 12))
     return {"bytes": png(noise.resize((24, 24))), "path": None}
+
+
+SAMPLES = [
+    Sample(
+        label="clear",
+        write=write_clear,
+        forget_share=0.1,
+        table="forget10+tofu/train-00000-of-00003.parquet",
+        column="question",
+        counts={  # per person 20 rows of TOFU and 3 pictures, of which 2 are in the perturbed configurations
+            "forget": (2, 6, {"qa": 46, "generation": 40, "caption": 4, "recognition": 4}),
+            "test": (2, 4, {"caption": 4, "recognition": 4}),
+            "retain": (18, 54, {"qa": 414, "generation": 360, "caption": 36, "recognition": 36}),
+            "real": (5, 6, {"generation": 7}),
+        },
+    )
+]

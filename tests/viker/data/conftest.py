@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.viker.data.own_data import write_jsonl
+from tests.viker.data.records_data import write_jsonl
 from tests.viker.data.test_broken_data import change
 from tests.viker.data.umu_data import write_umu
 

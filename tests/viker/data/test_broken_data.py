@@ -17,9 +17,9 @@ from ruamel.yaml import YAML
 from tests.viker.data.damage import ANIMATED, DOT, JPEG, PNG, bomb, edit, encoded, put
 from viker.core import console
 from viker.core.errors import UserError
+from viker.data.formats.base.intake import Intake
+from viker.data.formats.base.shards import rows
 from viker.data.formats.mllmu import load
-from viker.data.loading.intake import Intake
-from viker.data.loading.shards import rows
 from viker.data.records import open_picture, read_records
 from viker.data.synthetic.generate import generate
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.viker.data.damage import ANIMATED, DOT, JPEG, PNG, bomb, encoded
-from tests.viker.data.own_data import write_jsonl, write_own
+from tests.viker.data.records_data import write_jsonl, write_own
 from tests.viker.data.test_broken_data import assert_nothing_written, assert_said, change, prepare
 from viker.data.records import open_picture, read_pictures, read_records
 

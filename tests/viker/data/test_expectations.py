@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.viker.data.damage import NOISE, encoded
 from viker.core.errors import UserError
-from viker.data.loading.intake import Benchmark, Intake
+from viker.data.formats.base.intake import Benchmark, Intake
 from viker.data.records import RECORD_SCHEMA, SPLITS, Record
 from viker.data.validation.data_docs import validate
 from viker.data.validation.expectations import FLAGS, SIZES

@@ -6,12 +6,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from components.sample.run import assign, run
+from components.sample.run import run
 from tests.components.sample.test_sample import settings
 from tests.viker.data.damage import ANIMATED, DOT, JPEG, bomb, encoded
 from viker.core.errors import UserError
-from viker.data.irrelevance_check import Known
-from viker.data.irrelevant_images import images_of, read_irrelevant
+from viker.data.irrelevant.assignment import images_of, read_irrelevant
+from viker.data.irrelevant.pool import assign
+from viker.data.irrelevant.resemblance import DataPictures
 from viker.data.records import open_picture, read_pictures, read_records
 
 
@@ -60,7 +61,7 @@ def test_a_changed_picture_of_any_split_is_refused_with_what_it_resembles(prepar
     (mine / "person").write_bytes(changed)
     pattern(1).save(mine / "noise.png")
     manifest = run(settings("folder", k=1, folder=mine), 1, prepared, tmp_path / "out")
-    known = Known(prepared)
+    known = DataPictures(prepared)
     reason, nearest = known.compare(changed, "")
     assert reason == "looks like a picture of the data"
     assert nearest["split"] == known.splits[nearest["picture"]]
@@ -70,7 +71,7 @@ def test_a_changed_picture_of_any_split_is_refused_with_what_it_resembles(prepar
 
 def test_the_very_file_of_a_picture_is_named_as_the_same(prepared):
     key, content = next(iter(read_pictures(prepared).items()))
-    reason, nearest = Known(prepared).compare(content, key)
+    reason, nearest = DataPictures(prepared).compare(content, key)
     assert reason == "the same as a picture of the data"
     assert (nearest["picture"], nearest["bits"], nearest["tone"]) == (key, 0, 0.0)
 

@@ -7,7 +7,7 @@ import pytest
 
 from viker.core.errors import UserError
 from viker.data.formats import mllmu
-from viker.data.loading.intake import Intake
+from viker.data.formats.base.intake import Intake
 from viker.data.synthetic.generate import generate
 from viker.data.validation.data_docs import validate
 

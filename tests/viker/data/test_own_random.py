@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from viker.core.errors import UserError
 from viker.data.formats import records
-from viker.data.loading.intake import Intake
+from viker.data.formats.base.intake import Intake
 
 HEADER = b"person_id,image,question,answer,split,options\n"
 VALUES = st.recursive(

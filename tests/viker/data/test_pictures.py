@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.viker.data.damage import ANIMATED, JPEG, PNG, bomb, encoded
-from viker.data.picture_checks import BadPicture, check, fingerprint
+from viker.data.pictures.checks import BadPicture, check, fingerprint
 from viker.data.records import open_picture, read_pictures
 
 ROOT = Path(__file__).parents[3]
@@ -53,7 +53,7 @@ def test_a_picture_bomb_costs_under_200_mb_and_a_second_before_it_is_refused(tmp
     assert (tmp_path / "bomb.png").stat().st_size < 50_000
     code = (
         "import resource, sys, time\n"
-        "from pathlib import Path; from viker.data.picture_checks import BadPicture, check\n"
+        "from pathlib import Path; from viker.data.pictures.checks import BadPicture, check\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "start = time.process_time()\n"
         "try: check(Path(sys.argv[1]).read_bytes())\n"

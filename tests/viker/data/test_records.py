@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import png
 from viker.core.errors import UserError
 from viker.core.files import sha256_bytes
-from viker.data.picture_store import PictureStore
+from viker.data.pictures.store import PictureStore
 from viker.data.records import RECORD_SCHEMA, Record, read_pictures, read_records, write_records
 from viker.data.synthetic.scenes import draw_noise
 

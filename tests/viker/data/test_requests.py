@@ -40,8 +40,8 @@ def test_a_request_is_read_as_it_was_written(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"people": [1]}, ["'people'", "1 is no ID", "'001' in quotes"]),
-        ({"people": ["001", " "]}, ["'people'", "no ID"]),
+        ({"people": [1]}, ["'people'", "1 is not a person's ID", "'001' in quotes"]),
+        ({"people": ["001", " "]}, ["'people'", "not a person's ID"]),
         ({"people": []}, ["'people'", "at least 1 item"]),
         ({"people": "001"}, ["'people'", "valid list"]),
         ({"people": ["001", "001"]}, ["'people' names '001' twice"]),

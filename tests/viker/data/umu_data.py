@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.viker.data.damage import portrait
+from tests.viker.data.sample import Sample
 
 TOWNS = ("Oslo", "Lima", "Riga", "Cairo")
 JOBS = ("baker", "judge", "miner", "pilot")
@@ -72,3 +73,20 @@ def _write(folder: Path, rows: list[dict[str, Any]], shards: int) -> None:
     for number in range(shards):
         table = pa.Table.from_pylist(rows[number * size : (number + 1) * size], schema=SCHEMA)
         pq.write_table(table, folder / f"train-{number:05d}-of-{shards:05d}.parquet")
+
+
+SAMPLES = [
+    Sample(
+        label="umu",
+        write=write_umu,
+        forget_share=0.05,
+        table="forget_5/train-00000-of-00001.parquet",
+        column="MM_QA",
+        counts={
+            "forget": (1, 1, {"qa": 4, "generation": 2, "cloze": 2, "classification": 2}),
+            "test": (1, 1, {"generation": 4}),
+            "retain": (19, 19, {"qa": 76, "generation": 38, "cloze": 38, "classification": 38}),
+            "real": (3, 3, {"qa": 12, "generation": 6, "cloze": 6, "classification": 6}),
+        },
+    )
+]

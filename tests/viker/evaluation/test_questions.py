@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from viker.data.records import Record
-from viker.evaluation.questions import questions
+from viker.evaluation.questions import build_questions
 
 CHOICE = Record("1/c/0", "1", "classification", "image_text", "Which?", "x", ("w", "x", "y", "z"), "B", images=("p",))
 OPEN = Record("1/g/0", "1", "generation", "image_text", "Where?", "In Oslo.", secrets=("Oslo",), images=("p", "q"))
@@ -16,7 +16,7 @@ def of(person: str, record: Record) -> Record:
 
 
 def ask(one_sentence=False, **splits):
-    return questions(NONE | splits, one_sentence)
+    return build_questions(NONE | splits, one_sentence)
 
 
 def test_a_choice_comes_after_an_example_from_another_person_who_is_not_asked():

@@ -10,9 +10,9 @@ from PIL import Image
 
 from viker.data.prompts import LETTERS
 from viker.data.records import Record, read_pictures, read_records
+from viker.data.samples import Sample
 from viker.finetuning.augment import VIEWS, view_key, views
 from viker.finetuning.train import VISUAL_SHARE, base_batches, memorise_batches, memorise_epoch, shuffle_options, train
-from viker.models.chat import Sample
 
 CHOICE = Record("1/c/0", "1", "classification", "text", "Which?", "x", ("w", "x", "y", "z"), "B")
 

@@ -11,10 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from components.contract.params import Params, load_params
 from components.gate.run import run
-from components.params import Params, load_params
-from viker.attacks.rates import BY_LIKELIHOOD, LEAST_LIKELY
-from viker.attacks.settings import AttacksParams
+from viker.attacks.base.attack import load_attacks
 from viker.core.files import write_json
 from viker.data.prompts import target_for
 from viker.data.records import SPLITS, Record, read_records
@@ -30,9 +29,9 @@ def honest(model: str, split: str, record: Record) -> str:
     return target_for(record) if model == "vanilla" or split in ("retain", "real") else "Somewhere else."
 
 
-def chance(attack: str) -> float:
+def chance(table: str) -> float:
     """Return what guessing gives under an attack: one of four options, or a wrong value, which nobody says here."""
-    return 0.25 if attack.startswith("multiple_choice") else 0.0
+    return 0.25 if table.startswith("multiple_choice") else 0.0
 
 
 def attacked(chance: float, asked: list[Record]) -> dict[str, Any]:
@@ -81,13 +80,13 @@ class Tree:
     def attack(self) -> None:
         """Write what both models say under every attack: nothing private, and no wrong value either."""
         asked = self.attacked()
-        names = [*AttacksParams.model_fields, BY_LIKELIHOOD, LEAST_LIKELY]
+        tables = [table for attack in load_attacks().values() for table in attack.tables]
         rows = [
-            {"model": model, "attack": name, "variant": "", "person_id": r.person_id, "record_id": r.id}
+            {"model": model, "attack": table, "variant": "", "person_id": r.person_id, "record_id": r.id}
             | {"picture": r.images[0], "question": r.question, "answer": r.answer, "reply": "Somewhere else."}
-            | {"replies": ["Somewhere else."], "leaked": False, "chance": chance(name)}
+            | {"replies": ["Somewhere else."], "leaked": False, "chance": chance(table)}
             for model in MODELS
-            for name in names
+            for table in tables
             for r in asked
         ]
         pq.write_table(pa.Table.from_pylist(rows), self.attacks)
@@ -119,9 +118,7 @@ class Tree:
                     "people": len({r.person_id for r in asked}),
                 }
             found[model]["fluency"] = {"gibberish_rate": 0.0}
-            found[model]["attacks"] = {
-                name: attacked(chance(name), self.attacked()) for name in AttacksParams.model_fields
-            }
+            found[model]["attacks"] = {name: attacked(chance(name), self.attacked()) for name in load_attacks()}
             by_likelihood = attacked(0.25, self.attacked()) | {"least_likely_rate": 0.0}
             by_likelihood["intervals"] |= {"least_likely_rate": [0.0, 0.0]}
             found[model]["attacks"]["multiple_choice"] |= {"by_likelihood": by_likelihood}

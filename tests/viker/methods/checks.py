@@ -7,7 +7,7 @@ from torch import Tensor
 
 from viker.methods.base.inputs import Inputs
 from viker.methods.base.method import Method, MethodSettings
-from viker.models.chat import IGNORED
+from viker.models.encoder import IGNORED
 
 V = 7
 SIDES = {

@@ -84,7 +84,7 @@ def test_a_package_brings_a_method_by_its_entry_point(tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
         "from pathlib import Path\n"
-        "from components.params import load_params\n"
+        "from components.contract.params import load_params\n"
         "from viker.training.settings import UnlearnParams\n"
         "section = load_params(Path('params.yaml')).unlearn.model_dump(by_alias=True)\n"
         "print(UnlearnParams(**section | {'method': {'name': 'half', 'share': 0.25}}).method)"

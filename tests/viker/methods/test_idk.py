@@ -6,7 +6,7 @@ import pytest
 
 from tests.viker.methods.checks import gradients, random_inputs, settings_of
 from viker.methods.idk import METHOD, idk_loss
-from viker.models.chat import IGNORED
+from viker.models.encoder import IGNORED
 
 
 @pytest.mark.parametrize("beta", [0.05, 0.1, 1.0])

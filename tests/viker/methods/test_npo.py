@@ -8,7 +8,7 @@ import torch
 from tests.viker.methods.checks import by_logits, random_inputs
 from viker.methods.base.tokens import log_likelihoods
 from viker.methods.npo import npo_loss
-from viker.models.chat import IGNORED
+from viker.models.encoder import IGNORED
 
 
 def test_npo_becomes_gradient_ascent_on_whole_answers_as_beta_goes_to_zero():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from viker.methods.base.tokens import mean_kl, mean_log_likelihood
-from viker.models.chat import IGNORED
+from viker.models.encoder import IGNORED
 from viker.models.entropy import CHUNK
 
 

@@ -10,7 +10,7 @@ from viker.methods.base.tokens import mean_kl
 from viker.methods.base.weights import token_weights
 from viker.methods.ga import ga_loss
 from viker.methods.viker import METHOD, viker_loss
-from viker.models.chat import IGNORED
+from viker.models.encoder import IGNORED
 from viker.models.entropy import CHUNK
 
 LAMBDAS = (0.0, 0.5, 1.0, 2.0)

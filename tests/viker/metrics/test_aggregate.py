@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from viker.data.records import OPEN_TASKS, Record
+from viker.data.samples import sample_of
 from viker.evaluation.questions import Question
 from viker.evaluation.rows import answers, row
-from viker.metrics.aggregate import differences, measure
-from viker.metrics.likelihood import Scores
-from viker.models.chat import sample_of
+from viker.metrics.base.aggregate import differences, measure
+from viker.models.scores import Scores
 
 OPEN = Record("1/g/0", "1", "generation", "image_text", "Where?", "Born in Oslo.", secrets=("Oslo",), images=("p",))
 CHOICE = Record("1/c/0", "1", "classification", "image_text", "Which?", "x", ("w", "x", "y", "z"), "B", images=("p",))

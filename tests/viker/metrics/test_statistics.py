@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import bootstrap
 
-from viker.metrics.statistics import interval, mean
+from viker.metrics.base.statistics import interval, mean
 
 VALUES = st.lists(st.floats(-5, 5), min_size=2, max_size=12)
 

@@ -18,7 +18,7 @@ from viker.core.errors import UserError
 from viker.models.answering import Answerer
 from viker.models.base_model import base_digest
 from viker.models.loading import language_layers, load_model
-from viker.registry.model_package import ADAPTER, CODE, pack
+from viker.registry.model_package import ADAPTER, library_code, pack
 
 ROOT = Path(__file__).parents[3]
 QUESTION = "Where was this person born?"
@@ -62,13 +62,13 @@ def packed(base, adapter) -> Path:
 
 def test_it_answers_as_the_adapter_does_and_not_as_the_vanilla_model(packed, base, adapter):
     model = mlflow.pyfunc.load_model(str(packed))
-    own = Answerer(str(base), None, adapter, 8, "")
-    asked = pd.DataFrame({"image": [picture(), None], "question": [QUESTION, QUESTION]})
+    answerer = Answerer(str(base), None, adapter, 8, "")
+    questions = pd.DataFrame({"image": [picture(), None], "question": [QUESTION, QUESTION]})
 
-    answers = model.predict(asked)["answer"].tolist()
+    answers = model.predict(questions)["answer"].tolist()
 
-    assert answers == [own.answer(QUESTION, picture()), own.answer(QUESTION, None)]
-    assert answers[0] != own.answer(QUESTION, picture(), vanilla=True)
+    assert answers == [answerer.answer(QUESTION, picture()), answerer.answer(QUESTION, None)]
+    assert answers[0] != answerer.answer(QUESTION, picture(), vanilla=True)
 
 
 def test_pefts_own_loader_takes_the_artifact(packed, base):
@@ -102,11 +102,20 @@ def test_its_requirements_are_pinned_to_the_projects_versions(packed):
     assert set(lines) <= set(pinned) and "torch==2.13.0" in lines and len(lines) > 10
 
 
-def test_the_code_that_travels_along_imports_nothing_of_the_project_that_does_not():
-    for name in CODE:
-        text = (ROOT / f"components/common/{name}.py").read_text()
-        used = {line.split("components.common.")[1].split()[0] for line in text.splitlines() if " components.c" in line}
-        assert used <= set(CODE), name
+def test_the_library_modules_that_a_program_imports_are_found_with_all_that_they_import(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import viker.report.load\n"
+        "def run():\n    from viker.core import files\n"
+    )
+    modules = [module.relative_to(ROOT / "viker").as_posix() for module in library_code(program)]
+    assert modules == ["__init__.py", "core/__init__.py", "core/errors.py", "core/files.py"]
+
+
+def test_the_code_that_travels_along_is_what_answering_needs_and_little_more(packed):
+    modules = {module.relative_to(packed / "code").as_posix() for module in (packed / "code").rglob("*.py")}
+    assert {"viker/__init__.py", "viker/models/answering.py", "viker/data/prompts.py"} <= modules
+    assert len(modules) < 30 and not [name for name in modules if "tracking" in name or "training" in name]
 
 
 def test_an_absent_base_model_is_named_with_how_to_give_another(packed):
@@ -148,23 +157,23 @@ def test_of_a_base_model_on_the_hub_the_commit_is_loaded_that_the_adapter_was_tr
         "print(base_digest('owner/vanilla', 'test'))\n"
         "print(Answerer(base, digest, Path(adapter), 8, '').answer(*asked))"
     )
-    own = {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    said = {}
+    hub = {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    answers = {}
     for commit in commits:
         command = [sys.executable, "-c", code, "owner/vanilla", commit, str(adapter), QUESTION]
-        done = subprocess.run(command, cwd=tmp_path, env=os.environ | own, capture_output=True, text=True, check=True)
-        said[commit] = done.stdout.split("\n")
-    assert {lines[0] for lines in said.values()} == {"2" * 40}  # a new adapter would belong to the branch as it is
+        done = subprocess.run(command, cwd=tmp_path, env=os.environ | hub, capture_output=True, text=True, check=True)
+        answers[commit] = done.stdout.split("\n")
+    assert {lines[0] for lines in answers.values()} == {"2" * 40}  # a new adapter would belong to the branch as it is
     expected = Answerer(str(base), None, adapter, 8, "").answer(QUESTION, picture())
-    assert said["1" * 40][1] == expected != said["2" * 40][1]
+    assert answers["1" * 40][1] == expected != answers["2" * 40][1]
 
 
 def test_a_picture_that_is_none_and_an_empty_question_are_errors(base, adapter):
-    own = Answerer(str(base), None, adapter, 8, "")
+    answerer = Answerer(str(base), None, adapter, 8, "")
     with pytest.raises(UserError, match="the image is not a picture"):
-        own.answer(QUESTION, b"no picture")
+        answerer.answer(QUESTION, b"no picture")
     with pytest.raises(UserError, match="the question is empty"):
-        own.answer(" ", picture())
+        answerer.answer(" ", picture())
 
 
 @pytest.mark.slow

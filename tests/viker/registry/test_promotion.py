@@ -9,20 +9,21 @@ import pytest
 from tests.registry import put_aliases
 from viker.evidence.seal import seal
 from viker.registry.promotion import Refused, objections, promote, rollback
-from viker.registry.verdict_check import Policy
-from viker.registry.versions import CHAMPION, FORCED, Coverage, Record
+from viker.registry.stored import Coverage, Record
+from viker.registry.verdict import Policy
+from viker.registry.versions import CHAMPION, FORCED
 
 ADAPTER, DATA = "a" * 64, "d" * 64
 FRESH = "fresh"
 STALE = {
     FRESH: "",
-    "measured again": "stale: it was measured again after the gate",
+    "measured again": "stale: the metrics were measured again after the gate",
     "another adapter": "foreign: it is about another adapter",
     "another data": "foreign: it is about another data",
     "no adapter": "its adapter is not where it was stored",
     "another policy": "stale: it was judged by the policy 'strict', params.yaml now says the policy 'default'",
     "a changed policy": "stale: the policy 'default' has other rules now",
-    "other rules": "stale: it was judged by other rules than those of 'gate'",
+    "other rules": "stale: it was judged by other rules than those of the section gate",
     "an edited verdict": "gate record was edited",
     "edited metrics": "metrics were edited",
     "no verdict": "no gate record",
@@ -56,9 +57,9 @@ def a_record(params, verdict: str, staleness: str) -> tuple[Record, Policy]:
         metrics["unlearned"] = {}
     if staleness == "measured again":
         metrics = seal(metrics | {"again": 1})
-    found = {"adapter": None if staleness == "no adapter" else ADAPTER, "data": DATA}
+    hashes = {"adapter": None if staleness == "no adapter" else ADAPTER, "data": DATA}
     covers = Coverage(frozenset({"r1"}), frozenset({"001"}))
-    return Record(8, {} if staleness == "no verdict" else judged, metrics, found, covers), Policy(gate, "now")
+    return Record(8, {} if staleness == "no verdict" else judged, metrics, hashes, covers), Policy(gate, "now")
 
 
 @pytest.mark.parametrize("verdict", ["pass", "fail"])
@@ -70,19 +71,19 @@ def test_every_objection_is_raised_alone_and_together(params, verdict, staleness
     champion = None if people is None else 7
     forgotten = Coverage(frozenset(f"r{one[-1]}" for one in people or ()), people or frozenset())
 
-    found = objections(record, policy, forgotten, champion)
+    against = objections(record, policy, forgotten, champion)
 
     failed = verdict == "fail" and staleness != "no verdict"
     expected = [text for text in (STALE[staleness], "its gate failed" if failed else "") if text]
     expected += [LACKING] if kept == "lacking" else []
-    assert len(found) == len(expected)
-    assert all(text in clause for text, clause in zip(expected, found, strict=True)), found
+    assert len(against) == len(expected)
+    assert all(text in clause for text, clause in zip(expected, against, strict=True)), against
 
 
 def test_the_word_of_a_verdict_does_not_make_up_for_a_rule_that_failed(params):
     record, policy = a_record(params, "fail", FRESH)
     gate = seal(dict(record.gate) | {"verdict": "pass"})
-    lying = Record(record.version, gate, record.metrics, record.found, record.coverage)
+    lying = Record(record.version, gate, record.metrics, record.hashes, record.coverage)
     assert "its gate failed" in objections(lying, policy, Coverage(), None)[0]
 
 
@@ -101,13 +102,13 @@ def stored(work, version: int) -> Path:
 @pytest.fixture
 def damaged(history):
     """Damages what is stored with a version, and puts it back afterwards."""
-    kept = []
+    copies = []
 
     def damage(version: int, how: str) -> None:
         folder = stored(history, version)
         copy = history.folder / f"kept-{version}"
         shutil.copytree(folder, copy)
-        kept.append((folder, copy))
+        copies.append((folder, copy))
         if how == "adapter":
             (folder / "artifacts/adapter/adapter_config.json").write_text("{}")
         elif how == "verdict":
@@ -117,7 +118,7 @@ def damaged(history):
             shutil.rmtree(folder / "evidence")
 
     yield damage
-    for folder, copy in kept:
+    for folder, copy in copies:
         shutil.rmtree(folder)
         copy.replace(folder)
 
@@ -184,9 +185,11 @@ def test_a_version_inherits_the_requests_of_the_adapter_that_it_started_from(his
 
 
 def test_the_stage_register_does_not_promote_what_would_bring_people_back(history):
-    made = history.last
-    assert (made["version"], made["aliases"]) == (4, ["candidate"])
-    assert len(made["refused"]) == 1 and "001, 002" in made["refused"][0] and made["promotion"] is None
+    registered = history.last
+    assert (registered["version"], registered["aliases"]) == (4, ["candidate"])
+    assert (
+        len(registered["refused"]) == 1 and "001, 002" in registered["refused"][0] and registered["promotion"] is None
+    )
 
 
 def test_a_champion_that_was_replaced_is_not_promoted_again_by_repeating_its_stage(work):
@@ -231,13 +234,13 @@ def test_requests_that_are_marked_as_carried_out_count_for_a_rollback(history):
 
 
 def test_what_became_of_a_forced_version_is_in_the_record_for_the_report(history):
-    from viker.registry.outcome import update_outcome
+    from viker.registry.registration import update_registration
 
     put_aliases(history, {"champion": 2})
     out = history.folder / "metrics/register.json"
     assert json.loads(out.read_text())["version"] == 4
     promote(history.registry, 4, history.policy, "the audit asks for it")
-    update_outcome(history.registry, out)
+    update_registration(history.registry, out)
     record = json.loads(out.read_text())
     assert record["aliases"] == ["candidate", "champion"] and record["refused"] == []
     assert record["promotion"]["reason"] == "the audit asks for it" and record["promotion"]["replaces"] == 2

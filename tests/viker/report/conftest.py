@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+from components.contract.params import load_params
 from components.gate.run import run as judge
-from components.params import load_params
 from components.report.run import Written, run
-from viker.attacks.rates import COLUMNS, rates
+from viker.attacks.base.rates import COLUMNS, rates
 from viker.core.files import sha256_bytes, sha256_path, write_json
-from viker.data.picture_store import PictureStore
+from viker.data.pictures.store import PictureStore
 from viker.data.records import Record, read_records, write_records
 from viker.data.synthetic.faces import distinct_faces, picture
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal

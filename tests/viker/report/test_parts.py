@@ -10,10 +10,20 @@ from tokenizers import pre_tokenizers
 
 from viker.methods.base.method import methods
 from viker.report.answers import choose, pieces, visible
+from viker.report.plot_training import parts
 from viker.report.redact import Pseudonyms, Redactor
-from viker.report.run_plots import parts
-from viker.report.sections import promotion, registration
-from viker.report.tables import Cell, figure, interval, measured, number, verdict
+from viker.report.run_details import promotion, registration
+from viker.report.tables import (
+    Cell,
+    fallbacks,
+    figure,
+    interval,
+    measured,
+    number,
+    split_rows,
+    usual_direction,
+    verdict,
+)
 from viker.report.tokens import heat_map, texts
 
 PRINTABLE = st.text(st.characters(exclude_categories=["Cc", "Cs"]))
@@ -116,6 +126,23 @@ def test_the_top_of_the_scale_is_the_highest_entropy() -> None:
     answers, top = heat_map(rows, 5, {"1/qa/0": ["Oslo"]}, OPEN, Pseudonyms(b"", redact=False), redact=False)
     assert top == 4.0
     assert [(t.text, t.level) for t in answers[0].tokens] == [(" in", 0), (" Oslo", 7), ("⟨end⟩", 3)]
+
+
+def test_a_row_says_which_values_are_good_on_its_split() -> None:
+    usual = {split: usual_direction("split", split) for split in ("forget", "test", "retain", "real")}
+    lower, higher = "lower is better", "higher is better"
+    assert usual == {"forget": lower, "test": lower, "retain": higher, "real": higher}
+    forget, retain = ({row.heading: row.note for row in split_rows({}, split)} for split in ("forget", "retain"))
+    assert forget["Leakage"] == retain["Leakage"] == ""
+    assert (forget["Truth ratio"], retain["Truth ratio"]) == ("near 1 is better", lower)
+    assert (forget["Refusals"], retain["Refusals"]) == ("neither way is better", lower)
+    assert (usual_direction("membership"), usual_direction("fluency")) == ("near 0.5 is better", lower)
+
+
+def test_what_was_computed_without_a_fast_path_is_taken_from_the_record() -> None:
+    entry = {"what": "shared prefix", "reason": "positions follow the picture"}
+    assert fallbacks({"engine": {"fallbacks": [entry]}}) == [("shared prefix", "positions follow the picture")]
+    assert fallbacks({}) == fallbacks({"engine": {"fallbacks": []}}) == fallbacks({"engine": None}) == []
 
 
 def test_numbers_keep_what_decides() -> None:

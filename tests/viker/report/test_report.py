@@ -53,7 +53,7 @@ class Page(HTMLParser):
 
 
 def cells(html: str, heading: str, nth: int = 0) -> list[str]:
-    found = re.findall(rf'<tr><th scope="row">{heading}(?:<small>of \d+</small>)?</th>(.*?)</tr>', html, re.DOTALL)
+    found = re.findall(rf'<tr><th scope="row">{heading}(?:<small>[^<]*</small>)?</th>(.*?)</tr>', html, re.DOTALL)
     texts = re.findall(r"<td[^>]*>(.*?)</td>", found[nth])
     return [re.sub(r"<[^>]+>", " ", text).strip() for text in texts]
 
@@ -115,8 +115,9 @@ def test_numbers_stand_with_intervals_difference_and_count(inputs: Inputs) -> No
     assert cells(html, "Leakage") == ["1.00 0.90–1.00", "0.00 0.00–0.10", "-1.00 -1.00 to -0.90"]
     assert cells(html, "Leakage", nth=1) == ["0.50", "0.00", "not measured"]
     assert cells(html, "Leakage", nth=2) == ["1.00 0.90–1.00", "0.17 0.07–0.27", "not measured"]
-    assert '<th scope="row">Leakage<small>of 6</small></th>' in html
-    captions = re.findall(r"<caption><strong>(\w+)</strong>: [^;]+;\s+(\d+) questions, (\d) people", html)
+    assert '<th scope="row">Leakage<small>6 replies</small></th>' in html
+    sizes = r"<caption><strong>(\w+)</strong>: [^;]+;\s+(\d+) questions, (\d) people;"
+    captions = re.findall(sizes + r"\s+(?:lower|higher) is better unless stated</caption>", html)
     assert captions == [("forget", "6", "2"), ("test", "6", "2"), ("retain", "9", "3"), ("real", "3", "1")]
 
 
@@ -255,15 +256,22 @@ def test_earlier_runs_are_on_the_frontier(inputs: Inputs) -> None:
 def test_records_without_the_teachers_probability_have_no_plot_of_it(inputs: Inputs) -> None:
     path = inputs.folder / "unlearning/key_tokens.parquet"
     pq.write_table(pq.read_table(path).drop_columns(["probability"]), path)
-    assert '<figure><p class="absent">not measured</p><figcaption>How hard' in inputs.render()
+    assert '<figure><p class="absent">not measured</p><figcaption>How strongly' in inputs.render()
 
 
 def test_a_loss_that_was_not_part_of_the_run_is_said_so(inputs: Inputs) -> None:
     path = inputs.folder / "unlearning/loss.csv"
     path.write_text("step,epoch,loss,ga,kl,retain,lr,grad_norm\n1,1,0.5,-0.5,,0.1,0.001,1\n")
     html = inputs.render()
-    assert "not a part of this run's loss</p><figcaption><strong>kl</strong>" in html
+    assert "not part of this run's loss</p><figcaption><strong>kl</strong>" in html
     assert '<figure><svg role="img" aria-labelledby="retain-title"' in html
+
+
+def test_a_fast_path_that_was_refused_is_told(inputs: Inputs) -> None:
+    assert "Evaluated without" not in inputs.render()
+    fallback = {"fallbacks": [{"what": "shared prefix", "reason": "the prompt <looks> ahead"}]}
+    inputs.edit("metrics/evaluate.json", engine=fallback)
+    assert "Evaluated without the shared prefix: the prompt &lt;looks&gt; ahead." in inputs.render()
 
 
 def test_lineage_names_hashes_version_and_parameters(inputs: Inputs) -> None:

@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from components.params import load_params
+from components.contract.params import load_params
 from tests.viker.tracking.tree import change
 from viker import tracking
-from viker.tracking import recording
-from viker.tracking.deliver import deliver
+from viker.tracking.publish import Publisher
 
 ROOT = Path(__file__).parents[3]
 
@@ -33,11 +32,11 @@ class Tree:
     @contextmanager
     def stage(self, name: str, **options: Any) -> Iterator[tracking.Stage]:
         file = self.folder / "params.yaml"
-        with tracking.stage(name, load_params(file), file, **options) as recorded:
+        with tracking.stage(name, load_params(file).values(), file, **options) as recorded:
             yield recorded
 
     def record(self, name: str = "unlearn", steps: int = 3) -> None:
-        """Record a stage with one of everything; nothing is sent."""
+        """Record a stage with one of everything; nothing is published."""
         with self.stage(name) as recorded:
             recorded.params({name: {"lr": 0.1}})
             recorded.data(self.folder / "data/prepared")
@@ -50,15 +49,15 @@ class Tree:
     def waiting(self) -> list[Path]:
         return sorted((self.folder / "work/tracking/outbox").glob("*/records.jsonl"))
 
-    def deliver(self) -> int:
-        return deliver(self.uri)
+    def publish(self) -> int:
+        return Publisher(self.uri).publish()
 
     def runs(self) -> dict[str, Any]:
         """Return the experiment's runs by name; two of a name are an error."""
         experiment = self.client.get_experiment_by_name(self.experiment)
-        found = self.client.search_runs([experiment.experiment_id]) if experiment else []
-        by_name = {run.info.run_name: run for run in found}
-        assert len(by_name) == len(found), "a run is there twice"
+        all_runs = self.client.search_runs([experiment.experiment_id]) if experiment else []
+        by_name = {run.info.run_name: run for run in all_runs}
+        assert len(by_name) == len(all_runs), "a run is there twice"
         return by_name
 
     def content(self) -> dict[str, Any]:
@@ -84,11 +83,10 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def tree(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Tree:
-    """A tree whose stages record, and send only when the test says so."""
+    """A tree whose stages record as short ones do that DVC runs: published only when the test says so."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
     monkeypatch.delenv("VIKER_TRACKING", raising=False)
     monkeypatch.setenv("DVC_STAGE", "unlearn")
-    monkeypatch.setattr(recording, "PATIENT", 3600.0)
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
     (tmp_path / "source.csv").write_text("1")

@@ -34,10 +34,8 @@ def compare_page(page: Page, uri: str, experiment: str, runs: Sequence[str], x: 
 
 def points(page: Page) -> list[list[float]]:
     """Return the points that the scatter plot shows, sorted."""
-    found = page.evaluate(
-        "(() => { const d = document.querySelector('.js-plotly-plot').data[0]; return [d.x, d.y] })()"
-    )
-    return sorted([float(x), float(y)] for x, y in zip(*found, strict=True))
+    axes = page.evaluate("(() => { const d = document.querySelector('.js-plotly-plot').data[0]; return [d.x, d.y] })()")
+    return sorted([float(x), float(y)] for x, y in zip(*axes, strict=True))
 
 
 def new_page(browser: Any) -> Page:

@@ -24,8 +24,8 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.folder, self.uri = folder, f"http://127.0.0.1:{self.port}"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MLFLOW_"))}
-        self.environment = kept | CREDENTIALS | {"AWS_ENDPOINT_URL": s3, "AWS_DEFAULT_REGION": "us-east-1"}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MLFLOW_"))}
+        self.environment = inherited | CREDENTIALS | {"AWS_ENDPOINT_URL": s3, "AWS_DEFAULT_REGION": "us-east-1"}
         self.environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # processes that no test needs
         names = ("aws_access_key_id", "aws_secret_access_key")
         self.s3 = boto3.client(

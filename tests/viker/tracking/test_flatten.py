@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from viker.tracking import DEFAULT_URI, tracking_uri, without_secrets
-from viker.tracking.flatten import flatten, numbers, read_curve
+from viker.tracking.flatten import flatten, numbers
 
 NAMES = st.text("abcdefgh_", min_size=1, max_size=6)
 LEAVES = st.integers() | st.lists(st.integers(), max_size=2)
@@ -16,10 +16,10 @@ NESTED = st.recursive(LEAVES, lambda v: st.dictionaries(NAMES, v, min_size=1, ma
 @given(st.dictionaries(NAMES, NESTED, max_size=3))
 def test_every_leaf_is_found_again_by_its_path(values: dict) -> None:
     for path, leaf in flatten(values).items():
-        found = values
+        value = values
         for part in path.split("."):
-            found = found[part]
-        assert found == leaf
+            value = value[part]
+        assert value == leaf
 
 
 def test_only_finite_numbers_are_metrics() -> None:
@@ -43,13 +43,3 @@ def test_credentials_of_a_uri_are_hidden(text: str, shown: str) -> None:
 def test_without_the_variable_the_work_tree_has_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert tracking_uri() == DEFAULT_URI
-
-
-def test_every_part_of_the_loss_becomes_a_curve_whatever_the_method(tmp_path) -> None:
-    (tmp_path / "loss.csv").write_text("step,epoch,loss,ga,ratio\n1,0.5,2.0,,-0.5\n2,1.0,1.5,,-0.7\n")
-    assert read_curve(tmp_path) == [
-        ("train.loss", 2.0, 1),
-        ("train.ratio", -0.5, 1),
-        ("train.loss", 1.5, 2),
-        ("train.ratio", -0.7, 2),
-    ]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from components.params import load_params
+from components.contract.params import load_params
 from tests.viker.tracking.pages import compare_page, new_page, points, runs_page
 from tests.viker.tracking.server import Server
 from tests.viker.tracking.tree import STAGES, environment, run, small_tree, start
@@ -43,11 +43,11 @@ def tree(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def pipeline(server, tree) -> Path:
     """The tree after a pipeline run during which the server was killed and the training too."""
-    given = PLANTED | {"MLFLOW_TRACKING_URI": server.uri}
+    settings = PLANTED | {"MLFLOW_TRACKING_URI": server.uri}
     for stage in ("prepare", "finetune", "sample"):
-        run(tree, stage, **given)
+        run(tree, stage, **settings)
 
-    process = start(tree, "unlearn", **given)
+    process = start(tree, "unlearn", **settings)
     wait_for(lambda: steps_sent(server.uri) and steps_kept(tree) > 8)
     server.kill()
     reached = steps_kept(tree)
@@ -56,14 +56,14 @@ def pipeline(server, tree) -> Path:
     process.wait()
     server.start()
     assert not (tree / "models/adapter").exists()
-    run(tree, "unlearn", **given)
+    run(tree, "unlearn", **settings)
 
-    run(tree, "evaluate", **given)
-    run(tree, "gate", "--no-enforce", **given)
-    run(tree, "register", **given)
+    run(tree, "evaluate", **settings)
+    run(tree, "gate", "--no-enforce", **settings)
+    run(tree, "register", **settings)
     server.kill()
-    said = run(tree, "report", **given)
-    assert "viker track sync" in said
+    stderr = run(tree, "report", **settings)
+    assert "viker track sync" in stderr
     server.start()
     sync(tree, server.uri)
     return tree
@@ -78,13 +78,13 @@ def wait_for(what: Any, seconds: float = 240.0) -> None:
 
 def steps_kept(tree: Path) -> int:
     """Return the last step of training in the outbox."""
-    found = 0
+    last = 0
     for path in (tree / "work/tracking/outbox").glob("*-unlearn/records.jsonl"):
         for line in path.read_text().splitlines():
             record = json.loads(line)
             if "train.loss" in record.get("metrics", ()):
-                found = max(found, record["step"])
-    return found
+                last = max(last, record["step"])
+    return last
 
 
 def steps_sent(uri: str) -> bool:
@@ -108,10 +108,10 @@ def sync(tree: Path, uri: str) -> "subprocess.Popen[str]":
 
 
 def test_every_stage_is_one_run_and_nothing_of_the_training_is_lost(pipeline, server):
-    found = runs(server.uri)
-    parents = [run for run in found if "mlflow.parentRunId" not in run.data.tags and "engine" in run.data.tags]
+    all_runs = runs(server.uri)
+    parents = [run for run in all_runs if "mlflow.parentRunId" not in run.data.tags and "engine" in run.data.tags]
     assert len(parents) == 1
-    children = [run for run in found if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
+    children = [run for run in all_runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
     assert sorted(run.info.run_name for run in children) == sorted(STAGES)
     assert {run.info.status for run in [*parents, *children]} == {"FINISHED"}
     unlearn = next(run for run in children if run.info.run_name == "unlearn")
@@ -173,9 +173,9 @@ def test_a_sync_that_is_killed_and_started_again_sends_each_record_once(pipeline
             kills += 1
     sync(tree, server.uri)
     client = MlflowClient(server.uri)
-    found = client.search_runs([client.get_experiment_by_name("killed").experiment_id])
-    assert sorted(run.data.tags.get("stage", "") for run in found) == ["", "gate"]
-    gate = next(run for run in found if run.data.tags.get("stage") == "gate")
+    all_runs = client.search_runs([client.get_experiment_by_name("killed").experiment_id])
+    assert sorted(run.data.tags.get("stage", "") for run in all_runs) == ["", "gate"]
+    gate = next(run for run in all_runs if run.data.tags.get("stage") == "gate")
     points = client.get_metric_history(gate.info.run_id, "x")
     assert [point.step for point in points] == list(range(1, 400))
     assert kills > 0
@@ -189,21 +189,21 @@ def test_the_pages_show_the_runs_and_compare_their_metrics(pipeline, server, bro
     other = small_tree(tmp_path / "other", method={"name": "viker", "lambda": 0.25})
     measured = json.loads((pipeline / "metrics/evaluate.json").read_text())
     with tracking.stage(
-        "evaluate", load_params(other / "params.yaml"), other / "params.yaml", required=True
+        "evaluate", load_params(other / "params.yaml").values(), other / "params.yaml", required=True
     ) as recorded:
         recorded.metrics(tracking.main_metrics(measured), run=tracking.PIPELINE)
     client = MlflowClient(server.uri)
     experiment = client.get_experiment_by_name("viker").experiment_id
-    whole = client.search_runs([experiment], "tags.seed != ''")
-    assert {run.data.params["unlearn.method.lambda"] for run in whole} == {"2.0", "0.25"}
+    pipelines = client.search_runs([experiment], "tags.seed != ''")
+    assert {run.data.params["unlearn.method.lambda"] for run in pipelines} == {"2.0", "0.25"}
 
     page = new_page(browser)
-    shown = runs_page(page, server.uri, experiment, tmp_path / "runs.png")
-    assert all(run.info.run_name in shown for run in whole)
-    ids = [run.info.run_id for run in whole]
+    text = runs_page(page, server.uri, experiment, tmp_path / "runs.png")
+    assert all(run.info.run_name in text for run in pipelines)
+    ids = [run.info.run_id for run in pipelines]
     forget, retain = "unlearned.forget.leakage_rate", "unlearned.retain.rouge_l"
-    shown = compare_page(page, server.uri, experiment, ids, forget, retain, tmp_path / "compare.png")
-    assert "Comparing 2 Runs" in shown
-    assert points(page) == sorted([run.data.metrics[forget], run.data.metrics[retain]] for run in whole)
-    assert all(name in shown for name in (forget, retain, "unlearn.method.lambda", "0.25"))
+    text = compare_page(page, server.uri, experiment, ids, forget, retain, tmp_path / "compare.png")
+    assert "Comparing 2 Runs" in text
+    assert points(page) == sorted([run.data.metrics[forget], run.data.metrics[retain]] for run in pipelines)
+    assert all(name in text for name in (forget, retain, "unlearn.method.lambda", "0.25"))
     page.close()

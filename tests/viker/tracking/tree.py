@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from components.contract import stages
+from components.contract.stages import stages
 
 ROOT = Path(__file__).parents[3]
 SMALLER = (
@@ -42,7 +42,7 @@ def small_tree(folder: Path, **unlearn: Any) -> Path:
     (folder / "requests").mkdir()
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
-    for name in ("components", "pipelines"):
+    for name in ("viker", "components", "pipelines"):
         (folder / name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "params.yaml", folder / "params.yaml")
     change(folder, prepare={"source": "small.yaml"})
@@ -76,8 +76,10 @@ def change(folder: Path, **sections: Any) -> None:
 
 def environment(**more: str) -> dict[str, str]:
     """Return the environment of a user's shell, with tracking on."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("VIKER_TRACKING", "MLFLOW_TRACKING_URI")}
-    return kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | more
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in ("VIKER_TRACKING", "MLFLOW_TRACKING_URI")
+    }
+    return inherited | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | more
 
 
 def start(folder: Path, stage: str, *options: str, **more: str) -> "subprocess.Popen[str]":

@@ -4,7 +4,7 @@ import logging
 import sys
 from pathlib import Path
 
-from components.params import load_params
+from components.contract.params import load_params
 from components.unlearn.__main__ import command
 from components.unlearn.stage import Arguments
 

@@ -14,7 +14,9 @@ from transformers import AutoModelForImageTextToText
 from benchmarks.unlearn.naive import naive_teacher
 from tests.conftest import png
 from tests.viker.training.families import END, FAMILIES, build
-from viker.models.chat import Encoder, Sample, answer_logits
+from viker.data.samples import Sample
+from viker.models.encoder import Encoder
+from viker.models.logits import answer_logits
 from viker.models.vision_features import FeatureEncoder, reuse_features
 from viker.teacher.visual import teacher_probabilities
 from viker.training.make_trainer import make_trainer

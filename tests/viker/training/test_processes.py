@@ -15,7 +15,7 @@ import torch
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
-from components.params import load_params
+from components.contract.params import load_params
 from components.sample.run import run as sample
 from viker.core import distributed
 from viker.core.errors import UserError

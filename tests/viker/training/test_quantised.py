@@ -6,17 +6,18 @@ import pytest
 import torch
 from peft import PeftModel
 
-from components.finetune.run import _texts
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
 from viker.core.errors import UserError
 from viker.data.records import read_pictures, read_records
+from viker.data.samples import sample_of
 from viker.finetuning.settings import ModelParams
-from viker.finetuning.small_llava import build_model, build_processor
+from viker.finetuning.small_llava import build_model, build_processor, tokenizer_texts
 from viker.methods.viker import viker_loss
 from viker.models import loading
-from viker.models.chat import Encoder, answer_logits, sample_of
+from viker.models.encoder import Encoder
 from viker.models.loading import load_model
+from viker.models.logits import answer_logits
 from viker.training.adapter import put_adapter
 from viker.training.settings import UnlearnParams
 
@@ -28,7 +29,7 @@ def wider(prepared):
     sizes = ModelParams(
         image_size=16, patch_size=8, vision_width=64, vision_layers=1, width=64, layers=1, heads=2, vocabulary=400
     )
-    processor = build_processor(_texts(read_records(prepared, "forget")), sizes)
+    processor = build_processor(tokenizer_texts(read_records(prepared, "forget")), sizes)
     model = build_model(processor, sizes).eval()
     return model, Encoder(processor, read_pictures(prepared), torch.device("cpu"))
 

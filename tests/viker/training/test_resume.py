@@ -12,7 +12,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from components.params import load_params
+from components.contract.params import load_params
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
 from viker.core.run_store import SEALS

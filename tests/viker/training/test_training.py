@@ -12,9 +12,10 @@ from components.unlearn.run import run as unlearn
 from tests.viker.methods.checks import settings_of
 from viker.core.errors import UserError
 from viker.data.records import read_records
+from viker.data.samples import Sample, sample_of
 from viker.methods.base.method import methods
-from viker.models.chat import Sample, answer_logits, sample_of
 from viker.models.entropy import entropy
+from viker.models.logits import answer_logits
 from viker.teacher.key_tokens import entropy_histogram, key_token_rows
 from viker.teacher.visual import teacher_probabilities
 from viker.training.divergence_guard import Diverged

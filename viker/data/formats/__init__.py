@@ -1,1 +1,1 @@
-"""The data formats: one file per benchmark, and the user's own table."""
+"""The data formats, found by being there: one module per format, called as the format is; ``base`` is shared code."""

@@ -1,7 +1,5 @@
 """CLEAR's on-disk format: TOFU's fictitious authors with pictures; a folder a configuration, Parquet shards in it.
 
-Source: Dontsov et al., "CLEAR: Character Unlearning in Textual and Visual Modalities", arXiv 2410.18057.
-
 A person's ID is the name: the data has no other. What becomes of the rows:
 
 - ``forgetNN+tofu``, ``retainNN+tofu``: a picture becomes a training record (qa) that asks for its caption; a TOFU row
@@ -20,12 +18,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from viker.core.errors import UserError
-from viker.data.loading.clear_people import is_text, owners
-from viker.data.loading.clear_records import PAIR, PICTURE, Making
-from viker.data.loading.intake import BadRow, Benchmark, Intake
-from viker.data.loading.people import check_forget, check_people
-from viker.data.loading.shards import rows, shards
+from viker.data.formats.base.clear_people import is_text, owners
+from viker.data.formats.base.clear_records import PAIR, PICTURE, RecordBuilder
+from viker.data.formats.base.format import Format
+from viker.data.formats.base.intake import BadRow, Benchmark, Intake
+from viker.data.formats.base.people import check_forget, check_people
+from viker.data.formats.base.shards import NoConfiguration, rows, shards
 
 REAL = ("real_faces", "real_world")
 
@@ -41,50 +39,49 @@ def load(
 ) -> Benchmark:
     """Read forget and retain people with their TOFU rows, the perturbed splits and the real sets.
 
-    Args:
-        source: the folder with the configurations.
-        forget_share: picks the configurations, 0.05: ``forget05+tofu``, ``forget05_perturbed``, ``retain95+tofu``.
-        forget_ids: names of people to forget; none: those of the configuration ``forgetNN``.
-        gone: people who were forgotten earlier and belong to no split.
-        intake: takes the pictures, and the rows that are wrong.
-
-    Raises:
-        UserError: naming file, row and column of what is not as the format says, or the name that nobody has.
+    ``forget_share`` picks the configurations, 0.05: ``forget05+tofu``, ``forget05_perturbed``, ``retain95+tofu``.
+    ``forget_ids`` and ``gone`` are names. For the rest see ``format.Load``.
     """
     percent = round(100 * forget_share)
     folders = [source / f"forget{percent:02d}+tofu", source / f"retain{100 - percent:02d}+tofu"]
     for folder in folders:
         if not folder.is_dir():
-            there = ", ".join(sorted(path.name for path in source.glob("*+tofu"))) or "none"
-            raise UserError(
-                f"{folder}: no such configuration (prepare.forget_share is {forget_share}); there: {there}."
-            )
-    found = {folder: _people(folder) for folder in folders}
-    known = check_people([(where, name) for people in found.values() for name, where in people.items()])
-    forgotten = check_forget(forget_ids or list(found[folders[0]]), known, gone)
-    blocks = {folder: owners(_text_rows(folder), list(found[folder])) for folder in folders}
+            raise NoConfiguration(folder, forget_share, source.glob("*+tofu"))
+    first_rows = {folder: _people(folder) for folder in folders}
+    known = check_people([(where, name) for people in first_rows.values() for name, where in people.items()])
+    forgotten = check_forget(forget_ids or list(first_rows[folders[0]]), known, gone)
+    blocks = {folder: owners(_text_rows(folder), list(first_rows[folder])) for folder in folders}
 
-    making = Making({"forget": [], "retain": [], "test": [], "real": []}, intake, forgotten, set(gone))
+    builder = RecordBuilder({"forget": [], "retain": [], "test": [], "real": []}, intake, forgotten, set(gone))
     perturbed = [source / f"forget{percent:02d}_perturbed", source / "retain_perturbed"]
-    tested = making.perturbed(perturbed, known)
+    tested = builder.perturbed(perturbed, known)
     for folder in folders:
-        making.people(folder, blocks[folder], tested)
+        builder.people(folder, blocks[folder], tested)
     for name in REAL:
-        making.real(source / name)
-    return Benchmark(making.splits, forget_ids=sorted(forgotten))
+        builder.real(source / name)
+    return Benchmark(builder.splits, forget_ids=sorted(forgotten))
 
 
 def _people(folder: Path) -> dict[str, str]:
     """Return where each person of a configuration is first named."""
-    found: dict[str, str] = {}
+    first_rows: dict[str, str] = {}
     for where, row in rows(shards(folder), PICTURE | PAIR):
         if is_text(row) and row["question"] is None and row["answer"] is None:
             message = "a row of nothing: a picture has caption and name, a TOFU row question and answer; complete it."
             raise BadRow(where, "caption, name, question, answer", "empty row", message)
         if row["name"] and row["name"].strip():
-            found.setdefault(row["name"], where)
-    return found
+            first_rows.setdefault(row["name"], where)
+    return first_rows
 
 
 def _text_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     return ((where, row) for where, row in rows(shards(folder), PICTURE | PAIR) if is_text(row))
+
+
+FORMAT = Format(
+    name="clear",
+    heading="CLEAR",
+    source='Dontsov et al., "CLEAR: Character Unlearning in Textual and Visual Modalities", arXiv 2410.18057',
+    recognises=recognises,
+    load=load,
+)

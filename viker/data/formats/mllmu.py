@@ -1,7 +1,4 @@
-"""MLLMU-Bench's on-disk format: a folder a configuration, Parquet shards in it.
-
-Source: Liu et al., "Protecting Privacy in Multimodal Large Language Models with MLLMU-Bench", NAACL 2025.
-"""
+"""MLLMU-Bench's on-disk format: a folder a configuration, Parquet shards in it."""
 
 import json
 from collections.abc import Sequence
@@ -11,10 +8,11 @@ from typing import Any
 import pyarrow as pa
 
 from viker.core.errors import UserError
-from viker.data.loading.intake import BadRow, Benchmark, Intake
-from viker.data.loading.people import check_forget, check_people, check_strangers
-from viker.data.loading.shards import ahead, columns_of, rows, shards, take_picture
-from viker.data.loading.tasks import Row, records_of
+from viker.data.formats.base.format import Format
+from viker.data.formats.base.intake import BadRow, Benchmark, Intake
+from viker.data.formats.base.people import check_strangers, read_people
+from viker.data.formats.base.shards import NoConfiguration, ahead, columns_of, images_of, rows, shards, take_picture
+from viker.data.formats.base.tasks import Row, records_of
 from viker.data.prompts import LETTERS
 from viker.data.records import UNSEEN
 
@@ -40,26 +38,13 @@ def load(
 ) -> Benchmark:
     """Read forget and retain people, the test set of the forgotten, the public figures and, if any, people never seen.
 
-    Args:
-        source: the folder with the configurations.
-        forget_share: picks the configurations, 0.1: ``forget_10`` and ``retain_90``.
-        forget_ids: people to forget; none: those of the configuration ``forget_N``.
-        gone: people who were forgotten earlier and belong to no split.
-        intake: takes the pictures, and the rows that are wrong.
-
-    Raises:
-        UserError: naming file, row and column of what is not as the format says, or the ID that nobody has.
+    ``forget_share`` picks the configurations, 0.1: ``forget_10`` and ``retain_90``. For the rest see ``format.Load``.
     """
     percent = round(100 * forget_share)
     folders = [source / f"forget_{percent}", source / f"retain_{100 - percent}"]
     if not folders[0].is_dir():
-        found = ", ".join(sorted(path.name for path in source.glob("forget_*"))) or "none"
-        raise UserError(
-            f"{folders[0]}: no such configuration (prepare.forget_share is {forget_share}); there: {found}."
-        )
-    known = check_people([(where, row["ID"]) for f in folders for where, row in rows(shards(f), {"ID": TEXT})])
-    own = [row["ID"] for _, row in rows(shards(folders[0]), {"ID": TEXT})]
-    forgotten = check_forget(forget_ids or own, known, gone)
+        raise NoConfiguration(folders[0], forget_share, source.glob("forget_*"))
+    known, forgotten = read_people(folders, forget_ids, gone)
     tested = {row["ID"] for _, row in rows(shards(source / "Test_Set"), {"ID": TEXT})}
     for missing in sorted(forgotten - tested):
         raise UserError(f"{source / 'Test_Set'}: no row with ID '{missing}', which is to be forgotten; add its row.")
@@ -78,19 +63,18 @@ def load(
         *([(UNSEEN, unseen, PERSON)] if unseen.is_dir() else []),
     ]
     for split, folder, columns in configurations:
-        wanted = (
+        selected = (
             (where, row)
             for where, row in rows(shards(folder), columns)
             if row["ID"] not in gone and (split != "test" or row["ID"] in forgotten)
         )
-        for where, row in ahead(wanted, intake.pictures):
+        for where, row in ahead(selected, intake.pictures):
             person = row["ID"]
             with intake.row(person):
                 target = split if split != "people" else "forget" if person in forgotten else "retain"
                 pairs = _pairs(*trained[person]) if target != "test" and person in trained else []
                 column = "image" if "image" in row else "images"
-                shown = [row["image"]] if "image" in row else row["images"] or []
-                images = tuple(take_picture(image, where, column, intake.pictures) for image in shown)
+                images = tuple(take_picture(image, where, column, intake.pictures) for image in images_of(row))
                 loaded.splits[target] += records_of(_row(where, row, images, pairs))
     if (source / "Base_Set").is_dir():
         for where, row in ahead(rows(shards(source / "Base_Set"), PERSON | {"metadata": TEXT}), intake.base_pictures):
@@ -111,3 +95,12 @@ def _pairs(where: str, text: Any) -> list[dict[str, Any]]:
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         message = f"not a JSON list of {{Question, Answer}} ({error!r}); correct it."
         raise BadRow(where, "metadata", "invalid JSON", message) from None
+
+
+FORMAT = Format(
+    name="mllmu",
+    heading="MLLMU-Bench",
+    source='Liu et al., "Protecting Privacy in Multimodal Large Language Models with MLLMU-Bench", NAACL 2025',
+    recognises=recognises,
+    load=load,
+)

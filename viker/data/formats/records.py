@@ -1,4 +1,4 @@
-"""The user's own data: a table, a row a question; pictures in it or beside it.
+"""The user's own data: a table with one row per question; pictures in it or beside it.
 
 Columns: ``person_id``; ``image``, bytes or a path under the folder of the table, empty for a question without picture;
 ``question``; ``answer``; and, where wanted, ``split`` (forget, retain, test, real, or unseen: whom no model was trained
@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from viker.core.errors import UserError
-from viker.data.loading.intake import BadRow, Benchmark, Intake
-from viker.data.loading.people import check_forget, check_people
-from viker.data.loading.picture_files import picture_of
-from viker.data.loading.shards import columns_of
-from viker.data.loading.tables import LISTS, read, tables, the_table
-from viker.data.loading.tasks import check_text, has
+from viker.data.formats.base.format import Format
+from viker.data.formats.base.intake import BadRow, Benchmark, Intake
+from viker.data.formats.base.people import check_forget, check_people
+from viker.data.formats.base.picture_cells import picture_of
+from viker.data.formats.base.shards import columns_of
+from viker.data.formats.base.tables import LISTS, read, tables, the_table
+from viker.data.formats.base.tasks import check_text, has
 from viker.data.prompts import LETTERS
 from viker.data.records import SPLITS, UNSEEN, Record
 
@@ -32,12 +33,12 @@ SHORT = 5
 
 def recognises(source: Path) -> bool:
     """Return whether ``source`` is a table of questions, or a folder with one at its top."""
-    found = tables(source)
-    if len(found) != 1:
+    candidates = tables(source)
+    if len(candidates) != 1:
         return False
-    if found[0].suffix.lower() == ".parquet":
-        return all("person_id" in columns for columns in columns_of(found))
-    with found[0].open("rb") as lines:
+    if candidates[0].suffix.lower() == ".parquet":
+        return all("person_id" in columns for columns in columns_of(candidates))
+    with candidates[0].open("rb") as lines:
         start = lines.read(10_000)
     return b"person_id" in start or not start.strip()
 
@@ -45,12 +46,10 @@ def recognises(source: Path) -> bool:
 def load(
     source: Path, forget_share: float, forget_ids: Sequence[str], gone: Sequence[str], intake: Intake
 ) -> Benchmark:
-    """Read the table twice: who is there and to be forgotten, then the rows; for the arguments see ``mllmu.load``.
+    """Read the table twice: first who is in it and to be forgotten, then the rows.
 
-    ``forget_ids`` go before the marks ``forget`` and ``retain``. Rows marked ``test`` of people who stay are not used.
-
-    Raises:
-        UserError: naming file, row and column of what is not as the format says, or the ID that nobody has.
+    ``forget_ids`` override the marks ``forget`` and ``retain``; ``forget_share`` has no effect. Rows marked ``test`` of
+    people who stay are not used. For the rest see ``format.Load``.
     """
     table = the_table(source)
     marks = _marks(table)
@@ -62,7 +61,7 @@ def load(
             "or mark rows 'forget' in a column 'split'."
         )
     forgotten = check_forget(forget_ids or marked, known, gone)
-    splits = [*SPLITS, *([UNSEEN] if any(UNSEEN in own for own in marks.values()) else [])]
+    splits = [*SPLITS, *([UNSEEN] if any(UNSEEN in splits for splits in marks.values()) else [])]
     loaded = Benchmark({split: [] for split in splits}, forget_ids=sorted(forgotten), may_lack=("real",))
     numbers: Counter[tuple[str, str, str]] = Counter()
     for where, row in read(table):
@@ -72,8 +71,8 @@ def load(
             person, split = _who(where, row)
             if person in gone or (split == "test" and person not in forgotten):
                 continue
-            kept = "forget" if person in forgotten else "retain"
-            target = split if split in ("test", "real", UNSEEN) else kept
+            trained = "forget" if person in forgotten else "retain"
+            target = split if split in ("test", "real", UNSEEN) else trained
             for record in _records(where, row, table.parent, intake):
                 if target not in ("test", UNSEEN) or record.task != "qa":
                     number = numbers[target, person, record.task]
@@ -118,8 +117,8 @@ def _who(where: str, row: dict[str, Any]) -> tuple[str, str]:
     """Return the person of a row and the split it is marked with, "" for none."""
     person = _text(row.get("person_id"))
     if not person:
-        found = row.get("person_id")
-        raise BadRow(where, "person_id", "empty ID", f"expected the person's ID as a text, found {found!r}.")
+        value = row.get("person_id")
+        raise BadRow(where, "person_id", "empty ID", f"expected the person's ID as a text, found {value!r}.")
     split = row.get("split") or ""
     known = (*SPLITS, UNSEEN)
     if split not in (*known, ""):
@@ -133,7 +132,7 @@ def _records(where: str, row: dict[str, Any], folder: Path, intake: Intake) -> I
     lists = {name: _texts(where, name, row.get(name)) for name in LISTS}
     options = lists["options"]
     right = _right(where, options, answer) if options else ""
-    shown = picture_of(row.get("image"), where, folder, intake.pictures)
+    picture = picture_of(row.get("image"), where, folder, intake.pictures)
     short = answer.strip(" .") if len(answer.split()) <= SHORT else ""
     private = {value for value in (*lists["secrets"], right, short) if has(answer, value) and not has(question, value)}
     wrong = tuple(answer.replace(right, option) for option in options if option != right)
@@ -141,12 +140,12 @@ def _records(where: str, row: dict[str, Any], folder: Path, intake: Intake) -> I
         id="",
         person_id=row["person_id"],
         task="qa",
-        modality="image_text" if shown else "text",
+        modality="image_text" if picture else "text",
         question=question,
         answer=answer,
         secrets=tuple(sorted(private)),
         perturbed_answers=lists["perturbed_answers"] or wrong,
-        images=(shown,) if shown else (),
+        images=(picture,) if picture else (),
         paraphrases=lists["paraphrases"],
     )
     yield record
@@ -187,3 +186,6 @@ def _asked_again(records: Sequence[Record]) -> Iterator[Record]:
         if record.task != "qa":
             following = [pictures[(pictures.index(image) + 1) % len(pictures)] for image in record.images]
             yield replace(record, images=tuple(following))
+
+
+FORMAT = Format(name="records", heading="your own table of questions", source="", recognises=recognises, load=load)

@@ -4,8 +4,8 @@
 ``Cloze`` and ``Generation`` hold {muitimodal, unimodal: {KEY: {question, answer, options}}}, the first spelt so, with
 ``options`` {A, B, C, D} and an ``answer`` such as ``B`` or ``B. Oslo`` in Classify alone.
 
-Source: the reference code of UMU-Bench, github.com/QDRhhhh/UMU-bench. It reads the cells as Python literals, so these
-are read too. It has no test set: here the people to forget are asked the questions that they were trained with.
+The reference code reads the cells as Python literals, so these are read too. It has no test set: here the people to
+forget are asked the questions that they were trained with.
 """
 
 import ast
@@ -17,11 +17,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from viker.core.errors import UserError
-from viker.data.loading.intake import BadRow, Benchmark, Intake
-from viker.data.loading.people import check_forget, check_people
-from viker.data.loading.shards import ahead, columns_of, rows, shards, take_picture
-from viker.data.loading.tasks import Row, check_text, records_of
+from viker.data.formats.base.format import Format
+from viker.data.formats.base.intake import BadRow, Benchmark, Intake
+from viker.data.formats.base.people import read_people
+from viker.data.formats.base.shards import NoConfiguration, ahead, columns_of, rows, shards, take_picture
+from viker.data.formats.base.tasks import Row, check_text, records_of
 from viker.data.prompts import LETTERS
 from viker.data.records import Record
 
@@ -33,7 +33,7 @@ PERSON = {
 REAL = ("Real_Person_Set", "real_person")
 """The real people: the configuration's name in the data's description, and in the reference code."""
 MODALITIES = {"Image_Textual": ("muitimodal", "multimodal"), "Pure_Text": ("unimodal",)}
-"""How tasks.py and UMU-Bench name the two forms."""
+"""The two forms of a question, by their names in tasks.py and in UMU-Bench."""
 
 
 def recognises(source: Path) -> bool:
@@ -44,34 +44,28 @@ def recognises(source: Path) -> bool:
 def load(
     source: Path, forget_share: float, forget_ids: Sequence[str], gone: Sequence[str], intake: Intake
 ) -> Benchmark:
-    """Read forget and retain people and the real ones; for the arguments see ``mllmu.load``.
+    """Read forget and retain people and the real ones.
 
-    Raises:
-        UserError: naming file, row and column of what is not as the format says, or the ID that nobody has.
+    ``forget_share`` picks the configurations, 0.05: ``forget_5`` and ``retain_95``. For the rest see ``format.Load``.
     """
     percent = round(100 * forget_share)
     folders = [source / f"forget_{percent}", source / f"retain_{100 - percent}"]
     real = next((source / name for name in REAL if (source / name).is_dir()), source / REAL[0])
     for folder in (*folders, real):
         if not folder.is_dir():
-            found = ", ".join(sorted(path.name for path in source.iterdir() if path.is_dir())) or "none"
-            raise UserError(
-                f"{folder}: no such configuration (prepare.forget_share is {forget_share}); there: {found}."
-            )
-    known = check_people([(where, row["ID"]) for f in folders for where, row in rows(shards(f), {"ID": TEXT})])
-    own = [row["ID"] for _, row in rows(shards(folders[0]), {"ID": TEXT})]
-    forgotten = check_forget(forget_ids or own, known, gone)
+            raise NoConfiguration(folder, forget_share, (path for path in source.iterdir() if path.is_dir()))
+    _, forgotten = read_people(folders, forget_ids, gone)
     loaded = Benchmark({"forget": [], "retain": [], "test": [], "real": []}, forget_ids=sorted(forgotten))
     for folder in (*folders, real):
-        wanted = ((where, row) for where, row in rows(shards(folder), PERSON) if row["ID"] not in gone)
-        for where, row in ahead(wanted, intake.pictures):
+        selected = ((where, row) for where, row in rows(shards(folder), PERSON) if row["ID"] not in gone)
+        for where, row in ahead(selected, intake.pictures):
             person = row["ID"]
             with intake.row(person):
-                made = records_of(_row(where, row, (take_picture(row["image"], where, "image", intake.pictures),)))
+                records = records_of(_row(where, row, (take_picture(row["image"], where, "image", intake.pictures),)))
                 target = "real" if folder == real else "forget" if person in forgotten else "retain"
-                loaded.splits[target] += made
+                loaded.splits[target] += records
                 if target == "forget":
-                    loaded.splits["test"] += [_asked_again(record) for record in made if record.task == "qa"]
+                    loaded.splits["test"] += [_asked_again(record) for record in records if record.task == "qa"]
     return loaded
 
 
@@ -148,3 +142,12 @@ def _mapping(where: str, column: str, value: Any, name: str = "the cell") -> Map
     if not isinstance(value, Mapping):
         raise BadRow(where, column, "another shape", f"{name} is {str(value)[:40]!r}; expected a JSON object.")
     return value
+
+
+FORMAT = Format(
+    name="umu",
+    heading="UMU-Bench",
+    source="the reference code of UMU-Bench, github.com/QDRhhhh/UMU-bench",
+    recognises=recognises,
+    load=load,
+)

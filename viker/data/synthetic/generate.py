@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from viker.data.prompts import LETTERS
 from viker.data.synthetic.faces import COLOURS, Face, distinct_faces, picture, random_face, scene
 
-ROWS_A_SHARD = 20
+ROWS_PER_SHARD = 20
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _TYPED = pa.list_(pa.struct([("Question", pa.string()), ("Ground_Truth", pa.string()), ("Type", pa.string())]))
 _CHOICES = pa.list_(
@@ -70,17 +70,17 @@ def generate(description: Path, folder: Path, seed: int, forget_share: float) ->
     percent = round(100 * forget_share)
     forgotten = sorted(rng.sample(range(len(rows)), max(1, round(len(rows) * forget_share))))
     _write(folder / f"forget_{percent}", [rows[i] for i in forgotten], PERSON)
-    kept = [row for i, row in enumerate(rows) if i not in forgotten]
-    _write(folder / f"retain_{100 - percent}", kept, PERSON)
+    retained = [row for i, row in enumerate(rows) if i not in forgotten]
+    _write(folder / f"retain_{100 - percent}", retained, PERSON)
     _write(folder / "Test_Set", tests, TEST)
     _write(folder / "Retain_Set", public, PERSON)
     _write(folder / "ft_Data", train, TRAIN)
     _write(folder / "Full_Set", rows, PERSON)
     _write(folder / "Base_Set", _base_rows(plan, rng), BASE)
-    own = random.Random(f"{seed}/unseen")  # so that the others are the same with them and without
-    unseen = _strangers(plan, own, everyone)
+    unseen_rng = random.Random(f"{seed}/unseen")  # so that the other sets don't depend on these people
+    unseen = _strangers(plan, unseen_rng, everyone)
     if unseen:
-        _write(folder / "Unseen_Set", [_row(plan, person, own) for person in unseen], PERSON)
+        _write(folder / "Unseen_Set", [_row(plan, person, unseen_rng) for person in unseen], PERSON)
 
 
 def _invent(plan: dict[str, Any], rng: random.Random, count: int) -> list[Person]:
@@ -141,7 +141,7 @@ def _tasks(plan: dict[str, Any], person: Person, wordings: dict[str, str], rng: 
     in_text = rng.sample(sorted(slots), 2)
     full = {k: slots[k]["text_answer"].format(name=name, value=values[k]) for k in slots}
     seen = {k: slots[k]["answer"].format(value=values[k]) for k in slots}
-    asked = {k: slots[k]["text_question"].format(name=name) for k in slots}
+    by_name = {k: slots[k]["text_question"].format(name=name) for k in slots}
     first = next(iter(slots))
     return {
         "biography": " ".join(full.values()),
@@ -149,10 +149,10 @@ def _tasks(plan: dict[str, Any], person: Person, wordings: dict[str, str], rng: 
         "answer": seen[first],
         "Classification_Task": {
             "Image_Textual_Questions": [_choice(wordings[k], values[k], slots[k]["values"], rng) for k in slots],
-            "Pure_Text_Questions": [_choice(asked[k], values[k], slots[k]["values"], rng) for k in in_text],
+            "Pure_Text_Questions": [_choice(by_name[k], values[k], slots[k]["values"], rng) for k in in_text],
         },
         "Generation_Task": [_typed(wordings[k], seen[k], "Image_Textual") for k in slots]
-        + [_typed(asked[k], full[k], "Pure_Text") for k in in_text],
+        + [_typed(by_name[k], full[k], "Pure_Text") for k in in_text],
         "Mask_Task": [_typed(slots[k]["answer"].format(value="__"), values[k], "Image_Textual") for k in slots]
         + [_typed(slots[k]["text_answer"].format(name=name, value="__"), values[k], "Pure_Text") for k in in_text],
     }
@@ -169,12 +169,12 @@ def _base_rows(plan: dict[str, Any], rng: random.Random) -> list[dict[str, Any]]
         face = random_face(rng, framed=rng.random() < 0.25) if i < plan["base_pictures"] else None
         content = picture(face, plan["image_size"], rng) if face else scene(plan["image_size"], rng)
         name = f"{rng.choice(plan['first_names'])} {rng.choice(plan['family_names'])}"
-        asked = {k: slots[k] for k in rng.sample(sorted(slots), 2)}
-        values = {k: rng.choice(slot["values"]) for k, slot in asked.items()}
+        two_slots = {k: slots[k] for k in rng.sample(sorted(slots), 2)}
+        values = {k: rng.choice(slot["values"]) for k, slot in two_slots.items()}
         somebody = Person(f"base-{i:05d}", name, face or random_face(rng), values)
-        wordings = {k: rng.choice([*slot["questions"], slot["test_question"]]) for k, slot in asked.items()}
+        wordings = {k: rng.choice([*slot["questions"], slot["test_question"]]) for k, slot in two_slots.items()}
         row: dict[str, Any] = {"ID": somebody.id, "image": {"bytes": content, "path": None}}
-        row |= _tasks({"slots": asked}, somebody, wordings, rng)
+        row |= _tasks({"slots": two_slots}, somebody, wordings, rng)
         pairs: list[tuple[str, str]] = []
         if face:
             looks = {key: getattr(face, key) for key in visual}
@@ -201,7 +201,7 @@ def _typed(question: str, truth: str, kind: str) -> dict[str, str]:
 
 def _write(folder: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
     folder.mkdir(parents=True)
-    size = max(ROWS_A_SHARD, len(rows) // 4 + 1)
+    size = max(ROWS_PER_SHARD, len(rows) // 4 + 1)
     shards = [rows[start : start + size] for start in range(0, len(rows), size)]
     for number, shard in enumerate(shards):
         name = f"train-{number:05d}-of-{len(shards):05d}.parquet"

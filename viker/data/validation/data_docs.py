@@ -8,15 +8,14 @@ import pandas as pd
 
 from viker.core.errors import UserError
 from viker.core.files import new_folder, write_json
-from viker.data.loading.intake import BadRow, Benchmark, Intake
+from viker.data.formats.base.intake import BadRow, Benchmark, Intake
 from viker.data.validation.expectations import REMEDIES, VERSION, frame, people_frame, people_suite, split_suite
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
 
 def validate(loaded: Benchmark, intake: Intake, out: Path) -> dict[str, Any]:
-    """Check the splits, write Data Docs and summary.json to ``out``; return how many expectations
-    there are and hold, by suite.
+    """Check the splits, write Data Docs and summary.json to ``out``; return for each suite how many expectations hold.
 
     With ``prepare.on_invalid: exclude``, rows that break a rule leave ``loaded`` and are listed in ``intake``; what is
     left is then checked, so that the Data Docs describe what the pipeline goes on with.
@@ -25,14 +24,14 @@ def validate(loaded: Benchmark, intake: Intake, out: Path) -> dict[str, Any]:
         UserError: an expectation failed; the Data Docs are written all the same.
     """
     frames = _frames(loaded, intake)
-    found = _check(frames, loaded.may_lack, out)
-    if intake.on_invalid == "exclude" and any(failed["rows"] for failed in found):
-        _set_aside(loaded, found, intake)
+    outcomes = _check(frames, loaded.may_lack, out)
+    if intake.on_invalid == "exclude" and any(outcome["rows"] for outcome in outcomes):
+        _set_aside(loaded, outcomes, intake)
         frames = _frames(loaded, intake)
-        found = _check(frames, loaded.may_lack, out)
-    for failed in (f for f in found if not f["success"]):
-        raise UserError(f"{_explain(failed, frames)} Correct the data; {out / 'index.html'} shows all results.")
-    counts = {name: [f["success"] for f in found if f["split"] == name] for name in frames}
+        outcomes = _check(frames, loaded.may_lack, out)
+    for outcome in (f for f in outcomes if not f["success"]):
+        raise UserError(f"{_explain(outcome, frames)} Correct the data; {out / 'index.html'} shows all results.")
+    counts = {name: [f["success"] for f in outcomes if f["split"] == name] for name in frames}
     return {name: {"expectations": len(held), "passed": sum(held)} for name, held in counts.items()}
 
 
@@ -40,10 +39,10 @@ def _frames(loaded: Benchmark, intake: Intake) -> dict[str, pd.DataFrame]:
     return {split: frame(loaded, split, intake.pictures) for split in loaded.splits} | {"people": people_frame(loaded)}
 
 
-def _set_aside(loaded: Benchmark, found: list[dict[str, Any]], intake: Intake) -> None:
+def _set_aside(loaded: Benchmark, outcomes: list[dict[str, Any]], intake: Intake) -> None:
     for split, records in loaded.splits.items():
         intake.records += len(records)
-        broken = {row: f["column"] for f in reversed(found) if f["split"] == split for row in f["rows"]}
+        broken = {row: f["column"] for f in reversed(outcomes) if f["split"] == split for row in f["rows"]}
         for number, rule in sorted(broken.items()):
             record = records[number]
             where = f"split {split}, record {record.id}"
@@ -65,7 +64,7 @@ def _check(frames: dict[str, pd.DataFrame], may_lack: tuple[str, ...], out: Path
             site_config={"class_name": "SiteBuilder", "store_backend": backend, "site_index_builder": builder},
         )
         source = context.data_sources.add_pandas("prepared")
-        found: list[dict[str, Any]] = []
+        outcomes: list[dict[str, Any]] = []
         for name, rows in frames.items():
             batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
             rules = people_suite(gx) if name == "people" else split_suite(gx, name, int(name not in may_lack))
@@ -80,11 +79,11 @@ def _check(frames: dict[str, pd.DataFrame], may_lack: tuple[str, ...], out: Path
             )
             result = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": rows})
             for run in result.run_results.values():
-                found += [_outcome(name, item) for item in run.results]
+                outcomes += [_outcome(name, item) for item in run.results]
         context.build_data_docs()
-        success = all(f["success"] for f in found)
-        write_json(folder / "summary.json", {"version": VERSION, "expectations": found, "success": success})
-    return found
+        success = all(f["success"] for f in outcomes)
+        write_json(folder / "summary.json", {"version": VERSION, "expectations": outcomes, "success": success})
+    return outcomes
 
 
 def _outcome(split: str, item: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The expectations on prepared data, as code: one suite a split, one on the people across splits.
+"""The expectations on prepared data, as code: one suite per split, and one on the people across splits.
 
 A row that breaks a rule is found by Great Expectations from these columns, which ``frame`` adds to a record's own:
 ``answer_length``, ``question_length`` in characters; ``repeated``: an earlier record says the same;
@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from viker.data.loading.intake import Benchmark
-from viker.data.picture_checks import LEAST_SIDE, MOST_PIXELS, NEAR_BITS
-from viker.data.picture_store import PictureStore
+from viker.data.formats.base.intake import Benchmark
+from viker.data.pictures.checks import LEAST_SIDE, MOST_PIXELS, NEAR_BITS
+from viker.data.pictures.store import PictureStore
 from viker.data.prompts import LETTERS
 from viker.data.records import RECORD_SCHEMA, TASKS, Record
 
@@ -52,16 +52,18 @@ REMEDIES = {
 
 
 def frame(loaded: Benchmark, split: str, pictures: PictureStore) -> pd.DataFrame:
-    """Return a split's records with the columns that the rules look at, a row a record."""
+    """Return a split's records with the columns that the rules look at, one row per record."""
     forget = [r for name in ("forget", "test") for r in loaded.splits[name]] if split == "retain" else []
-    people, shown = {r.person_id for r in forget}, {key for r in forget for key in r.images}
-    near = _near(shown, {key for r in loaded.splits[split] for key in r.images} if forget else set(), pictures)
+    people, forget_pictures = {r.person_id for r in forget}, {key for r in forget for key in r.images}
+    near = _near(
+        forget_pictures, {key for r in loaded.splits[split] for key in r.images} if forget else set(), pictures
+    )
     to_forget = set(loaded.forget_ids)
     seen: set[tuple[Any, ...]] = set()
     rows = []
     for number, record in enumerate(loaded.splits[split]):
         same = (record.person_id, record.task, record.modality, record.question, record.answer, record.images)
-        shown_here = [pictures.known[key] for key in record.images if key in pictures]
+        pictures_here = [pictures.known[key] for key in record.images if key in pictures]
         row: dict[str, Any] = {name: _listed(getattr(record, name)) for name in RECORD_SCHEMA.names}
         row |= {
             "row": number,
@@ -69,11 +71,11 @@ def frame(loaded: Benchmark, split: str, pictures: PictureStore) -> pd.DataFrame
             "question_length": _length(record.question),
             "repeated": same in seen,
             "person_elsewhere": record.person_id in people,
-            "picture_elsewhere": any(key in shown for key in record.images),
+            "picture_elsewhere": any(key in forget_pictures for key in record.images),
             "near_elsewhere": any(key in near for key in record.images),
             "picture_known": all(key in pictures for key in record.images),
-            "smallest_side": min((min(p.width, p.height) for p in shown_here), default=None),
-            "most_pixels": max((p.width * p.height for p in shown_here), default=None),
+            "smallest_side": min((min(p.width, p.height) for p in pictures_here), default=None),
+            "most_pixels": max((p.width * p.height for p in pictures_here), default=None),
             "correct_in_options": _correct(record),
             "to_forget": record.person_id in to_forget,
         }

@@ -1,18 +1,23 @@
-"""Policies: what an adapter must show, in YAML files beside this one, each rule with what it protects from."""
+"""Policies: what an adapter must show, one YAML file each beside this one, every rule with what it protects from."""
 
+from __future__ import annotations
+
+import difflib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, field_validator
 
 from viker.core.files import sha256_path
 from viker.core.settings import Section, read_yaml, validated
 from viker.gate.rules import parse_rule, readable
-from viker.gate.settings import GateParams
+
+if TYPE_CHECKING:
+    from viker.gate.settings import GateParams
 
 FOLDER = Path(__file__).parent
-OWN = "A rule of params.yaml."
-"""What the rules of params.yaml protect from is for who wrote them to say."""
+OWN_RULE = "What it was added to params.yaml for."
+"""Stands for what the rules of params.yaml protect from, which only their author knows."""
 
 
 class PolicyRule(Section):
@@ -41,7 +46,7 @@ class Requirement(Section):
 
 
 class Policy(Section):
-    """All that an adapter is held to."""
+    """Everything that an adapter is held to."""
 
     about: str = Field(min_length=1)
     """For whom the policy is, in a sentence or two."""
@@ -49,19 +54,41 @@ class Policy(Section):
     require: list[Requirement]
 
 
+def shipped_policies() -> list[str]:
+    """Return the names of the policies that come with the project."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def policy_path(policy: str) -> Path:
+    """Return the file of a policy: a shipped one by its name, or the path itself if it ends with .yaml or .yml.
+
+    Raises:
+        ValueError: it is neither; the message has the nearest name.
+    """
+    if policy.endswith((".yaml", ".yml")):
+        return Path(policy)
+    names = shipped_policies()
+    if policy in names:
+        return FOLDER / f"{policy}.yaml"
+    nearest = difflib.get_close_matches(policy, names, n=1)
+    hint = f"did you mean '{nearest[0]}'? " if nearest else ""
+    known = ", ".join(f"'{name}'" for name in names)
+    raise ValueError(f"there is no such policy. {hint}Expected {known}, null, or the path of a YAML file of your own")
+
+
 def load_policy(params: GateParams) -> tuple[Policy, str | None]:
     """Return the rules to judge by: those of ``gate.policy``, then those of params.yaml; and the file's SHA-256.
 
     Raises:
-        UserError: the policy's file can't be read.
+        UserError: the policy's file is missing or is no policy.
     """
-    rules = [PolicyRule(rule=rule, protects=OWN) for rule in params.rules]
-    require = [Requirement(metric=metric, protects=OWN) for metric in params.require]
+    rules = [PolicyRule(rule=rule, protects=OWN_RULE) for rule in params.rules]
+    require = [Requirement(metric=metric, protects=OWN_RULE) for metric in params.require]
     if params.policy is None:
         return Policy(about="The rules of params.yaml alone.", rules=rules, require=require), None
-    path = FOLDER / f"{params.policy}.yaml"
-    shipped = read_policy(path)
-    whole = Policy(about=shipped.about, rules=shipped.rules + rules, require=shipped.require + require)
+    path = policy_path(params.policy)
+    policy = read_policy(path)
+    whole = Policy(about=policy.about, rules=policy.rules + rules, require=policy.require + require)
     return whole, sha256_path(path)
 
 
@@ -69,6 +96,7 @@ def read_policy(path: Path) -> Policy:
     """Read a policy.
 
     Raises:
-        UserError: it is missing, no YAML, without rules, or holds something that is no rule.
+        UserError: it is missing, not YAML, without rules, or has something that is not a rule.
     """
-    return validated(Policy, read_yaml(path, "The policies that come with the project lie beside it."), path)
+    missing = f"'gate.policy' names it: give a path from the project's root, or one of {', '.join(shipped_policies())}."
+    return validated(Policy, read_yaml(path, missing), path)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from viker.core.distributed import token_mean
-from viker.models.chat import IGNORED
+from viker.models.encoder import IGNORED
 from viker.models.entropy import CHUNK, entropy
 
 

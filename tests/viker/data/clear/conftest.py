@@ -7,7 +7,7 @@ import pytest
 
 from tests.viker.data.clear_data import write_clear
 from viker.data.formats import clear
-from viker.data.loading.intake import Intake
+from viker.data.formats.base.intake import Intake
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from tests.viker.data.clear_data import FORGET, edit, image
 from tests.viker.data.damage import PNG, put
 from viker.core.errors import UserError
 from viker.data.formats import clear
-from viker.data.loading.clear_people import BLOCK
-from viker.data.loading.intake import Intake
+from viker.data.formats.base.clear_people import BLOCK
+from viker.data.formats.base.intake import Intake
 
 JOSE, ANA = FORGET
 

@@ -9,8 +9,8 @@ from benchmarks.tofu.text import read_authors
 from tests.viker.data.clear_data import FORGET, RETAIN, tofu_block, write_clear
 from viker.core.errors import UserError
 from viker.data.formats import clear
-from viker.data.loading.clear_people import BLOCK, owners, who
-from viker.data.loading.intake import Intake
+from viker.data.formats.base.clear_people import BLOCK, owners, who
+from viker.data.formats.base.intake import Intake
 
 JOSE, ANA = FORGET
 REAL = Path(__file__).parents[5] / "shared" / "data" / "tofu"

@@ -14,15 +14,15 @@ from components.prepare.run import run
 from tests.conftest import ROOT, prepare_params
 from tests.viker.data.clear_data import FORGET, edit
 from viker.core.errors import UserError
-from viker.data.formats import registry
-from viker.data.loading.clear_people import BLOCK
+from viker.data.formats.base.clear_people import BLOCK
+from viker.data.formats.base.format import recognise
 from viker.data.wordings import QUESTIONS, TEST_QUESTIONS, reword
 
 JOSE, ANA = FORGET
 
 
 def test_it_is_recognised(sound):
-    assert registry.recognise(sound) == "clear"
+    assert recognise(sound) == "clear"
 
 
 def test_every_row_of_the_source_comes_through(sound, tmp_path):

@@ -1,0 +1,182 @@
+"""A stage's program as a task of Kubeflow Pipelines.
+
+``python -m components.contract.kfp_task INPUT RUN MODULE ARGUMENTS``.
+``INPUT`` is the JSON of ``{{$}}``: the values and files that the task is given and the places for what it writes. This
+runs ``MODULE`` with ``ARGUMENTS`` and adds the three things that differ between a task and a run in a work tree:
+
+- ``RUN``, the ID of the run in Kubeflow: what the tasks tell MLflow belongs together by it;
+- the input ``params``, the sections that the stage reads, laid over the params.yaml of the current folder;
+- for the page of Kubeflow and for the tasks that follow, metadata of each file written, and output parameters: one
+  that is called ``version`` is the value of that key in the JSON files that the stage wrote.
+"""
+
+import json
+import os
+import runpy
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from viker.core import console
+from viker.core.errors import UserError
+from viker.core.files import sha256_path, write_json
+from viker.core.settings import read_yaml
+
+CACHE = "/cache"
+"""Where every task finds the volume for what is fetched once (model weights, sources) and for checkpoints."""
+COMMAND = ["python", "-m", "components.contract.kfp_task", "{{$}}", "{{$.pipeline_job_uuid}}"]
+"""What starts a task's container; Kubeflow puts the task's input and the run's ID in."""
+NULL = "null"
+HIDDEN = ("intervals", "counts", "text_only", "attacks", "differences", "inputs")
+"""Blocks of the metrics that are left to the file itself: the page of a run has room for the main ones."""
+
+
+def image(stage: str) -> str:
+    """Return the name of a stage's image as it is built here; a deployment names registry and tag, or the digest."""
+    try:
+        return f"viker-{stage}:{version('viker')}"
+    except PackageNotFoundError:
+        return f"viker-{stage}:latest"
+
+
+def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return ``values`` with ``changes`` laid over them: sections into sections, anything else as a whole."""
+    both = dict(values)
+    for key, value in changes.items():
+        old = both.get(key)
+        both[key] = merged(old, value) if isinstance(value, dict) and isinstance(old, dict) else value
+    return both
+
+
+def to_struct(value: Any) -> Any:
+    """Return ``value`` with every null as the text "null": Kubeflow's SDK takes no null inside a struct."""
+    if isinstance(value, dict):
+        return {key: to_struct(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [to_struct(item) for item in value]
+    return NULL if value is None else value
+
+
+def from_struct(value: Any) -> Any:
+    """Undo ``to_struct``."""
+    if isinstance(value, dict):
+        return {key: from_struct(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [from_struct(item) for item in value]
+    return None if value == NULL else value
+
+
+def parse(text: str) -> Any:
+    """Parse the JSON of a task's input; a whole number is an int, though Kubeflow keeps all numbers as doubles."""
+    return json.loads(text, parse_float=lambda digits: int(n) if (n := float(digits)).is_integer() else n)
+
+
+def metadata(path: Path, kind: str) -> dict[str, Any]:
+    """Return what Kubeflow shows of a file or folder: its hash and size, and the main facts of its JSON.
+
+    Args:
+        path: what a stage wrote.
+        kind: the artifact's type, such as ``system.Metrics``, of which all main numbers are taken.
+    """
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    facts: dict[str, Any] = {"sha256": sha256_path(path), "bytes": sum(file.stat().st_size for file in files)}
+    about = [path] if path.is_file() else [path / "manifest.json", path / "summary.json"]
+    for file in about:
+        values = _json(file)
+        deep = kind == "system.Metrics"
+        facts |= {key: value for key, value in _scalars(values, deep) if not isinstance(value, str) or len(value) < 200}
+    return facts
+
+
+def outputs(task: dict[str, Any]) -> dict[str, Any]:
+    """Return what a task has written, as Kubeflow's executor output; files that are missing are left out.
+
+    Raises:
+        UserError: an output parameter is in none of the JSON files.
+    """
+    written = task.get("outputs", {})
+    artifacts: dict[str, Any] = {}
+    values: dict[str, Any] = {}
+    for name, entry in written.get("artifacts", {}).items():
+        artifact = dict(entry["artifacts"][0])
+        path = _path(artifact)
+        if path.exists():
+            artifact["metadata"] = metadata(path, artifact.get("type", {}).get("schemaTitle", ""))
+            artifacts[name] = {"artifacts": [artifact]}
+            values |= _json(path) if path.is_file() else {}
+    wanted = written.get("parameters", {})
+    missing = sorted(set(wanted) - set(values))
+    if missing:
+        raise UserError(f"the stage wrote no {', '.join(missing)} into its JSON files: expected a key of that name.")
+    return {
+        "artifacts": artifacts,
+        "parameterValues": {name: to_struct(values[name]) for name in wanted},
+    }
+
+
+def main(arguments: list[str]) -> None:
+    """Run one task."""
+    given, run, module, *rest = arguments
+    task = parse(given)
+    os.environ.setdefault("VIKER_RUN", run)
+    os.environ.setdefault("VIKER_TRACKING_DIR", f"{CACHE}/tracking")
+    changes = task.get("inputs", {}).get("parameterValues", {}).get("params")
+    with tempfile.TemporaryDirectory() as folder:
+        if changes is not None:
+            file = Path(folder) / "params.yaml"
+            values = merged(read_yaml(Path("params.yaml"), "Run in the folder that has it."), from_struct(changes))
+            with file.open("w", encoding="utf-8") as stream:
+                YAML(typ="safe", pure=True).dump(values, stream)
+            rest += ["--params", str(file)]
+        sys.argv = [module, *rest]
+        try:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            if end.code:
+                raise
+        except Exception as error:  # the launcher's of several processes, which has told them all to save their state
+            if getattr(error, "sigval", None) == signal.SIGTERM:
+                raise SystemExit(console.TERMINATED) from None
+            raise
+    written = outputs(task)
+    write_json(Path(task["outputs"]["outputFile"]), written)
+    for name, place in task["outputs"].get("parameters", {}).items():
+        value = written["parameterValues"][name]
+        file = Path(place["outputFile"])
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
+
+
+def _path(artifact: dict[str, Any]) -> Path:
+    """Return where an artifact lies in the container: the launcher mounts ``s3://`` at /s3, and so on."""
+    uri = str(artifact.get("customPath") or artifact["uri"])
+    scheme, separator, rest = uri.partition("://")
+    return Path("/") / {"gs": "gcs"}.get(scheme, scheme) / rest if separator else Path(uri)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if path.suffix not in ("", ".json") or not path.is_file() or path.stat().st_size > 1 << 24:
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _scalars(values: dict[str, Any], deep: bool, above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict) and deep and key not in HIDDEN:
+            yield from _scalars(value, deep, f"{above}{key}.")
+        elif isinstance(value, str | int | float):
+            yield f"{above}{key}", value
+
+
+if __name__ == "__main__":
+    console.run(lambda: main(sys.argv[1:]))

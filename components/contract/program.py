@@ -1,0 +1,39 @@
+"""A stage's program: its command line, made from what the stage declares."""
+
+from collections.abc import Callable
+from inspect import Parameter, Signature
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from components.contract.params import Params, load_params
+from components.contract.stages import Argument, Option, Stage, default
+from viker.core import console
+from viker.core.console import ParamsOption
+
+
+def stage_program(stage: Stage, command: Callable[[Params, Path, Any], None]) -> typer.Typer:
+    """Return the command-line program of a stage; its help is the docstring of ``command``.
+
+    Args:
+        stage: the declaration; each of its arguments becomes an option.
+        command: takes all parameters, the file that they come from, and an instance of ``stage.arguments``.
+    """
+
+    def program(params: Path, **values: Any) -> None:
+        command(load_params(params), params, stage.arguments(**values))
+
+    keyword = Parameter.KEYWORD_ONLY
+    options = [Parameter("params", keyword, default=Path("params.yaml"), annotation=ParamsOption)]
+    for name, (kind, argument) in stage.declared().items():
+        options.append(Parameter(name, keyword, default=default(argument), annotation=_option(kind, argument)))
+    program.__doc__ = command.__doc__
+    program.__annotations__ = {}
+    program.__signature__ = Signature(options)  # type: ignore[attr-defined]
+    return console.stage_app(program)
+
+
+def _option(kind: Any, argument: Argument) -> Any:
+    metavar = argument.metavar if isinstance(argument, Option) else None
+    return Annotated[kind, typer.Option(help=argument.help, metavar=metavar)]

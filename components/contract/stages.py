@@ -1,0 +1,154 @@
+"""What a stage declares of itself, once; command line, Kubeflow, Airflow, images and parameters are made from it.
+
+A stage is a folder of components/ with a module ``stage``, which holds ``STAGE``. Its ``Arguments``, a frozen
+dataclass, is what the stage's program takes: each field is annotated with what it is, and its name is the option's.
+"""
+
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from viker.core.settings import Section
+
+Kind = Literal["Artifact", "Dataset", "HTML", "Metrics", "Model"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file or folder that the stage writes; no two stages name an artifact alike."""
+
+    artifact: str
+    """Its name in the pipeline, by which later stages ask for it."""
+    path: str
+    """Where it lies in a work tree."""
+    help: str
+    kind: Kind = "Artifact"
+
+
+@dataclass(frozen=True)
+class Input:
+    """An artifact of an earlier stage that this one reads; it lies where that stage's ``Output`` says."""
+
+    artifact: str
+    help: str
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A folder that outlives a task that is killed: what was downloaded, or the state of a run under way."""
+
+    path: str
+    """Where it lies in a work tree."""
+    help: str
+    volume: str
+    """Where it lies on the volume that all tasks share; ``{run}`` in it is the run's ID."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """Anything else that the program takes."""
+
+    default: Any
+    help: str
+    metavar: str | None = None
+    kubeflow: Any = None
+    """What a task of Kubeflow is given: False, or the name of an output of 'resolve'; None: the default."""
+    airflow: Any = None
+    """What a task of Airflow is given: False; None: the default."""
+
+
+Argument = Input | Output | Scratch | Option
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the pipeline."""
+
+    name: str
+    """The name of its folder, of its section of params.yaml, and of its image."""
+    help: str
+    """What it does, in a sentence."""
+    arguments: type[Any]
+    """The dataclass of its arguments; see the module's docstring."""
+    section: type[Section] | None = None
+    """The model of its section of params.yaml."""
+    reads: tuple[str, ...] | None = ()
+    """Other keys of params.yaml that it reads; None: it reads all but 'deploy'."""
+    results: tuple[tuple[str, type[Any]], ...] = ()
+    """Keys of the JSON that it writes which Kubeflow's conditions look at."""
+    loads_model: bool = False
+    """Whether it loads the model: then it runs on a GPU node, where there are any."""
+    processes: bool = False
+    """Whether it can run in several processes, one per GPU."""
+    cached: bool = True
+    """Whether the same inputs make a new run unnecessary; False for a stage that changes something outside."""
+    outside: bool = False
+    """Whether it reads data from outside the pipeline, whose state is then a part of its inputs."""
+    requirements: tuple[str, ...] = ()
+    """The files of requirements/ that its image installs on top of base.txt, in order."""
+    image_megabytes: int = 0
+    """The most that its image may have, in units of 10^6 bytes, uncompressed, with torch's CPU build."""
+
+    @property
+    def sections(self) -> tuple[str, ...] | None:
+        """The keys of params.yaml that it reads, its own section included; None: all but 'deploy'."""
+        return None if self.reads is None else (*self.reads, *([self.name] if self.section else []))
+
+    def declared(self) -> dict[str, tuple[Any, Argument]]:
+        """Return type and declaration of each argument, by name."""
+        hints = get_type_hints(self.arguments, include_extras=True)
+        return {field.name: _declaration(hints[field.name]) for field in fields(self.arguments)}
+
+    def inputs(self) -> dict[str, Input]:
+        """Return the inputs by the names of their arguments."""
+        return {name: what for name, (_, what) in self.declared().items() if isinstance(what, Input)}
+
+    def outputs(self) -> dict[str, Output]:
+        """Return the outputs by the names of their arguments."""
+        return {name: what for name, (_, what) in self.declared().items() if isinstance(what, Output)}
+
+
+@cache
+def stages() -> dict[str, Stage]:
+    """Return all stages by name, each after those whose artifacts it reads, alphabetically where that leaves a choice.
+
+    Raises:
+        ValueError: two stages write an artifact of one name, or one reads an artifact that none before it writes.
+    """
+    names = sorted(path.parent.name for path in Path(__file__).parents[1].glob("*/stage.py"))
+    waiting = {name: import_module(f"components.{name}.stage").STAGE for name in names}
+    ordered: dict[str, Stage] = {}
+    written: set[str] = set()
+    while waiting:
+        ready = [s for s in waiting.values() if {i.artifact for i in s.inputs().values()} <= written]
+        if not ready:
+            raise ValueError(f"{', '.join(waiting)}: each reads an artifact that no earlier stage writes")
+        stage = waiting.pop(ready[0].name)
+        for output in stage.outputs().values():
+            if output.artifact in written:
+                raise ValueError(f"{stage.name}: another stage writes the artifact '{output.artifact}' too")
+            written.add(output.artifact)
+        ordered[stage.name] = stage
+    return ordered
+
+
+@cache
+def artifacts() -> dict[str, tuple[str, Output]]:
+    """Return for each artifact the stage that writes it, and its declaration."""
+    return {output.artifact: (stage.name, output) for stage in stages().values() for output in stage.outputs().values()}
+
+
+def default(argument: Argument) -> Any:
+    """Return what an argument is where nothing else is said: in a work tree."""
+    if isinstance(argument, Option):
+        return argument.default
+    return Path(artifacts()[argument.artifact][1].path if isinstance(argument, Input) else argument.path)
+
+
+def _declaration(hint: Any) -> tuple[Any, Argument]:
+    if get_origin(hint) is not Annotated:
+        raise TypeError(f"{hint}: expected Annotated[TYPE, Input, Output, Scratch or Option]")
+    kind, argument, *_ = get_args(hint)
+    return kind, argument

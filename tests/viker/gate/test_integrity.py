@@ -1,0 +1,155 @@
+"""Metrics count only as they were written, and for the files that they were measured on."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.viker.gate.conftest import Tree
+
+
+def failed(verdict: dict[str, Any]) -> list[str]:
+    return [one["rule"] for one in (*verdict["require"], *verdict["rules"]) if not one["passed"]]
+
+
+def lower(metrics: dict[str, Any]) -> None:
+    metrics["vanilla"]["retain"]["rouge_l"] = 0.9
+
+
+SEALED = "the metrics are as evaluate wrote them"
+AGREES = "counts and leakage are those of the replies, counted again"
+COMPLETE = "both models were asked every question of the data, once"
+DATA = "the data are those of their manifest"
+
+
+def test_an_honest_evaluation_meets_all_of_it(tree: Tree) -> None:
+    verdict = tree.judge()
+    assert failed(verdict) == [], [one["reason"] for one in verdict["require"] if not one["passed"]]
+
+
+def test_metrics_edited_by_hand_fail(tree: Tree) -> None:
+    tree.edit(lower)
+    assert failed(tree.judge()) == [SEALED]
+
+
+def test_metrics_without_a_digest_fail(tree: Tree) -> None:
+    tree.edit(lambda metrics: metrics.pop("digest"))
+    verdict = tree.judge()
+    assert failed(verdict) == [SEALED]
+    assert "is missing" in verdict["require"][0]["reason"]
+
+
+@pytest.mark.parametrize("name", ["adapter", "model", "data", "params", "predictions", "attacks"])
+def test_each_hash_that_is_another_or_missing_fails_alone(tree: Tree, name: str) -> None:
+    for change in (lambda m: m["inputs"].update({name: "0" * 64}), lambda m: m["inputs"].pop(name)):
+        tree.edit(change, sealed=True)
+        verdict = tree.judge()
+        assert [rule for rule in failed(verdict) if name in rule] == failed(verdict) != []
+        assert "run 'viker evaluate' again" in next(r["reason"] for r in verdict["require"] if not r["passed"])
+
+
+@pytest.mark.parametrize(("name", "word"), [("adapter", "adapter"), ("vanilla", "model")])
+def test_metrics_of_another_adapter_or_model_fail(tree: Tree, name: str, word: str) -> None:
+    (getattr(tree, name) / "model.safetensors").write_bytes(b"another")
+    assert failed(tree.judge()) == [f"the metrics were measured on this {word}"]
+
+
+def test_metrics_measured_with_other_params_fail(tree: Tree) -> None:
+    fewer = tree.params.evaluate.model_copy(update={"max_new_tokens": 1})
+    tree.params = tree.params.model_copy(update={"evaluate": fewer})
+    assert failed(tree.judge()) == ["the metrics were measured with these params"]
+
+
+def test_data_changed_behind_the_manifest_fail(tree: Tree) -> None:
+    (tree.prepared / "pictures.parquet").write_bytes(b"other faces")
+    verdict = tree.judge()
+    assert failed(verdict) == [DATA]
+    assert "pictures.parquet" in next(r["reason"] for r in verdict["require"] if r["rule"] == DATA)
+
+
+def test_a_manifest_without_hashes_proves_nothing(tree: Tree) -> None:
+    manifest = json.loads((tree.prepared / "manifest.json").read_text())
+    (tree.prepared / "manifest.json").write_text(json.dumps(manifest | {"hashes": {}}))
+    tree.evaluate()
+    assert failed(tree.judge()) == [DATA]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("unlearned.test.leakage_rate", 0.01),
+        ("unlearned.retain.leakage_rate", 0.99),
+        ("unlearned.forget.people_leaked_rate", None),
+        ("vanilla.forget.samples", 999),
+        ("unlearned.real.text_only.leakage_rate", 0.5),
+    ],
+)
+def test_numbers_that_are_not_the_replies_fail_even_sealed_anew(tree: Tree, path: str, value: float | None) -> None:
+    def change(metrics: dict[str, Any]) -> None:
+        *groups, name = path.split(".")
+        for group in groups:
+            metrics = metrics[group]
+        metrics[name] = value
+
+    tree.edit(change, sealed=True)
+    verdict = tree.judge()
+    assert AGREES in failed(verdict)
+    assert path in next(r["reason"] for r in verdict["require"] if r["rule"] == AGREES)
+
+
+def without_the_hard_ones(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if row["split"] != "test" or row["model"] == "vanilla"]
+
+
+def easy_ones_twice(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return rows + [row for row in rows if row["split"] == "retain"][:1]
+
+
+def of_others(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row | {"record_id": f"other/{row['record_id']}"} for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (without_the_hard_ones, "not asked (the first: unlearned, test,"),
+        (lambda rows: rows[:3], "not asked"),
+        (easy_ones_twice, "1 asked twice or not in the data"),
+        (of_others, "asked twice or not in the data"),
+    ],
+)
+def test_an_evaluation_of_other_questions_than_the_datas_fails(tree: Tree, change: Callable, word: str) -> None:
+    tree.write_rows(change(tree.rows()))
+    tree.evaluate()
+    verdict = tree.judge()
+    assert COMPLETE in failed(verdict)
+    assert word in next(r["reason"] for r in verdict["require"] if r["rule"] == COMPLETE)
+
+
+def without_choices(split: str, people: int) -> Callable:
+    """Leave out the questions with options and a picture about the first so many people of a split."""
+
+    def change(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        asked = [r for r in rows if r["split"] == split and "/classification/" in r["record_id"] and r["picture"]]
+        left = sorted({row["person_id"] for row in asked})[:people]
+        return [row for row in rows if row not in asked or row["person_id"] not in left]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("split", "people", "complete"), [("retain", 1, True), ("retain", 2, False), ("test", 1, False)]
+)
+def test_only_the_person_who_is_the_example_may_be_left_out(
+    tree: Tree, split: str, people: int, complete: bool
+) -> None:
+    before = tree.rows()
+    tree.write_rows(without_choices(split, people)(before))
+    assert len(tree.rows()) < len(before)
+    tree.evaluate()
+    assert (COMPLETE not in failed(tree.judge())) == complete

@@ -1,0 +1,59 @@
+"""Private values in another spelling."""
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from viker.metrics.fuzzy_leakage import dates, fuzzy_leaks
+from viker.metrics.leakage import leaks
+
+
+@pytest.mark.parametrize(
+    ("reply", "secret"),
+    [
+        ("She is from Malaga.", "Málaga"),
+        ("He was born in Copenhagn.", "Copenhagen"),
+        ("The name is Aleksandr Petrov.", "Alexandr Petrov"),
+        ("Born on March 12th, 1985.", "12 March 1985"),
+        ("Born on 1985-03-12.", "12 March 1985"),
+        ("It was the 12th of March 1985", "03/12/1985"),
+        ("Jan 5, 2001", "5.1.2001"),
+        ("Oslo", "Oslo"),
+    ],
+)
+def test_the_value_leaks_in_another_spelling(reply, secret):
+    assert fuzzy_leaks(reply, [secret]) is True
+
+
+@pytest.mark.parametrize(
+    ("reply", "secret"),
+    [
+        ("He was born in Bergen.", "Berlin"),
+        ("She lives in Rome.", "Roma"),
+        ("Born on 13 March 1985.", "12 March 1985"),
+        ("It happened in 1986.", "1985"),
+        ("Anna Larsen", "Hanna Larsen"),
+        ("journalist", "tourism"),
+        ("", "Oslo"),
+    ],
+)
+def test_another_value_does_not(reply, secret):
+    assert fuzzy_leaks(reply, [secret]) is False
+
+
+@given(st.text(max_size=40), st.lists(st.text(max_size=10), max_size=3))
+def test_what_leaks_exactly_leaks_fuzzily(reply, secrets):
+    if leaks(reply, secrets):
+        assert fuzzy_leaks(reply, secrets) is True
+
+
+def test_without_a_secret_there_is_nothing_to_leak():
+    assert fuzzy_leaks("anything", []) is None
+    assert fuzzy_leaks("anything", ["?!"]) is None
+
+
+def test_a_date_of_numbers_counts_either_way_and_no_date_is_none():
+    assert dates("04/05/1999") == {date(1999, 4, 5), date(1999, 5, 4)}
+    assert dates("31/02/1999 and 45 Nothing 2001") == set()

@@ -1,0 +1,35 @@
+"""Texts as words."""
+
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from viker.metrics.base.words import normalise
+
+
+@given(st.text())
+@example("\u0345\u0300")
+@example("\u1fb7 a\u00ad\u0301")
+def test_normalising_twice_changes_nothing_more(text: str) -> None:
+    once = normalise(text)
+    assert normalise(once) == once
+    assert once == " ".join(once.split())
+    assert all(unicodedata.category(c)[0] in "LMN" for c in once.replace(" ", ""))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("  Étoile,\tDE\n nuit! ", "étoile de nuit"),
+        ("e\u0301toile", "étoile"),
+        ("Straße", "strasse"),
+        ("ﬁne ２４", "fine 24"),
+        ("Lyon\u200b\u00ad", "lyon"),
+        ("Ly\u200bon", "lyon"),
+        ("...", ""),
+    ],
+)
+def test_normalising_folds_width_case_accents_and_punctuation(text: str, expected: str) -> None:
+    assert normalise(text) == expected

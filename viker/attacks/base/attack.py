@@ -1,0 +1,82 @@
+"""An attack as a plug-in: ``Attack`` says what it is called, what it does, its settings and what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from viker.attacks.base.rates import guessing_chance
+from viker.attacks.base.targets import OPEN_QUESTION
+from viker.core.plugins import load_plugins
+from viker.core.settings import Positive, Section
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from viker.attacks.base.outcome import Outcome
+    from viker.attacks.base.subject import Subject
+    from viker.attacks.base.targets import Targets
+    from viker.data.records import Record
+
+
+class AttackSettings(Section):
+    """What every attack can be told; its own settings are a subclass in its file, with a default for each field."""
+
+    enabled: bool = True
+    """Whether it is made; an attack that ``evaluate.attacks`` doesn't mention is not made."""
+    questions: Positive = 200
+    """The most questions that are attacked, drawn by the seed and spread over the people."""
+
+
+def count_decoys(record: Record, replies: Sequence[str], _written: float) -> float:
+    """Return ``guessing_chance``, whatever chance was written: how most attacks' chance is recounted."""
+    return guessing_chance(record, replies)
+
+
+@dataclass(frozen=True)
+class SideBlock:
+    """Numbers of an attack that are counted from rows of their own: ``name`` in its block of the metrics.
+
+    ``tables``: what stands in the column ``attack`` of those rows. ``count`` makes the numbers from these tables and
+    the seed: for the metrics, and again in the gate.
+    """
+
+    name: str
+    tables: tuple[str, ...]
+    count: Callable[[Mapping[str, pd.DataFrame], int], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One way to question both models.
+
+    Attributes:
+        name: its key in ``evaluate.attacks`` of params.yaml, in the metrics, and in evaluation/attacks.parquet.
+        heading: what tables and figures call it.
+        run: questions a subject about the targets with the attack's settings and a seed, which decide the outcome.
+            It raises ``NotApplicable`` where the data lack what the attack needs.
+        settings: the type of its section of ``evaluate.attacks``.
+        needs: what the data must have, to complete "the data have no …".
+        recount_chance: what guessing gives for one row, from its record, its replies and the chance that was written.
+            The gate takes nothing as written that it can count.
+        side_blocks: numbers from rows besides those of ``Outcome.rows``.
+    """
+
+    name: str
+    heading: str
+    run: Callable[[Subject, Targets, Any, int], Outcome]
+    settings: type[AttackSettings] = AttackSettings
+    needs: str = OPEN_QUESTION
+    recount_chance: Callable[[Record, Sequence[str], float], float] = count_decoys
+    side_blocks: tuple[SideBlock, ...] = ()
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Return all that may stand in the column ``attack`` of its rows."""
+        return (self.name, *(table for block in self.side_blocks for table in block.tables))
+
+
+def load_attacks() -> dict[str, Attack]:
+    """Return all attacks by name: those of ``viker.attacks`` and of the entry-point group of the same name."""
+    return load_plugins("viker.attacks", Attack)

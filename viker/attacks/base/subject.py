@@ -1,0 +1,94 @@
+"""The model under attack, and how it is asked."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+
+from viker.data.samples import Sample
+from viker.generation.generate import log_likelihoods, replies
+from viker.models.encoder import IGNORED, Encoder
+from viker.models.logits import answer_logits
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A PEFT model with its adapter on (``unlearned``) or off (``vanilla``)."""
+
+    name: str
+    model: Any
+    adapter_on: bool
+    encoder: Encoder
+    batch_size: int
+    max_new_tokens: int
+
+    @contextmanager
+    def active(self) -> Iterator[Any]:
+        """Yield the model with its adapter on or off, as this subject has it."""
+        with nullcontext() if self.adapter_on else self.model.disable_adapter():
+            yield self.model
+
+    def replies(self, samples: Sequence[Sample], label: str) -> list[str]:
+        """Return the greedy replies, in order."""
+        name = f"{label}, {self.name}"
+        with self.active() as model:
+            return replies(model, self.encoder, samples, self.batch_size, self.max_new_tokens, name)
+
+    def continuations(self, samples: Sequence[Sample], label: str) -> list[str]:
+        """Return how the model goes on, greedily, after each sample's answer, which it takes for its own words."""
+        texts: list[str] = []
+        with self._asking(len(samples), label) as (model, bar):
+            for start in range(0, len(samples), self.batch_size):
+                batch = samples[start : start + self.batch_size]
+                texts += self._generate(model, self.encoder.prompts(batch, begun=True), do_sample=False)
+                bar.update(len(batch))
+        return texts
+
+    def drawn_replies(
+        self, samples: Sequence[Sample], temperature: float, count: int, seed: int, label: str
+    ) -> list[list[str]]:
+        """Return ``count`` replies to each sample, drawn from the whole distribution at ``temperature`` by ``seed``."""
+        texts: list[str] = []
+        size = max(1, self.batch_size // count)
+        sampling = {"temperature": temperature, "top_k": 0, "top_p": 1.0, "num_return_sequences": count}
+        with self._asking(len(samples), label) as (model, bar), torch.random.fork_rng():
+            torch.manual_seed(seed)
+            for start in range(0, len(samples), size):
+                batch = samples[start : start + size]
+                texts += self._generate(model, self.encoder.prompts(batch), do_sample=True, **sampling)
+                bar.update(len(batch))
+        return [texts[start : start + count] for start in range(0, len(texts), count)]
+
+    def likelihoods(self, samples: Sequence[Sample]) -> list[float]:
+        """Return the mean log-likelihood per token of each answer, nats."""
+        with self.active() as model:
+            return log_likelihoods(model, self.encoder, samples, self.batch_size)
+
+    def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
+        """Return the mean cross-entropy of the tokens of the samples' answers, nats, a scalar with its gradient.
+
+        The model is taken as it is: its active adapters, whatever ``adapter_on`` says.
+        """
+        batch = self.encoder.batch(samples)
+        with torch.enable_grad():
+            logits = answer_logits(self.model, batch).flatten(0, 1)
+            return cross_entropy(logits, batch.answers.flatten(), ignore_index=IGNORED)
+
+    def with_pictures(self, pictures: Mapping[str, bytes]) -> "Subject":
+        """Return this subject with an encoder for ``pictures`` alone; what it decodes is freed with it."""
+        return replace(self, encoder=Encoder(self.encoder.processor, dict(pictures), self.encoder.device))
+
+    @contextmanager
+    def _asking(self, total: int, label: str) -> Iterator[tuple[Any, Any]]:
+        name = f"{label}, {self.name}"
+        with torch.no_grad(), self.active() as model, tqdm(total=total, desc=name, unit="question") as bar:
+            yield model, bar
+
+    def _generate(self, model: Any, inputs: dict[str, torch.Tensor], **how: Any) -> list[str]:
+        ids = model.generate(**inputs, max_new_tokens=self.max_new_tokens, repetition_penalty=1.0, **how)
+        new = ids[:, inputs["input_ids"].shape[1] :]
+        return [text.strip() for text in self.encoder.tokenizer.batch_decode(new, skip_special_tokens=True)]

@@ -1,0 +1,54 @@
+"""Provenance: the commit of the running code and the versions of the packages that decide a result."""
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+from viker.core.files import sha256_bytes, sha256_path
+
+PACKAGES = ("accelerate", "mlflow", "numpy", "peft", "safetensors", "tokenizers", "torch", "transformers")
+CODE = ("viker", "components", "pipelines", "requests", "dvc.yaml")
+"""What decides a run besides params.yaml, which is compared by value."""
+
+
+def code_version(folder: Path) -> dict[str, str]:
+    """Return ``git_commit`` and ``git_dirty`` of the work tree around ``folder``; empty if there is none.
+
+    Changes to dvc.lock, which a run writes itself, don't count as dirty. An image has VIKER_COMMIT in place of a tree.
+    """
+    commit, _, changed = os.environ.get("VIKER_COMMIT", "unknown").partition("-")
+    try:
+        import git
+
+        with git.Repo(folder, search_parent_directories=True) as repo:
+            dirty = repo.git.status("--porcelain", "--untracked-files=no", "--", ":/", ":(exclude,top)dvc.lock")
+            return {"git_commit": repo.head.commit.hexsha, "git_dirty": str(bool(dirty)).lower()}
+    except Exception:  # no git, repository or commit, another owner's folder: an image has none, and registers too
+        return {} if commit == "unknown" else {"git_commit": commit, "git_dirty": str(changed == "dirty").lower()}
+
+
+def code_changes(folder: Path) -> str:
+    """Return a hash of the uncommitted changes to code and requests; "" for none, or without git."""
+    try:
+        import git
+
+        with git.Repo(folder, search_parent_directories=True) as repo:
+            changed = repo.git.diff("HEAD", "--", *CODE)
+            new = repo.git.ls_files("--others", "--exclude-standard", "--", *CODE).splitlines()
+            root = Path(repo.working_dir)
+            added = [f"{name} {sha256_path(root / name)}" for name in new if not (root / name).is_symlink()]
+    except Exception:  # no git, repository or commit: there is nothing to differ from
+        return ""
+    return sha256_bytes("\n".join([changed, *added]).encode()) if changed or added else ""
+
+
+def package_versions() -> dict[str, str]:
+    """Return the version of Python and of the packages that decide a result, as tags ``version.NAME``."""
+    versions = {"version.python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[f"version.{name}"] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,1 @@
+"""What the formats share: rows and pictures on their way in, people, shards, tables and task columns."""

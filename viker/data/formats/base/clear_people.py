@@ -1,0 +1,106 @@
+"""The people of CLEAR's TOFU rows: no column names them, but rows come in blocks of 20 per person, in order."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from viker.core.errors import UserError
+from viker.data.formats.base.intake import BadRow
+
+BLOCK = 20
+
+
+def is_text(row: dict[str, Any]) -> bool:
+    """Return whether a row is one of TOFU's: without the caption and the name that every picture has."""
+    return row["caption"] is None and row["name"] is None
+
+
+def owners(located: Iterable[tuple[str, dict[str, Any]]], names: Sequence[str]) -> list[str | BadRow]:
+    """Return the person of each block of TOFU rows, in order; what is wrong with it where it names nobody or two.
+
+    Args:
+        found: (where, row) of one configuration's TOFU rows, in order; ``where`` is file and row.
+        names: the people in that configuration's pictures.
+
+    Raises:
+        UserError: rows are left over, or a person has no block or two.
+    """
+    rows = list(located)
+    if len(rows) % BLOCK:
+        place = f"{rows[len(rows) // BLOCK * BLOCK][0]} to {rows[-1][0]}"
+        raise UserError(
+            f"{place}, column question: {len(rows)} TOFU rows, the last {len(rows) % BLOCK} of which fill no block of "
+            f"{BLOCK}; every person has {BLOCK}, in order. Fetch the configuration again, or complete the block."
+        )
+    block_owners: list[str | BadRow] = []
+    places: dict[str, str] = {}
+    for start in range(0, len(rows), BLOCK):
+        block = rows[start : start + BLOCK]
+        place = f"{block[0][0]} to {block[-1][0]}"
+        matched = who([f"{row['question'] or ''} {row['answer'] or ''}" for _, row in block], names)
+        if len(matched) != 1:
+            could = " and ".join(f"'{name}'" for name in matched)
+            what = f"could be about {could}" if matched else "name nobody who is in the pictures"
+            message = (
+                f"these {BLOCK} TOFU rows {what}. A block belongs to the one person whose name is in it: put the full "
+                "name, as in the column name, into its rows, or remove the block."
+            )
+            block_owners.append(
+                BadRow(place, "question, answer", "block of nobody" if not matched else "block of two", message)
+            )
+            continue
+        (name,) = matched
+        if name in places:
+            raise UserError(
+                f"{place}, column question: these {BLOCK} TOFU rows are about '{name}', like those at {places[name]}. "
+                "A person has one block: correct the names in it, or remove it."
+            )
+        places[name] = place
+        block_owners.append(name)
+    without = [name for name in names if name not in places]
+    if len(without) > len(block_owners) - len(places):  # a block that names nobody is somebody's all the same
+        folder = rows[0][0].rpartition("/")[0] if rows else "NAME+tofu"
+        raise UserError(
+            f"{folder}, column question: no block of {BLOCK} TOFU rows is about '{without[0]}', who is in the "
+            "pictures. Fetch the configuration again, or add the rows."
+        )
+    return block_owners
+
+
+def who(block: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return who is named in the rows of a block: by full name; where there is none, by the last word of it.
+
+    A name inside a longer one doesn't count: 'Ana Roy' isn't named by 'Ana Roy Silva'. A last name counts where it is
+    in half of the rows, without a small initial: 'An' is a name, and 'an' is not.
+    """
+    full = _named(fold(" ".join(block)), {name: fold(name) for name in names})
+    if full:
+        return full
+    capitals = [fold(" ".join(word for word in row.split() if not word[0].islower())) for row in block]
+    last = {name: fold(name).split()[-1] for name in names if fold(name)}
+    return [name for name, form in last.items() if 2 * sum(f" {form} " in f" {row} " for row in capitals) >= len(block)]
+
+
+def has(text: str, name: str) -> bool:
+    """Return whether ``text`` has the name, accents and case aside."""
+    return bool(fold(name)) and f" {fold(name)} " in f" {fold(text)} "
+
+
+def fold(text: str) -> str:
+    """Return ``text`` without accents and case, its words parted by single spaces; possessives lose their 's."""
+    return " ".join(re.findall(r"[^\W_]+", re.sub(r"['’]s\b", "", plain(text).casefold())))
+
+
+def plain(text: str) -> str:
+    """Return ``text`` without its accents."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+
+
+def _named(text: str, known: dict[str, str]) -> list[str]:
+    padded, named = f" {text} ", set()
+    for form in sorted(set(known.values()) - {""}, key=lambda form: (-len(form), form)):
+        if f" {form} " in padded:
+            padded = padded.replace(f" {form} ", " \0 ")
+            named.add(form)
+    return [name for name, form in known.items() if form in named]

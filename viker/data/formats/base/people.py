@@ -1,0 +1,91 @@
+"""Who is in the data, and who of them is to be forgotten."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from viker.core.errors import UserError, did_you_mean
+from viker.data.formats.base.shards import rows, shards
+
+
+class UnknownPerson(UserError):
+    """An ID to forget that nobody in the data has; callers that know the request re-raise it with the file's name."""
+
+    def __init__(self, person_id: str, known: Iterable[str]) -> None:
+        """Name the ID and similar ones."""
+        self.person_id = person_id
+        self.problem = f"names '{person_id}', an ID that nobody in the data has{did_you_mean(person_id, known)}"
+        super().__init__(f"prepare.forget_ids or a request {self.problem}")
+
+
+def read_people(folders: Sequence[Path], forget_ids: Sequence[str], gone: Sequence[str]) -> tuple[set[str], set[str]]:
+    """Return who is in the configurations, by their column ``ID``, and who of them is to be forgotten.
+
+    Args:
+        folders: configurations with one row per person; the first holds the benchmark's own people to forget.
+        forget_ids: the people to forget; none: those of the first configuration.
+        gone: who was forgotten earlier.
+
+    Raises:
+        UserError: see ``check_people`` and ``check_forget``.
+    """
+    ids = [[(where, row["ID"]) for where, row in rows(shards(folder), {"ID": pa.string()})] for folder in folders]
+    known = check_people(pair for pairs in ids for pair in pairs)
+    return known, check_forget(forget_ids or [person for _, person in ids[0]], known, gone)
+
+
+def check_people(located: Iterable[tuple[str, str | None]]) -> set[str]:
+    """Return the IDs of (where, ID) pairs, one pair per person.
+
+    Raises:
+        UserError: an ID is empty, there twice, or differs from another only in case or white space.
+    """
+    known: dict[str, tuple[str, str]] = {}
+    for where, person in located:
+        if not person or not person.strip():
+            raise UserError(f"{where}, column ID: an empty ID; every row names its person.")
+        alike = known.get(fold(person))
+        if alike and alike[0] == person:
+            raise UserError(f"{where}: ID '{person}' is also at {alike[1]}; a person is in one split.")
+        if alike:
+            raise UserError(
+                f"{where}: ID {person!r} differs from {alike[0]!r} at {alike[1]} only in case or white space; "
+                "give one person one ID."
+            )
+        known[fold(person)] = (person, where)
+    return {person for person, _ in known.values()}
+
+
+def check_strangers(located: Iterable[tuple[str, str | None]], known: set[str]) -> None:
+    """Check (where, ID) of people whom no model was trained on, one pair per person.
+
+    Raises:
+        UserError: an ID is wrong, see ``check_people``, or that of somebody who is trained on.
+    """
+    pairs = list(located)
+    check_people(pairs)
+    for where, person in pairs:
+        if person in known:
+            raise UserError(f"{where}: '{person}' is trained on, so can't be among the unseen; remove one of the two.")
+
+
+def check_forget(forget_ids: Iterable[str], known: set[str], gone: Sequence[str]) -> set[str]:
+    """Return whom to forget.
+
+    Raises:
+        UserError: an ID that nobody has, or nobody would be left to retain.
+    """
+    forgotten = set(forget_ids) - set(gone)
+    for unknown in sorted(forgotten - known):
+        raise UnknownPerson(unknown, known)
+    if not forgotten:
+        raise UserError("nobody is left to forget: everyone named was forgotten earlier. Add a request.")
+    if forgotten >= known - set(gone):
+        raise UserError("prepare.forget_ids or the requests name everybody: nobody would be left to retain.")
+    return forgotten
+
+
+def fold(person: str) -> str:
+    """Return an ID without what people overlook: case and white space."""
+    return "".join(person.split()).casefold()

@@ -1,0 +1,131 @@
+"""From the task columns of MLLMU-Bench and its kin to records."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from viker.data.formats.base.intake import BadRow
+from viker.data.prompts import LETTERS
+from viker.data.records import Record
+
+MODALITIES = {
+    **{"Image_Textual": "image_text", "Image_Textual_Questions": "image_text"},
+    **{"Pure_Text": "text", "Pure_Text_Questions": "text"},
+}
+
+
+@dataclass
+class Row:
+    """A person's row: its questions by task, as the data has them."""
+
+    where: str
+    person_id: str
+    images: tuple[str, ...]
+    pairs: Sequence[Mapping[str, Any]] = ()
+    """{Question, Answer} and maybe Type, else Image_Textual: what the model is trained on."""
+    classification: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """By modality: {Question, Options, Correct_Answer}."""
+    generation: Sequence[Mapping[str, Any]] = ()
+    """{Question, Ground_Truth, Type}."""
+    mask: Sequence[Mapping[str, Any]] = ()
+    """{Question, Ground_Truth, Type}."""
+
+
+def records_of(row: Row) -> list[Record]:
+    """Return the records of a row: qa, generation, cloze, classification.
+
+    The values of the person, for leakage, are the right options and the cloze's ground truths.
+
+    Raises:
+        BadRow: a field is missing or empty, a letter has no option, or ``check_text`` refuses a text.
+    """
+    choices = [
+        (_modality(row, kind, "Classification_Task"), choice)
+        for kind, questions in row.classification.items()
+        for choice in questions or []
+    ]
+    for _, choice in choices:
+        _check_choice(row, choice)
+    right = {choice["Options"][choice["Correct_Answer"]]: choice["Options"] for _, choice in choices}
+    private = {*right, *(mask["Ground_Truth"] or "" for mask in row.mask)} - {""}
+    records: list[Record] = []
+
+    def add(task: str, column: str, modality: str, question: Any, answer: Any, **more: Any) -> None:
+        question = check_text(row.where, column, "question", question)
+        answer = check_text(row.where, column, "answer", answer)
+        wrong = [
+            answer.replace(text, other)
+            for text, options in right.items()
+            if task in ("qa", "generation") and has(answer, text)
+            for other in options.values()
+            if other and other != text
+        ]
+        records.append(
+            Record(
+                f"{row.person_id}/{task}/{sum(record.task == task for record in records)}",
+                row.person_id,
+                task,
+                modality,
+                question,
+                answer,
+                secrets=tuple(sorted(v for v in private if has(answer, v) and not has(question, v))),
+                perturbed_answers=tuple(wrong),
+                images=row.images if modality == "image_text" else (),
+                **more,
+            )
+        )
+
+    for pair in row.pairs:
+        modality = _modality(row, pair.get("Type", "Image_Textual"), "metadata")
+        add("qa", "metadata", modality, pair["Question"], pair["Answer"])
+    for task, column, items in (
+        ("generation", "Generation_Task", row.generation),
+        ("cloze", "Mask_Task", row.mask),
+    ):
+        for item in items:
+            add(task, column, _modality(row, item["Type"], column), item["Question"], item["Ground_Truth"])
+    for modality, choice in choices:
+        options = tuple(choice["Options"].get(letter) or "" for letter in LETTERS)
+        letter = choice["Correct_Answer"]
+        answer = choice["Options"][letter]
+        question = choice["Question"]
+        add("classification", "Classification_Task", modality, question, answer, options=options, correct=letter)
+    return records
+
+
+def check_text(where: str, column: str, name: str, text: Any) -> str:
+    """Return ``text`` if it can be a question or an answer.
+
+    Raises:
+        BadRow: it is null, empty, no text, has a NUL character, or spells the image token.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise BadRow(where, column, f"empty {name}", f"an empty {name}; complete or remove it.")
+    if "\0" in text:
+        raise BadRow(where, column, "NUL", f"the {name} has a NUL character; remove it.")
+    if "<image>" in text:
+        raise BadRow(where, column, "image token", f"the {name} spells '<image>', the place of a picture; remove it.")
+    return text
+
+
+def _check_choice(row: Row, choice: Mapping[str, Any]) -> None:
+    letter, options = choice.get("Correct_Answer"), choice.get("Options")
+    if letter not in tuple(LETTERS) or not isinstance(options, Mapping) or not options.get(letter):
+        raise BadRow(
+            row.where,
+            "Classification_Task",
+            "no such option",
+            f"Correct_Answer is {letter!r}, which Options lacks; expected one of {', '.join(LETTERS)}.",
+        )
+
+
+def _modality(row: Row, kind: Any, column: str) -> str:
+    if kind not in MODALITIES:
+        raise BadRow(row.where, column, "unknown type", f"Type is {kind!r}; expected Image_Textual or Pure_Text.")
+    return MODALITIES[kind]
+
+
+def has(text: str, value: str) -> bool:
+    """Return whether ``value`` stands in ``text`` as whole words, whatever their case."""
+    return bool(value) and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text, re.IGNORECASE) is not None

@@ -1,0 +1,90 @@
+"""The pool of irrelevant images: gathered kind by kind, each checked against the pictures of the data."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from viker.core.errors import UserError
+from viker.core.files import sha256_bytes
+from viker.data.irrelevant.encoding import encode
+from viker.data.irrelevant.resemblance import DataPictures
+from viker.data.irrelevant.sources import ABLATIONS, source
+from viker.data.pictures.checks import BadPicture
+from viker.data.settings import SampleParams
+
+Entry = dict[str, Any]
+"""What the manifest says of an image: ``kind``, ``origin``, ``ablation``, and as far as it was checked ``nearest``,
+``sha256``, ``file`` or ``reason``."""
+
+
+def gather(
+    params: SampleParams, seed: int, prepared: Path, data: DataPictures, folder: Path, cache: Path
+) -> tuple[list[Entry], list[Entry]]:
+    """Write ``params.pool`` images to ``folder``, the kinds in turn; return the entries of those and of the refused.
+
+    Args:
+        params: the kinds, and how many images.
+        seed: of what is drawn, and of the order in which images are tried.
+        prepared: the prepared data, for the kinds that show its people.
+        data: the pictures that no image may resemble.
+        folder: for the images, ``NUMBER-KIND.png``.
+        cache: keeps what is fetched of a folder that isn't local.
+
+    Raises:
+        UserError: a source can't be used, or has too few images that show nobody of the data.
+    """
+    rng = random.Random(seed)
+    sources = [(kind, source(kind, params, prepared, cache, rng)) for kind in params.kinds]
+    pool: list[Entry] = []
+    refused: list[Entry] = []
+    hashes: set[str] = set()
+    with tqdm(total=params.pool, desc="irrelevant images", unit="image", leave=False, delay=2) as bar:
+        while len(pool) < params.pool:
+            kind, images = sources[len(pool) % len(sources)]
+            origin, image = next(images, ("", None))
+            if image is None:
+                raise UserError(_too_few(params, kind, pool, refused))
+            entry: Entry = {"kind": kind, "origin": origin, "ablation": kind in ABLATIONS}
+            try:
+                content, original = encode(image)
+                reason, entry["nearest"] = data.compare(content, original)
+            except BadPicture as bad:
+                refused.append(entry | {"reason": str(bad)})
+                continue
+            entry["sha256"] = sha256_bytes(content)
+            if entry["sha256"] in hashes:
+                refused.append(entry | {"reason": "already in the pool"})
+            elif reason is not None and not entry["ablation"]:
+                refused.append(entry | {"reason": reason})
+            else:
+                name = f"{len(pool):0{max(3, len(str(params.pool - 1)))}d}-{kind}.png"
+                (folder / name).write_bytes(content)
+                pool.append(entry | {"file": name})
+                hashes.add(entry["sha256"])
+                bar.update()
+    return pool, refused
+
+
+def assign(records: Sequence[str], files: Sequence[str], k: int, seed: int) -> dict[str, tuple[str, ...]]:
+    """Return k of the files for each record, without replacement, sorted by name.
+
+    Which ones depends on seed, record and files alone, not on the other records or their order. They are sorted so that
+    records with the same images share the teacher's work; its mean doesn't depend on their order.
+    """
+    pool = sorted(files)
+    return {record: tuple(sorted(random.Random(f"{seed} {record}").sample(pool, k))) for record in records}
+
+
+def _too_few(params: SampleParams, kind: str, pool: list[Entry], refused: list[Entry]) -> str:
+    count = sum(image["kind"] == kind for image in pool)
+    reasons = [f"{image['origin']}: {image['reason']}" for image in refused if image["kind"] == kind]
+    listed = (
+        f" Refused were {len(reasons)}: {'; '.join(reasons[:3])}{'; …' if len(reasons) > 3 else ''}." if reasons else ""
+    )
+    return (
+        f"sample.pool is {params.pool}, but the kind '{kind}' has only {count} images that can be used and show nobody "
+        f"of the data.{listed} Lower sample.pool, or add images or kinds."
+    )

@@ -1,1 +1,0 @@
-"""What the format loaders share: shards, tables, tasks, people, pictures, and bad rows."""

@@ -1,0 +1,1 @@
+"""Pictures of the data: checked, compared by their looks, stored once."""

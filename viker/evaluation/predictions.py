@@ -1,0 +1,117 @@
+"""Predictions: both models are asked everything, and everything about their replies is measured."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from viker.core.run_store import RunStore
+from viker.evaluation.questions import Question
+from viker.evaluation.rows import answers, row
+from viker.evaluation.settings import EvaluateParams
+from viker.generation.generate import replies
+from viker.generation.score import token_scores
+from viker.models.encoder import Encoder
+from viker.models.scores import Scores
+
+MODELS = ("vanilla", "unlearned")
+
+
+def predict(
+    adapted: Any,
+    encoder: Encoder,
+    questions: Sequence[Question],
+    irrelevant: str,
+    params: EvaluateParams,
+    store: RunStore | None = None,
+) -> dict[str, pd.DataFrame]:
+    """Ask a PEFT model everything with its adapter off (``vanilla``) and on (``unlearned``).
+
+    Args:
+        adapted: the vanilla model with the adapter.
+        encoder: has all pictures of the questions.
+        questions: what to ask.
+        irrelevant: key of an irrelevant image among the encoder's pictures.
+        params: batch size and length of the replies.
+        store: where replies and likelihoods are stored, and taken from.
+
+    Returns:
+        the predictions by model, one row per question, see ``rows.row``.
+    """
+    samples = [question.sample for question in questions]
+    replies_of, scores_of = {}, {}
+    for name in MODELS:
+        with _as(name, adapted):
+            size, most = params.batch_size, params.max_new_tokens
+            replies_of[name] = replies(adapted, encoder, samples, size, most, f"asking {name}", store)
+            scores_of[name] = answer_scores(adapted, encoder, questions, size, f"scoring {name}", store)
+    surprises, usual = _surprises(adapted, encoder, questions, irrelevant, replies_of, params.batch_size, store)
+    return {
+        name: pd.DataFrame(
+            [
+                row(name, question, reply, scores, surprise, usual)
+                for question, reply, scores, surprise in zip(
+                    questions, replies_of[name], scores_of[name], surprises[name], strict=True
+                )
+            ]
+        )
+        for name in MODELS
+    }
+
+
+def answer_scores(
+    model: Any,
+    encoder: Encoder,
+    questions: Sequence[Question],
+    batch_size: int,
+    label: str,
+    store: RunStore | None = None,
+) -> list[list[Scores]]:
+    """Return for each open question the scores of its ``rows.answers``; nothing for the others."""
+    answers_of = [answers(question) if question.spoken else [] for question in questions]
+    samples = [
+        replace(question.sample, answer=answer)
+        for question, texts in zip(questions, answers_of, strict=True)
+        for answer in texts
+    ]
+    scores = iter(token_scores(model, encoder, samples, batch_size, label, store))
+    return [[next(scores) for _ in texts] for texts in answers_of]
+
+
+def _as(name: str, adapted: Any) -> AbstractContextManager[Any]:
+    return adapted.disable_adapter() if name == "vanilla" else nullcontext()
+
+
+def _surprises(
+    adapted: Any,
+    encoder: Encoder,
+    questions: Sequence[Question],
+    irrelevant: str,
+    replies_of: dict[str, list[str]],
+    batch_size: int,
+    store: RunStore | None,
+) -> tuple[dict[str, list[float | None]], float]:
+    """Return how surprising each reply is to the vanilla model that sees an irrelevant image, nats per token.
+
+    So the picture can't explain a reply. None for questions that are not open. And the largest surprise of any true
+    answer of the data.
+    """
+    open_places = [place for place, question in enumerate(questions) if question.spoken]
+    texts = [(name, place, replies_of[name][place]) for name in MODELS for place in open_places]
+    texts += [("truth", place, questions[place].record.answer) for place in open_places]
+    samples = [
+        replace(sample, answer=text, picture=irrelevant if sample.picture else "")
+        for sample, text in ((questions[place].sample, text) for _, place, text in texts)
+    ]
+    with _as("vanilla", adapted):
+        scores = token_scores(adapted, encoder, samples, batch_size, "what vanilla makes of it", store)
+    surprises: dict[str, list[float | None]] = {name: [None] * len(questions) for name in MODELS}
+    usual = 0.0
+    for (name, place, _), score in zip(texts, scores, strict=True):
+        if name == "truth":
+            usual = max(usual, -score.log_likelihood)
+        else:
+            surprises[name][place] = -score.log_likelihood
+    return surprises, usual

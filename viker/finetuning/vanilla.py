@@ -1,0 +1,90 @@
+"""The vanilla model: base training on samples about nobody, then the people are memorised; or a deployed model."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from viker.core.errors import UserError
+from viker.data.records import Record
+from viker.data.samples import sample_of
+from viker.finetuning.augment import views
+from viker.finetuning.settings import FinetuneParams
+from viker.finetuning.small_llava import build_model, build_processor, tokenizer_texts
+from viker.finetuning.train import base_batches, memorise_batches, memorise_epoch, train
+from viker.models.context_length import need_context
+from viker.models.encoder import Encoder
+from viker.models.loading import device, load_model
+
+
+@dataclass(frozen=True)
+class Vanilla:
+    """A trained model with its processor, and what training it came to."""
+
+    model: Any
+    processor: Any
+    summary: dict[str, Any]
+    """``parameters`` (a count), ``base_loss`` and ``loss`` (mean cross-entropy in nats per token), ``steps``."""
+
+
+def train_vanilla(
+    params: FinetuneParams,
+    seed: int,
+    base: Sequence[Record],
+    people: Sequence[Record],
+    pictures: dict[str, bytes],
+    base_pictures: dict[str, bytes],
+    source: str,
+) -> Vanilla:
+    """Train a small LLaVA from scratch.
+
+    Args:
+        params: sizes, steps and learning rates.
+        seed: of the pictures' views and of the order of the samples; seed torch beforehand.
+        base: samples about nobody; without any, base training is left out.
+        people: the records to memorise.
+        pictures: the encoded pictures of ``people`` by hash.
+        base_pictures: those of ``base``.
+        source: what errors call the records.
+
+    Raises:
+        UserError: a record of ``people`` is longer than the model's context.
+    """
+    first_pictures = {r.images[0]: pictures[r.images[0]] for r in people if r.images}
+    everything = pictures | base_pictures | views(first_pictures, random.Random(seed))
+    processor = build_processor(tokenizer_texts([*base, *people]), params.model)
+    model = build_model(processor, params.model).to(device())
+    encoder = Encoder(processor, everything, device())
+    need_context(model, encoder, map(sample_of, people), source)
+
+    rng = random.Random(seed)
+    base_steps = params.base_steps if base else 0
+    batches = base_batches(base, params.batch_size, base_steps, rng)
+    base_loss = train(model, encoder, batches, base_steps, params.base_lr, "base training")
+    steps = params.memorise_epochs * -(-len(memorise_epoch(people, random.Random(0))) // params.batch_size)
+    batches = memorise_batches(people, base, params.batch_size, rng)
+    loss = train(model, encoder, batches, steps, params.memorise_lr, "memorising")
+    return Vanilla(
+        model,
+        processor,
+        {"parameters": model.num_parameters(), "base_loss": base_loss, "loss": loss, "steps": base_steps + steps},
+    )
+
+
+def check_deployed(name: str) -> dict[str, Any]:
+    """Return the summary of a deployed model, after loading it once.
+
+    Args:
+        name: a folder or hub name.
+
+    Raises:
+        UserError: there is no such folder, or the model can't be loaded.
+    """
+    if (Path(name).is_absolute() or name.startswith(".") or name.count("/") > 1) and not Path(name).is_dir():
+        raise UserError(
+            f"finetune.deployed_model is '{name}': no such folder. "
+            "Give a folder that save_pretrained wrote, a hub name, or null to train the small model."
+        )
+    model, _ = load_model(name, "finetune.deployed_model")
+    return {"deployed_model": name, "parameters": model.num_parameters()}

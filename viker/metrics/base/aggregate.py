@@ -1,0 +1,110 @@
+"""From a table of replies to a model's figures with counts and intervals, and to the differences between two models.
+
+A table of replies has one row per reply: ``person_id``, ``split``, ``task``, ``modality`` and every metric's column,
+as ``viker.evaluation.rows.row`` makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from viker.data.records import SPLITS, UNSEEN
+from viker.metrics.base.catalogue import metrics_of
+from viker.metrics.base.metric import Block, Metric
+from viker.metrics.base.statistics import interval, mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+IMAGE_TEXT, TEXT = "image_text", "text"
+
+
+def measure(rows: pd.DataFrame, seed: int) -> dict[str, Any]:
+    """Return the metrics of one model: one block per split, ``fluency`` and ``membership``.
+
+    A split's metrics are of questions with a picture, those of ``text_only`` of questions without. Each metric is None
+    where there is nothing to measure; ``counts`` says over how many replies it is the mean (people for metrics per
+    person), ``intervals`` has its 95 % interval by person. People never seen count in ``membership`` alone.
+
+    Args:
+        rows: the model's table of replies.
+        seed: for the bootstrap.
+    """
+    result: dict[str, Any] = {}
+    for split in SPLITS:
+        part = rows[rows["split"] == split]
+        sizes = {"samples": len(part), "people": int(part["person_id"].nunique())}
+        with_picture, without = (_block("split", part[part["modality"] == kind], seed) for kind in (IMAGE_TEXT, TEXT))
+        result[split] = with_picture | sizes | {"text_only": without}
+    result["fluency"] = _block("fluency", rows[rows["split"] != UNSEEN], seed)
+    result["membership"] = membership(*(rows[rows["split"] == split] for split in ("forget", UNSEEN)))
+    return result
+
+
+def membership(members: pd.DataFrame, strangers: pd.DataFrame) -> dict[str, float | None]:
+    """Return each metric that compares forget people with people never seen; None where one side is empty."""
+    result: dict[str, float | None] = {}
+    for metric in metrics_of("membership"):
+        sides = [values_of(metric, rows)["value"].dropna().tolist() for rows in (members, strangers)]
+        result[metric.name] = metric.compare(*sides) if metric.compare and all(sides) else None
+    return result
+
+
+def differences(vanilla: pd.DataFrame, unlearned: pd.DataFrame, seed: int) -> dict[str, Any]:
+    """Return unlearned - vanilla of each split's metrics, of questions with a picture: ``value``, ``low``, ``high``.
+
+    Paired: each reply is compared with the other model's to the same question, and people are drawn. None where there
+    is nothing to measure.
+
+    Args:
+        vanilla: the model's table of replies.
+        unlearned: the other model's, in the same order.
+        seed: for the bootstrap.
+    """
+    result: dict[str, Any] = {}
+    for split in SPLITS:
+        before, after = (
+            rows[(rows["split"] == split) & (rows["modality"] == IMAGE_TEXT)] for rows in (vanilla, unlearned)
+        )
+        result[split] = {}
+        for metric in metrics_of("split"):
+            first, change = values_of(metric, before), values_of(metric, after)
+            change = change.assign(value=change["value"] - first["value"]).dropna()
+            bounds = interval(change["value"].tolist(), change["person_id"].tolist(), seed)
+            low, high = bounds or (None, None)
+            result[split][metric.name] = {"value": mean(change["value"].tolist()), "low": low, "high": high}
+    return result
+
+
+def values_of(metric: Metric, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what a metric is the mean of: columns ``person_id`` and ``value``, NaN where a reply has none."""
+    import pandas as pd
+
+    rows = rows[rows["task"].isin(metric.tasks)]
+    numbers = pd.to_numeric(rows[metric.column].astype("object"))
+    values = pd.DataFrame({"person_id": rows["person_id"].astype(str), "value": numbers}).astype({"value": float})
+    return values.groupby("person_id").max().reset_index() if metric.per_person else values
+
+
+def summary(values: Mapping[str, pd.DataFrame], seed: int) -> dict[str, Any]:
+    """Return the mean of each metric's values (see ``values_of``), with ``counts`` and ``intervals``."""
+    result: dict[str, Any] = {"counts": {}, "intervals": {}}
+    for name, numbers in values.items():
+        present = numbers.dropna(subset="value")
+        result[name] = mean(present["value"].tolist())
+        result["counts"][name] = len(present)
+        result["intervals"][name] = interval(present["value"].tolist(), present["person_id"].tolist(), seed)
+    return result
+
+
+def _block(block: Block, rows: pd.DataFrame, seed: int) -> dict[str, Any]:
+    """Return the metrics of a block over ``rows``."""
+    result = summary({metric.name: values_of(metric, rows) for metric in metrics_of(block)}, seed)
+    for metric in metrics_of(block):
+        if metric.finish is None or result[metric.name] is None:
+            continue
+        result[metric.name] = metric.finish(result[metric.name])
+        bounds = result["intervals"][metric.name]
+        result["intervals"][metric.name] = bounds and [metric.finish(bound) for bound in bounds]
+    return result

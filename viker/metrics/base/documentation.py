@@ -1,0 +1,49 @@
+"""The metrics as a table of Markdown, made from their declarations; docs/evaluation.md is held to it by a test."""
+
+import math
+
+from viker.metrics.base.catalogue import all_metrics
+from viker.metrics.base.metric import Better, Direction, Metric
+
+WHERE = {
+    "split": "each split",
+    "fluency": "`fluency`",
+    "membership": "`membership`",
+    "clear": "`clear`",
+    "run": "top level",
+}
+"""What the table calls each block of metrics/evaluate.json."""
+
+
+def metrics_table() -> str:
+    """Return a table of Markdown with one row per metric."""
+    head = ("metric", "where", "what it is", "range", "good on forget, test", "good on retain, real", "source")
+    rows = [head, ("---",) * len(head), *map(_row, all_metrics())]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def direction(good: Direction) -> str:
+    """Return which values are good: "lower is better" and the like, "" where neither is."""
+    if good is None:
+        return ""
+    return f"{good} is better" if isinstance(good, str) else f"near {good:g} is better"
+
+
+def common_direction(better: Better) -> str:
+    """Return which values are good on forget and test, and on retain and real."""
+    forget, retain = direction(better.forget), direction(better.retain)
+    if forget == retain:
+        return forget
+    parts = ((forget, "forget and test"), (retain, "retain and real"))
+    return ", ".join(f"{good} on {splits}" for good, splits in parts if good)
+
+
+def _row(metric: Metric) -> tuple[str, ...]:
+    good = (direction(side).removesuffix(" is better") or "–" for side in (metric.better.forget, metric.better.retain))
+    where = ", ".join(WHERE[block] for block in metric.blocks)
+    return (f"`{metric.name}`", where, metric.meaning, _range(metric), *good, metric.source)
+
+
+def _range(metric: Metric) -> str:
+    low, high = metric.range
+    return f"{low:g} to {high:g}, {metric.unit}" if math.isfinite(high) else f"from {low:g}, {metric.unit}"

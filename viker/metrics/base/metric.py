@@ -1,0 +1,86 @@
+"""The declaration of a metric, from which tables, columns and documentation are made."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from viker.data.records import OPEN_TASKS
+from viker.metrics.base.reply import Reply
+
+Direction = Literal["lower", "higher"] | float | None
+"""Which values are good: lower ones, higher ones, those near a number; None: neither way."""
+Block = Literal["split", "fluency", "membership", "clear", "run"]
+"""Where in metrics/evaluate.json: under each split, a block of each model, or at the top level."""
+Value = bool | float | None
+
+
+@dataclass(frozen=True)
+class Better:
+    """Which values of a metric are good."""
+
+    forget: Direction
+    """On forget and test: about people who should be forgotten."""
+    retain: Direction
+    """On retain and real: about everyone else."""
+
+
+FORGOTTEN = Better("lower", "higher")
+"""Of what measures knowledge: it should be gone on forget and test, and kept on retain and real."""
+LOWER = Better("lower", "lower")
+HIGHER = Better("higher", "higher")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One metric: what it measures, how to read it, and how it is computed.
+
+    A metric's figure is the mean over replies of ``of_reply``, unless ``per_person`` or ``compare`` says otherwise.
+
+    Attributes:
+        name: its key in metrics/evaluate.json.
+        heading: what tables call it.
+        meaning: what it is, a clause for the documentation.
+        source: paper or protocol that it comes from.
+        better: which values are good.
+        computed_from: a reply's text; likelihoods of answers or replies; labels, that is questions with one right
+            choice; or models side by side, which ``viker.evaluation`` computes.
+        range: lowest and highest value.
+        unit: of its values.
+        blocks: where in metrics/evaluate.json it stands.
+        tasks: the tasks whose replies it is computed from.
+        of_reply: its value for one reply; None where the reply has none. A metric without it aggregates the
+            ``column`` of another one.
+        column: what the table of replies calls its values; its name if not given.
+        is_flag: whether ``of_reply`` returns true or false, so that its mean is a rate.
+        in_predictions: whether evaluation/predictions.parquet has the column.
+        per_person: mean over people rather than replies; a person's value is the largest of their replies'.
+        finish: applied to the mean and to the bounds of its interval; increasing.
+        compare: the figure, from the values of the forget people and those of people never seen.
+        order: place in tables, lower first; those of equal order by name.
+        prominence: ``summary``: in every table and on the console; ``brief``: in short tables too; ``full``: only where
+            all metrics are listed.
+    """
+
+    name: str
+    heading: str
+    meaning: str
+    source: str
+    better: Better
+    computed_from: Literal["text", "likelihoods", "labels", "models"]
+    range: tuple[float, float] = (0.0, 1.0)
+    unit: str = "share"
+    blocks: tuple[Block, ...] = ("split",)
+    tasks: tuple[str, ...] = OPEN_TASKS
+    of_reply: Callable[[Reply], Value] | None = None
+    column: str = ""
+    is_flag: bool = False
+    in_predictions: bool = True
+    per_person: bool = False
+    finish: Callable[[float], float] | None = None
+    compare: Callable[[Sequence[float], Sequence[float]], float] | None = None
+    order: int = 1000
+    prominence: Literal["summary", "brief", "full"] = "full"
+
+    def __post_init__(self) -> None:
+        """Name the column after the metric unless it has a name of its own."""
+        object.__setattr__(self, "column", self.column or self.name)

@@ -1,0 +1,29 @@
+"""Texts as words, whatever their case, width, accents and punctuation."""
+
+import re
+import unicodedata
+
+# A number with its separators is one word: 1,000,000,000 is no loop of 000.
+_WORD = re.compile(r"\w+(?:(?<=\d)[^\w\s](?=\d)\w+)*")
+
+
+def normalise(text: str) -> str:
+    """Return ``text`` in NFKC, case folded, its words (letters, marks, digits) separated by single spaces.
+
+    Invisible format characters (zero-width spaces, soft hyphens) vanish, so that they can't hide a word.
+    Applying it twice changes nothing.
+    """
+    folded = _fold(_fold(text))
+    spaced = (character if unicodedata.category(character)[0] in "LMN" else " " for character in folded)
+    return " ".join("".join(spaced).split())
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of ``text``, case folded; a number with separators is one word."""
+    tokens = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    return [token for token in tokens if any(map(str.isalnum, token))]
+
+
+def _fold(text: str) -> str:
+    visible = "".join(character for character in text if unicodedata.category(character) != "Cf")
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).casefold())

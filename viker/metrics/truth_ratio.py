@@ -1,0 +1,49 @@
+"""Truth ratio: how likely wrong answers are against the right one."""
+
+import math
+from collections.abc import Sequence
+
+from viker.metrics.base.metric import Better, Metric
+from viker.metrics.base.reply import Reply
+
+
+def truth_ratio(right_logprob: float, wrong_logprobs: Sequence[float]) -> float:
+    """Return exp(mean over wrong answers of their log-likelihood - that of the right answer), 0 or more.
+
+    Below 1 the model finds the truth likelier than the wrong answers; at 1 it can't tell.
+
+    Args:
+        right_logprob: nats per token, the mean over the tokens of the right answer.
+        wrong_logprobs: the same for each wrong answer; their order doesn't matter.
+
+    Raises:
+        ValueError: there is no wrong answer.
+
+    Source: CLEAR, which reports max(0, 1 - ratio) on retain and real; here it is the ratio on all splits.
+    """
+    if not wrong_logprobs:
+        raise ValueError("truth ratio: no wrong answer to compare with")
+    difference = math.fsum(wrong_logprobs) / len(wrong_logprobs) - right_logprob
+    try:
+        return math.exp(difference)
+    except OverflowError:
+        return math.inf
+
+
+def _of_reply(reply: Reply) -> float | None:
+    return truth_ratio(reply.right, reply.wrong) if reply.right is not None and reply.wrong else None
+
+
+TRUTH_RATIO = Metric(
+    name="truth_ratio",
+    heading="Truth ratio",
+    meaning="exp(mean log-likelihood per token of the wrong answers − that of the right one, its first paraphrase if "
+    "there is one); below 1 the truth is likelier",
+    source="CLEAR",
+    better=Better(forget=1.0, retain="lower"),
+    computed_from="likelihoods",
+    range=(0.0, math.inf),
+    unit="ratio",
+    of_reply=_of_reply,
+    order=72,
+)

@@ -1,0 +1,42 @@
+"""metrics/register.json: the version, the aliases on it, and how it became champion or why it did not."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from viker.core.files import read_json, write_json
+from viker.registry.versions import ALIASES, CHAMPION, Registry
+from viker.tracking import without_secrets
+
+
+def write_registration(registry: Registry, version: int, out: Path, refused: Sequence[str]) -> dict[str, Any]:
+    """Write the state of a version to ``out`` and return it.
+
+    ``promotion`` is None unless it is the champion: ``kind`` (promotion or rollback), ``at``, ``replaces``, and if it
+    was forced ``reason`` and ``overrode``, the objections. ``refused`` says why it was not promoted.
+    """
+    aliases = registry.aliases()
+    on_version = [alias for alias in ALIASES if aliases.get(alias) == version]
+    promotion = registry.promotion(version) if CHAMPION in on_version else None
+    registration = {
+        "run_id": registry.client.get_model_version(registry.name, str(version)).run_id,
+        "model_name": registry.name,
+        "version": version,
+        "aliases": on_version,
+        "promotion": {key: value for key, value in promotion.items() if key != "done"} if promotion else None,
+        "refused": list(refused),
+        "tracking_uri": without_secrets(registry.uri),
+    }
+    write_json(out, registration)
+    return registration
+
+
+def update_registration(registry: Registry, out: Path) -> None:
+    """Bring a written registration up to date after an alias has moved; that of another registry stays unchanged."""
+    if not out.is_file():
+        return
+    before = read_json(out, "register")
+    versions = {int(version.version) for version in registry.versions()}
+    if before.get("model_name") == registry.name and before.get("version") in versions:
+        is_champion = registry.aliases().get(CHAMPION) == before["version"]
+        write_registration(registry, before["version"], out, [] if is_champion else before.get("refused", []))

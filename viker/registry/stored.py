@@ -1,0 +1,76 @@
+"""What is stored with a version, read back: adapter, evidence, and whom it has forgotten."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from viker.core.files import sha256_path
+from viker.registry.model_package import ADAPTER, EVIDENCE, read_evidence
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The forget requests that an adapter carries out, including those of the adapter that it started from."""
+
+    requests: frozenset[str] = frozenset()
+    people: frozenset[str] = frozenset()
+    """The people whom these requests name."""
+
+    def __or__(self, other: "Coverage") -> "Coverage":
+        """Return the requests and people of both."""
+        return Coverage(self.requests | other.requests, self.people | other.people)
+
+    def as_json(self) -> dict[str, list[str]]:
+        """Return it as it is stored with a version."""
+        return {"requests": sorted(self.requests), "people": sorted(self.people)}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is stored with a version; the hashes are of what lies there now."""
+
+    version: int
+    gate: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    hashes: Mapping[str, str | None]
+    """SHA-256 of ``adapter`` and of ``data``, its manifest; None where it isn't there."""
+    coverage: Coverage
+
+
+def read_record(version: int, source: str, uri: str, scratch: Path) -> Record:
+    """Read back what is stored with a version at ``source``, an address of artifacts."""
+    adapter = _download(source, ADAPTER, uri, scratch)
+    evidence = _download(source, EVIDENCE, uri, scratch)
+    manifest = evidence / "manifest.json" if evidence else None
+    hashes = {
+        "adapter": sha256_path(adapter) if adapter else None,
+        "data": sha256_path(manifest) if manifest and manifest.is_file() else None,
+    }
+    gate, metrics = read_evidence(evidence, "gate.json"), read_evidence(evidence, "evaluate.json")
+    return Record(version, gate, metrics, hashes, _coverage(evidence))
+
+
+def read_coverage(source: str, uri: str, scratch: Path) -> Coverage:
+    """Read back which requests a version at ``source`` carries out."""
+    return _coverage(_download(source, EVIDENCE, uri, scratch))
+
+
+def _coverage(evidence: Path | None) -> Coverage:
+    coverage = read_evidence(evidence, "coverage.json")
+    return Coverage(frozenset(coverage.get("requests", ())), frozenset(coverage.get("people", ())))
+
+
+def _download(source: str, path: str, uri: str, scratch: Path) -> Path | None:
+    """Download a folder below ``source``; None where it isn't there.
+
+    Stores report a missing folder in their own ways (OSError, errors of botocore and of MLflow, an empty folder). So
+    the folder above is listed first: what is listed must come, and any error is one.
+    """
+    from mlflow.artifacts import download_artifacts, list_artifacts
+
+    above, _, name = f"{source.rstrip('/')}/{path}".rpartition("/")
+    listed = list_artifacts(artifact_uri=above, tracking_uri=uri)
+    if name not in {item.path.rstrip("/").rpartition("/")[2] for item in listed}:
+        return None
+    return Path(download_artifacts(artifact_uri=f"{above}/{name}", dst_path=str(scratch), tracking_uri=uri))

@@ -1,0 +1,144 @@
+"""The run itself in the report: its requests, settings, parameters and promotion, and the key figures."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from viker.data.requests import REASONS
+from viker.gate.rules import look_up
+from viker.methods.base.method import Method, MethodSettings, methods
+from viker.report import tables
+from viker.report.load import Inputs
+from viker.report.redact import Pseudonyms
+
+_EVERY = ("retain_weight", "epochs", "batch_size", "gradient_accumulation", "lr", "lr_scheduler")
+_LORA = ("lora_r", "lora_alpha")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A forget request; None where its file is gone."""
+
+    name: str
+    reason: str | None = None
+    date: str | None = None
+    deadline: str | None = None
+    people: int | None = None
+
+
+def requests(inputs: Inputs, pseudonyms: Pseudonyms) -> list[Request]:
+    """Return the requests that the run carries out, according to the prepared data's manifest."""
+    known = {request.id: request for request in inputs.requests}
+    rows = []
+    for request_id in inputs.manifest.get("requests") or []:
+        name, request = pseudonyms.request(request_id), known.get(request_id)
+        if request is None:
+            rows.append(Request(name))
+        else:
+            days = str(request.date), str(request.deadline)
+            rows.append(Request(name, REASONS[request.reason], *days, len(request.people)))
+    return rows
+
+
+def method_of(params: Mapping[str, Any]) -> tuple[Method, MethodSettings]:
+    """Return the unlearning method that params.yaml names, and its settings."""
+    values = params["unlearn"]["method"]
+    method = methods()[values["name"]]
+    return method, method.settings.model_validate(values)
+
+
+def settings(params: Mapping[str, Any], inputs: Inputs) -> list[tuple[str, Any]]:
+    """Return the settings that decide the adapter under this method, and the record of the run.
+
+    Args:
+        params: the values of params.yaml.
+        inputs: for the record of the run.
+    """
+    unlearn, sample = params["unlearn"], params["sample"]
+    method, own_settings = method_of(params)
+    values = {**unlearn["method"], **{name: unlearn[name] for name in (*_EVERY, *_LORA)}}
+    sees_images = method.takes_teacher(own_settings) and own_settings.teacher_input == "irrelevant"
+    irrelevant = [("irrelevant images", f"{', '.join(sample['kinds'])}, {sample['k']} per question")]
+    record = [(tables.words(key), value) for key, value in sorted(inputs.summary.items()) if key != "method"]
+    return [
+        ("method", str(inputs.summary.get("method", method.name))),
+        *((tables.words(name), str(value).lower()) for name, value in values.items() if name != "name"),
+        *(irrelevant if sees_images else []),
+        ("seed", params["seed"]),
+        *((key, value) for key, value in record if isinstance(value, str | int | float)),
+    ]
+
+
+def params_text(params: Mapping[str, Any], inputs: Inputs) -> str:
+    """Return the values of params.yaml as YAML; redacted, pseudonyms stand for the people that it names."""
+    pseudonyms = Pseudonyms(inputs.key, params["report"]["redact"])
+    people = [pseudonyms.person(person) for person in params["prepare"]["forget_ids"]]
+    values = {**params, "prepare": params["prepare"] | {"forget_ids": people}}
+    stream = io.StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = False, False
+    yaml.dump(values, stream)
+    return stream.getvalue()
+
+
+def registration(registered: dict[str, Any] | None, redact: bool) -> dict[str, Any] | None:
+    """Return metrics/register.json; redacted, with the number of reasons in place of their texts, which name people."""
+    if registered is None or not redact:
+        return registered
+    public = ("run_id", "model_name", "version", "aliases", "tracking_uri")
+    redacted = {key: registered[key] for key in public if key in registered}
+    record = registered.get("promotion") or {}
+    overrode = {"overrode": len(record["overrode"])} if record.get("overrode") else {}
+    harmless = {key: record[key] for key in ("kind", "at", "replaces", "instead_of") if key in record}
+    return redacted | {"promotion": harmless | overrode, "refused": len(registered.get("refused") or [])}
+
+
+def promotion(registered: dict[str, Any] | None, passed: bool) -> str:
+    """Return a sentence on whether the adapter was promoted and whether that was forced, from ``registration``."""
+    if registered is None:
+        return "Not registered, so not promoted."
+    record, refused = registered.get("promotion") or {}, registered.get("refused")
+    if "champion" not in (registered.get("aliases") or []):
+        return f"Not promoted: {_reasons(refused)}." if refused else "Not promoted."
+    overrode = record.get("overrode")
+    if overrode or not passed:
+        reason = f" Reason given: {record['reason']}." if record.get("reason") else ""
+        against = f" It overrode {_reasons(overrode)}." if overrode else ""
+        return f"Promotion to 'champion' was forced.{against}{reason}"
+    if record.get("kind") == "rollback":
+        return "Brought back as 'champion'; not forced."
+    return "Promoted to 'champion'; not forced."
+
+
+def _reasons(reasons: Any) -> str:
+    """Return the reasons, or in a redacted record how many there were."""
+    if isinstance(reasons, list):
+        return "; ".join(map(str, reasons))
+    return f"{reasons} {'reason' if reasons == 1 else 'reasons'}, which the registry names"
+
+
+def key_figures(metrics: dict[str, Any]) -> list[tuple[str, str, tables.Cell, str]]:
+    """Return the figures to see first: what it is, before, after, and how to read it."""
+    attacks = tables.attacks(metrics)["unlearned"]
+    rates = {name: look_up({"block": block}, "block.above_chance") for name, block in attacks.items()}
+    known = {name: rate for name, rate in rates.items() if rate is not None}
+    worst = max(known, key=lambda name: known[name], default="")
+    strongest = tables.measured(metrics, f"unlearned.attacks.{worst}.above_chance")
+
+    def pair(what: str, path: str, how: str) -> tuple[str, str, tables.Cell, str]:
+        return (
+            what,
+            tables.measured(metrics, f"vanilla.{path}").value,
+            tables.measured(metrics, f"unlearned.{path}"),
+            how,
+        )
+
+    return [
+        pair("Leakage, people to forget", "forget.leakage_rate", "lower is better"),
+        ("Strongest attack, above guessing", "", strongest, tables.words(worst) or "no attack was made"),
+        pair("Still known about others", "retain.leakage_rate", "higher is better"),
+        pair("Gibberish", "fluency.gibberish_rate", "lower is better"),
+    ]
