@@ -13,8 +13,9 @@ from components.contract.params import Params
 from viker.core.files import new_folder
 from viker.data.records import read_pictures
 from viker.data.samples import Sample
+from viker.models.base_model import resolve_model
 from viker.models.encoder import IGNORED, Encoder
-from viker.models.loading import device, load_model, resolve_model, seed_everything
+from viker.models.loading import device, load_model, seed_everything
 from viker.models.logits import answer_logits
 from viker.training.adapter import put_adapter
 

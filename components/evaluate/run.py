@@ -22,10 +22,10 @@ from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
 from viker.metrics.base.aggregate import differences, measure
 from viker.metrics.clear_protocol import clear_protocol
 from viker.models import fast_path
-from viker.models.base_model import check_adapter_base
+from viker.models.base_model import check_adapter_base, resolve_model
 from viker.models.context_length import need_context
 from viker.models.encoder import Encoder
-from viker.models.loading import device, load_model, resolve_model, seed_everything
+from viker.models.loading import device, load_model, seed_everything
 
 
 def run(

@@ -7,7 +7,8 @@ from viker.core.files import new_folder, write_json
 from viker.data.records import read_pictures, read_records
 from viker.finetuning.settings import FinetuneParams
 from viker.finetuning.vanilla import check_deployed, train_vanilla
-from viker.models.loading import DEPLOYED, seed_everything
+from viker.models.base_model import DEPLOYED
+from viker.models.loading import seed_everything
 
 
 def run(params: FinetuneParams, seed: int, threads: int, prepared: Path, out: Path) -> dict[str, Any]:

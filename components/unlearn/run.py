@@ -20,9 +20,9 @@ from viker.models.context_length import need_context
 from viker.models.encoder import Encoder
 from viker.models.loading import device, seed_everything
 from viker.models.logits import answer_logits
-from viker.teacher.compact import Kept
+from viker.teacher.distributions import TeacherDistributions
 from viker.teacher.key_tokens import entropy_histogram, key_token_rows
-from viker.teacher.visual import TEACHER_BATCH, kept_teachers
+from viker.teacher.visual import TEACHER_BATCH, compute_teachers
 from viker.training.adapter import check_start, save_adapter
 from viker.training.checkpoint import (
     SaveCheckpoints,
@@ -113,13 +113,13 @@ def run(
 
 def ask_teacher(
     store: RunStore, model: Any, encoder: Encoder, forget: list[Sample], images: Sequence[Sequence[str]]
-) -> list[Kept]:
+) -> list[TeacherDistributions]:
     """Return the teacher's distributions of each forget sample, which sees the sample's ``images`` instead."""
 
-    def compute(numbers: Sequence[int]) -> list[Kept]:
+    def compute(numbers: Sequence[int]) -> list[TeacherDistributions]:
         with in_step(model, lambda: answer_logits(model, encoder.batch(forget[:1]))):
             samples, seen = [forget[n] for n in numbers], [images[n] for n in numbers]
-            return kept_teachers(model, encoder, samples, seen, TEACHER_BATCH)
+            return compute_teachers(model, encoder, samples, seen, TEACHER_BATCH)
 
     teachers = stored_teachers(store, len(forget), compute)
     fallbacks = fast_path.fallbacks()  # of all processes

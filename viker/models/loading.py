@@ -15,8 +15,6 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.utils import logging as transformers_logging
 
 from viker.core.errors import UserError
-from viker.models.base_model import DEPLOYED as DEPLOYED
-from viker.models.base_model import resolve_model as resolve_model
 
 
 def seed_everything(seed: int, threads: int) -> None:

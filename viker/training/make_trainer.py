@@ -12,7 +12,7 @@ from viker.data.samples import Sample
 from viker.methods.base.method import method_of
 from viker.models.encoder import Encoder
 from viker.models.vision_features import reuse_features
-from viker.teacher.compact import Kept
+from viker.teacher.distributions import TeacherDistributions
 from viker.training.adapter import put_adapter
 from viker.training.early_stop import StopWhenForgotten
 from viker.training.settings import UnlearnParams
@@ -20,19 +20,19 @@ from viker.training.sharding import leave_to_fsdp
 from viker.training.trainer import UnlearnTrainer
 
 
-class TrainingSet(Dataset[tuple[Sample, Kept | None]]):
+class TrainingSet(Dataset[tuple[Sample, TeacherDistributions | None]]):
     """The samples to train on, each with its teacher's distributions [T, V], or None where the loss takes none."""
 
-    def __init__(self, samples: Sequence[Sample], teachers: Sequence[Kept] | None) -> None:
+    def __init__(self, samples: Sequence[Sample], teachers: Sequence[TeacherDistributions] | None) -> None:
         """Pair samples with teachers."""
-        each: Sequence[Kept | None] = teachers or [None] * len(samples)
+        each: Sequence[TeacherDistributions | None] = teachers or [None] * len(samples)
         self.rows = list(zip(samples, each, strict=True))
 
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> tuple[Sample, Kept | None]:
+    def __getitem__(self, index: int) -> tuple[Sample, TeacherDistributions | None]:
         """Return one sample and its teacher."""
         return self.rows[index]
 
@@ -44,7 +44,7 @@ def make_trainer(
     encoder: Encoder,
     forget: list[Sample],
     retain: list[Sample],
-    teachers: Sequence[Kept],
+    teachers: Sequence[TeacherDistributions],
     checkpoints: Path | None = None,
 ) -> UnlearnTrainer:
     """Put the adapter on the language model and return the trainer that unlearns ``forget`` with it.

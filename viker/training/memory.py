@@ -15,7 +15,7 @@ from viker.methods.base.method import method_of
 from viker.models.entropy import CHUNK
 from viker.models.loading import language_layers
 from viker.models.vision_features import MOST_BYTES
-from viker.teacher.compact import bytes_a_token
+from viker.teacher.distributions import bytes_per_token
 from viker.teacher.visual import TEACHER_BATCH
 from viker.training.settings import UnlearnParams
 
@@ -231,7 +231,7 @@ def pixel_bytes(sizes: Sizes, load: Load) -> int:
 
 def teacher_bytes(sizes: Sizes, load: Load) -> int:
     """Return the teacher's N distributions per sample on the CPU, see ``compact``; the run's store is as large."""
-    return load.samples * load.answer * bytes_a_token(sizes.vocabulary)
+    return load.samples * load.answer * bytes_per_token(sizes.vocabulary)
 
 
 def teacher_pass_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from viker.core.distributed import processes
-from viker.models.loading import device, load_model, resolve_model
+from viker.models.base_model import resolve_model
+from viker.models.loading import device, load_model
 from viker.training.settings import UnlearnParams
 from viker.training.sharding import load_in_turn
 

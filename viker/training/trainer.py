@@ -19,8 +19,7 @@ from viker.methods.base.refusals import REFUSALS
 from viker.methods.base.tokens import mean_kl
 from viker.models.encoder import Batch, Encoder
 from viker.models.logits import answer_logits
-from viker.teacher.compact import Kept
-from viker.teacher.visual import pad_teachers
+from viker.teacher.distributions import TeacherDistributions, pad_teachers
 from viker.training.divergence_guard import check
 from viker.training.length_batches import LengthGrouped
 from viker.training.settings import UnlearnParams
@@ -77,7 +76,7 @@ class UnlearnTrainer(Trainer):
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
 
-    def _collate(self, rows: list[tuple[Sample, Kept | None]]) -> dict[str, Any]:
+    def _collate(self, rows: list[tuple[Sample, TeacherDistributions | None]]) -> dict[str, Any]:
         batch = self.encoder.batch([sample for sample, _ in rows])
         teachers = [teacher for _, teacher in rows if teacher is not None]
         teacher = pad_teachers(teachers, batch.answers.shape[1]) if teachers else None
