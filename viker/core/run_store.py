@@ -50,13 +50,20 @@ class RunStore:
         return self.results[key]
 
     def _whole_lines(self) -> list[Any]:
-        """Return the lines of the results, and cut off what a kill left of one."""
+        """Return the results up to the first torn line, and cut the file off there."""
         path = self.folder / RESULTS
-        lines = path.read_bytes().split(b"\n") if path.is_file() else []
-        if lines and lines[-1]:
+        content = path.read_bytes() if path.is_file() else b""
+        values, end = [], 0
+        for line in content.splitlines(keepends=True):
+            value = _parse(line) if line.endswith(b"\n") else None
+            if value is None:
+                break
+            values.append(value)
+            end += len(line)
+        if end < len(content):
             with new_file(path) as temporary:
-                temporary.write_bytes(b"".join(line + b"\n" for line in lines[:-1]))
-        return [json.loads(line) for line in lines[:-1]]
+                temporary.write_bytes(content[:end])
+        return values
 
     def entry(self, name: str) -> Path | None:
         """Return the path of an entry that is whole, or None; a torn one is removed with a warning."""
@@ -104,7 +111,11 @@ def _line(value: Any) -> bytes:
 
 
 def _read(path: Path) -> Any:
+    return _parse(path.read_bytes()) if path.is_file() else None
+
+
+def _parse(text: bytes) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return json.loads(text)
+    except ValueError:
         return None
