@@ -6,10 +6,12 @@ replaces itself. So a publisher that was cut off needs no bookmark; the next one
 
 import json
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 from viker.core.redact import without_secrets
@@ -94,7 +96,7 @@ class _Delivery:
 
     def send(self) -> int:
         """Send what is new; end the runs and remove the journal once the stage is over."""
-        over, count, status, time = not is_open(self.journal), 0, "KILLED", None
+        over, count, status, last = not is_open(self.journal), 0, "KILLED", None
         for record, offset in records(self.journal, self.offset):
             run_id = self.ids[record.get("run", -1)] if self.ids else ""
             if "runs" in record:
@@ -108,11 +110,11 @@ class _Delivery:
             else:
                 self._flush()
                 self._send(run_id, record)
-            self.offset, count, time = offset, count + 1, record["time"]
+            self.offset, count, last = offset, count + 1, record["time"]
         self._flush()
         if over and self.ids:
             for run_id in self.ids[-2:]:
-                self.client.set_terminated(run_id, status, time)
+                self.client.set_terminated(run_id, status, last)
             remove(self.journal)
         return count
 
@@ -122,12 +124,12 @@ class _Delivery:
         for run in head["runs"]:
             parent = {"mlflow.parentRunId": self.ids[-1]} if self.ids else {}
             tags = {**run["tags"], **parent, KEY_TAG: run["key"]}
-            run_id = next(iter(self._with_key(experiment, run["key"])), None)
-            if run_id is None:
+            while not (run_ids := self._with_key(experiment, run["key"])):
                 new = self.client.create_run(experiment, start_time=head["time"], tags=tags, run_name=run["name"])
-                run_id = self._with_key(experiment, run["key"])[0]
-                if run_id != new.info.run_id:  # two outboxes at once: the run that began first stays
+                if self._with_key(experiment, run["key"]) != [new.info.run_id]:  # two outboxes at once
                     self.client.delete_run(new.info.run_id)
+                    time.sleep(SystemRandom().random())  # unlike the global generator, no part of a stage's seed
+            run_id = run_ids[0]
             self.ids.append(run_id)
             self._send(run_id, {"tags": run["tags"]})
             self._send(run_id, {"params": run["params"]})
