@@ -18,14 +18,10 @@ from PIL import Image, ImageOps
 
 from viker.core.errors import UserError
 from viker.core.files import new_file
-
-SPLITS = ("forget", "test", "retain", "real")
-UNSEEN = "unseen"
-"""A split that may be missing: people whom no model was trained on, to tell membership by."""
-OPEN_TASKS = ("generation", "caption", "recognition")
-"""Tasks that are answered in free text; what such a reply says is scored and searched for private values."""
-TASKS = ("qa", *OPEN_TASKS, "classification", "cloze")
-"""qa is what the model is trained on; the others are what it is asked."""
+from viker.data.tasks import OPEN_TASKS as OPEN_TASKS
+from viker.data.tasks import SPLITS as SPLITS
+from viker.data.tasks import TASKS as TASKS
+from viker.data.tasks import UNSEEN as UNSEEN
 
 
 def _column(name: str, kind: pa.DataType, doc: str, nullable: bool = False) -> pa.Field:

@@ -7,8 +7,9 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from viker.gate.rules import look_up
-from viker.report.formatting import interval, words
+from viker.report.formatting import interval
 from viker.report.svg import AFTER, BEFORE, INK, LIMIT, as_svg, drawing
+from viker.report.tables import attack_heading
 
 _FORGET, _RETAIN = "forget.leakage_rate", "retain.leakage_rate"
 _STYLES = {"vanilla": (BEFORE, "s"), "unlearned": (AFTER, "o")}
@@ -69,7 +70,7 @@ def attacked(blocks: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> M
             axes.plot([], [], color=LIMIT, linewidth=1.4, label="guessing")
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.set_yticks(range(len(names)), [words(name) for name in names])
+        axes.set_yticks(range(len(names)), [attack_heading(name) for name in names])
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("leakage under attack")
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)

@@ -138,7 +138,7 @@ def key_figures(metrics: dict[str, Any]) -> list[tuple[str, str, formatting.Cell
 
     return [
         pair("Leakage, people to forget", "forget.leakage_rate", "lower is better"),
-        ("Strongest attack, above guessing", "", strongest, formatting.words(worst) or "no attack was made"),
+        ("Strongest attack, above guessing", "", strongest, tables.attack_heading(worst) or "no attack was made"),
         pair("Still known about others", "retain.leakage_rate", "higher is better"),
         pair("Gibberish", "fluency.gibberish_rate", "lower is better"),
     ]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from viker.attacks.base.attack import load_attacks
 from viker.gate.rules import look_up
 from viker.metrics.base.catalogue import metrics_of
 from viker.metrics.base.documentation import direction
@@ -119,6 +120,12 @@ def fallbacks(record: Mapping[str, Any]) -> list[tuple[str, str]]:
         for entry in (entries if isinstance(entries, list) else [])
         if isinstance(entry, Mapping)
     ]
+
+
+def attack_heading(name: str) -> str:
+    """Return what an attack calls itself, or the words of its name where it is not installed here."""
+    attack = load_attacks().get(name)
+    return attack.heading if attack else words(name)
 
 
 def verdict(gate: Mapping[str, Any]) -> tuple[bool, str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from viker.data.records import OPEN_TASKS
+from viker.data.tasks import OPEN_TASKS
 from viker.metrics.base.reply import Reply
 
 Direction = Literal["lower", "higher"] | float | None
