@@ -9,6 +9,7 @@ from components.finetune.run import run as finetune
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
+from components.unlearn.stage import Arguments
 from viker.core.files import sha256_path
 
 PREPARED_BY = ("components/prepare", "viker/data")
@@ -40,12 +41,7 @@ def forget(tree: Tree) -> Tree:
             params.unlearn,
             params.seed,
             params.threads,
-            tree.prepared,
-            tree.vanilla,
-            tree.irrelevant,
-            tree.adapter,
-            out / "unlearning",
-            out / "state",
+            Arguments(tree.prepared, tree.vanilla, tree.irrelevant, tree.adapter, out / "unlearning", out / "state"),
         ),
     )
     return tree

@@ -7,7 +7,9 @@ from typing import Any
 from benchmarks.gate.once import code_hash, once
 from components.contract.params import Params
 from components.evaluate.run import run as evaluate
+from components.evaluate.stage import Arguments as EvaluateArguments
 from components.gate.run import run as judge
+from components.gate.stage import Arguments as GateArguments
 from viker.core.files import sha256_path
 
 EVALUATED_BY = (
@@ -50,14 +52,16 @@ class Tree:
                 self.params.evaluate,
                 self.params.seed,
                 self.params.threads,
-                self.prepared,
-                self.vanilla,
-                self.adapter,
-                self.irrelevant,
-                self.predictions,
-                self.attacks,
-                self.metrics,
-                self.out / "work",
+                EvaluateArguments(
+                    self.prepared,
+                    self.vanilla,
+                    self.adapter,
+                    self.irrelevant,
+                    self.predictions,
+                    self.attacks,
+                    self.metrics,
+                    self.out / "work",
+                ),
             )
 
         files = (self.prepared / "manifest.json", self.vanilla, self.adapter, self.irrelevant)
@@ -69,11 +73,14 @@ class Tree:
         """Return the gate's verdict."""
         return judge(
             self.params,
-            self.prepared,
-            self.vanilla,
-            self.adapter,
-            self.predictions,
-            self.attacks,
-            self.metrics,
-            self.out / "gate.json",
+            GateArguments(
+                self.prepared,
+                self.vanilla,
+                self.adapter,
+                self.predictions,
+                self.attacks,
+                self.metrics,
+                self.out / "gate.json",
+                True,
+            ),
         )

@@ -21,19 +21,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     with tracking.stage("evaluate", settings.values(), params, live=True) as recorded:
         recorded.params({"evaluate": settings.evaluate.model_dump(mode="json"), "seed": settings.seed})
         recorded.data(args.prepared)
-        found = run(
-            settings.evaluate,
-            settings.seed,
-            settings.threads,
-            args.prepared,
-            args.vanilla,
-            args.adapter,
-            args.irrelevant,
-            args.predictions,
-            args.attacks,
-            args.metrics,
-            args.work,
-        )
+        found = run(settings.evaluate, settings.seed, settings.threads, args)
         recorded.metrics({model: found[model] for model in ("vanilla", "unlearned")})
         recorded.metrics(tracking.main_metrics(found), run=tracking.PIPELINE)
         recorded.artifact(args.metrics)

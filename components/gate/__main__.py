@@ -27,9 +27,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     from components.gate.show import show
 
     with tracking.stage("gate", settings.values(), params) as recorded:
-        verdict = run(
-            settings, args.prepared, args.vanilla, args.adapter, args.predictions, args.attacks, args.metrics, args.out
-        )
+        verdict = run(settings, args)
         for part in (tracking.STAGE, tracking.PIPELINE):
             recorded.metrics({"gate": {"passed": float(verdict["verdict"] == "pass")}}, run=part)
             recorded.tags({"verdict": verdict["verdict"]}, run=part)

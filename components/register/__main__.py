@@ -23,18 +23,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     """
     from components.register.run import run
 
-    registered = run(
-        settings,
-        params,
-        args.adapter,
-        args.model,
-        args.prepared,
-        args.unlearning,
-        args.metrics,
-        args.gate,
-        args.out,
-        args.promote,
-    )
+    registered = run(settings, params, args)
     aliases = ", ".join(registered["aliases"]) or "no alias"
     typer.echo(f"{registered['model_name']} version {registered['version']}: {aliases} (run {registered['run_id']})")
     if registered["refused"]:

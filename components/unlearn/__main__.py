@@ -24,17 +24,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     with tracking.stage("unlearn", settings.values(), params, live=True) as recorded:
         recorded.params({"unlearn": settings.unlearn.model_dump(mode="json", by_alias=True), "seed": settings.seed})
         recorded.data(args.prepared)
-        done = run(
-            settings.unlearn,
-            settings.seed,
-            settings.threads,
-            args.prepared,
-            args.vanilla,
-            args.irrelevant,
-            args.out,
-            args.records,
-            args.state,
-        )
+        done = run(settings.unlearn, settings.seed, settings.threads, args)
         recorded.metrics({"unlearn": done})
         recorded.tags({"method": done["method"]}, run=tracking.PIPELINE)
         recorded.artifact(args.out, "adapter")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from components.unlearn.stage import Arguments
 from viker.core.console import TERMINATED, on_sigterm
 from viker.core.distributed import check_launch, processes
 from viker.core.errors import UserError
@@ -42,17 +43,7 @@ from viker.training.start_model import load_start_model
 from viker.training.trainer import UnlearnTrainer
 
 
-def run(
-    params: UnlearnParams,
-    seed: int,
-    threads: int,
-    prepared: Path,
-    vanilla: Path,
-    irrelevant: Path,
-    out: Path,
-    records: Path,
-    state_folder: Path,
-) -> dict[str, Any]:
+def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict[str, Any]:
     """Write the adapter to ``out``, the loss curve and the key tokens to ``records``; return the run's summary.
 
     ``state_folder`` holds the run's state until it is over: killed at any moment, the same call resumes from there.
@@ -70,25 +61,25 @@ def run(
     fast_path.start_run()
     seed_everything(seed, threads)
     began = time.perf_counter()
-    forget, retain = (_questions(prepared, split) for split in ("forget", "retain"))
-    images, assigned = read_irrelevant(irrelevant)
+    forget, retain = (_questions(args.prepared, split) for split in ("forget", "retain"))
+    images, assigned = read_irrelevant(args.irrelevant)
     teacher_images = images_of(assigned, [sample.record_id for sample in forget])
-    model, processor = load_start_model(params, vanilla)
-    encoder = Encoder(processor, read_pictures(prepared) | images, device())
-    need_context(model, encoder, forget + retain, str(prepared))
+    model, processor = load_start_model(params, args.vanilla)
+    encoder = Encoder(processor, read_pictures(args.prepared) | images, device())
+    need_context(model, encoder, forget + retain, str(args.prepared))
 
-    store = open_store(state_folder, _inputs(params, seed, threads, prepared, vanilla, irrelevant))
+    store = open_store(args.state, _inputs(params, seed, threads, args.prepared, args.vanilla, args.irrelevant))
     if params.method.teacher_input == "text_only":
         teacher_images = [("",)] * len(forget)
     teachers = ask_teacher(store, model, encoder, forget, teacher_images)
     taught = time.perf_counter()
 
-    trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, state_folder)
+    trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, args.state)
     trainer.add_callback(StepLogger(trainer))
     try:
         train_or_resume(trainer, store)
     except Diverged as error:
-        last_good = out.with_name(f"{out.name}.last_good")
+        last_good = args.out.with_name(f"{args.out.name}.last_good")
         if processes().is_main_process:
             save_adapter(trainer.model, last_good)
         raise UserError(f"{error} {last_good} holds the adapter as it was before that step.") from None
@@ -105,8 +96,8 @@ def run(
         "start_from": params.start_from and sha256_path(Path(params.start_from)),
     } | fast_path.engine_record()
     if processes().is_main_process:
-        save_adapter(trainer.model, out)
-        write_records(records, tokens, curve, summary)
+        save_adapter(trainer.model, args.out)
+        write_records(args.records, tokens, curve, summary)
     close_store(store)
     return summary | {"teacher_seconds": taught - began, "seconds": time.perf_counter() - began}
 

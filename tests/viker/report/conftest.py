@@ -17,6 +17,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from components.contract.params import load_params
 from components.gate.run import run as judge
+from components.gate.stage import Arguments
 from components.report.run import Written, run
 from viker.attacks.base.rates import COLUMNS, rates
 from viker.core.files import sha256_bytes, sha256_path, write_json
@@ -111,7 +112,7 @@ class Inputs:
         models = (f / "models/vanilla", f / "models/adapter")
         paths = self.paths()
         files = (paths.predictions, self.attacks, paths.metrics, paths.gate)
-        judge(load_params(paths.params), paths.prepared, *models, *files)
+        judge(load_params(paths.params), Arguments(paths.prepared, *models, *files, True))
 
     @property
     def attacks(self) -> Path:
