@@ -22,6 +22,8 @@ KEY_TAG = "viker.key"
 """The tag by which a run is found again; no two runs have the same."""
 PATIENCE = 60.0
 """Seconds to wait for another process that publishes."""
+SETTLED = 2.0
+"""Seconds after which two publishers that created the same run at once have deleted theirs."""
 BATCH, SMALL_BATCH = 1000, 100
 """The most metrics, and the most parameters or tags, that MLflow takes in one request."""
 DIGEST = 36
@@ -126,12 +128,15 @@ class _Delivery:
             tags = {**run["tags"], **parent, KEY_TAG: run["key"]}
             while not (run_ids := self._with_key(experiment, run["key"])):
                 new = self.client.create_run(experiment, start_time=head["time"], tags=tags, run_name=run["name"])
-                if self._with_key(experiment, run["key"]) != [new.info.run_id]:  # two outboxes at once
-                    self.client.delete_run(new.info.run_id)
-                    time.sleep(SystemRandom().random())  # unlike the global generator, no part of a stage's seed
+                run_ids = [new.info.run_id]
+                if self._with_key(experiment, run["key"]) == run_ids:
+                    break
+                self.client.delete_run(run_ids[0])  # two outboxes at once: the one that finds itself alone stays
+                # Until the other one is kept or deleted; unlike the global generator, this one has no seed.
+                time.sleep(SETTLED + SystemRandom().random())
             run_id = run_ids[0]
             self.ids.append(run_id)
-            self._send(run_id, {"tags": run["tags"]})
+            self._send(run_id, {"tags": run["tags"] | parent})
             self._send(run_id, {"params": run["params"]})
         for run_id in self.ids[-2:]:
             self.client.update_run(run_id, status="RUNNING")
