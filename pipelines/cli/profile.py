@@ -9,12 +9,12 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from yaml import YAMLError
 
 from components.params import load_params
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
 from viker.core.files import new_file
+from viker.core.settings import read_yaml, shown
 
 
 def profile(
@@ -112,19 +112,17 @@ def _compose(sources: Sequence[Path]) -> dict[str, Any]:
     """Merge the files, later ones over earlier ones; ``${profile}`` in a value is their joined names."""
     composed = OmegaConf.create({"profile": "-".join(path.stem for path in sources)})
     for source in sources:
+        values = read_yaml(source, "")
+        if not isinstance(values, dict):
+            raise UserError(f"{source}: expected sections such as 'prepare:' and 'unlearn:', found {shown(values)}.")
         try:
-            loaded = OmegaConf.load(source)
-            if not OmegaConf.is_dict(loaded) or not loaded:
-                raise UserError(f"{source}: expected sections such as 'prepare:' and 'unlearn:', found {loaded!r}.")
-            composed.merge_with(loaded)
+            composed.merge_with(values)
             OmegaConf.resolve(composed)
-        except (YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
         except OmegaConfBaseException as error:
             raise UserError(f"{source}: can't be composed: {' '.join(str(error).split())}") from None
-    values: Any = OmegaConf.to_container(composed)
-    del values["profile"]
-    return dict(values)
+    del composed["profile"]
+    changes: Any = OmegaConf.to_container(composed)
+    return dict(changes)
 
 
 def _merge(values: CommentedMap, changes: dict[str, Any], above: str) -> Iterator[str]:
