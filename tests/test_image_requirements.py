@@ -15,8 +15,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from components.contract import stages
-from tests.imports import PACKAGES, closure, file_of, graph
+from components.contract.stages import stages
+from tests.imports import PACKAGES, file_of, graph, plugins_of
 
 ROOT = Path(__file__).parents[1]
 STAGES = tuple(stages())
@@ -51,26 +51,43 @@ def distributions(wanted: list[str]) -> set[str]:
 
 
 @cache
-def packages(file: Path) -> frozenset[str]:
-    """Top-level packages that a module imports, at once or later, but not just for type checkers."""
+def imports(module: str, later: bool) -> frozenset[str]:
+    """Full names that a module imports when it is imported and, with ``later``, inside its functions too."""
     names: set[str] = set()
-    todo: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
+    todo: list[ast.AST] = [ast.parse(file_of(module).read_text(encoding="utf-8"))]
     while todo:
         node = todo.pop()
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not later:
+            continue
         if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
             todo += ast.iter_child_nodes(node)
-    return frozenset({name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - set(PACKAGES))
+    return frozenset(names)
 
 
 def reached(stage: str) -> set[str]:
-    """Top-level packages that the programs of a stage import through any module of the project."""
+    """Top-level packages that the programs of a stage import through any module of the project.
+
+    A stage without the model reads what plug-ins declare and does not compute with them: what they import inside their
+    functions does not count there.
+    """
     folder = f"components.{stage}"
-    programs = {folder, *graph().find_descendants(folder), "components.kfp_task"}
-    return {package for module in closure(programs) for package in packages(file_of(module))}
+    programs = {folder, *graph().find_descendants(folder), "components.contract.kfp_task"}
+    computes = stages()[stage].loads_model
+    packages: set[str] = set()
+    todo, seen = {(module, True) for module in programs}, set()
+    while todo:
+        module, later = todo.pop()
+        seen.add((module, later))
+        names = imports(module, later)
+        packages |= {name.split(".")[0] for name in names}
+        found = {(name, later) for name in names if name in graph().modules}
+        found |= {(plugin, computes) for plugin in plugins_of(module)}
+        todo |= found - seen
+    return packages - set(sys.stdlib_module_names) - set(PACKAGES)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -92,7 +109,7 @@ import sys
 for name in {COMPUTING}:
     sys.modules[name] = None  # importing it raises ImportError
 from pathlib import Path
-from components.params import load_params
+from components.contract.params import load_params
 load_params(Path("params.yaml"))
 """
     result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)

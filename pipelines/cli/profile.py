@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from components.params import load_params
+from components.contract.params import load_params
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
 from viker.core.files import new_file
@@ -63,7 +63,7 @@ def change_params(params_path: Path, changes: dict[str, Any], source: Path | str
     Raises:
         UserError: the result isn't valid; the message names ``source``, where the changes come from.
     """
-    yaml = _round_trip()
+    yaml = round_trip()
     values = yaml.load(params_path.read_text(encoding="utf-8"))
     changed = list(_merge(values, changes, ""))
     if changed:
@@ -126,10 +126,14 @@ def _compose(sources: Sequence[Path]) -> dict[str, Any]:
 
 
 def _merge(values: CommentedMap, changes: dict[str, Any], above: str) -> Iterator[str]:
-    """Write ``changes`` into ``values``, mapping by mapping, and yield the dotted keys that differ."""
+    """Write ``changes`` into ``values``, mapping by mapping, and yield the dotted keys that differ.
+
+    A mapping with another ``name``, such as another method, is replaced as a whole: it has other settings.
+    """
     for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(values.get(key), dict):
-            yield from _merge(values[key], value, f"{above}{key}.")
+        before = values.get(key)
+        if isinstance(value, dict) and isinstance(before, dict) and value.get("name") in (None, before.get("name")):
+            yield from _merge(before, value, f"{above}{key}.")
         elif key not in values or values[key] != value:
             values[key] = _in_one_line(value) if isinstance(value, list) else value
             for comment in filter(None, values.ca.items.get(key, ())):
@@ -144,7 +148,7 @@ def _in_one_line(values: list[Any]) -> CommentedSeq:
     return sequence
 
 
-def _round_trip() -> YAML:
+def round_trip() -> YAML:
     """Return a reader and writer that keeps comments, quotes, order and the layout of params.yaml."""
     yaml = YAML()
     yaml.indent(mapping=2, sequence=4, offset=2)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML, YAMLError
 
-from components.params import load_params
+from components.contract.params import load_params
 from pipelines.sweep.plan import Combination, Stage, combinations, reached, read_stages
 from pipelines.sweep.run import Sweep
 from viker import tracking
@@ -21,6 +21,7 @@ from viker.core.console import ParamsOption
 from viker.core.errors import UserError
 from viker.core.files import new_file
 from viker.gate.rules import look_up
+from viker.tracking.flatten import flatten
 from viker.tracking.identity import digest, settings
 
 FORGET, RETAIN = "unlearned.forget.leakage_rate", "unlearned.retain.leakage_rate"
@@ -45,9 +46,9 @@ def sweep(
 ) -> None:
     """Run every combination of the values in the section `sweep` of params.yaml, or of `--set`, and compare them.
 
-    Such as `viker sweep -S unlearn.lr=0.0005,0.001 -S seed=7,8 --jobs 2`. A stage that no swept value reaches runs once
-    for all, in the work tree, by `dvc repro`; the others run in *work/sweep*, once per distinct inputs. Started again,
-    the sweep resumes where it stopped and runs only what is new.
+    Such as `viker sweep -S unlearn.method.lambda=0.5,1,2 -S seed=7,8 --jobs 2`. A stage that no swept value reaches
+    runs once for all, in the work tree, by `dvc repro`; the others run in *work/sweep*, once per distinct inputs.
+    Started again, the sweep resumes where it stopped and runs only what is new.
 
     Every combination is a run in MLflow below the run of the sweep, which has the table and the plot of forgetting
     versus retention. Nothing is registered: set the values that you choose in params.yaml and run `dvc repro`.
@@ -61,8 +62,8 @@ def sweep(
     _run_shared(root, [stage for stage in stages if stage not in affected])
 
     console = Console(highlight=False)
-    key = _key(settings(base), list(lists))
-    with tracking.sweep(key, base) as run:
+    key = _key(settings(base.values()), list(lists))
+    with tracking.sweep(key, base.values()) as run:
         run.tags({f"sweep.{name}": values for name, values in lists.items()})
         runner = Sweep(root, key, stages)
         number = itertools.count(1)
@@ -93,21 +94,18 @@ def _parse(change: str) -> tuple[str, list[Any]]:
     except YAMLError:
         values = None
     if not key or not equals or not values:
-        raise UserError(f"--set is '{change}': expected KEY=VALUE,VALUE, such as unlearn.lr=0.0005,0.001.")
+        raise UserError(f"--set is '{change}': expected KEY=VALUE,VALUE, such as unlearn.method.lambda=0.5,1,2.")
     return key.strip(), values
 
 
 def _key(values: Mapping[str, Any], swept: Sequence[str]) -> str:
     """Return the key of the sweep's run: more values of the same keys belong to the same sweep."""
-    return digest(["sweep", sorted(swept), _without(values, swept)])
-
-
-def _without(values: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    """Return a copy of nested ``values`` without the dotted ``keys``."""
-    rest = {name: value for name, value in values.items() if name not in keys}
-    for name in {key.partition(".")[0] for key in keys} & set(rest):
-        rest[name] = _without(rest[name], [key.partition(".")[2] for key in keys if key.startswith(f"{name}.")])
-    return rest
+    others = {
+        path: value
+        for path, value in flatten(values).items()
+        if not any(path == key or path.startswith(f"{key}.") for key in swept)
+    }
+    return digest(["sweep", sorted(swept), others])
 
 
 def _run_shared(root: Path, shared: Sequence[Stage]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from components.contract import stages
+from components.contract.stages import stages
 from tests.containers.conftest import HARDENED, ROOT, STAGES, VERSION, build, docker, image
 
 pytestmark = pytest.mark.containers

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from components.params import load_params
+from components.contract.params import load_params
 from pipelines.cli.profile import apply_profiles, profile
 from viker.core.console import stage_app
 from viker.core.errors import UserError
@@ -60,6 +60,15 @@ class TestMerge:
         (folder / "own.yaml").write_text("seed: 9\nfinetune:\n  deployed_model: null\n")
         assert apply_profiles(["own"], params, folder) == ["seed"]
         assert "deployed_model: null #" in params.read_text()
+
+    def test_another_method_replaces_the_settings_of_the_last_one(self, params: Path, folder: Path) -> None:
+        (folder / "npo.yaml").write_text("unlearn:\n  method: {name: npo, beta: 0.2}\n")
+        assert apply_profiles(["npo"], params, folder) == ["unlearn.method"]
+        assert read(params)["unlearn"]["method"] == {"name": "npo", "beta": 0.2}
+
+    def test_a_setting_of_the_method_changes_alone(self, params: Path, folder: Path) -> None:
+        (folder / "strong.yaml").write_text("unlearn:\n  method: {name: viker, lambda: 9.0}\n")
+        assert apply_profiles(["strong"], params, folder) == ["unlearn.method.lambda"]
 
     def test_the_same_profile_again_changes_nothing(self, params: Path) -> None:
         apply_profiles(["tofu"], params, PROFILES)
@@ -165,9 +174,10 @@ class TestProfilesThatComeWithTheProject:
     def test_every_model_goes_with_every_data_set_at_the_papers_settings(self, params, model: str, data: str) -> None:
         apply_profiles([model, data], params, PROFILES)
         written = load_params(params)
-        paper = {"method": "viker", "retain_weight": 0, "epochs": 1, "batch_size": 2, "lr": 5e-6, "lora_r": 8}
+        paper = {"retain_weight": 0, "epochs": 1, "batch_size": 2, "lr": 5e-6, "lora_r": 8}
         assert {key: getattr(written.unlearn, key) for key in paper} == paper
-        assert (written.unlearn.lambda_, written.unlearn.lora_alpha) == (1.0, 16)
+        assert (written.unlearn.method.name, written.unlearn.method.lambda_) == ("viker", 1.0)
+        assert written.unlearn.lora_alpha == 16
         assert (written.sample.kinds, written.sample.k) == (["scene"], 5)
         assert written.finetune.deployed_model == f"llava-hf/{model}-hf"
         benchmark, share = data.split("-")

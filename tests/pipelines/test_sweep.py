@@ -14,7 +14,7 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from components.params import load_params
+from components.contract.params import load_params
 from pipelines.sweep.command import _key, _parse, _rows, _table
 from pipelines.sweep.plan import Combination, combinations, content, input_keys, reached, read_stages
 from pipelines.sweep.plot import pareto
@@ -45,15 +45,15 @@ def plan(root: Path, lists: dict[str, list]) -> tuple[list[str], list[dict[str, 
 
 
 def test_every_combination_runs_and_shares_the_stages_that_no_value_reaches(tree):
-    lists = {"unlearn.epochs": [1, 2], "unlearn.lr": [0.001, 0.01]}
+    lists = {"unlearn.method.lambda": [0.5, 2.0], "unlearn.lr": [0.001, 0.01]}
     combined = combinations(PARAMS, lists)
     assert [one.name for one in combined] == [
-        "epochs=1 lr=0.001",
-        "epochs=1 lr=0.01",
-        "epochs=2 lr=0.001",
-        "epochs=2 lr=0.01",
+        "lambda=0.5 lr=0.001",
+        "lambda=0.5 lr=0.01",
+        "lambda=2.0 lr=0.001",
+        "lambda=2.0 lr=0.01",
     ]
-    assert combined[1].params["unlearn"]["epochs"] == 1 and combined[1].params["unlearn"]["lr"] == 0.01
+    assert combined[1].params["unlearn"]["method"]["lambda"] == 0.5 and combined[1].params["unlearn"]["lr"] == 0.01
     shared, keys = plan(tree, lists)
     assert sorted(shared) == ["finetune", "prepare", "sample"]
     assert all(list(one) == ["unlearn", "evaluate", "gate"] for one in keys)
@@ -90,8 +90,11 @@ def test_a_key_changes_with_code_shared_data_and_parameters_only(tree):
 @pytest.mark.parametrize(
     ("lists", "message"),
     [
-        ({"unlearn.epoch": [1]}, "no key 'unlearn.epoch' in params.yaml; did you mean 'unlearn.epochs'"),
-        ({"unlearn.lr": [-1.0]}, "sweep, lr=-1.0: params.yaml: 'unlearn.lr' is -1.0"),
+        (
+            {"unlearn.method.lamda": [1]},
+            "no key 'unlearn.method.lamda' in params.yaml; did you mean 'unlearn.method.lambda'",
+        ),
+        ({"unlearn.method.lambda": [-1.0]}, "sweep, lambda=-1.0: params.yaml: 'unlearn.method.lambda' is -1.0"),
         ({}, "no values"),
     ],
 )
@@ -101,7 +104,7 @@ def test_what_can_not_be_swept_is_named(tree, lists, message):
 
 
 def test_values_are_read_as_yaml():
-    assert _parse("unlearn.lr=0.5,1") == ("unlearn.lr", [0.5, 1])
+    assert _parse("unlearn.method.lambda=0.5,1") == ("unlearn.method.lambda", [0.5, 1])
     assert _parse("sample.kinds=[scene],[pet, noise]") == ("sample.kinds", [["scene"], ["pet", "noise"]])
     for wrong in ("unlearn.lr", "=1", "unlearn.lr=", "x=[1"):
         with pytest.raises(UserError, match="expected KEY=VALUE,VALUE"):
@@ -148,7 +151,7 @@ def test_a_sweep_runs_each_combination_once_below_one_run_and_resumes_after_a_ki
     tree = small_tree(tmp_path / "tree", epochs=1)
     for stage in ("prepare", "finetune", "sample"):
         run(tree, stage, VIKER_TRACKING="off")
-    options = ("-S", "unlearn.lr=0.001,0.01", "--jobs", "2")
+    options = ("-S", "unlearn.method.lambda=0.5,2.0", "--jobs", "2")
     killed = start_sweep(tree, *options)
     while killed.poll() is None and not finished(tree):
         time.sleep(0.1)
@@ -164,21 +167,21 @@ def test_a_sweep_runs_each_combination_once_below_one_run_and_resumes_after_a_ki
     names = {r.info.run_id: r.info.run_name for r in runs}
     above = {r.info.run_name: names.get(r.data.tags.get("mlflow.parentRunId", "")) for r in runs}
     top = next(name for name in above if name.startswith("sweep-"))
-    assert above["lr=0.001"] == above["lr=0.01"] == top and above[top] is None
+    assert above["lambda=0.5"] == above["lambda=2.0"] == top and above[top] is None
     assert sorted(names.values()).count("unlearn") == 2
     whole = next(r for r in runs if r.info.run_name == top)
     assert {a.path for a in client.list_artifacts(whole.info.run_id)} >= {"pareto.png", "results.csv"}
 
     adapters = sorted((tree / "work/sweep").glob("unlearn-*/models/adapter/adapter_model.safetensors"))
     before = [path.stat().st_mtime_ns for path in adapters]
-    again = sweep(tree, "-S", "unlearn.lr=0.001,0.01")
+    again = sweep(tree, "-S", "unlearn.method.lambda=0.5,2.0")
     assert again.returncode == 0 and len(adapters) == 2
     assert [path.stat().st_mtime_ns for path in adapters] == before
     table = next((tree / "work/sweep").glob("*/results.csv")).read_text()
-    assert [row["unlearn.lr"] for row in csv.DictReader(io.StringIO(table))] == ["0.001", "0.01"]
+    assert [row["unlearn.method.lambda"] for row in csv.DictReader(io.StringIO(table))] == ["0.5", "2.0"]
 
     # by hand, in the work tree: the same adapter as in the sweep
-    change(tree, unlearn={"lr": 0.001})
+    change(tree, unlearn={"method": {"name": "viker", "lambda": 0.5}})
     run(tree, "unlearn", VIKER_TRACKING="off")
     by_hand = (tree / "models/adapter/adapter_model.safetensors").read_bytes()
     assert by_hand in [path.read_bytes() for path in adapters]
