@@ -5,10 +5,12 @@ from typing import Annotated, Any
 
 import typer
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
 
-from pipelines.cli.profile import _read, _round_trip
+from pipelines.cli.profile import round_trip
 from viker.core.errors import UserError
 from viker.core.files import new_file
+from viker.core.settings import shown
 from viker.methods.base.method import methods
 from viker.training.settings import MOVED
 
@@ -37,14 +39,14 @@ def upgrade(
     Prints each key that moves or goes. A file that is up to date is not touched.
     """
     outdated = False
-    for path in files or [Path("params.yaml"), *sorted(Path("params").glob("*.yaml"))]:
+    for path in files or [Path("params.yaml"), *sorted(Path("params").rglob("*.yaml"))]:
         values = _load(path)
         changes = upgrade_values(values, path)
         for change in changes:
             typer.echo(f"{path}: {change}")
         if changes and not check:
             with new_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
-                _round_trip().dump(values, stream)
+                round_trip().dump(values, stream)
         outdated = outdated or bool(changes)
     if not outdated:
         typer.echo("nothing to change")
@@ -122,6 +124,11 @@ def _move_comment(source: CommentedMap, old: str, target: CommentedMap, new: str
 
 def _load(path: Path) -> Any:
     try:
-        return _read(path)
+        values = round_trip().load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror}). Name a parameter file, or a profile.") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected sections such as 'prepare:' and 'unlearn:', found {shown(values)}.")
+    return values

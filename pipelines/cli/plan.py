@@ -1,4 +1,4 @@
-"""How much memory unlearning needs before it is begun: from the model's configuration, no weights loaded."""
+"""``viker plan``: the memory that unlearning will need, from the model's configuration; no weights are loaded."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from viker.core.errors import UserError
 GPUS = (16, 24, 40, 48, 80)
 """Common sizes, GiB."""
 RESERVE = 0.1
-"""Share of a GPU left to the driver and to what the allocator can't use."""
+"""Share of a GPU that is left for the driver and for fragmentation."""
 GIB = 2**30
 LLAVA = {  # published: width, width of the MLP, layers, heads
     "llava-hf/llava-1.5-7b-hf": (4096, 11008, 32, 32),
@@ -56,11 +56,11 @@ def estimate(
     """Return the parts in bytes, the peaks of loading, teacher and training, and what fits.
 
     The peak is the largest of ``loading`` (the weights as they are stored), ``teacher`` (weights and the teacher's
-    pass) and ``training`` (all parts on the device). ``host`` is kept on the CPU beside it; without a GPU both add up.
+    pass) and ``training`` (all parts on the device). ``host`` is kept in the CPU's memory; without a GPU both add up.
     A GPU fits if the peak leaves ``RESERVE`` of it.
 
     Raises:
-        UserError: the model is unknown, or the number of its picture's tokens.
+        UserError: the model is unknown, or the number of tokens per picture is not fixed and not given.
     """
     from viker.training import memory
 
@@ -115,20 +115,20 @@ def estimate(
 
 def table(estimated: dict[str, Any]) -> RenderableType:
     """Return the estimate as a table of parts, for a console of 80 columns or more."""
-    shown = Table(title=f"Unlearning {estimated['model']}", title_justify="left")
-    shown.add_column("part")
-    shown.add_column("GiB", justify="right")
-    shown.add_column("how it is computed", overflow="fold")
+    parts = Table(title=f"Unlearning {estimated['model']}", title_justify="left")
+    parts.add_column("part")
+    parts.add_column("GiB", justify="right")
+    parts.add_column("how it is computed", overflow="fold")
     for row in estimated["device"]:
-        shown.add_row(row["part"], _gib(row["bytes"]), row["how"])
-    shown.add_section()
+        parts.add_row(row["part"], _gib(row["bytes"]), row["how"])
+    parts.add_section()
     for phase, size in estimated["peaks"].items():
-        shown.add_row(f"peak, {phase}", _gib(size), "the largest" if size == estimated["peak"] else "")
-    shown.add_section()
+        parts.add_row(f"peak, {phase}", _gib(size), "the largest" if size == estimated["peak"] else "")
+    parts.add_section()
     for row in estimated["host"]:
-        shown.add_row(f"CPU: {row['part']}", _gib(row["bytes"]), row["how"])
+        parts.add_row(f"CPU: {row['part']}", _gib(row["bytes"]), row["how"])
     fits = "  ".join(f"{gpu} GB {'✓' if fit else '✗'}" for gpu, fit in estimated["fits"].items())
-    return Group(shown, f"fits a GPU with a tenth in reserve:  {fits}")
+    return Group(parts, f"fits a GPU with a tenth in reserve:  {fits}")
 
 
 def _gib(size: int) -> str:
@@ -136,7 +136,7 @@ def _gib(size: int) -> str:
 
 
 def _model(params: Params) -> tuple[str, Any]:
-    """Return the name of the model that is to unlearn, and the model itself without weights."""
+    """Return the name of the model to unlearn from, and the model without weights."""
     from viker.finetuning.small_llava import build_config
     from viker.models.loading import empty_model
 
@@ -151,7 +151,7 @@ def _model(params: Params) -> tuple[str, Any]:
 
 
 def _llava(name: str) -> Any:
-    """Return the configuration of a published LLaVA-1.5, so that no network is needed."""
+    """Return the configuration of a published LLaVA-1.5; needs no network."""
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
 
     width, mlp, layers, heads = LLAVA[name]
