@@ -20,7 +20,7 @@ class Size(Section):
     shared_memory: Amount
     """Of the memory, what processes share: torch's data loaders pass batches there."""
     minutes: Annotated[int, Field(ge=1)]
-    """After these a task is stopped; a retry of unlearn goes on from its checkpoint."""
+    """After these a task is stopped; a retry of unlearn resumes from its checkpoint."""
     retries: Annotated[int, Field(ge=0, le=10)]
 
 

@@ -14,7 +14,7 @@ from viker.core import console
 def command(settings: Params, params: Path, args: Arguments) -> None:
     """Question and attack both models: leakage, the benchmarks' scores, fluency, before and after unlearning.
 
-    A run that is killed goes on where it stopped when it is started again.
+    A run that was killed resumes where it stopped.
     """
     from components.evaluate.run import run
 

@@ -79,8 +79,8 @@ def viker(
 ) -> None:
     """Make a multimodal language model forget people on request, and prove that it has.
 
-    The first eight commands are the stages in the order of the pipeline; `dvc repro` runs those that are due.
-    Each reads *params.yaml* and says with `--help` what it reads and writes.
+    The first eight commands are the stages in the order of the pipeline; `dvc repro` runs those whose inputs
+    changed. Each reads *params.yaml*; its `--help` says what else it reads and writes.
     """
 
 
