@@ -15,7 +15,8 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     """Unlearn the forget set: train a LoRA adapter with ViKeR, or with a method to compare it with.
 
     Method and settings are the section 'unlearn' of params.yaml. The vanilla model itself is not changed. A run that
-    was killed resumes from its last checkpoint. After SIGTERM it saves one and exits with 143. With several GPUs: `accelerate launch --multi_gpu --num_processes N -m components.unlearn`.
+    was killed resumes from its last checkpoint. After SIGTERM it saves one and exits with 143. With several GPUs:
+    `accelerate launch --multi_gpu --num_processes N -m components.unlearn`.
     """
     from components.unlearn.run import run
     from viker.core.distributed import processes
