@@ -21,7 +21,7 @@ def command(
     work: Annotated[Path, typer.Option(help="Intermediate files; those that are there are used again.")] = Path(
         "work/gate"
     ),
-    page: Annotated[Path, typer.Option(help="The page with the tables.")] = Path("docs/gate.md"),
+    page: Annotated[Path, typer.Option(help="The page with the table.")] = Path("docs/gate.md"),
     measured: Annotated[Path, typer.Option(help="Metrics for the tests.")] = Path("tests/viker/gate/measured.json"),
 ) -> None:
     """Judge honest adapters of several seeds and every planted failure by the policy of params.yaml.
@@ -31,11 +31,10 @@ def command(
     other parameters, data or code.
     """
     settings = load_params(params)
-    from benchmarks.gate.failure_table import judged_on, policy_table, row, table
+    from benchmarks.gate.failure_table import judged_on, row, table
     from benchmarks.gate.failures import FAILURES, caught
     from benchmarks.gate.honest import honest
     from benchmarks.gate.plant import plant
-    from viker.gate.policies import FOLDER, read_policy
 
     trees = [honest(settings, int(seed), work / seed) for seed in seeds.split(",")]
     lines, metrics, problems = [], {}, []
@@ -59,8 +58,6 @@ def command(
     if not only:
         write_json(measured, metrics)
         put(text, "make bench-gate", page)
-        for path in sorted(FOLDER.glob("*.yaml")):
-            put(policy_table(read_policy(path)), path.name, page)
 
 
 def put(text: str, name: str, page: Path) -> None:

@@ -1,11 +1,11 @@
-"""The tables of failures and policies for the documentation, and the metrics that the tests judge again."""
+"""The table of failures for the documentation, and the metrics that the tests judge again."""
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.gate.tree import Tree
-from viker.gate.policies import FOLDER, Policy, read_policy
+from viker.gate.policies import FOLDER, read_policy
 from viker.gate.rules import terms
 
 HEAD = ("adapter or metrics", "kind", "verdict", "caught by", "value", "unmet besides")
@@ -26,18 +26,6 @@ def row(name: str, kind: str, verdict: Mapping[str, Any], caught_by: str | None)
 def table(rows: Sequence[tuple[str, ...]]) -> str:
     """Return a Markdown table."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (HEAD, ("---",) * len(HEAD), *rows))
-
-
-def policy_table(policy: Policy) -> str:
-    """Return a Markdown table: one rule per row, with what it protects from."""
-    rules = [(f"`{one.rule}`", one.protects) for one in policy.rules]
-    required = [(f"`{one.metric}`, required", one.protects) for one in policy.require]
-    lines = [("rule", "protects from"), ("---", "---"), *rules, *required]
-    return "\n".join(f"| {rule} | {_clause(protects)} |" for rule, protects in lines)
-
-
-def _clause(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:].removesuffix(".")
 
 
 def judged_on(tree: Tree) -> dict[str, Any]:

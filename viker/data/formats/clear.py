@@ -1,4 +1,4 @@
-"""CLEAR's on-disk format: TOFU's fictitious authors with pictures; a folder a configuration, Parquet shards in it.
+"""CLEAR's on-disk format: TOFU's fictitious authors with pictures; one folder of Parquet shards per configuration.
 
 A person's ID is the name: the data has no other. What becomes of the rows:
 

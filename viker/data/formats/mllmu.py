@@ -1,4 +1,4 @@
-"""MLLMU-Bench's on-disk format: a folder a configuration, Parquet shards in it."""
+"""MLLMU-Bench's on-disk format: one folder of Parquet shards per configuration."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The user's own data: a table with one row per question; pictures in it or beside it.
+"""The user's own data: a table with one row per question; pictures inside it or next to it.
 
 Columns: ``person_id``; ``image``, bytes or a path under the folder of the table, empty for a question without picture;
 ``question``; ``answer``; and, where wanted, ``split`` (forget, retain, test, real, or unseen: whom no model was trained

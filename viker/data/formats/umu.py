@@ -1,4 +1,4 @@
-"""UMU-Bench's on-disk format: a folder a configuration, Parquet shards in it, the questions as JSON in text cells.
+"""UMU-Bench's on-disk format: one folder of Parquet shards per configuration, the questions as JSON in text cells.
 
 ``MM_QA`` and ``UM_QA`` hold {question: {KEY: text}, answer: {KEY: text}}, with and without the picture; ``Classify``,
 ``Cloze`` and ``Generation`` hold {muitimodal, unimodal: {KEY: {question, answer, options}}}, the first spelt so, with

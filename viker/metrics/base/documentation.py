@@ -1,4 +1,4 @@
-"""The metrics as a table of Markdown, made from their declarations; docs/evaluation.md is held to it by a test."""
+"""The metrics as a table of Markdown, made from their declarations, for docs/evaluation.md."""
 
 import math
 
