@@ -10,7 +10,6 @@ from viker.core.files import sha256_path
 from viker.gate.policies import FOLDER, load_policy, read_policy, shipped_policies
 from viker.gate.settings import GateParams
 
-ROOT = Path(__file__).parents[3]
 SHIPPED = shipped_policies()
 OWN = "unlearned.forget.truth_ratio >= 0.9"
 MINE = """
