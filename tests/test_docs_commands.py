@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import chdir
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -248,10 +249,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tree(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(template, tmp_path / "tree")
-    monkeypatch.chdir(tmp_path / "tree")
-    return tmp_path / "tree"
+def tree(template: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(template, tmp_path / "tree")
 
 
 REGISTRY = ("viker status", "mlflow artifacts download *")
@@ -272,7 +271,8 @@ def test_it_runs_on_registered_versions(command: Command, history: Work, tmp_pat
 def run(command: Command, folder: Path) -> None:
     program, *words = command.words
     if program == "viker":
-        result = CliRunner().invoke(app, words, catch_exceptions=False)
+        with chdir(folder):
+            result = CliRunner().invoke(app, words, catch_exceptions=False)
         assert result.exit_code == 0, result.output
         return
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
