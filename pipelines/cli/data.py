@@ -19,10 +19,7 @@ from viker.core.files import new_file, new_folder, sha256_path
 from viker.storage import fetch, is_remote
 
 app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
 )
 
 

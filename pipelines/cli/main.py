@@ -54,11 +54,7 @@ class Stages(TyperGroup):
 
 
 app = typer.Typer(
-    cls=Stages,
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    cls=Stages, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
 )
 
 

@@ -15,10 +15,7 @@ from viker.core.errors import UserError
 from viker.core.files import new_file
 
 app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
 )
 ProfileOption = Annotated[
     str | None, typer.Option(help="A profile of the section deploy; else the one that deploy.profile names.")

@@ -165,11 +165,7 @@ def _llava(name: str) -> Any:
         projection_dim=768,
     )
     text = LlamaConfig(
-        vocab_size=32064,
-        hidden_size=width,
-        intermediate_size=mlp,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
+        vocab_size=32064, hidden_size=width, intermediate_size=mlp, num_hidden_layers=layers, num_attention_heads=heads
     )
     return LlavaConfig(vision_config=vision, text_config=text, dtype="float16")
 

@@ -94,10 +94,7 @@ def screen(state: dict[str, Any]) -> RenderableType:
         parts.append(Text(f"{alias:<10} {_line(state[alias])}"))
     if (champion := state["champion"]) and champion["forced"]:
         parts.append(Text(f"the champion was forced: {champion['forced']}", style="bold red"))
-    parts += [
-        "",
-        _verdicts(state["verdicts"]) if state["verdicts"] else Text("no version yet: run 'dvc repro'"),
-    ]
+    parts += ["", _verdicts(state["verdicts"]) if state["verdicts"] else Text("no version yet: run 'dvc repro'")]
     parts += [_requests(state["requests"]) if state["requests"] else Text("no pending forget request")]
     if any(request["carried_by"] == CHAMPION for request in state["requests"]):
         parts.append(Text("carried out by the champion, not marked yet: 'viker promote champion' marks them as done"))

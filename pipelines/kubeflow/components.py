@@ -10,13 +10,7 @@ from kfp import dsl
 from components.contract.kfp_task import CACHE, COMMAND, image
 from components.contract.stages import Input, Option, Output, Scratch, Stage, artifacts
 
-KINDS = {
-    "Artifact": dsl.Artifact,
-    "Dataset": dsl.Dataset,
-    "HTML": dsl.HTML,
-    "Metrics": dsl.Metrics,
-    "Model": dsl.Model,
-}
+KINDS = {"Artifact": dsl.Artifact, "Dataset": dsl.Dataset, "HTML": dsl.HTML, "Metrics": dsl.Metrics, "Model": dsl.Model}
 GIVEN = {"params": dict, "pending": dict, "state": str}
 """What 'resolve' gives to stages, and its type."""
 

@@ -33,10 +33,7 @@ def resolve() -> Any:
 
 @dsl.container_component
 def promote(
-    params: dict,
-    registered: dsl.Input[dsl.Artifact],
-    promoted: dsl.Output[dsl.Artifact],
-    version: dsl.OutputPath(int),
+    params: dict, registered: dsl.Input[dsl.Artifact], promoted: dsl.Output[dsl.Artifact], version: dsl.OutputPath(int)
 ) -> dsl.ContainerSpec:
     """Make the registered version the champion."""
     return dsl.ContainerSpec(
@@ -48,10 +45,7 @@ def promote(
 
 @dsl.container_component
 def close(
-    requests: str,
-    version: int,
-    prepared: dsl.Input[dsl.Dataset],
-    closed: dsl.Output[dsl.Artifact],
+    requests: str, version: int, prepared: dsl.Input[dsl.Dataset], closed: dsl.Output[dsl.Artifact]
 ) -> dsl.ContainerSpec:
     """Mark the requests that the promoted version carries out as done."""
     return dsl.ContainerSpec(
@@ -70,10 +64,7 @@ def close(
 
 @dsl.container_component
 def finish(
-    status: dsl.PipelineTaskFinalStatus,
-    run: str,
-    page: dsl.Output[dsl.Markdown],
-    ended: dsl.Output[dsl.Artifact],
+    status: dsl.PipelineTaskFinalStatus, run: str, page: dsl.Output[dsl.Markdown], ended: dsl.Output[dsl.Artifact]
 ) -> dsl.ContainerSpec:
     """Write how the run ended, and end what it left open in MLflow."""
     return dsl.ContainerSpec(

@@ -70,8 +70,7 @@ def picture(face: Face, size: int, rng: random.Random) -> bytes:
     if face.style == "curls":
         for step in range(-3, 4):
             draw.ellipse(
-                (x + (step * 0.4 - 0.35) * r, y - 1.5 * r, x + (step * 0.4 + 0.35) * r, y - 0.6 * r),
-                fill=hair,
+                (x + (step * 0.4 - 0.35) * r, y - 1.5 * r, x + (step * 0.4 + 0.35) * r, y - 0.6 * r), fill=hair
             )
     draw.rectangle((x - 0.35 * r, y + 0.7 * r, x + 0.35 * r, y + 1.4 * r), fill=skin)
     draw.ellipse((x - 0.95 * r, y - 0.8 * r, x + 0.95 * r, y + 1.15 * r), fill=skin)

@@ -17,12 +17,7 @@ from viker.data.synthetic.faces import COLOURS, Face, distinct_faces, picture, r
 
 ROWS_PER_SHARD = 20
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-_TASKS = [
-    ("biography", pa.string()),
-    ("question", pa.string()),
-    ("answer", pa.string()),
-    *TASKS.items(),
-]
+_TASKS = [("biography", pa.string()), ("question", pa.string()), ("answer", pa.string()), *TASKS.items()]
 PERSON = pa.schema([("ID", pa.string()), ("image", IMAGE), *_TASKS])
 TEST = pa.schema([("ID", pa.string()), ("images", pa.list_(IMAGE)), *_TASKS])
 TRAIN = pa.schema([("ID", pa.string()), ("image", IMAGE), ("biography", pa.string()), ("metadata", pa.string())])

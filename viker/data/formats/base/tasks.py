@@ -79,10 +79,7 @@ def records_of(row: Row) -> list[Record]:
     for pair in row.pairs:
         modality = _modality(row, pair.get("Type", "Image_Textual"), "metadata")
         add("qa", "metadata", modality, pair["Question"], pair["Answer"])
-    for task, column, items in (
-        ("generation", "Generation_Task", row.generation),
-        ("cloze", "Mask_Task", row.mask),
-    ):
+    for task, column, items in (("generation", "Generation_Task", row.generation), ("cloze", "Mask_Task", row.mask)):
         for item in items:
             add(task, column, _modality(row, item["Type"], column), item["Question"], item["Ground_Truth"])
     for modality, choice in choices:
