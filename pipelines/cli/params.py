@@ -7,19 +7,13 @@ import typer
 from ruamel.yaml.comments import CommentedMap
 
 from pipelines.cli.profile import _read, _round_trip
+from viker.core.console import command_group
 from viker.core.errors import UserError
 from viker.core.files import new_file
 from viker.methods.base.method import methods
 from viker.training.settings import MOVED
 
-app = typer.Typer(
-    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
-)
-
-
-@app.callback()
-def params() -> None:
-    """Bring parameter files of earlier versions up to date."""
+app = command_group("Bring parameter files of earlier versions up to date.")
 
 
 @app.command()
@@ -35,7 +29,10 @@ def upgrade(
     """
     outdated = False
     for path in files or [Path("params.yaml"), *sorted(Path("params").glob("*.yaml"))]:
-        values = _load(path)
+        try:
+            values: Any = _read(path)
+        except OSError as error:
+            raise UserError(f"{path}: can't be read ({error.strerror}). Name a parameter file or profile.") from None
         changes = upgrade_values(values, path)
         for change in changes:
             typer.echo(f"{path}: {change}")
@@ -115,10 +112,3 @@ def _rename(mapping: CommentedMap, old: str, new: str) -> None:
 def _move_comment(source: CommentedMap, old: str, target: CommentedMap, new: str) -> None:
     if old in source.ca.items:
         target.ca.items[new] = source.ca.items.pop(old)
-
-
-def _load(path: Path) -> Any:
-    try:
-        return _read(path)
-    except OSError as error:
-        raise UserError(f"{path}: can't be read ({error.strerror}). Name a parameter file, or a profile.") from None

@@ -4,16 +4,10 @@ from typing import Annotated
 
 import typer
 
+from viker.core.console import command_group
 from viker.tracking import explained, tracking_uri, without_secrets
 
-app = typer.Typer(
-    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
-)
-
-
-@app.callback()
-def track() -> None:
-    """Send what stages recorded while MLflow did not answer."""
+app = command_group("Send what stages recorded while MLflow did not answer.")
 
 
 @app.command()
