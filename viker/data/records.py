@@ -88,10 +88,9 @@ def read_records(folder: Path, split: str) -> list[Record]:
         UserError: the file is missing, broken, or of another schema.
     """
     rows = _read_table(folder / f"{split}.parquet", RECORD_SCHEMA).to_pylist()
-    lists = ("options", "secrets", "perturbed_answers", "images", "paraphrases")
-    return [
-        Record(**{key: tuple(value or ()) if key in lists else value for key, value in row.items()}) for row in rows
-    ]
+    for row in rows:
+        row |= {field.name: tuple(row[field.name] or ()) for field in RECORD_SCHEMA if field.type == _TEXTS}
+    return [Record(**row) for row in rows]
 
 
 def read_pictures(folder: Path, name: str = "pictures") -> dict[str, bytes]:
