@@ -164,25 +164,16 @@ def status(
         raise typer.Exit(EXIT.get(came_to, 0))
     where = host.experiment(experiment)
     runs = host.call(host.runs.run_service_list_runs, experiment_id=where, page_size=10, sort_by="created_at desc")
+    state = {one.run_id: outcome(one) if one.state in ENDED else one.state for one in runs.runs or []}
     rows = [
-        (
-            str(one.created_at or "")[:19],
-            one.run_id,
-            one.display_name,
-            outcome(one) if one.state in ENDED else one.state,
-        )
-        for one in runs.runs or []
+        (str(one.created_at or "")[:19], one.run_id, one.display_name, state[one.run_id]) for one in runs.runs or []
     ]
     _table(("started", "run", "name", "outcome"), rows)
     listed = host.call(host.schedules.recurring_run_service_list_recurring_runs, experiment_id=where, page_size=100)
-    planned = [
-        (
-            one.display_name,
-            one.trigger.cron_schedule.cron if one.trigger and one.trigger.cron_schedule else "",
-            one.status,
-        )
-        for one in listed.recurring_runs or []
-    ]
+    planned = []
+    for one in listed.recurring_runs or []:
+        cron = one.trigger and one.trigger.cron_schedule
+        planned.append((one.display_name, cron.cron if cron else "", one.status))
     _table(("schedule", "cron", "state"), planned)
 
 

@@ -41,11 +41,7 @@ def container_component(
 ) -> Any:
     """Return a component of Kubeflow whose parameters and artifacts are known only now.
 
-    Args:
-        name: of the task.
-        about: what it does.
-        annotations: kfp's type of each parameter, input and output.
-        container: returns the container, given a placeholder for each of them by name.
+    ``annotations`` has kfp's type of each; ``container`` is called with a placeholder for each by name.
     """
 
     def positional(*placeholders: Any) -> dsl.ContainerSpec:
