@@ -164,10 +164,10 @@ def status(
         raise typer.Exit(EXIT.get(came_to, 0))
     where = host.experiment(experiment)
     runs = host.call(host.runs.run_service_list_runs, experiment_id=where, page_size=10, sort_by="created_at desc")
-    state = {one.run_id: outcome(one) if one.state in ENDED else one.state for one in runs.runs or []}
-    rows = [
-        (str(one.created_at or "")[:19], one.run_id, one.display_name, state[one.run_id]) for one in runs.runs or []
-    ]
+    rows = []
+    for one in runs.runs or []:
+        state = outcome(one) if one.state in ENDED else one.state
+        rows.append((str(one.created_at or "")[:19], one.run_id, one.display_name, state))
     _table(("started", "run", "name", "outcome"), rows)
     listed = host.call(host.schedules.recurring_run_service_list_recurring_runs, experiment_id=where, page_size=100)
     planned = []

@@ -49,16 +49,14 @@ def gather(registry: Registry, requests: Path, today: date) -> dict[str, Any]:
     versions = {int(v.version): _version(v, aliases) for v in registry.versions()} if aliases else {}
     named = {alias: versions.get(aliases.get(alias, 0)) for alias in ALIASES}
     pending = [request for request in read_requests(requests).values() if request.carried_out is None]
-    none: dict[str, Any] = {"requests": []}
+    carriers = [(alias, version["requests"]) for alias in (CHAMPION, CANDIDATE) if (version := named[alias])]
     rows = [
         {
             "id": request.id,
             "people": request.people,
             "deadline": str(request.deadline),
             "days_left": (request.deadline - today).days,
-            "carried_by": next(
-                (a for a in (CHAMPION, CANDIDATE) if request.id in (named[a] or none)["requests"]), None
-            ),
+            "carried_by": next((alias for alias, ids in carriers if request.id in ids), None),
         }
         for request in sorted(pending, key=lambda request: (request.deadline, request.id))
     ]

@@ -16,7 +16,7 @@ from viker.core.console import ParamsOption
 from viker.core.files import read_json
 from viker.data.records import SPLITS
 from viker.metrics.base.documentation import common_direction
-from viker.metrics.base.metric import Metric
+from viker.metrics.base.metric import Block, Metric
 from viker.report import formatting, tables
 from viker.tracking import DEFAULT_URI, without_secrets
 
@@ -81,9 +81,9 @@ def _fluency(metrics: Mapping[str, Any]) -> Table:
     return grid
 
 
-def _grid(title: str, labels: Sequence[str], section: str) -> tuple[Table, Sequence[Metric]]:
-    """Return an empty table of a section's metrics with a caption on which values are good, and these metrics."""
-    columns = tables.summary_metrics(section)
+def _grid(title: str, labels: Sequence[str], block: Block) -> tuple[Table, Sequence[Metric]]:
+    """Return an empty table of a block's metrics with a caption on which values are good, and these metrics."""
+    columns = tables.summary_metrics(block)
     grid = Table(title=title, title_justify="left")
     for label in labels:
         grid.add_column(label)

@@ -86,9 +86,8 @@ def check(files: Mapping[str, bytes]) -> list[str]:
     for name, expected in facts.items():
         match = re.search(rf'<meta name="viker-{name}" content="([^"]*)">', html)
         if match is None or match[1] != expected:
-            problems.append(
-                f"report.html is about another {'verdict' if name == 'verdict' else f'metrics/{name}.json'}"
-            )
+            other = "verdict" if name == "verdict" else f"metrics/{name}.json"
+            problems.append(f"report.html is about another {other}")
     return problems
 
 

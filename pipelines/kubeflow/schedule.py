@@ -101,10 +101,8 @@ def set_paused(host: Host, one: api.V2beta1RecurringRun, paused: bool) -> bool:
     """Stop or start a recurring run; return whether it was otherwise before."""
     if (one.status == "DISABLED") == paused:
         return False
-    verb = "disable" if paused else "enable"
-    host.call(
-        getattr(host.schedules, f"recurring_run_service_{verb}_recurring_run"), recurring_run_id=one.recurring_run_id
-    )
+    method = f"recurring_run_service_{'disable' if paused else 'enable'}_recurring_run"
+    host.call(getattr(host.schedules, method), recurring_run_id=one.recurring_run_id)
     return True
 
 
