@@ -25,7 +25,7 @@ def run(params: FinetuneParams, seed: int, threads: int, prepared: Path, out: Pa
             write_json(folder / DEPLOYED, {"model": params.deployed_model})
         return summary
 
-    vanilla = train_vanilla(
+    model, processor, summary = train_vanilla(
         params,
         seed,
         base=read_records(prepared, "base"),
@@ -35,6 +35,6 @@ def run(params: FinetuneParams, seed: int, threads: int, prepared: Path, out: Pa
         source=str(prepared),
     )
     with new_folder(out) as folder:
-        vanilla.model.save_pretrained(folder)
-        vanilla.processor.save_pretrained(folder)
-    return vanilla.summary
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
+    return summary

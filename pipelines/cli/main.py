@@ -14,21 +14,8 @@ from viker.core.console import stage_app
 
 STAGES = tuple(stages())
 SPANNING = (
-    "data",
-    "request",
-    "profile",
-    "params",
-    "plan",
-    "pipeline",
-    "summary",
-    "seeds",
-    "sweep",
-    "track",
-    "promote",
-    "rollback",
-    "status",
-    "ask",
-    "verify",
+    *("data", "request", "profile", "params", "plan", "pipeline", "summary", "seeds", "sweep"),
+    *("track", "promote", "rollback", "status", "ask", "verify"),
 )
 
 
@@ -54,11 +41,7 @@ class Stages(TyperGroup):
 
 
 app = typer.Typer(
-    cls=Stages,
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    cls=Stages, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
 )
 
 

@@ -8,23 +8,14 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from pipelines.cli.profile import round_trip
+from viker.core.console import command_group
 from viker.core.errors import UserError
 from viker.core.files import new_file
 from viker.core.settings import shown
 from viker.methods.base.method import methods
 from viker.training.settings import MOVED
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-)
-
-
-@app.callback()
-def params() -> None:
-    """Bring parameter files of earlier versions up to date."""
+app = command_group("Bring parameter files of earlier versions up to date.")
 
 
 @app.command()

@@ -120,19 +120,15 @@ def table(estimated: dict[str, Any]) -> RenderableType:
     parts.add_column("GiB", justify="right")
     parts.add_column("how it is computed", overflow="fold")
     for row in estimated["device"]:
-        parts.add_row(row["part"], _gib(row["bytes"]), row["how"])
+        parts.add_row(row["part"], f"{row['bytes'] / GIB:.2f}", row["how"])
     parts.add_section()
     for phase, size in estimated["peaks"].items():
-        parts.add_row(f"peak, {phase}", _gib(size), "the largest" if size == estimated["peak"] else "")
+        parts.add_row(f"peak, {phase}", f"{size / GIB:.2f}", "the largest" if size == estimated["peak"] else "")
     parts.add_section()
     for row in estimated["host"]:
-        parts.add_row(f"CPU: {row['part']}", _gib(row["bytes"]), row["how"])
+        parts.add_row(f"CPU: {row['part']}", f"{row['bytes'] / GIB:.2f}", row["how"])
     fits = "  ".join(f"{gpu} GB {'✓' if fit else '✗'}" for gpu, fit in estimated["fits"].items())
     return Group(parts, f"fits a GPU with a tenth in reserve:  {fits}")
-
-
-def _gib(size: int) -> str:
-    return f"{size / GIB:.2f}"
 
 
 def _model(params: Params) -> tuple[str, Any]:
@@ -151,27 +147,14 @@ def _model(params: Params) -> tuple[str, Any]:
 
 
 def _llava(name: str) -> Any:
-    """Return the configuration of a published LLaVA-1.5; needs no network."""
-    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
+    """Return the configuration of a published LLaVA-1.5, so that no network is needed."""
+    from transformers import LlamaConfig, LlavaConfig
 
     width, mlp, layers, heads = LLAVA[name]
-    vision = CLIPVisionConfig(
-        hidden_size=1024,
-        intermediate_size=4096,
-        num_hidden_layers=24,
-        num_attention_heads=16,
-        image_size=336,
-        patch_size=14,
-        projection_dim=768,
-    )
     text = LlamaConfig(
-        vocab_size=32064,
-        hidden_size=width,
-        intermediate_size=mlp,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
+        vocab_size=32064, hidden_size=width, intermediate_size=mlp, num_hidden_layers=layers, num_attention_heads=heads
     )
-    return LlavaConfig(vision_config=vision, text_config=text, dtype="float16")
+    return LlavaConfig(text_config=text, dtype="float16")  # the vision tower is the default, CLIP ViT-L at 336 pixels
 
 
 def _image_tokens(config: Any, name: str) -> int:

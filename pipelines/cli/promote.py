@@ -6,14 +6,20 @@ from typing import Annotated
 import typer
 
 from components.contract.params import Params, load_params
-from pipelines.cli.registry import ForceOption, ReasonOption, RegisteredOption, open_registry, reason_given, record
+from pipelines.cli.registry import (
+    CACHE,
+    ForceOption,
+    ReasonOption,
+    RegisteredOption,
+    open_registry,
+    reason_given,
+    record,
+    requests_folder,
+)
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
 from viker.data.requests import read_requests
 from viker.registry.stored import Coverage
-from viker.storage import fetch, is_remote
-
-CACHE = Path("data/sources")
 
 
 def promote(
@@ -42,11 +48,8 @@ def promote(
     number = registry.number(version)
     policy = Policy(settings.gate, load_policy(settings.gate)[1])
     result = promotion.promote(registry, number, policy, override)
-    if result.moved:
-        before = f"; before it: version {result.replaced}" if result.replaced is not None else ""
-        typer.echo(f"{registry.name} version {number} is the champion{before}.")
-    else:
-        typer.echo(f"{registry.name} version {number} is the champion already.")
+    before = f"; before it: version {result.replaced}" if result.replaced is not None else ""
+    typer.echo(f"{registry.name} version {number} is the champion{before if result.moved else ' already'}.")
     if result.overrode:
         typer.echo(f"Forced, against: {'; '.join(result.overrode)}. Recorded reason: {override}")
     record(registry, out)
@@ -60,7 +63,7 @@ def _mark_done(settings: Params, version: int, coverage: Coverage) -> None:
 
     where = settings.prepare.requests
     try:
-        requests = read_requests(fetch(where, None, CACHE) if is_remote(where) and coverage.requests else Path(where))
+        requests = read_requests(requests_folder(where)) if coverage.requests else {}
     except UserError as error:
         raise UserError(f"version {version} is the champion, but its requests were not marked: {error}") from None
     pending = [r for r in requests.values() if r.carried_out is None and r.id in coverage.requests]

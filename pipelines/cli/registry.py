@@ -8,8 +8,10 @@ import typer
 from components.contract.params import Params
 from viker.registry.registration import update_registration
 from viker.registry.versions import Registry
+from viker.storage import fetch, is_remote
 from viker.tracking import connect, tracking_uri
 
+CACHE = Path("data/sources")
 RegisteredOption = Annotated[
     Path, typer.Option("--out", help="What register wrote; updated, so that the report shows the change.")
 ]
@@ -27,6 +29,11 @@ def open_registry(params: Params) -> Registry:
     """
     uri = tracking_uri()
     return Registry(connect(uri), uri, params.section("register").model_name)
+
+
+def requests_folder(where: str) -> Path:
+    """Return the folder of forget requests, fetched if it isn't local."""
+    return fetch(where, None, CACHE) if is_remote(where) else Path(where)
 
 
 def reason_given(force: bool, reason: str | None) -> str | None:

@@ -5,10 +5,17 @@ from pathlib import Path
 import typer
 
 from components.contract.params import load_params
-from pipelines.cli.registry import ForceOption, ReasonOption, RegisteredOption, open_registry, reason_given, record
+from pipelines.cli.registry import (
+    ForceOption,
+    ReasonOption,
+    RegisteredOption,
+    open_registry,
+    reason_given,
+    record,
+    requests_folder,
+)
 from viker.core.console import ParamsOption
 from viker.data.requests import read_requests
-from viker.storage import fetch, is_remote
 
 
 def rollback(
@@ -26,9 +33,8 @@ def rollback(
     settings = load_params(params)
     from viker.registry import promotion
 
-    where = settings.prepare.requests
-    folder = fetch(where, None, Path("data/sources")) if is_remote(where) else Path(where)
-    carried_out = {request.id: request.people for request in read_requests(folder).values() if request.carried_out}
+    requests = read_requests(requests_folder(settings.prepare.requests)).values()
+    carried_out = {request.id: request.people for request in requests if request.carried_out}
     registry = open_registry(settings)
     result = promotion.rollback(registry, carried_out, override)
     typer.echo(f"{registry.name} version {result.version} is the champion again, replacing version {result.replaced}.")

@@ -16,7 +16,7 @@ from viker.core.console import ParamsOption
 from viker.core.files import read_json
 from viker.data.records import SPLITS
 from viker.metrics.base.documentation import common_direction
-from viker.metrics.base.metric import Metric
+from viker.metrics.base.metric import Block, Metric
 from viker.report import formatting, tables
 from viker.tracking import DEFAULT_URI, without_secrets
 
@@ -65,8 +65,7 @@ def ui_command() -> str:
 
 
 def _splits(metrics: Mapping[str, Any]) -> Table:
-    columns = tables.summary_metrics("split")
-    grid = _grid("With the picture", ("", "model"), columns)
+    grid, columns = _grid("With the picture", ("", "model"), "split")
     for split in SPLITS:
         for model in tables.MODELS:
             cells = [formatting.cell(metrics, f"{model}.{split}.{metric.name}") for metric in columns]
@@ -76,15 +75,15 @@ def _splits(metrics: Mapping[str, Any]) -> Table:
 
 
 def _fluency(metrics: Mapping[str, Any]) -> Table:
-    columns = tables.summary_metrics("fluency")
-    grid = _grid("Fluency", ("model",), columns)
+    grid, columns = _grid("Fluency", ("model",), "fluency")
     for model in tables.MODELS:
         grid.add_row(model, *(formatting.cell(metrics, f"{model}.fluency.{metric.name}") for metric in columns))
     return grid
 
 
-def _grid(title: str, labels: Sequence[str], columns: Sequence[Metric]) -> Table:
-    """Return an empty table of metrics with a caption on which values are good."""
+def _grid(title: str, labels: Sequence[str], block: Block) -> tuple[Table, Sequence[Metric]]:
+    """Return an empty table of a block's metrics with a caption on which values are good, and these metrics."""
+    columns = tables.summary_metrics(block)
     grid = Table(title=title, title_justify="left")
     for label in labels:
         grid.add_column(label)
@@ -94,7 +93,7 @@ def _grid(title: str, labels: Sequence[str], columns: Sequence[Metric]) -> Table
     others = [metric for metric in columns if common_direction(metric.better) != usual]
     exceptions = [f"{metric.heading}: {common_direction(metric.better)}" for metric in others]
     grid.caption = "; ".join([usual, *exceptions])
-    return grid
+    return grid, columns
 
 
 def _rules(gate: Mapping[str, Any]) -> Table:

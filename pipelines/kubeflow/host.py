@@ -97,18 +97,15 @@ class Host:
     def experiment(self, name: str) -> str:
         """Return the ID of the experiment of that name, made where there is none."""
 
+        namespace = {"namespace": self.namespace} if self.namespace else {}
+
         def find() -> Any:
-            found = self.call(
-                self.experiments.experiment_service_list_experiments, filter=named(name), **self._namespace()
-            )
+            found = self.call(self.experiments.experiment_service_list_experiments, filter=named(name), **namespace)
             return next(iter(found.experiments or []), None)
 
         body = api.V2beta1Experiment(display_name=name, namespace=self.namespace)
         made = find() or self.create(self.experiments.experiment_service_create_experiment, find, experiment=body)
         return str(made.experiment_id)
-
-    def _namespace(self) -> dict[str, str]:
-        return {"namespace": self.namespace} if self.namespace else {}
 
     def _explained(self, error: Exception) -> str:
         if not isinstance(error, api.ApiException):
@@ -116,7 +113,12 @@ class Host:
                 f"{self.address}: no answer ({type(error).__name__}). Check {ENDPOINT}, the network, and that "
                 "'kubectl port-forward' is running where you use it."
             )
-        said = _said(error)
+        try:
+            body = json.loads(error.body)
+            said = " ".join(str(body.get("message") or body.get("error") or "").split())[:200]
+        except (TypeError, ValueError, AttributeError):
+            said = ""
+        said = f", {said}" if said else ""
         if error.status in (401, 403):
             return (
                 f"{self.address}: access denied ({error.status}{said}). Set {TOKEN} to a token that is valid now, and "
@@ -132,13 +134,3 @@ class Host:
 def named(name: str) -> str:
     """Return the filter of the API for what is called ``name``."""
     return json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]})
-
-
-def _said(error: api.ApiException) -> str:
-    """Return what the server says of an error, in a few words."""
-    try:
-        body = json.loads(error.body)
-        text = str(body.get("message") or body.get("error") or "")
-    except (TypeError, ValueError, AttributeError):
-        text = ""
-    return f", {' '.join(text.split())[:200]}" if text else ""

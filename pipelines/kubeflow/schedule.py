@@ -43,7 +43,8 @@ def schedule(
         max_concurrency="1",
         no_catchup=True,
     )
-    digest = _digest(experiment_id, cron, specification, arguments, account)
+    parts = json.dumps([experiment_id, cron, specification, arguments, account], sort_keys=True)
+    digest = hashlib.sha256(parts.encode()).hexdigest()
     body.description = f"Carries out pending forget requests. viker {digest}"
     old = find(host, name, experiment_id)
     same = [one for one in old if _DIGEST.findall(one.description or "") == [digest]]
@@ -100,18 +101,9 @@ def set_paused(host: Host, one: api.V2beta1RecurringRun, paused: bool) -> bool:
     """Stop or start a recurring run; return whether it was otherwise before."""
     if (one.status == "DISABLED") == paused:
         return False
-    service = host.schedules
-    method = (
-        service.recurring_run_service_disable_recurring_run
-        if paused
-        else service.recurring_run_service_enable_recurring_run
-    )
-    host.call(method, recurring_run_id=one.recurring_run_id)
+    method = f"recurring_run_service_{'disable' if paused else 'enable'}_recurring_run"
+    host.call(getattr(host.schedules, method), recurring_run_id=one.recurring_run_id)
     return True
-
-
-def _digest(*parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def six_fields(cron: str) -> str:

@@ -7,9 +7,9 @@ people whom no model was trained on, ``unseen.parquet`` too.
 
 import io
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -87,8 +87,10 @@ def read_records(folder: Path, split: str) -> list[Record]:
     Raises:
         UserError: the file is missing, broken, or of another schema.
     """
-    table = _read_table(folder / f"{split}.parquet", RECORD_SCHEMA)
-    return [_record(row) for row in table.to_pylist()]
+    rows = _read_table(folder / f"{split}.parquet", RECORD_SCHEMA).to_pylist()
+    for row in rows:
+        row |= {field.name: tuple(row[field.name] or ()) for field in RECORD_SCHEMA if field.type == _TEXTS}
+    return [Record(**row) for row in rows]
 
 
 def read_pictures(folder: Path, name: str = "pictures") -> dict[str, bytes]:
@@ -104,14 +106,9 @@ def iter_pictures(folder: Path, name: str = "pictures") -> Iterator[tuple[str, b
         UserError: the file is missing or broken.
     """
     path = folder / f"{name}.parquet"
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=64, columns=["hash", "bytes"]):
-                yield from zip(batch["hash"].to_pylist(), batch["bytes"].to_pylist(), strict=True)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file. The stage 'prepare' writes it: run 'viker prepare' first.") from None
-    except (pa.ArrowException, OSError, KeyError) as error:
-        raise UserError(f"{path}: not a readable Parquet file ({error}). Run 'viker prepare' again.") from None
+    with _explained(path), pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=64, columns=["hash", "bytes"]):
+            yield from zip(batch["hash"].to_pylist(), batch["bytes"].to_pylist(), strict=True)
 
 
 def open_picture(content: bytes, draft: tuple[int, int] | None = None) -> Image.Image:
@@ -131,28 +128,31 @@ def open_picture(content: bytes, draft: tuple[int, int] | None = None) -> Image.
     return image.convert("RGB")
 
 
-def _record(row: dict[str, Any]) -> Record:
-    lists = ("options", "secrets", "perturbed_answers", "images", "paraphrases")
-    values: dict[str, Any] = {key: tuple(value or ()) if key in lists else value for key, value in row.items()}
-    return Record(**values)
+def as_png(image: Image.Image) -> bytes:
+    """Return an image as PNG, without colour profile or comment of what it was made from."""
+    buffer = io.BytesIO()
+    image.info = {}
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
-    try:
+    with _explained(path):
         table = pq.read_table(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file. The stage 'prepare' writes it: run 'viker prepare' first.") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path}: not a readable Parquet file ({error}). Run 'viker prepare' again.") from None
+    again = "Another version wrote it: run 'viker prepare' again."
     if table.schema.names != schema.names:
-        raise UserError(
-            f"{path}: columns {table.schema.names}, expected {schema.names}. "
-            "Another version wrote it: run 'viker prepare' again."
-        )
+        raise UserError(f"{path}: columns {table.schema.names}, expected {schema.names}. {again}")
     for actual, expected in zip(table.schema, schema, strict=True):
         if actual.type != expected.type:
-            raise UserError(
-                f"{path}: column '{actual.name}' is {actual.type}, expected {expected.type}. "
-                "Another version wrote it: run 'viker prepare' again."
-            )
+            raise UserError(f"{path}: column '{actual.name}' is {actual.type}, expected {expected.type}. {again}")
     return table
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file. The stage 'prepare' writes it: run 'viker prepare' first.") from None
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise UserError(f"{path}: not a readable Parquet file ({error}). Run 'viker prepare' again.") from None

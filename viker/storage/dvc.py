@@ -23,7 +23,7 @@ def commit_of(uri: str, revision: str) -> str:
         return str(repo.get_rev())
 
 
-def fetch_dvc(uri: str, revision: str, folder: Path) -> Path:
+def fetch(uri: str, revision: str, folder: Path) -> Path:
     """Fetch the file or folder that DVC tracks at PATH into ``folder/files``; each file is held to DVC's MD5.
 
     A complete fetch is not repeated: a commit never changes.

@@ -10,9 +10,8 @@ Credentials and endpoint come from the usual AWS chain (environment, profile, ro
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,17 +53,20 @@ class Object:
 def fetch_s3(uri: str, folder: Path) -> Path:
     """Fetch all objects below a prefix into ``folder/files``, or one object; return that folder or file.
 
-    ``folder/partial`` holds what isn't checked yet. Files of objects that no longer exist are removed.
-
-    Raises:
-        UserError: see ``viker.storage.fetch``.
+    ``folder/partial`` holds what isn't checked yet. Files of objects that no longer exist are removed. This and the
+    other functions raise a ``UserError`` as ``viker.storage.fetch`` does.
     """
     bucket, prefix = _parse(uri)
     with explained(uri, ATTEMPTS):
         client = _client()
         objects, single = _list(client, uri, bucket, prefix)
         files = folder / "files"
-        with _alone(uri, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = FileLock(folder / "lock", timeout=0).acquire()
+        except Timeout:
+            raise UserError(f"{uri}: another run is fetching it into {folder}. Wait for it, or stop it.") from None
+        with lock:
             shutil.rmtree(folder / "partial", ignore_errors=True)
             _remove_others(files, {files / o.name for o in objects})
             _fetch_all(client, uri, bucket, objects, folder)
@@ -72,11 +74,7 @@ def fetch_s3(uri: str, folder: Path) -> Path:
 
 
 def listing(uri: str) -> str:
-    """Return the hash of all keys below a prefix with their sizes and ETags.
-
-    Raises:
-        UserError: see ``viker.storage.fetch``.
-    """
+    """Return the hash of all keys below a prefix with their sizes and ETags."""
     bucket, prefix = _parse(uri)
     with explained(uri, ATTEMPTS):
         objects, _ = _list(_client(), uri, bucket, prefix)
@@ -84,11 +82,7 @@ def listing(uri: str) -> str:
 
 
 def read_s3(uri: str) -> tuple[bytes, str]:
-    """Return an object and its ETag.
-
-    Raises:
-        UserError: see ``viker.storage.fetch``.
-    """
+    """Return an object and its ETag."""
     bucket, key = _parse(uri)
     with explained(uri, ATTEMPTS):
         answer = _client().get_object(Bucket=bucket, Key=key)
@@ -96,11 +90,7 @@ def read_s3(uri: str) -> tuple[bytes, str]:
 
 
 def replace_s3(uri: str, content: bytes, etag: str) -> None:
-    """Write an object in place of the one with that ETag.
-
-    Raises:
-        UserError: it has changed since, or see ``viker.storage.fetch``; nothing is written then.
-    """
+    """Write an object in place of the one with that ETag; if it has changed since, raise a ``UserError``."""
     bucket, key = _parse(uri)
     with explained(uri, ATTEMPTS):
         _client().put_object(Bucket=bucket, Key=key, Body=content, IfMatch=etag)
@@ -194,8 +184,8 @@ def _fetch_object(
     except WrongChecksum as wrong:
         partial.unlink()
         raise UserError(
-            f"s3://{bucket}/{item.key}: wrong checksum: expected {wrong.expected}, got {wrong.got}. The download was "
-            "removed: run again to fetch it anew. If it happens again, the object is damaged: upload it again."
+            f"s3://{bucket}/{item.key}: wrong checksum: {wrong}. The download was removed: run again to fetch it anew. "
+            "If it happens again, the object is damaged: upload it again."
         ) from None
     os.utime(partial, (item.modified, item.modified))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -210,17 +200,3 @@ def _remove_others(folder: Path, wanted: set[Path]) -> None:
                 path.rmdir()
         elif path not in wanted:
             path.unlink()
-
-
-@contextmanager
-def _alone(uri: str, folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise UserError(f"{uri}: another run is fetching it into {folder}. Wait for it, or stop it.") from None
-    try:
-        yield
-    finally:
-        lock.release()

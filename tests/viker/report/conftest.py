@@ -6,6 +6,7 @@ import json
 import math
 import random
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,7 @@ def _prepare(folder: Path) -> dict[str, list[Record]]:
                 ]
     for split, records in splits.items():
         write_records(folder / f"{split}.parquet", records)
-    with PictureStore(folder / "pictures.parquet") as store:
+    with closing(PictureStore(folder / "pictures.parquet")) as store:
         for content in pictures.values():
             store.add(content)
     counts = {

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.s3 import CREDENTIALS
 from viker.core.errors import UserError
@@ -279,7 +280,7 @@ def test_a_key_that_is_file_and_folder_is_refused(s3, bucket, cache):
 def test_two_runs_do_not_fetch_into_the_same_folder(s3, bucket, cache):
     put(s3, bucket, a=b"1")
     folder = fetch(f"s3://{bucket}/data", None, cache)
-    with storage._alone("s3://x", folder.parent):
+    with FileLock(folder.parent / "lock"):
         assert "another run is fetching" in error(f"s3://{bucket}/data", cache)
 
 

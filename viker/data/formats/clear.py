@@ -14,16 +14,15 @@ The private value is the name: CLEAR has no list of others. A TOFU answer has it
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from viker.data.formats.base.clear_people import is_text, owners
 from viker.data.formats.base.clear_records import PAIR, PICTURE, RecordBuilder
 from viker.data.formats.base.format import Format
 from viker.data.formats.base.intake import BadRow, Benchmark, Intake
 from viker.data.formats.base.people import check_forget, check_people
-from viker.data.formats.base.shards import NoConfiguration, rows, shards
+from viker.data.formats.base.shards import need_configuration, rows, shards
 
 REAL = ("real_faces", "real_world")
 
@@ -45,12 +44,14 @@ def load(
     percent = round(100 * forget_share)
     folders = [source / f"forget{percent:02d}+tofu", source / f"retain{100 - percent:02d}+tofu"]
     for folder in folders:
-        if not folder.is_dir():
-            raise NoConfiguration(folder, forget_share, source.glob("*+tofu"))
+        need_configuration(folder, forget_share, "*+tofu")
     first_rows = {folder: _people(folder) for folder in folders}
     known = check_people([(where, name) for people in first_rows.values() for name, where in people.items()])
     forgotten = check_forget(forget_ids or list(first_rows[folders[0]]), known, gone)
-    blocks = {folder: owners(_text_rows(folder), list(first_rows[folder])) for folder in folders}
+    blocks = {}
+    for folder in folders:
+        text_rows = ((where, row) for where, row in rows(shards(folder), PICTURE | PAIR) if is_text(row))
+        blocks[folder] = owners(text_rows, list(first_rows[folder]))
 
     builder = RecordBuilder({"forget": [], "retain": [], "test": [], "real": []}, intake, forgotten, set(gone))
     perturbed = [source / f"forget{percent:02d}_perturbed", source / "retain_perturbed"]
@@ -72,10 +73,6 @@ def _people(folder: Path) -> dict[str, str]:
         if row["name"] and row["name"].strip():
             first_rows.setdefault(row["name"], where)
     return first_rows
-
-
-def _text_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    return ((where, row) for where, row in rows(shards(folder), PICTURE | PAIR) if is_text(row))
 
 
 FORMAT = Format(

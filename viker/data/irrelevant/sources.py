@@ -17,11 +17,7 @@ from viker.storage import fetch, is_remote
 
 SourceImage = Image.Image | Path | bytes
 """An image as its source has it: drawn, a file not yet read, or encoded."""
-DRAWN: dict[str, Callable[[random.Random], Image.Image]] = {
-    "scene": draw_scene,
-    "pet": draw_pet,
-    "noise": draw_noise,
-}
+DRAWN: dict[str, Callable[[random.Random], Image.Image]] = {"scene": draw_scene, "pet": draw_pet, "noise": draw_noise}
 ABLATIONS = ("forget", "retain")
 """Kinds that show people of the data: the paper's ablations, which make unlearning worse."""
 PHOTOS = (

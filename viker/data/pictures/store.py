@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -65,8 +64,8 @@ class PictureStore:
         picture = begun[1].result() if begun else look_at(content)
         if picture.hash not in self.known:
             self.known[picture.hash] = picture
-            row = {"hash": picture.hash, "bytes": content, "width": picture.width, "height": picture.height}
-            self._rows.append(row)
+            size = {"width": picture.width, "height": picture.height}
+            self._rows.append({"hash": picture.hash, "bytes": content, **size})
             self._size += len(content)
             if self._size >= GROUP_BYTES:
                 self._flush()
@@ -77,14 +76,6 @@ class PictureStore:
         self._threads.shutdown(cancel_futures=True)
         self._flush()
         self._writer.close()
-
-    def __enter__(self) -> "PictureStore":
-        """Return the store, to be closed at the end of the block."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Close the file."""
-        self.close()
 
     def _flush(self) -> None:
         if self._rows:

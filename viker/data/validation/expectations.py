@@ -55,20 +55,20 @@ def frame(loaded: Benchmark, split: str, pictures: PictureStore) -> pd.DataFrame
     """Return a split's records with the columns that the rules look at, one row per record."""
     forget = [r for name in ("forget", "test") for r in loaded.splits[name]] if split == "retain" else []
     people, forget_pictures = {r.person_id for r in forget}, {key for r in forget for key in r.images}
-    near = _near(
-        forget_pictures, {key for r in loaded.splits[split] for key in r.images} if forget else set(), pictures
-    )
+    others = {key for r in loaded.splits[split] for key in r.images} if forget else set()
+    near = _near(forget_pictures, others, pictures)
     to_forget = set(loaded.forget_ids)
     seen: set[tuple[Any, ...]] = set()
     rows = []
     for number, record in enumerate(loaded.splits[split]):
         same = (record.person_id, record.task, record.modality, record.question, record.answer, record.images)
         pictures_here = [pictures.known[key] for key in record.images if key in pictures]
-        row: dict[str, Any] = {name: _listed(getattr(record, name)) for name in RECORD_SCHEMA.names}
+        # Great Expectations knows no type 'tuple'
+        row = {name: list(v) if isinstance(v, tuple) else v for name, v in vars(record).items()}
         row |= {
             "row": number,
-            "answer_length": _length(record.answer),
-            "question_length": _length(record.question),
+            "answer_length": len(record.answer or ""),
+            "question_length": len(record.question or ""),
             "repeated": same in seen,
             "person_elsewhere": record.person_id in people,
             "picture_elsewhere": any(key in forget_pictures for key in record.images),
@@ -110,7 +110,8 @@ def split_suite(gx: Any, split: str, fewest: int = 1) -> Any:
     checks = [e.ExpectTableRowCountToBeBetween(min_value=fewest), e.ExpectColumnValuesToBeUnique(column="id")]
     checks += [e.ExpectColumnToExist(column=name) for name in RECORD_SCHEMA.names]
     checks += [e.ExpectColumnValuesToNotBeNull(column=f.name) for f in RECORD_SCHEMA if not f.nullable]
-    checks += [e.ExpectColumnValuesToBeOfType(column=f.name, type_=_python_type(f)) for f in RECORD_SCHEMA]
+    types = {f.name: "str" if f.type == pa.string() else "list" for f in RECORD_SCHEMA}
+    checks += [e.ExpectColumnValuesToBeOfType(column=name, type_=kind) for name, kind in types.items()]
     checks.append(e.ExpectColumnValuesToBeInSet(column="task", value_set=list(TASKS)))
     checks.append(e.ExpectColumnValuesToBeInSet(column="modality", value_set=["image_text", "text"]))
     checks += [e.ExpectColumnValuesToBeBetween(column=c, min_value=a, max_value=b) for c, (a, b) in SIZES.items()]
@@ -144,18 +145,6 @@ def _near(forget: set[str], others: set[str], pictures: PictureStore) -> set[str
         alike = np.flatnonzero(np.bitwise_count(bits ^ np.uint64(one.bits)) <= NEAR_BITS)
         near |= {keys[i] for i in alike if one.is_near(pictures.known[keys[i]].fingerprint)}
     return near
-
-
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value  # Great Expectations knows no type 'tuple'
-
-
-def _length(text: Any) -> int:
-    return len(text) if isinstance(text, str) else 0
-
-
-def _python_type(field: pa.Field) -> str:
-    return "str" if field.type == pa.string() else "list"
 
 
 def _correct(record: Record) -> bool:

@@ -46,7 +46,9 @@ class RecordBuilder:
                 if is_text(row) and isinstance(owner, BadRow):
                     raise owner
                 if is_text(row):
-                    self._pair(where, person, row)
+                    question, answer = _text(where, row, "question"), _text(where, row, "answer")
+                    for task in ("qa", "generation"):
+                        self._add(person, self._split(person), task, question, answer)
                 else:
                     self._picture(where, row, person in self.forgotten and person not in tested)
 
@@ -59,7 +61,7 @@ class RecordBuilder:
                 if row["name"] in self.gone:
                     continue
                 with self.intake.row(row["name"]):
-                    name = _name(where, row)
+                    name = _text(where, row, "name")
                     if name not in known:
                         message = f"'{name}' is in no picture of the forget and retain configurations; correct it."
                         raise BadRow(where, "name", "unknown name", message)
@@ -67,7 +69,7 @@ class RecordBuilder:
                         _texts(where, column, row[column]) for column in ("paraphrased_caption", *PERTURBED)
                     )
                     image = take_picture(row["image"], where, "image", self.intake.pictures)
-                    self._questions(name, _caption(where, row), image, reworded, captions, names)
+                    self._questions(name, _text(where, row, "caption"), image, reworded, captions, names)
                     tested.add(name)
         return tested
 
@@ -76,8 +78,7 @@ class RecordBuilder:
         columns = {"image": IMAGE, **PAIR, "options": pa.list_(TEXT)}
         for number, (where, row) in enumerate(rows(shards(folder), columns)):
             with self.intake.row():
-                question = check_text(where, "question", "question", row["question"])
-                answer = check_text(where, "answer", "answer", row["answer"])
+                question, answer = _text(where, row, "question"), _text(where, row, "answer")
                 wrong = tuple(text for text in _texts(where, "options", row["options"]) if text != answer)
                 if not wrong:
                     raise BadRow(where, "options", "no options", "no wrong answer; expected a list of them.")
@@ -98,17 +99,11 @@ class RecordBuilder:
                 self.splits["real"].append(record)
 
     def _picture(self, where: str, row: dict[str, Any], ask: bool) -> None:
-        name, caption = _name(where, row), _caption(where, row)
+        name, caption = _text(where, row, "name"), _text(where, row, "caption")
         image = take_picture(row["image"], where, "image", self.intake.pictures)
         self._add(name, self._split(name), "qa", wording("caption", f"{name}/{image}", "train"), caption, image)
         if ask:
             self._questions(name, caption, image, (), (), ())
-
-    def _pair(self, where: str, person: str, row: dict[str, Any]) -> None:
-        question = check_text(where, "question", "question", row["question"])
-        answer = check_text(where, "answer", "answer", row["answer"])
-        for task in ("qa", "generation"):
-            self._add(person, self._split(person), task, question, answer)
 
     def _questions(
         self,
@@ -154,12 +149,8 @@ class RecordBuilder:
         return "forget" if person in self.forgotten else "retain"
 
 
-def _name(where: str, row: dict[str, Any]) -> str:
-    return check_text(where, "name", "name", row["name"])
-
-
-def _caption(where: str, row: dict[str, Any]) -> str:
-    return check_text(where, "caption", "caption", row["caption"])
+def _text(where: str, row: dict[str, Any], column: str) -> str:
+    return check_text(where, column, column, row[column])
 
 
 def _secrets(task: str, question: str, answer: str, person: str) -> tuple[str, ...]:

@@ -84,10 +84,7 @@ class Intake:
         """
         self.pictures.close()
         self.base_pictures.close()
-        for bad, total, name in (
-            (self.bad_rows, self.rows, "rows"),
-            (self.bad_records, self.records, "records"),
-        ):
+        for bad, total, name in ((self.bad_rows, self.rows, "rows"), (self.bad_records, self.records, "records")):
             if len(bad) > self.max_excluded * total:
                 raise UserError(
                     f"{len(bad)} of {total} {name} are invalid, more than prepare.max_excluded "

@@ -45,7 +45,8 @@ def check_people(located: Iterable[tuple[str, str | None]]) -> set[str]:
     for where, person in located:
         if not person or not person.strip():
             raise UserError(f"{where}, column ID: an empty ID; every row names its person.")
-        alike = known.get(fold(person))
+        folded = "".join(person.split()).casefold()
+        alike = known.get(folded)
         if alike and alike[0] == person:
             raise UserError(f"{where}: ID '{person}' is also at {alike[1]}; a person is in one split.")
         if alike:
@@ -53,21 +54,8 @@ def check_people(located: Iterable[tuple[str, str | None]]) -> set[str]:
                 f"{where}: ID {person!r} differs from {alike[0]!r} at {alike[1]} only in case or white space; "
                 "give one person one ID."
             )
-        known[fold(person)] = (person, where)
+        known[folded] = (person, where)
     return {person for person, _ in known.values()}
-
-
-def check_strangers(located: Iterable[tuple[str, str | None]], known: set[str]) -> None:
-    """Check (where, ID) of people whom no model was trained on, one pair per person.
-
-    Raises:
-        UserError: an ID is wrong, see ``check_people``, or that of somebody who is trained on.
-    """
-    pairs = list(located)
-    check_people(pairs)
-    for where, person in pairs:
-        if person in known:
-            raise UserError(f"{where}: '{person}' is trained on, so can't be among the unseen; remove one of the two.")
 
 
 def check_forget(forget_ids: Iterable[str], known: set[str], gone: Sequence[str]) -> set[str]:
@@ -84,8 +72,3 @@ def check_forget(forget_ids: Iterable[str], known: set[str], gone: Sequence[str]
     if forgotten >= known - set(gone):
         raise UserError("prepare.forget_ids or the requests name everybody: nobody would be left to retain.")
     return forgotten
-
-
-def fold(person: str) -> str:
-    """Return an ID without what people overlook: case and white space."""
-    return "".join(person.split()).casefold()
