@@ -16,12 +16,10 @@ Value = bool | float | None
 
 @dataclass(frozen=True)
 class Better:
-    """Which values of a metric are good."""
+    """Which values are good: ``forget``, on forget and test; ``retain``, on retain and real: about everyone else."""
 
     forget: Direction
-    """On forget and test: about people who should be forgotten."""
     retain: Direction
-    """On retain and real: about everyone else."""
 
 
 FORGOTTEN = Better("lower", "higher")
@@ -38,7 +36,7 @@ class Metric:
 
     Attributes:
         name: its key in metrics/evaluate.json.
-        heading: what tables call it.
+        heading: what tables call it; the words of its name if not given.
         meaning: what it is, a clause for the documentation.
         source: paper or protocol that it comes from.
         better: which values are good.
@@ -62,13 +60,13 @@ class Metric:
     """
 
     name: str
-    heading: str
+    heading: str = ""
     meaning: str
     source: str
     better: Better
-    computed_from: Literal["text", "likelihoods", "labels", "models"]
+    computed_from: Literal["text", "likelihoods", "labels", "models"] = "text"
     range: tuple[float, float] = (0.0, 1.0)
-    unit: str = "share"
+    unit: str = "share of replies"
     blocks: tuple[Block, ...] = ("split",)
     tasks: tuple[str, ...] = OPEN_TASKS
     of_reply: Callable[[Reply], Value] | None = None
@@ -82,5 +80,6 @@ class Metric:
     prominence: Literal["summary", "brief", "full"] = "full"
 
     def __post_init__(self) -> None:
-        """Name the column after the metric unless it has a name of its own."""
+        """Name heading and column after the metric unless they have names of their own."""
         object.__setattr__(self, "column", self.column or self.name)
+        object.__setattr__(self, "heading", self.heading or self.name.replace("_", " ").capitalize())

@@ -1,5 +1,6 @@
 """Means with 95 % bootstrap intervals: people are drawn, not rows, as a person's rows are not independent."""
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -7,6 +8,14 @@ import numpy as np
 
 DRAWS = 2000
 LEVEL = 0.95
+
+
+def exp(value: float) -> float:
+    """Return e ** ``value``; infinite where it is too large for a float."""
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf
 
 
 def mean(values: Sequence[float]) -> float | None:
