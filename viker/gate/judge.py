@@ -40,10 +40,10 @@ def _present(text: str, metrics: Mapping[str, Any]) -> Result:
     path = parse_path(text)
     value = look_up(metrics, path)
     state = what_is_wrong(metrics, Term(path)) if value is None else f"is there: {value:.4g}"
-    return requirement(path, value is not None, f"{path} {state}.") | {"metric": path, "value": value}
+    return requirement(path, value is not None, f"{path} {state}.", metric=path, value=value)
 
 
-def requirement(text: str, passed: bool, reason: str) -> Result:
-    """Return a result in the shape of a rule's that compares no numbers."""
+def requirement(text: str, passed: bool, reason: str, **fields: Any) -> Result:
+    """Return a result in the shape of a rule's that compares no numbers; ``fields`` are added to it."""
     empty = dict.fromkeys(("metric", "bound", "operator", "threshold", "value"))
-    return {"rule": text, **empty, "passed": passed, "reason": reason}
+    return {"rule": text, **empty, "passed": passed, "reason": reason, **fields}

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 from viker.attacks.base.attack import Attack, load_attacks
 from viker.attacks.base.rates import COLUMNS, RATES, rates
-from viker.core.errors import UserError
-from viker.data.records import Record, read_records
+from viker.data.records import Record, read_columns, read_records
 from viker.gate.judge import Result, requirement
 from viker.metrics.leakage import leaks
 
@@ -38,7 +36,8 @@ def recount_attacks(metrics: Mapping[str, Any], prepared: Path, attacks: Path, s
     Raises:
         UserError: the data or the replies are missing or can't be read.
     """
-    known, rows = load_attacks(), _read(attacks)
+    known = load_attacks()
+    rows = read_columns(attacks, [*COLUMNS, "model", "attack"], "evaluate").to_pandas()
     records = {record.id: record for record in read_records(prepared, "forget")}
     problems = []
     if strangers := set(rows["record_id"]) - set(records):
@@ -60,8 +59,8 @@ def recount_attacks(metrics: Mapping[str, Any], prepared: Path, attacks: Path, s
     text = "attack numbers are those of the replies under attack, counted again"
     more = f"; {len(problems) - _QUOTED} more" if len(problems) > _QUOTED else ""
     reason = f"{'; '.join(problems[:_QUOTED])}{more}. Run 'viker evaluate' again."
-    result = requirement(text, not problems, reason if problems else f"{len(rows)} replies.")
-    return [result | {"protects": "Attacks that were edited and sealed anew."}]
+    reason = reason if problems else f"{len(rows)} replies."
+    return [requirement(text, not problems, reason, protects="Attacks that were edited and sealed anew.")]
 
 
 def _block_differences(
@@ -121,29 +120,11 @@ def _recounted_rows(rows: pd.DataFrame, records: Mapping[str, Record], owners: M
     """Return the rows with person, ``leaked`` and ``chance`` as they follow from the data and the replies."""
     row_records = [records[name] for name in rows["record_id"]]
     row_replies = [list(map(str, replies)) for replies in rows["replies"]]
-    leaked = [
-        any(leaks(reply, record.secrets) for reply in replies)
-        for record, replies in zip(row_records, row_replies, strict=True)
-    ]
+    pairs = zip(row_records, row_replies, strict=True)
+    leaked = [any(leaks(reply, record.secrets) for reply in replies) for record, replies in pairs]
     chances = [
         owners[table].recount_chance(record, replies, chance)
         for table, record, replies, chance in zip(rows["attack"], row_records, row_replies, rows["chance"], strict=True)
     ]
     people = [record.person_id for record in row_records]
     return rows.assign(person_id=people, leaked=pd.Series(leaked, rows.index, dtype=bool), chance=chances)
-
-
-def _read(attacks: Path) -> pd.DataFrame:
-    try:
-        rows = pd.read_parquet(attacks)
-    except FileNotFoundError:
-        raise UserError(
-            f"{attacks}: no such file. The stage 'evaluate' writes it: run 'viker evaluate' first."
-        ) from None
-    except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{attacks}: not readable ({reason}). Run 'viker evaluate' again.") from None
-    missing = sorted({*COLUMNS, "model", "attack"} - set(rows.columns))
-    if missing:
-        raise UserError(f"{attacks}: the columns {missing} are missing. Run 'viker evaluate' again.")
-    return rows

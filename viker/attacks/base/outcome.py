@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from viker.attacks.base.rates import RATES, guessing_chance
@@ -64,21 +65,28 @@ def reply_row(attempt: Attempt, replies: Sequence[str], chance: float | None = N
     }
 
 
+def reply_rows(
+    attempts: Sequence[Attempt], replies: Iterable[Sequence[str]], chances: Iterable[float | None] = repeat(None)
+) -> pd.DataFrame:
+    """Return one row per attempt, see ``reply_row``, from the replies to each and what guessing gives for each."""
+    import pandas as pd
+
+    return pd.DataFrame(list(map(reply_row, attempts, replies, chances)))
+
+
 def ask(subject: Subject, attempts: Sequence[Attempt], label: str) -> pd.DataFrame:
     """Return the rows of the greedy replies to ``attempts``.
 
     Raises:
         NotApplicable: there are no attempts.
     """
-    import pandas as pd
-
     if not attempts:
         raise NotApplicable
     replies = subject.replies([attempt.sample for attempt in attempts], label)
-    return pd.DataFrame([reply_row(attempt, [reply]) for attempt, reply in zip(attempts, replies, strict=True)])
+    return reply_rows(attempts, ([reply] for reply in replies))
 
 
 def empty_block(reason: str) -> dict[str, Any]:
     """Return the block of an attack that the data don't allow: no numbers, and why."""
     nothing: dict[str, Any] = dict.fromkeys(RATES)
-    return {**nothing, "intervals": dict.fromkeys(RATES), "samples": 0, "people": 0, "reason": reason}
+    return nothing | {"intervals": dict.fromkeys(RATES), "samples": 0, "people": 0, "reason": reason}
