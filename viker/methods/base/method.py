@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FORGET = ("logits", "answers")
 RETAIN = ("retain_logits", "retain_answers")
+RATIO = "log of how much likelier the true answers to forget are than for the vanilla model; 0 at the start"
 REFUSAL = ("refusal_logits", "refusal_answers", "refusal_vanilla_logits")
 
 
