@@ -64,9 +64,8 @@ def build_questions(records: Mapping[str, Sequence[Record]], one_sentence: bool)
     for split, split_records in records.items():
         for record in split_records:
             example = examples[record.modality] if record.task == "classification" else None
-            if record.task == "qa" or (example is not None and example.person_id == record.person_id):
-                continue
-            if split == UNSEEN and record.task not in OPEN_TASKS:
+            is_example = example is not None and example.person_id == record.person_id
+            if record.task == "qa" or is_example or (split == UNSEEN and record.task not in OPEN_TASKS):
                 continue
             prompt = _prompt(record, example, one_sentence)
             known = tuple(v for v in secrets[record.person_id] if v.casefold() not in record.question.casefold())

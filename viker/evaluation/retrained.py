@@ -44,9 +44,7 @@ def compare_with_retrained(
     retrained = load_retrained(name, encoder.tokenizer.get_vocab())
     open_questions = [question for question in questions if question.split == "forget" and question.spoken]
     scores = answer_scores(retrained, encoder, open_questions, batch_size, "scoring retrained")
-    ratios = [
-        likelihoods(question, known).get("truth_ratio") for question, known in zip(open_questions, scores, strict=True)
-    ]
+    ratios = [likelihoods(*pair).get("truth_ratio") for pair in zip(open_questions, scores, strict=True)]
     unlearned_ratios = unlearned[unlearned["split"] == "forget"]["truth_ratio"].dropna().astype(float)
     samples = [question.sample for question in open_questions]
     return {

@@ -34,19 +34,9 @@ def row(
     for metric in all_metrics():
         if metric.of_reply and record.task in metric.tasks:
             cells[metric.column] = metric.of_reply(measured)
-    return {
-        "model": model,
-        "split": question.split,
-        "record_id": record.id,
-        "person_id": record.person_id,
-        "task": record.task,
-        "modality": record.modality,
-        "picture": question.sample.picture,
-        "question": record.question,
-        "answer": record.answer,
-        "reply": reply,
-        **cells,
-    }
+    of_record = (record.id, record.person_id, record.task, record.modality)
+    of_question = (model, question.split, *of_record, question.sample.picture, record.question, record.answer, reply)
+    return dict(zip(QUESTION_COLUMNS, of_question, strict=True)) | cells
 
 
 def answers(question: Question) -> list[str]:

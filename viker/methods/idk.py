@@ -34,8 +34,8 @@ def idk_loss(
     frozen model; ``ga`` is mean_t log p(y_t), as for the other methods. The factor 2 / beta is NPO's, so that
     the two take the same learning rates.
 
-    Shapes: ``Inputs``. Source: Maini et al., "TOFU", arXiv 2401.06121, preference optimisation; Rafailov et al., "Direct
-    Preference Optimization", arXiv 2305.18290, equation 7.
+    Shapes: ``Inputs``. Source: Maini et al., "TOFU", arXiv 2401.06121, preference optimisation; Rafailov et al.,
+    "Direct Preference Optimization", arXiv 2305.18290, equation 7.
     """
     from torch.nn.functional import softplus
 

@@ -69,7 +69,7 @@ def viker_loss(
     alone; with another ``weighting`` than 'kl', mean_t w_t log p(y_t) in place of both terms, with the weights of
     ``token_weights``. ``ga`` is always the plain mean.
 
-    Shapes: ``Inputs``; options: ``ViKeR``. Source: Cai et al., "Visual-Guided Key-Token Regularization", arXiv 2601.22020.
+    Shapes: ``Inputs``; options: ``ViKeR``. Source: Cai et al., arXiv 2601.22020.
     """
     from viker.core.distributed import token_mean
     from viker.methods.base.tokens import chosen, divergence, log_probabilities

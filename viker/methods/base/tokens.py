@@ -1,9 +1,9 @@
 """Log-likelihoods, divergences and means over the answer tokens of a batch, for all losses.
 
 ``logits`` and probabilities are [B, N, V], ``answers`` [B, N], ``IGNORED`` where there is no answer token. Only the T
-rows that predict an answer token are looked at: [T, V]. ``log_softmax`` is
-computed once for all parts of a loss, in float32 where the model computes in less; anything that needs a temporary of
-the size of the vocabulary goes through it ``CHUNK`` rows at a time.
+rows that predict an answer token are looked at: [T, V]. ``log_softmax`` is computed once for all parts of a loss, in
+float32 where the model computes in less; anything that needs a temporary of the size of the vocabulary goes through it
+``CHUNK`` rows at a time.
 """
 
 import torch
