@@ -98,10 +98,7 @@ def _states(subject: Subject, records: Sequence[Record]) -> list[np.ndarray]:
 def _read(lesson_states: np.ndarray, values: Sequence[str], states: np.ndarray) -> tuple[int, list[str]]:
     """Return the layer whose probe fits ``lesson_states`` best, and what it reads off ``states``.
 
-    Args:
-        lesson_states: [n, layers, width].
-        values: the n values that go with them.
-        states: [m, layers, width].
+    Shapes: ``lesson_states`` [n, layers, width] with ``values`` [n], ``states`` [m, layers, width].
     """
     import numpy as np
     from sklearn.linear_model import RidgeClassifierCV

@@ -41,10 +41,7 @@ def _modules(package: str) -> list[str]:
 def load_plugins(package: str, kind: type[Plugin], group: str | None = None) -> dict[str, Plugin]:
     """Return the plug-ins of a kind by name: those of ``package``, alphabetically, then those of entry points.
 
-    Args:
-        package: such as ``viker.methods``.
-        kind: the class whose instances are the plug-ins.
-        group: the group of entry points; None: it is called as the package is.
+    ``group``: of the entry points; None: it is called as the package is.
 
     Raises:
         UserError: two plug-ins have the same name, or an installed package's entry point can't be imported.

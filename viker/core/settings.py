@@ -29,9 +29,7 @@ AnySection = TypeVar("AnySection", bound=Section)
 def read_yaml(path: Path, missing: str) -> Any:
     """Read a YAML file.
 
-    Args:
-        path: the file.
-        missing: what to do where there is no such file.
+    ``missing``: what to do where there is no such file.
 
     Raises:
         UserError: it is missing, can't be read, or isn't YAML.

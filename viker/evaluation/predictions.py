@@ -29,13 +29,8 @@ def predict(
 ) -> dict[str, pd.DataFrame]:
     """Ask a PEFT model everything with its adapter off (``vanilla``) and on (``unlearned``).
 
-    Args:
-        adapted: the vanilla model with the adapter.
-        encoder: has all pictures of the questions.
-        questions: what to ask.
-        irrelevant: key of an irrelevant image among the encoder's pictures.
-        params: batch size and length of the replies.
-        store: where replies and likelihoods are stored, and taken from.
+    ``irrelevant``: key of an irrelevant image among the encoder's pictures, which include those of the questions.
+    ``store``: where replies and likelihoods are stored, and taken from.
 
     Returns:
         the predictions by model, one row per question, see ``rows.row``.

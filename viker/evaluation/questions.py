@@ -46,9 +46,7 @@ def build_questions(records: Mapping[str, Sequence[Record]], one_sentence: bool)
     its right letter. That person's own classification questions of that modality are left out, for the prompts hold an
     answer of theirs. Without such a record there is no example.
 
-    Args:
-        records: by split.
-        one_sentence: whether ``ONE_SENTENCE`` follows a question of the task generation, as in MLLMU-Bench.
+    ``one_sentence``: whether ``ONE_SENTENCE`` follows a question of the task generation, as in MLLMU-Bench.
 
     Source: MLLMU-Bench's evaluation; the example is text alone, for a sample has one picture.
     """

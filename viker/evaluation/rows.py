@@ -20,13 +20,9 @@ def row(
 ) -> dict[str, Any]:
     """Return everything measured on one reply: the question's columns and each metric's, None where it has no value.
 
-    Args:
-        model: vanilla or unlearned.
-        question: what was asked.
-        reply: what the model said.
-        known: the scores of ``answers(question)``, in their order; empty where the question isn't an open one.
-        surprise: nats per token, of the reply, to the vanilla model that is shown an irrelevant image.
-        usual: the largest surprise of any true answer of the data.
+    ``known``: the scores of ``answers(question)``, in their order; empty where the question isn't an open one.
+    ``surprise``: nats per token, of the reply, to the vanilla model that is shown an irrelevant image; ``usual``: the
+    largest of any true answer of the data.
     """
     record = question.record
     measured = _reply(question, reply, known, surprise, usual)

@@ -21,10 +21,8 @@ _MEASURED = {
 def check_integrity(metrics: Mapping[str, Any], hashes: Mapping[str, str], prepared: Path) -> list[Result]:
     """Return whether the metrics are as they were written, and were measured on the files that are here.
 
-    Args:
-        metrics: metrics/evaluate.json.
-        hashes: the SHA-256 of each of ``MEASURED_ON``, as it is now.
-        prepared: the prepared data, whose files must be those that its manifest names.
+    ``hashes``: the SHA-256 of each of ``MEASURED_ON`` as it is now. The manifest in ``prepared`` names the data's
+    files.
     """
     return [_sealed(metrics), *(_fresh(name, metrics, hashes[name]) for name in MEASURED_ON), _whole(prepared)]
 

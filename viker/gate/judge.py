@@ -12,11 +12,7 @@ Result = dict[str, Any]
 def judge(policy: Policy, metrics: Mapping[str, Any], checks: Sequence[Result]) -> dict[str, Any]:
     """Return the verdict: "pass" if every rule and every requirement is met, else "fail", and the result of each.
 
-    Args:
-        policy: its rules, at least one, and what it requires to be there.
-        metrics: nested mappings of numbers, as evaluate writes them.
-        checks: results about the metrics themselves, see ``viker.gate.integrity`` and ``viker.gate.recount``; each
-            counts as a requirement.
+    ``checks``, results about the metrics themselves (``viker.gate.integrity``, ``recount``), count as requirements.
 
     Returns:
         ``verdict``; ``rules``, each as ``viker.gate.rules.apply_rule`` returns it, with ``protects``, what the rule

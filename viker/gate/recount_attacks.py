@@ -27,11 +27,7 @@ def recount_attacks(metrics: Mapping[str, Any], prepared: Path, attacks: Path, s
     Counted again are rates, ``samples``, ``people``, ``variants`` and intervals of every attack, and its
     ``side_blocks``; not its own numbers besides, such as the curves of relearning.
 
-    Args:
-        metrics: metrics/evaluate.json.
-        prepared: the prepared data.
-        attacks: evaluation/attacks.parquet.
-        seed: of params.yaml, by which people are drawn for the intervals.
+    ``seed``: of params.yaml, by which people are drawn for the intervals.
 
     Raises:
         UserError: the data or the replies are missing or can't be read.

@@ -106,10 +106,6 @@ def terms(text: str) -> list[Term]:
 def apply_rule(rule: Rule, metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Hold metrics to one rule.
 
-    Args:
-        rule: as ``parse_rule`` returns it.
-        metrics: nested mappings of numbers, as evaluate writes them.
-
     Returns:
         ``rule``, ``metric`` (its path), ``bound`` (lower, upper or None), ``operator``, ``threshold`` (the number
         after multiplying by the reference metric; None if that is not a number), ``value`` (None likewise),

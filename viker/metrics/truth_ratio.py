@@ -12,9 +12,7 @@ def truth_ratio(right_logprob: float, wrong_logprobs: Sequence[float]) -> float:
 
     Below 1 the model finds the truth likelier than the wrong answers; at 1 it can't tell.
 
-    Args:
-        right_logprob: nats per token, the mean over the tokens of the right answer.
-        wrong_logprobs: the same for each wrong answer; their order doesn't matter.
+    Both are nats per token, means over an answer's tokens; the order of the wrong answers doesn't matter.
 
     Raises:
         ValueError: there is no wrong answer.

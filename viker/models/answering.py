@@ -55,10 +55,7 @@ class Answerer:
     def answer(self, question: str, image: bytes | None, vanilla: bool = False) -> str:
         """Return the reply to a question, about a picture (the bytes of an image file) or without one.
 
-        Args:
-            question: the text.
-            image: PNG, JPEG or the like; None: no picture.
-            vanilla: whether the adapter is left out.
+        ``image``: PNG, JPEG or the like; None: no picture. ``vanilla``: whether the adapter is left out.
 
         Raises:
             UserError: the picture can't be used, or the question is empty.

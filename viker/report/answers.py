@@ -80,13 +80,8 @@ def answers(
 ) -> list[Answer]:
     """Return up to ``count`` questions with both models' replies, as the report shows them.
 
-    Args:
-        predictions: rows of evaluation/predictions.parquet.
-        records: by split and record id; they have the private values.
-        pictures: encoded, by hash; None if no picture may be shown.
-        count: how many.
-        redactor: finds the private values.
-        pseudonyms: the people's names in the report.
+    ``predictions`` are rows of evaluation/predictions.parquet, ``records`` by split and id, ``pictures`` encoded, by
+    hash, or None if no picture may be shown.
     """
     chosen = []
     for rows in choose(predictions, count):

@@ -30,12 +30,8 @@ def render(
 ) -> str:
     """Return the page; with ``report.redact``, it holds no private value, no picture of a person and no ID.
 
-    Args:
-        params: the values of params.yaml.
-        inputs: what the other stages wrote.
-        params_text: params.yaml as the page shows it.
-        code: the commit.
-        versions: of packages.
+    ``params`` are the values of params.yaml, ``params_text`` what the page shows of them; ``code`` the commit,
+    ``versions`` those of packages.
     """
     hide = params["report"]["redact"]
     redactor = redact.Redactor(inputs.records.values(), hide)

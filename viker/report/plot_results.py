@@ -47,9 +47,7 @@ def frontier(
 def attacked(blocks: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> Markup | None:
     """Draw the leakage under each attack, vanilla and unlearned, with intervals and what guessing gives.
 
-    Args:
-        blocks: by model, its block ``attacks`` of metrics/evaluate.json.
-        names: the attacks, from top to bottom.
+    ``blocks``: by model, its block ``attacks`` of metrics/evaluate.json; ``names``: the attacks, from top to bottom.
     """
     if not names:
         return None

@@ -20,9 +20,7 @@ _OTHER_COLUMNS = ("step", "epoch", "lr", "grad_norm")
 def parts(columns: Sequence[str], of_method: Mapping[str, str]) -> dict[str, str]:
     """Return the columns of unlearning/loss.csv that are parts of the loss, and what each measures.
 
-    Args:
-        columns: all columns of the file.
-        of_method: what the parts measure that only this method has.
+    ``of_method``: what the parts measure that only this method has.
     """
     meaning = {**_SHARED, **of_method}
     return {name: meaning.get(name, "a part of the loss") for name in columns if name not in _OTHER_COLUMNS}

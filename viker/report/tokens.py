@@ -50,13 +50,8 @@ def heat_map(
 ) -> tuple[list[TokenAnswer], float]:
     """Return up to ``count`` answers, spread over the people, and the entropy (nats) at the top of the scale.
 
-    Args:
-        rows: of unlearning/key_tokens.parquet: the tokens of each answer in reading order, the end token last.
-        count: how many answers.
-        secrets: the private values of each record, by its id.
-        redactor: finds what is private.
-        pseudonyms: the people's names in the report.
-        redact: whether private values are hidden; one token then stands for all tokens of a value.
+    ``rows`` are of unlearning/key_tokens.parquet, in reading order, the end token last; ``secrets``, by record id, the
+    private values. With ``redact`` one token stands for all tokens of a private value.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:

@@ -44,10 +44,7 @@ class Outcome:
 def reply_row(attempt: Attempt, replies: Sequence[str], chance: float | None = None) -> dict[str, Any]:
     """Return one row: what was asked, all replies, the first that leaks or else the first, and whether one leaks.
 
-    Args:
-        attempt: what was asked about whom.
-        replies: at least one.
-        chance: what guessing gives, 0..1; None: ``guessing_chance`` of these replies.
+    ``replies``: at least one. ``chance``: what guessing gives, 0..1; None: ``guessing_chance`` of these replies.
     """
     record = attempt.record
     leaking = [reply for reply in replies if leaks(reply, record.secrets)]

@@ -29,10 +29,8 @@ def interval(values: Sequence[float], people: Sequence[str], seed: int) -> list[
     Percentile bootstrap: people are drawn with replacement, each with all of their values. If there is only one person,
     values are drawn instead; the interval then applies to this person, not to others.
 
-    Args:
-        values: N numbers; if one is infinite there is no interval.
-        people: N, the person of each value.
-        seed: gives the same draws for the same number of people, so that differences are paired.
+    ``people`` [N] are the persons of ``values`` [N]; with an infinite value there is no interval. One ``seed`` gives
+    the same draws for the same number of people, so that differences are paired.
 
     Source: Efron and Tibshirani 1993, chapter 13; by cluster: Davison and Hinkley 1997, section 3.8.
     """
