@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.gate.tree import Tree
 from viker.gate.policies import FOLDER, Policy, read_policy
-from viker.gate.rules import terms
+from viker.gate.rules import Term, parse_path, parse_rule
 
 HEAD = ("adapter or metrics", "kind", "verdict", "caught by", "value", "unmet besides")
 
@@ -34,6 +34,14 @@ def policy_table(policy: Policy) -> str:
     required = [(f"`{one.metric}`, required", one.protects) for one in policy.require]
     lines = [("rule", "protects from"), ("---", "---"), *rules, *required]
     return "\n".join(f"| {rule} | {_clause(protects)} |" for rule, protects in lines)
+
+
+def terms(text: str) -> list[Term]:
+    """Return the metrics that a rule, or a requirement, looks at."""
+    if not set(text) & set("<>"):
+        return [Term(parse_path(text))]
+    rule = parse_rule(text)
+    return [rule.metric, *([rule.reference] if rule.reference else [])]
 
 
 def _clause(sentence: str) -> str:

@@ -43,3 +43,10 @@ def requirement(text: str, passed: bool, reason: str, **fields: Any) -> Result:
     """Return a result in the shape of a rule's that compares no numbers; ``fields`` are added to it."""
     empty = dict.fromkeys(("metric", "bound", "operator", "threshold", "value"))
     return {"rule": text, **empty, "passed": passed, "reason": reason, **fields}
+
+
+def recounted(text: str, problems: Sequence[str], passed: str, protects: str) -> Result:
+    """Return whether a recount has no problem; ``passed`` is the reason then, and else the first three problems."""
+    more = f"; {len(problems) - 3} more" if len(problems) > 3 else ""
+    reason = f"{'; '.join(problems[:3])}{more}. Run 'viker evaluate' again."
+    return requirement(text, not problems, reason if problems else passed, protects=protects)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from viker.data.records import OPEN_TASKS, SPLITS, Record, read_columns, read_records
-from viker.gate.judge import Result, requirement
+from viker.gate.judge import Result, recounted
 from viker.gate.rules import has, look_up
 from viker.metrics.leakage import leaks
 
@@ -18,8 +18,6 @@ MODELS = ("vanilla", "unlearned")
 _COLUMNS = ["model", "split", "record_id", "picture", "reply"]
 MODALITIES = ("image_text", "text")
 _TOLERANCE = 1e-9
-_LISTED = 3
-"""How many differences a reason lists."""
 Asked = tuple[str, str, str, str]
 """Model, split, record and picture of one question."""
 
@@ -87,10 +85,10 @@ def _complete(records: Mapping[str, Sequence[Record]], replies: Sequence[tuple[A
     ]
     if not expected:
         problems = ["the data have no question"]
-    reason = f"Of {sum(expected.values())} questions: {'; '.join(problems)}. Run 'viker evaluate' again."
+    if problems:
+        problems[0] = f"Of {sum(expected.values())} questions: {problems[0]}"
     passed = f"{sum(expected.values())} questions, {sum(answered.values())} replies."
-    protects = "An evaluation of a few samples, or of the easy ones."
-    return requirement(text, not problems, reason if problems else passed, protects=protects)
+    return recounted(text, problems, passed, "An evaluation of a few samples, or of the easy ones.")
 
 
 def _of_the_example(missing: Counter[Asked], records: Mapping[str, Sequence[Record]]) -> Counter[Asked]:
@@ -113,9 +111,7 @@ def _agrees(metrics: Mapping[str, Any], counted: Mapping[str, float]) -> Result:
         for path, value in counted.items()
         if has(metrics, path) and not _same(look_up(metrics, path), value)
     ]
-    listed = "; ".join(wrong[:_LISTED]) + (f"; {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else "")
-    reason = f"{listed}. Run 'viker evaluate' again." if wrong else f"{len(counted)} numbers."
-    return requirement(text, not wrong, reason, protects="Metrics edited and sealed again.")
+    return recounted(text, wrong, f"{len(counted)} numbers.", "Metrics edited and sealed again.")
 
 
 def _same(measured: float | None, counted: float) -> bool:

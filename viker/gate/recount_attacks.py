@@ -10,15 +10,13 @@ import pandas as pd
 from viker.attacks.base.attack import Attack, load_attacks
 from viker.attacks.base.rates import COLUMNS, RATES, rates
 from viker.data.records import Record, read_columns, read_records
-from viker.gate.judge import Result, requirement
+from viker.gate.judge import Result, recounted
 from viker.metrics.leakage import leaks
 
 MODELS = ("vanilla", "unlearned")
 _QUESTION = ("record_id", "variant", "picture", "question")
 """The columns that say what was asked."""
 _TOLERANCE = 1e-9
-_QUOTED = 3
-"""The most differences that a reason names."""
 
 
 def recount_attacks(metrics: Mapping[str, Any], prepared: Path, attacks: Path, seed: int) -> list[Result]:
@@ -53,10 +51,7 @@ def recount_attacks(metrics: Mapping[str, Any], prepared: Path, attacks: Path, s
             else:
                 problems.append(f"{path} is of no installed attack")
     text = "attack numbers are those of the replies under attack, counted again"
-    more = f"; {len(problems) - _QUOTED} more" if len(problems) > _QUOTED else ""
-    reason = f"{'; '.join(problems[:_QUOTED])}{more}. Run 'viker evaluate' again."
-    reason = reason if problems else f"{len(rows)} replies."
-    return [requirement(text, not problems, reason, protects="Attacks that were edited and sealed anew.")]
+    return [recounted(text, problems, f"{len(rows)} replies.", "Attacks that were edited and sealed anew.")]
 
 
 def _block_differences(

@@ -141,7 +141,9 @@ def _queue(split: str, predictions: Sequence[dict[str, Any]]) -> list[list[dict[
         if row["split"] == split and row["task"] in ("qa", *OPEN_TASKS):
             questions.setdefault((row["record_id"], row["picture"]), []).append(row)
     queue = in_turns(questions.values(), lambda rows: str(rows[0]["person_id"]))
-    return queue if split == "retain" else sorted(queue, key=lambda rows: not _still_leaks(rows))
+    if split == "retain":
+        return queue
+    return sorted(queue, key=lambda rows: not any(row["model"] == "unlearned" and row["leaked"] for row in rows))
 
 
 def in_turns(items: Iterable[Item], person_of: Callable[[Item], str]) -> list[Item]:
@@ -152,7 +154,3 @@ def in_turns(items: Iterable[Item], person_of: Callable[[Item], str]) -> list[It
     groups = [people[person] for person in sorted(people)]
     rotated = [group[place % len(group) :] + group[: place % len(group)] for place, group in enumerate(groups)]
     return [item for turn in zip_longest(*rotated) for item in turn if item is not None]
-
-
-def _still_leaks(rows: list[dict[str, Any]]) -> bool:
-    return any(row["model"] == "unlearned" and row["leaked"] for row in rows)

@@ -8,8 +8,7 @@ from typing import Any
 from viker.attacks.base.attack import load_attacks
 from viker.gate.rules import finite, look_up
 from viker.metrics.base.catalogue import metrics_of
-from viker.metrics.base.documentation import direction
-from viker.metrics.base.metric import Block, Metric
+from viker.metrics.base.metric import Block, Metric, direction
 from viker.report.formatting import ABSENT, MISSING, Cell, measured, words
 
 MODELS = ("vanilla", "unlearned")

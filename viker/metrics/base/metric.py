@@ -22,6 +22,22 @@ class Better:
     retain: Direction
 
 
+def direction(good: Direction) -> str:
+    """Return which values are good: "lower is better" and the like, "" where neither is."""
+    if good is None:
+        return ""
+    return f"{good} is better" if isinstance(good, str) else f"near {good:g} is better"
+
+
+def common_direction(better: Better) -> str:
+    """Return which values are good on forget and test, and on retain and real."""
+    forget, retain = direction(better.forget), direction(better.retain)
+    if forget == retain:
+        return forget
+    parts = ((forget, "forget and test"), (retain, "retain and real"))
+    return ", ".join(f"{good} on {splits}" for good, splits in parts if good)
+
+
 FORGOTTEN = Better("lower", "higher")
 """Of what measures knowledge: it should be gone on forget and test, and kept on retain and real."""
 LOWER = Better("lower", "lower")
