@@ -58,9 +58,13 @@ class Attack:
         side_blocks: numbers from rows besides those of ``Outcome.rows``.
     """
 
-    name: str heading: str run: Callable[[Subject, Targets, Any, int], Outcome] settings: type[AttackSettings] =
-    AttackSettings needs: str = OPEN_QUESTION recount_chance: Callable[[Record, Sequence[str], float], float] = lambda
-    record, said, _: guessing_chance(record, said) side_blocks: tuple[SideBlock, ...] = ()
+    name: str
+    heading: str
+    run: Callable[[Subject, Targets, Any, int], Outcome]
+    settings: type[AttackSettings] = AttackSettings
+    needs: str = OPEN_QUESTION
+    recount_chance: Callable[[Record, Sequence[str], float], float] = lambda row, said, _: guessing_chance(row, said)
+    side_blocks: tuple[SideBlock, ...] = ()
 
     @property
     def tables(self) -> tuple[str, ...]:

@@ -19,14 +19,16 @@ RATIO = "log of how much likelier the true answers to forget are than for the va
 REFUSAL = ("refusal_logits", "refusal_answers", "refusal_vanilla_logits")
 
 
-@dataclass class Inputs: """Tensors of one step; only those that the method needs are filled. B forget samples of at
-most N answer tokens, R retain samples of at most M, V tokens.
+@dataclass
+class Inputs:
+    """Tensors of one step; only those that the method needs are filled.
 
-    ``logits`` [B, N, V] and ``answers`` [B, N] of the forget batch. ``teacher`` [B, N, V]: probabilities.
-    ``vanilla_logits`` [B, N, V]: the frozen model's. ``retain_logits``, ``retain_answers``, ``retain_vanilla``
-    (probabilities): the same of the retain batch, [R, M, V] and [R, M]. ``refusal_logits``, ``refusal_answers``,
-    ``refusal_vanilla_logits``: the forget questions answered with a refusal. Answers are token ids, ``IGNORED`` where
-    there is no answer token; nothing of the frozen model carries a gradient.
+    B forget samples of at most N answer tokens, R retain samples of at most M, V tokens. ``logits`` [B, N, V] and
+    ``answers`` [B, N] of the forget batch. ``teacher`` [B, N, V]: probabilities. ``vanilla_logits`` [B, N, V]: the
+    frozen model's. ``retain_logits``, ``retain_answers``, ``retain_vanilla`` (probabilities): the same of the retain
+    batch, [R, M, V] and [R, M]. ``refusal_logits``, ``refusal_answers``, ``refusal_vanilla_logits``: the forget
+    questions answered with a refusal. Answers are token ids, ``IGNORED`` where there is no answer token; nothing of the
+    frozen model carries a gradient.
     """
 
     logits: Tensor
