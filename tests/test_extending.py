@@ -60,8 +60,7 @@ def test_every_kind_has_an_example(package):
 
 
 def test_the_method_is_a_choice_and_its_loss_falls_with_the_answers_likelihood(package):
-    from viker.methods.base.inputs import Inputs
-    from viker.methods.base.method import methods
+    from viker.methods.base.method import Inputs, methods
 
     values = read_yaml(ROOT / "params.yaml", "")
     values["unlearn"]["method"] = {"name": "simnpo", "beta": 1.5}

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.gate.tree import Tree
 from viker.gate.policies import FOLDER, read_policy
-from viker.gate.rules import terms
+from viker.gate.rules import Term, parse_path, parse_rule
 
 HEAD = ("adapter or metrics", "kind", "verdict", "caught by", "value", "unmet besides")
 
@@ -26,6 +26,14 @@ def row(name: str, kind: str, verdict: Mapping[str, Any], caught_by: str | None)
 def table(rows: Sequence[tuple[str, ...]]) -> str:
     """Return a Markdown table."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (HEAD, ("---",) * len(HEAD), *rows))
+
+
+def terms(text: str) -> list[Term]:
+    """Return the metrics that a rule, or a requirement, looks at."""
+    if not set(text) & set("<>"):
+        return [Term(parse_path(text))]
+    rule = parse_rule(text)
+    return [rule.metric, *([rule.reference] if rule.reference else [])]
 
 
 def judged_on(tree: Tree) -> dict[str, Any]:

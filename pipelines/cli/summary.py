@@ -15,8 +15,7 @@ from components.contract.params import load_params
 from viker.core.console import ParamsOption
 from viker.core.files import read_json
 from viker.data.records import SPLITS
-from viker.metrics.base.documentation import common_direction
-from viker.metrics.base.metric import Block, Metric
+from viker.metrics.base.metric import Block, Metric, common_direction
 from viker.report import formatting, tables
 from viker.tracking import DEFAULT_URI, without_secrets
 

@@ -1,17 +1,15 @@
-"""Multiple choice: the right answer among wrong ones. Does the model recognise what it no longer says?
-
-Source: this project.
-"""
+"""Multiple choice: does the model recognise the right answer that it no longer says? Source: this project."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from viker.attacks.base.attack import Attack, AttackSettings, SideBlock
-from viker.attacks.base.outcome import Attempt, Outcome, reply_row
+from viker.attacks.base.outcome import Attempt, Outcome, reply_rows
 from viker.attacks.base.rates import rates
 from viker.attacks.base.targets import NotApplicable, Targets
 from viker.data.prompts import LETTERS, classification_prompt
@@ -97,18 +95,8 @@ def _choices(
     best: Callable[[list[float]], float],
 ) -> pd.DataFrame:
     """Return the rows of the options with the highest (``best``: max) or the lowest (min) score, as the reply."""
-    import pandas as pd
-
-    return pd.DataFrame(
-        [
-            reply_row(attempt, [texts[values.index(best(values))]], CHANCE)
-            for attempt, texts, values in zip(attempts, options, scores, strict=True)
-        ]
-    )
-
-
-def _chance(_record: Record, _replies: Sequence[str], _written: float) -> float:
-    return CHANCE
+    replies = ([texts[values.index(best(values))]] for texts, values in zip(options, scores, strict=True))
+    return reply_rows(attempts, replies, repeat(CHANCE))
 
 
 MULTIPLE_CHOICE = Attack(
@@ -116,6 +104,6 @@ MULTIPLE_CHOICE = Attack(
     "Multiple choice",
     run,
     needs="open question with three wrong options or perturbed answers",
-    recount_chance=_chance,
+    recount_chance=lambda *_: CHANCE,
     side_blocks=(SideBlock("by_likelihood", (BY_LIKELIHOOD, LEAST_LIKELY), count_by_likelihood),),
 )

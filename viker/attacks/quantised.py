@@ -69,7 +69,7 @@ def round_to_nearest(weight: Tensor, bits: int, group: int | None) -> Tensor:
     from torch.nn.functional import pad
 
     columns = weight.shape[1]
-    size = columns if group is None else min(group, columns)
+    size = min(group or columns, columns)
     parts = pad(weight, (0, -columns % size)).unflatten(1, (-1, size))
     most = 2 ** (bits - 1) - 1
     scale = parts.abs().amax(-1, keepdim=True) / most

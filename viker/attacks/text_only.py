@@ -1,7 +1,4 @@
-"""Text only: questions with the person's name and no picture, for what unlearning by pictures may leave in the text.
-
-Source: this project.
-"""
+"""Text only: the person's name in place of the picture, which may not be forgotten. Source: this project."""
 
 from __future__ import annotations
 

@@ -67,11 +67,14 @@ def read_json(path: Path, made_by: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such file. The stage '{made_by}' writes it: run 'viker {made_by}' first."
-        ) from None
+        raise not_written(path, made_by) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not JSON ({error}). Run 'viker {made_by}' again to write it anew.") from None
+
+
+def not_written(path: Path, made_by: str) -> UserError:
+    """Return the error for a missing file that the stage ``made_by`` writes."""
+    return UserError(f"{path}: no such file. The stage '{made_by}' writes it: run 'viker {made_by}' first.")
 
 
 def need_folder(path: Path, made_by: str) -> Path:

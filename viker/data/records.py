@@ -6,7 +6,7 @@ people whom no model was trained on, ``unseen.parquet`` too.
 """
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from PIL import Image, ImageOps
 
 from viker.core.errors import UserError
-from viker.core.files import new_file
+from viker.core.files import new_file, not_written
 from viker.data.tasks import OPEN_TASKS as OPEN_TASKS
 from viker.data.tasks import SPLITS as SPLITS
 from viker.data.tasks import TASKS as TASKS
@@ -91,6 +91,27 @@ def read_records(folder: Path, split: str) -> list[Record]:
     for row in rows:
         row |= {field.name: tuple(row[field.name] or ()) for field in RECORD_SCHEMA if field.type == _TEXTS}
     return [Record(**row) for row in rows]
+
+
+def read_columns(path: Path, columns: Sequence[str], made_by: str, optional: Sequence[str] = ()) -> pa.Table:
+    """Return columns of a Parquet file that the stage ``made_by`` writes, and those of ``optional`` that it has.
+
+    Raises:
+        UserError: the file is missing, broken, or lacks one of ``columns``.
+    """
+    try:
+        present = pq.read_schema(path).names
+        if lacking := [name for name in columns if name not in present]:
+            raise UserError(
+                f"{path}: no column {', '.join(lacking)}; found {', '.join(present)}. "
+                f"Another version wrote it: run 'viker {made_by}' again."
+            )
+        return pq.read_table(path, columns=[*columns, *(name for name in optional if name in present)])
+    except FileNotFoundError:
+        raise not_written(path, made_by) from None
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: not readable ({reason}). Run 'viker {made_by}' again.") from None
 
 
 def read_pictures(folder: Path, name: str = "pictures") -> dict[str, bytes]:

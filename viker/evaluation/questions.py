@@ -46,9 +46,7 @@ def build_questions(records: Mapping[str, Sequence[Record]], one_sentence: bool)
     its right letter. That person's own classification questions of that modality are left out, for the prompts hold an
     answer of theirs. Without such a record there is no example.
 
-    Args:
-        records: by split.
-        one_sentence: whether ``ONE_SENTENCE`` follows a question of the task generation, as in MLLMU-Bench.
+    ``one_sentence``: whether ``ONE_SENTENCE`` follows a question of the task generation, as in MLLMU-Bench.
 
     Source: MLLMU-Bench's evaluation; the example is text alone, for a sample has one picture.
     """
@@ -64,9 +62,8 @@ def build_questions(records: Mapping[str, Sequence[Record]], one_sentence: bool)
     for split, split_records in records.items():
         for record in split_records:
             example = examples[record.modality] if record.task == "classification" else None
-            if record.task == "qa" or (example is not None and example.person_id == record.person_id):
-                continue
-            if split == UNSEEN and record.task not in OPEN_TASKS:
+            is_example = example is not None and example.person_id == record.person_id
+            if record.task == "qa" or is_example or (split == UNSEEN and record.task not in OPEN_TASKS):
                 continue
             prompt = _prompt(record, example, one_sentence)
             known = tuple(v for v in secrets[record.person_id] if v.casefold() not in record.question.casefold())

@@ -95,20 +95,8 @@ def readable(text: str) -> str:
     return parse_rule(text).text if set(text) & set("<>") else parse_path(text)
 
 
-def terms(text: str) -> list[Term]:
-    """Return the metrics that a rule, or a requirement, looks at."""
-    if not set(text) & set("<>"):
-        return [Term(parse_path(text))]
-    rule = parse_rule(text)
-    return [rule.metric, *([rule.reference] if rule.reference else [])]
-
-
 def apply_rule(rule: Rule, metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Hold metrics to one rule.
-
-    Args:
-        rule: as ``parse_rule`` returns it.
-        metrics: nested mappings of numbers, as evaluate writes them.
 
     Returns:
         ``rule``, ``metric`` (its path), ``bound`` (lower, upper or None), ``operator``, ``threshold`` (the number

@@ -80,8 +80,6 @@ FUZZY_LEAKAGE_RATE = Metric(
     f"slip of a letter (similarity {ALIKE}, from {SHORTEST} letters on), or as the same date in another form",
     source="this project",
     better=FORGOTTEN,
-    computed_from="text",
-    unit="share of replies",
     of_reply=lambda reply: fuzzy_leaks(reply.text, reply.person_secrets),
     column="fuzzy_leaked",
     is_flag=True,

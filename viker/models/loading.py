@@ -82,10 +82,6 @@ def _nf4(name: str, where: str) -> BitsAndBytesConfig:
 def empty_model(source: Any, where: str) -> Any:
     """Return an image-text-to-text model without weights (on the meta device), from its configuration alone.
 
-    Args:
-        source: a folder, the name of a model on a hub, or a configuration.
-        where: the parameter or file that names it, for errors.
-
     Raises:
         UserError: there is no such model, or it isn't an image-text-to-text model.
     """

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from viker.gate.rules import look_up
+from viker.gate.rules import BOUNDS, Term, finite, look_up, value_of
 
 MISSING = "–"
 ABSENT = "not measured"
@@ -32,32 +32,24 @@ def number(value: float | None, digits: int = 2) -> str:
 
 def figure(value: Any) -> str:
     """Return a rule's value or threshold with four significant figures, so that the two don't round to the same."""
-    known = look_up({"value": value}, "value")
+    known = finite(value)
     return MISSING if known is None else f"{known:.4g}"
 
 
 def interval(metrics: Mapping[str, Any], path: str) -> tuple[float, float] | None:
     """Return the 95 % interval of the metric at ``path``, which is in the same block under ``intervals``; or None."""
-    group, _, name = path.rpartition(".")
-    bounds: Any = metrics
-    for part in (*group.split("."), "intervals", name):
-        bounds = bounds.get(part) if isinstance(bounds, Mapping) else None
-    ends = [look_up({"end": end}, "end") for end in bounds] if isinstance(bounds, list) else []
-    return (ends[0], ends[1]) if len(ends) == 2 and ends[0] is not None and ends[1] is not None else None
+    low, high = (value_of(metrics, Term(path, bound)) for bound in BOUNDS)
+    return None if low is None or high is None else (low, high)
 
 
 def measured(metrics: Mapping[str, Any], path: str) -> Cell:
     """Return the number at a dotted path with its interval; "not measured" if there is none."""
     value, bounds = look_up(metrics, path), interval(metrics, path)
-    if value is None:
-        return Cell(ABSENT)
-    return Cell(number(value), _range(*bounds) if bounds else "")
+    if value is None or bounds is None:
+        return Cell(ABSENT if value is None else number(value))
+    return Cell(number(value), f"{number(bounds[0])}{' to ' if bounds[0] < 0 else '–'}{number(bounds[1])}")
 
 
 def words(name: str) -> str:
     """Return a name of the metrics as words."""
     return name.replace("_", " ")
-
-
-def _range(low: float, high: float) -> str:
-    return f"{number(low)}{' to ' if low < 0 else '–'}{number(high)}"

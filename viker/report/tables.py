@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from viker.attacks.base.attack import load_attacks
-from viker.gate.rules import look_up
+from viker.gate.rules import finite, look_up
 from viker.metrics.base.catalogue import metrics_of
-from viker.metrics.base.documentation import direction
-from viker.metrics.base.metric import Block, Metric
+from viker.metrics.base.metric import Block, Metric, direction
 from viker.report.formatting import ABSENT, MISSING, Cell, measured, words
 
 MODELS = ("vanilla", "unlearned")
@@ -42,25 +41,16 @@ def split_rows(metrics: Mapping[str, Any], split: str, text_only: bool = False) 
             continue
         count = look_up(metrics, f"unlearned.{split}.{under}counts.{metric.name}")
         size = f"{count:.0f} {'people' if metric.per_person else 'replies'}" if count else ""
-        rows.append(
-            Row(
-                metric.heading,
-                "; ".join(filter(None, (size, _exception(_direction(metric, split), usual_direction("split", split))))),
-                [measured(metrics, f"{model}.{split}.{under}{metric.name}") for model in MODELS],
-                _difference(metrics, f"differences.{split}.{under}{metric.name}"),
-            )
-        )
+        note = "; ".join(filter(None, (size, _exception(metric, "split", split))))
+        difference = _difference(metrics, f"differences.{split}.{under}{metric.name}")
+        rows.append(Row(metric.heading, note, _cells(metrics, f"{split}.{under}{metric.name}"), difference))
     return rows
 
 
 def block_rows(metrics: Mapping[str, Any], block: Block) -> list[Row]:
     """Return one row per metric of a block that both models have, such as fluency."""
     return [
-        Row(
-            metric.heading,
-            _exception(_direction(metric), usual_direction(block)),
-            [measured(metrics, f"{model}.{block}.{metric.name}") for model in MODELS],
-        )
+        Row(metric.heading, _exception(metric, block), _cells(metrics, f"{block}.{metric.name}"))
         for metric in metrics_of(block)
     ]
 
@@ -73,12 +63,7 @@ def usual_direction(block: Block, split: str = "forget") -> str:
 def run_rows(metrics: Mapping[str, Any]) -> list[Row]:
     """Return one row per metric of the run as a whole, which compares the unlearned model with another one."""
     return [
-        Row(
-            metric.heading,
-            direction(metric.better.forget),
-            [measured({"run": metrics}, f"run.{metric.name}")],
-            Cell(""),
-        )
+        Row(metric.heading, direction(metric.better.forget), [measured({"run": metrics}, f"run.{metric.name}")])
         for metric in metrics_of("run")
     ]
 
@@ -86,15 +71,7 @@ def run_rows(metrics: Mapping[str, Any]) -> list[Row]:
 def nested_rows(metrics: Mapping[str, Any], group: str) -> list[Row]:
     """Return one row per number that either model has anywhere below a group, under its path."""
     paths = dict.fromkeys(path for model in MODELS for path in _paths((metrics.get(model) or {}).get(group)))
-    return [
-        Row(
-            words(path.replace(".", ": ")),
-            "",
-            [measured(metrics, f"{model}.{group}.{path}") for model in MODELS],
-            Cell(""),
-        )
-        for path in paths
-    ]
+    return [Row(words(path.replace(".", ": ")), "", _cells(metrics, f"{group}.{path}")) for path in paths]
 
 
 def summary_metrics(block: Block) -> list[Metric]:
@@ -141,9 +118,14 @@ def _direction(metric: Metric, split: str = "forget") -> str:
     return direction(metric.better.forget if split in TO_FORGET else metric.better.retain)
 
 
-def _exception(good: str, usual: str) -> str:
+def _exception(metric: Metric, block: Block, split: str = "forget") -> str:
     """Return which values of a metric are good, if they are others than usual."""
-    return "" if good == usual else good or "neither way is better"
+    good = _direction(metric, split)
+    return "" if good == usual_direction(block, split) else good or "neither way is better"
+
+
+def _cells(metrics: Mapping[str, Any], path: str) -> list[Cell]:
+    return [measured(metrics, f"{model}.{path}") for model in MODELS]
 
 
 def _difference(metrics: Mapping[str, Any], path: str) -> Cell:
@@ -160,7 +142,7 @@ def _signed(value: float) -> str:
 
 def _paths(block: Any, before: str = "") -> list[str]:
     if not isinstance(block, Mapping):
-        return [before] if look_up({"value": block}, "value") is not None else []
+        return [before] if finite(block) is not None else []
     return [
         path
         for key, value in block.items()

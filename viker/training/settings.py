@@ -12,11 +12,7 @@ from viker.core.settings import Positive, Rate, Section, Share
 from viker.methods.base.method import MethodSettings, method_of, methods
 
 MOVED = {
-    "lambda": ("viker",),
-    "teacher": ("viker",),
-    "weighting": ("viker",),
-    "mask_threshold": ("viker",),
-    "use_ga": ("viker",),
+    **dict.fromkeys(("lambda", "teacher", "weighting", "mask_threshold", "use_ga"), ("viker",)),
     "beta": ("npo", "idk"),
     "base_model": ("retrain",),
 }

@@ -13,8 +13,7 @@ from transformers import ProgressCallback, Trainer
 
 from viker.core.distributed import mean, processes, share_of
 from viker.data.samples import Sample
-from viker.methods.base.inputs import Inputs
-from viker.methods.base.method import method_of
+from viker.methods.base.method import RETAIN, Inputs, method_of
 from viker.methods.base.refusals import REFUSALS
 from viker.methods.base.tokens import mean_kl
 from viker.models.encoder import Batch, Encoder
@@ -23,6 +22,9 @@ from viker.teacher.distributions import TeacherDistributions, pad_teachers
 from viker.training.divergence_guard import check
 from viker.training.length_batches import LengthGrouped
 from viker.training.settings import UnlearnParams
+
+RETAIN_TERM = ("retain_vanilla", *RETAIN)
+"""The tensors of the retain term, mean_t KL(vanilla || unlearned) over the answer tokens of the retain batch."""
 
 
 class UnlearnTrainer(Trainer):
@@ -111,7 +113,7 @@ class UnlearnTrainer(Trainer):
         tensors = self._inputs(model, inputs["forget"], inputs["teacher"])
         parts = self.method(tensors, self.params.method)
         if self.retain_term:
-            parts["retain"] = retain_loss(tensors)
+            parts["retain"] = mean_kl(*(getattr(tensors, name) for name in RETAIN_TERM))
             parts["loss"] = parts["loss"] + self.params.retain_weight * parts["retain"]
         means = mean(torch.stack([value.detach().float() for value in parts.values()])).tolist()
         values = dict(zip(parts, means, strict=True))
@@ -123,7 +125,7 @@ class UnlearnTrainer(Trainer):
         """Compute the tensors that the method and the retain term take, and nothing else."""
         needs = set(self.method.needs)
         if self.retain_term:
-            needs |= {"retain_logits", "retain_answers", "retain_vanilla"}
+            needs.update(RETAIN_TERM)
         tensors = Inputs(answer_logits(model, forget), forget.answers)
         if "teacher" in needs and teacher is not None:
             tensors.teacher = teacher.to(tensors.logits.device)
@@ -160,14 +162,6 @@ class UnlearnTrainer(Trainer):
         batch = self.encoder.batch(drawn)
         self.tokens += batch.inputs["input_ids"].numel()
         return batch
-
-
-def retain_loss(tensors: Inputs) -> torch.Tensor:
-    """Return mean_t KL(vanilla || unlearned) over the answer tokens of the retain batch, nats, at least 0."""
-    vanilla, logits, answers = tensors.retain_vanilla, tensors.retain_logits, tensors.retain_answers
-    if vanilla is None or logits is None or answers is None:
-        raise ValueError("the retain term needs the retain batch's logits, answers and vanilla probabilities")
-    return mean_kl(vanilla, logits, answers)
 
 
 class _LossInBar(ProgressCallback):

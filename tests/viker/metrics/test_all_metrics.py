@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.viker.metrics.documentation import metrics_table
 from viker.core.plugins import load_plugins
 from viker.data.records import SPLITS, TASKS, UNSEEN
 from viker.evaluation.rows import COLUMNS
 from viker.metrics.base.aggregate import differences, measure
 from viker.metrics.base.catalogue import all_metrics, prediction_columns
-from viker.metrics.base.documentation import metrics_table
 from viker.metrics.base.metric import Metric
 from viker.metrics.base.reply import Reply
 from viker.models.scores import Scores
@@ -166,7 +166,7 @@ def test_a_metric_is_declared_at_the_top_level_of_a_module_and_the_module_says_w
 def test_declarations_are_read_without_what_computing_needs() -> None:
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({HEAVY!r}))\n"  # importing any of them fails
-        "from viker.metrics.base.documentation import metrics_table; metrics_table()"
+        "from tests.viker.metrics.documentation import metrics_table; metrics_table()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 

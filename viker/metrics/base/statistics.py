@@ -1,5 +1,6 @@
 """Means with 95 % bootstrap intervals: people are drawn, not rows, as a person's rows are not independent."""
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -7,6 +8,14 @@ import numpy as np
 
 DRAWS = 2000
 LEVEL = 0.95
+
+
+def exp(value: float) -> float:
+    """Return e ** ``value``; infinite where it is too large for a float."""
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf
 
 
 def mean(values: Sequence[float]) -> float | None:
@@ -20,10 +29,8 @@ def interval(values: Sequence[float], people: Sequence[str], seed: int) -> list[
     Percentile bootstrap: people are drawn with replacement, each with all of their values. If there is only one person,
     values are drawn instead; the interval then applies to this person, not to others.
 
-    Args:
-        values: N numbers; if one is infinite there is no interval.
-        people: N, the person of each value.
-        seed: gives the same draws for the same number of people, so that differences are paired.
+    ``people`` [N] are the persons of ``values`` [N]; with an infinite value there is no interval. One ``seed`` gives
+    the same draws for the same number of people, so that differences are paired.
 
     Source: Efron and Tibshirani 1993, chapter 13; by cluster: Davison and Hinkley 1997, section 3.8.
     """

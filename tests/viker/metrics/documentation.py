@@ -3,7 +3,7 @@
 import math
 
 from viker.metrics.base.catalogue import all_metrics
-from viker.metrics.base.metric import Better, Direction, Metric
+from viker.metrics.base.metric import Metric, direction
 
 WHERE = {
     "split": "each split",
@@ -20,22 +20,6 @@ def metrics_table() -> str:
     head = ("metric", "where", "what it is", "range", "good on forget, test", "good on retain, real", "source")
     rows = [head, ("---",) * len(head), *map(_row, all_metrics())]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
-
-
-def direction(good: Direction) -> str:
-    """Return which values are good: "lower is better" and the like, "" where neither is."""
-    if good is None:
-        return ""
-    return f"{good} is better" if isinstance(good, str) else f"near {good:g} is better"
-
-
-def common_direction(better: Better) -> str:
-    """Return which values are good on forget and test, and on retain and real."""
-    forget, retain = direction(better.forget), direction(better.retain)
-    if forget == retain:
-        return forget
-    parts = ((forget, "forget and test"), (retain, "retain and real"))
-    return ", ".join(f"{good} on {splits}" for good, splits in parts if good)
 
 
 def _row(metric: Metric) -> tuple[str, ...]:
