@@ -20,8 +20,8 @@ from viker import tracking
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
 from viker.core.files import new_file
+from viker.core.nested import flatten
 from viker.gate.rules import look_up
-from viker.tracking.flatten import flatten
 from viker.tracking.identity import digest, settings
 
 FORGET, RETAIN = "unlearned.forget.leakage_rate", "unlearned.retain.leakage_rate"
@@ -63,7 +63,7 @@ def sweep(
 
     console = Console(highlight=False)
     key = _key(settings(base.values()), list(lists))
-    with tracking.sweep(key, base.values()) as run:
+    with tracking.Stage("sweep", base.values(), params, live=True, sweep=key) as run:
         run.tags({f"sweep.{name}": values for name, values in lists.items()})
         runner = Sweep(root, key, stages)
         number = itertools.count(1)

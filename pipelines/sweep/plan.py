@@ -14,8 +14,8 @@ from typing import Any
 from components.contract.params import params_model
 from viker.core.errors import UserError, did_you_mean
 from viker.core.files import sha256_bytes, sha256_path
+from viker.core.nested import flatten
 from viker.core.settings import read_yaml, validated
-from viker.tracking.flatten import flatten
 from viker.tracking.identity import digest
 
 LAST = "gate"
