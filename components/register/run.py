@@ -7,7 +7,7 @@ from typing import Any
 
 from components.contract.params import Params
 from components.register.stage import Arguments
-from viker.core.files import canonical, read_json, sha256_bytes, sha256_path
+from viker.core.files import read_json, sha256_json, sha256_path
 from viker.core.nested import main_metrics
 from viker.core.provenance import code_version
 from viker.models.base_model import base_digest, resolve_model
@@ -48,7 +48,7 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
     if (folder := Path(base).expanduser()).is_dir():
         base = str(folder.resolve())
     digest = base_digest(base, "finetune.deployed_model")
-    key = sha256_bytes(canonical([hashes["adapter"], measured["digest"], verdict["digest"], params.values()]))
+    key = sha256_json([hashes["adapter"], measured["digest"], verdict["digest"], params.values()])
     tags = version_tags(hashes, measured, verdict) | {"base_model": base, "base_model_digest": digest}
     tags |= code_version(params_file.resolve().parent)
 

@@ -5,6 +5,7 @@ import platform
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from viker.core.files import sha256_bytes, sha256_path
 from viker.core.settings import read_yaml
@@ -52,6 +53,13 @@ def dvc_hashes(folder: Path) -> dict[str, str]:
         entries = [("dvc.data", entry) for entry in lock["outs"]] + [("dvc.source", entry) for entry in lock["deps"]]
         return {tag: str(entry["md5"]) for tag, entry in entries if entry["path"].startswith("data/")}
     return {}
+
+
+def file_sizes(path: Path) -> list[Any]:
+    """Return names and sizes of the files at a path: hashing gigabytes just to identify a run would take too long."""
+    if path.is_file():
+        return [path.stat().st_size]
+    return sorted([p.relative_to(path).as_posix(), p.stat().st_size] for p in path.rglob("*") if p.is_file())
 
 
 def package_versions() -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from viker.core.files import finite_json, new_file, sha256_bytes, sha256_path, write_json
+from viker.core.files import canonical, new_file, sha256_json, sha256_path, write_json
 
 INPUTS = "inputs.json"
 RESULTS = "results.jsonl"
@@ -31,7 +31,7 @@ class RunStore:
         A folder that another run left is emptied, with a warning that names what differs.
         """
         self.folder = folder
-        now = json.loads(_line(inputs))
+        now = json.loads(canonical(inputs))
         before = _read(folder / INPUTS)
         if before is not None and before != now:
             log.warning("%s: left by another run, starting anew: %s", folder, "; ".join(differences(before, now)))
@@ -42,11 +42,11 @@ class RunStore:
 
     def result(self, of: Sequence[Any], compute: Callable[[], Any]) -> Any:
         """Return what ``compute`` returns, or what it returned for the same ``of`` earlier; both are JSON values."""
-        key = sha256_bytes(_line(list(of)))
+        key = sha256_json(list(of))
         if key not in self.results:
             self.results[key] = compute()
             with (self.folder / RESULTS).open("ab") as stream:
-                stream.write(_line([key, self.results[key]]) + b"\n")
+                stream.write(canonical([key, self.results[key]]) + b"\n")
         return self.results[key]
 
     def _whole_lines(self) -> list[Any]:
@@ -103,11 +103,6 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], above: str = 
         elif old != new:
             phrases.append(f"{name} was {old!r}, is {new!r}")
     return phrases
-
-
-def _line(value: Any) -> bytes:
-    text = json.dumps(finite_json(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode()
 
 
 def _read(path: Path) -> Any:

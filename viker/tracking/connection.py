@@ -11,8 +11,6 @@ from viker.core.errors import UserError
 from viker.core.redact import without_secrets
 
 DEFAULT_URI = "sqlite:///mlflow.db"
-RUN_TAG = "viker.pipeline_run"
-"""The tag that names the Kubeflow run that an MLflow run belongs to."""
 
 os.environ |= {  # read by MLflow; values that are set already win
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -51,11 +49,7 @@ def connect(uri: str) -> Any:
 
 
 def experiment_id(client: Any, uri: str, name: str) -> str:
-    """Return the experiment's id; a new one keeps its artifacts next to a SQLite file, else where the server says.
-
-    Raises:
-        UserError: the experiment was deleted.
-    """
+    """Return the experiment's id; a new one keeps its artifacts next to a SQLite file, else where the server says."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         database = _database(uri)
@@ -84,7 +78,7 @@ def explained(uri: str, problem: str, hint: str) -> Iterator[None]:
 
 
 def _create_database(uri: str) -> None:
-    """Create a SQLite file as a whole or not at all: one that was killed while MLflow fills it can't be opened again."""
+    """Create a SQLite file as a whole or not at all: one that MLflow was killed over can't be opened again."""
     from mlflow import MlflowClient
 
     path = _database(uri)

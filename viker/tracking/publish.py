@@ -17,12 +17,9 @@ from viker.core.redact import without_secrets
 from viker.tracking.connection import connect, experiment_id
 from viker.tracking.outbox import is_open, outbox, publishing, records, remove, waiting
 
-KEY_TAG = "viker.key"
-"""The tag by which a run is found again; no two runs have the same."""
-SETTLED = 2.0
-"""Seconds after which two publishers that created the same run at once have deleted theirs."""
-REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST")
-"""MLflow's errors that no retry can mend."""
+KEY_TAG = "viker.key"  # by which a run is found again; no two runs have the same
+SETTLED = 2.0  # seconds after which two publishers that created the same run at once have deleted theirs
+REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST")  # no retry mends them
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +31,9 @@ class Publisher:
         """Remember where to; nothing is sent yet."""
         self.uri, self.journal = uri, journal
         self.client: Any = None
-        self.sent: tuple[list[str], int] = [], 0
-        """Of ``journal``: the ids of its runs, outermost first, and how many bytes MLflow has."""
+        self.run_ids: list[str] = []
+        """Of the runs of ``journal``, outermost first, once it was published."""
+        self._offset = 0
 
     def publish(self, patience: float = 60.0) -> int:
         """Send what is new, oldest journal first, and return how many records that were.
@@ -51,42 +49,39 @@ class Publisher:
         with publishing(folder, patience):
             try:
                 self.client = self.client or connect(self.uri)
-                return sum(self._publish(journal) for journal in waiting(folder))
+                return sum(self._publish(journal, journal == self.journal) for journal in waiting(folder))
             except BaseException:
-                self.client, self.sent = None, ([], 0)  # whether the last request arrived is not known
+                self.client, self.run_ids, self._offset = None, [], 0  # whether the last request arrived is not known
                 raise
 
-    def _publish(self, journal: Path) -> int:
+    def _publish(self, journal: Path, own: bool) -> int:
         """Send what is new in a journal; end its runs and remove it once the stage is over."""
         from mlflow.entities import Metric
 
-        over, own = not is_open(journal), journal == self.journal
-        ids, offset = self.sent if own else ([], 0)
-        record: dict[str, Any] = {}
+        over = not is_open(journal)
+        ids, start = (self.run_ids, self._offset) if own else ([], 0)
+        new = list(records(journal, start)) if over or own else []
         points: dict[str, list[Any]] = defaultdict(list)
-        count = 0
-        for record, offset in records(journal, offset) if over or own else ():
-            count += 1
+        for record, _ in new:
             if "runs" in record:
                 ids = self._open_runs(record)
-            elif (
-                ids and "metrics" in record
-            ):  # without ids the first record was torn: nothing says which runs these are
+            elif ids and "metrics" in record:  # no ids: the first record was torn, which runs this is about is unknown
                 metrics = record["metrics"].items()
                 points[ids[record["run"]]] += [Metric(*metric, record["time"], record["step"]) for metric in metrics]
             elif ids:
                 self._send(ids[record["run"]], record, journal)
         for run_id, curves in points.items():  # a stage resumes at a step before the one where it was killed
             reached = {point.key: point.step for point in self.client.get_run(run_id).data.to_proto().metrics}
-            new = [point for point in curves if point.step == 0 or point.step > reached.get(point.key, -1)]
-            self._send(run_id, {"points": new})
+            later = [point for point in curves if point.step == 0 or point.step > reached.get(point.key, -1)]
+            self._send(run_id, {"points": later})
+        if own and new:
+            self.run_ids, self._offset = ids, new[-1][1]
         if over and ids:
+            last = new[-1][0]
             for run_id in ids[-2:]:
-                self.client.set_terminated(run_id, record.get("end", "KILLED"), record["time"])
+                self.client.set_terminated(run_id, last.get("end", "KILLED"), last["time"])
             remove(journal)
-        if own:
-            self.sent = ids, offset
-        return count
+        return len(new)
 
     def _open_runs(self, head: Mapping[str, Any]) -> list[str]:
         """Find a journal's runs or create them, mark those that its stage goes on in as running, and return the ids."""
@@ -130,9 +125,8 @@ class Publisher:
             if "data" in record:
                 source, profile = json.dumps({"uri": record["source"]}), json.dumps(record["profile"])
                 dataset = Dataset(record["data"], record["digest"][:36], "local", source, profile=profile)
-                self.client.log_inputs(
-                    run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", record["data"])])]
-                )
+                context = InputTag("mlflow.data.context", record["data"])
+                self.client.log_inputs(run_id, [DatasetInput(dataset, [context])])
         except MlflowException as error:
             if error.error_code not in REFUSED:
                 raise

@@ -17,16 +17,14 @@ from viker.core.errors import UserError
 from viker.core.files import read_json, sha256_path
 from viker.core.nested import flatten, numbers
 from viker.tracking.connection import explained, tracking_uri
-from viker.tracking.identity import lineage, sweep_run
+from viker.tracking.identity import lineage
 from viker.tracking.outbox import append, create, keep, outbox
 from viker.tracking.publish import Publisher
 
 STAGE, PIPELINE = -1, -2
 """Which run a record is about, counted from the innermost."""
-PAUSE = 5.0
-"""Seconds between two publications while a stage runs."""
-REQUIRED_PATIENCE = 600.0
-"""Seconds that a stage that can't do without MLflow waits for another process to finish publishing."""
+PAUSE = 5.0  # seconds between two publications while a stage runs
+REQUIRED_PATIENCE = 600.0  # seconds that a stage that can't do without MLflow waits for another publisher
 
 log = logging.getLogger(__name__)
 _running: list["Stage"] = []
@@ -80,7 +78,7 @@ class Stage:
 
     @_recorded
     def _create(self, name: str, values: Mapping[str, Any], params_file: Path, sweep: str) -> None:
-        runs = [sweep_run(sweep)] if sweep else lineage(name, values, params_file)
+        runs = lineage(name, values, params_file, sweep)
         self.stream = create(self.journal, {"experiment": values["register"]["experiment"], "runs": runs})
         self._add(STAGE, file="params.yaml", text=params_file.read_text(encoding="utf-8"))
 
@@ -109,9 +107,8 @@ class Stage:
     def data(self, prepared: Path) -> None:
         """Record the prepared data as inputs, one data set per split, and as tags of the pipeline's run."""
         manifest = read_json(prepared / "manifest.json", "prepare")
-        self.tags({"data_sha256": sha256_path(prepared / "manifest.json"), "data": manifest["source"]}, PIPELINE)
-        if manifest.get("requests"):
-            self.tags({"requests": ", ".join(manifest["requests"])}, PIPELINE)
+        tags = {"data_sha256": sha256_path(prepared / "manifest.json"), "data": manifest["source"]}
+        self.tags(tags | {"requests": ", ".join(manifest.get("requests", ()))}, PIPELINE)
         for split, counts in manifest["counts"].items():
             digest, source = manifest["hashes"][f"{split}.parquet"], f"{prepared.as_posix()}/{split}.parquet"
             profile = {key: value for key, value in counts.items() if isinstance(value, int)}
@@ -127,7 +124,7 @@ class Stage:
         """
         with explained(self.publisher.uri, "the records were not taken", "They are kept"):
             self.publisher.publish(REQUIRED_PATIENCE if patience is None else patience)
-            return self.publisher.client, self.publisher.sent[0][PIPELINE:][0]
+            return self.publisher.client, self.publisher.run_ids[PIPELINE:][0]
 
     def __enter__(self) -> Self:
         """Make this the stage that ``log_metrics`` records."""
@@ -174,7 +171,7 @@ class Stage:
                     logging.getLogger("mlflow.system_metrics").setLevel(
                         logging.ERROR
                     )  # best effort, unlike the records
-                    run_id = self.publisher.sent[0][STAGE]
+                    run_id = self.publisher.run_ids[STAGE]
                     monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=self.publisher.uri)
                     monitor.start()
         if monitor is not None:
