@@ -8,6 +8,7 @@ from typing import Any
 from components.contract.params import Params
 from components.register.stage import Arguments
 from viker.core.files import read_json, sha256_json, sha256_path
+from viker.core.mlflow_store import tracking_uri
 from viker.core.nested import main_metrics
 from viker.core.provenance import code_version
 from viker.models.base_model import base_digest, resolve_model
@@ -19,7 +20,7 @@ from viker.registry.registration import write_registration
 from viker.registry.stored import Coverage
 from viker.registry.verdict import Policy, check_verdict
 from viker.registry.versions import CANDIDATE, Registry
-from viker.tracking import PIPELINE, Stage, tracking_uri
+from viker.tracking import PIPELINE, Stage
 
 KEY = "viker.version_key"
 """The tag by which a version is found again: the same adapter, metrics, verdict and parameters make no second one."""

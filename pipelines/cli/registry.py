@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from components.contract.params import Params
+from viker.core.mlflow_store import connect, tracking_uri
 from viker.registry.registration import update_registration
 from viker.registry.versions import Registry
-from viker.tracking import connect, tracking_uri
 
 RegisteredOption = Annotated[
     Path, typer.Option("--out", help="What register wrote; updated, so that the report shows the change.")

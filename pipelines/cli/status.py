@@ -13,10 +13,10 @@ from rich.text import Text
 from components.contract.params import load_params
 from pipelines.cli.registry import open_registry
 from viker.core.console import ParamsOption
+from viker.core.redact import without_secrets
 from viker.data.requests import read_requests
 from viker.registry.versions import ALIASES, CANDIDATE, CHAMPION, FORCED, PROMOTION, Registry
 from viker.storage import fetch, is_remote
-from viker.tracking import without_secrets
 
 VERDICTS = 5
 """How many of the newest versions are shown."""

@@ -14,11 +14,12 @@ from rich.text import Text
 from components.contract.params import load_params
 from viker.core.console import ParamsOption
 from viker.core.files import read_json
+from viker.core.mlflow_store import DEFAULT_URI
+from viker.core.redact import without_secrets
 from viker.data.records import SPLITS
 from viker.metrics.base.documentation import common_direction
 from viker.metrics.base.metric import Metric
 from viker.report import formatting, tables
-from viker.tracking import DEFAULT_URI, without_secrets
 
 
 def summary(

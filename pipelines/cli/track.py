@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from viker.tracking import explained, tracking_uri, without_secrets
+from viker.core.mlflow_store import explained, tracking_uri
+from viker.core.redact import without_secrets
 
 app = typer.Typer(
     add_completion=False,

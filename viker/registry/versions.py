@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from viker.core.errors import UserError
+from viker.core.mlflow_store import explained
 from viker.registry.lock import lock
 from viker.registry.stored import Coverage, Record, read_coverage, read_record
-from viker.tracking import explained
 
 CANDIDATE, CHAMPION, PREVIOUS = ALIASES = ("candidate", "champion", "previous")
 PROMOTION = "promotion"

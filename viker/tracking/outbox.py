@@ -25,19 +25,18 @@ def outbox() -> Path:
     return Path(os.environ.get("VIKER_TRACKING_DIR") or "work/tracking") / "outbox"
 
 
-def create(journal: Path, head: Mapping[str, Any]) -> int:
-    """Create a journal with its first record and return the locked stream to append to."""
+def create(journal: Path) -> BinaryIO:
+    """Create a journal and return the locked stream to append records to; the first says which runs they are about."""
     (journal / FILES).mkdir(parents=True)
-    stream = os.open(journal / RECORDS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    stream = (journal / RECORDS).open("ab", buffering=0)
     fcntl.flock(stream, fcntl.LOCK_EX)
-    append(stream, head)
     return stream
 
 
-def append(stream: int, record: Mapping[str, Any]) -> None:
+def append(stream: BinaryIO, record: Mapping[str, Any]) -> None:
     """Append one record with the time, in milliseconds since 1970 as MLflow has it, and without secrets."""
     line = json.dumps({"time": time.time_ns() // 1_000_000, **redacted(record)}, ensure_ascii=False, default=str)
-    os.write(stream, f"{line}\n".encode())  # in one write: it is complete in the file or not there
+    stream.write(f"{line}\n".encode())  # in one write: it is complete in the file or not there
 
 
 def keep(journal: Path, path: Path, folder: str) -> str:

@@ -13,8 +13,8 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
+from viker.core.mlflow_store import connect, experiment_id
 from viker.core.redact import without_secrets
-from viker.tracking.connection import connect, experiment_id
 from viker.tracking.outbox import is_open, outbox, publishing, records, remove, waiting
 
 KEY_TAG = "viker.key"  # by which a run is found again; no two runs have the same
@@ -108,7 +108,7 @@ class Publisher:
 
     def _send(self, run_id: str, record: Mapping[str, Any], journal: Path = Path()) -> None:
         """Send a record, or points of curves; if MLflow refuses it for good, that does not hold up the rest."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
+        from mlflow.entities import Param, RunTag
         from mlflow.exceptions import MlflowException
 
         tags = [RunTag(name, _text(value)) for name, value in record.get("tags", {}).items()]
@@ -123,10 +123,7 @@ class Publisher:
             if "files" in record:
                 self.client.log_artifacts(run_id, str(journal / record["files"]))
             if "data" in record:
-                source, profile = json.dumps({"uri": record["source"]}), json.dumps(record["profile"])
-                dataset = Dataset(record["data"], record["digest"][:36], "local", source, profile=profile)
-                context = InputTag("mlflow.data.context", record["data"])
-                self.client.log_inputs(run_id, [DatasetInput(dataset, [context])])
+                self.client.log_inputs(run_id, [_input(**data) for data in record["data"]])
         except MlflowException as error:
             if error.error_code not in REFUSED:
                 raise
@@ -135,3 +132,10 @@ class Publisher:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _input(name: str, digest: str, uri: str, profile: Any) -> Any:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    dataset = Dataset(name, digest[:36], "local", json.dumps({"uri": uri}), profile=json.dumps(profile))
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", name)])

@@ -3,7 +3,6 @@
 Neither a server that is down nor an error in what is logged touches the stage.
 """
 
-import functools
 import logging
 import os
 import threading
@@ -11,12 +10,12 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from viker.core.errors import UserError
 from viker.core.files import read_json, sha256_path
+from viker.core.mlflow_store import explained, tracking_uri
 from viker.core.nested import flatten, numbers
-from viker.tracking.connection import explained, tracking_uri
 from viker.tracking.identity import lineage
 from viker.tracking.outbox import append, create, keep, outbox
 from viker.tracking.publish import Publisher
@@ -30,41 +29,20 @@ log = logging.getLogger(__name__)
 _running: list["Stage"] = []
 
 
-def _recorded(record: Callable[..., None]) -> Callable[..., None]:
-    """Let a method do nothing where nothing is recorded; what can't be written is lost with one warning."""
-
-    @functools.wraps(record)
-    def recording(stage: "Stage", *arguments: Any, **options: Any) -> None:
-        try:
-            if stage.on:
-                record(stage, *arguments, **options)
-        except Exception as error:  # a full disk, a value that JSON can't hold: hours of training don't end for it
-            stage.on = False
-            log.warning("tracking: %s; nothing more of this stage is recorded", error)
-
-    return recording
-
-
 class Stage:
     """The records of a stage, or of a sweep, while the block runs: a run of MLflow, which ends as the block does.
 
     Args:
         name: the stage's name.
         values: all of params.yaml.
-        params_file: where they come from; the work tree around it tells which pipeline run this is.
+        file: where they come from; the work tree around it tells which pipeline run this is.
         live: whether to publish while it runs, for one that takes long or is the last.
         required: whether it can't do without MLflow: it publishes with ``deliver``, whatever VIKER_TRACKING is.
         sweep: the key of the sweep that this is.
     """
 
     def __init__(
-        self,
-        name: str,
-        values: Mapping[str, Any],
-        params_file: Path,
-        live: bool = False,
-        required: bool = False,
-        sweep: str = "",
+        self, name: str, values: Any, file: Path, live: bool = False, required: bool = False, sweep: str = ""
     ) -> None:
         """Create the journal, unless tracking is off or this is not the first of several processes."""
         self.on = (required or os.environ.get("VIKER_TRACKING") != "off") and os.environ.get("RANK", "0") == "0"
@@ -72,48 +50,33 @@ class Stage:
         # Loading MLflow takes seconds: a short stage that DVC runs leaves its records to the next that publishes.
         self.publishes = live or required or "DVC_STAGE" not in os.environ
         self.journal = outbox() / f"{time.time_ns() // 1000}-{os.getpid()}-{name}"  # they sort by time
+        self.stream: BinaryIO | None = None
         self.publisher = Publisher(tracking_uri(), self.journal)
         self.over, self.thread = threading.Event(), threading.Thread(target=self._publish_live, daemon=True)
-        self._create(name, values, params_file, sweep)
+        experiment = values["register"]["experiment"]
+        self._record(lambda: {"experiment": experiment, "runs": lineage(name, values, file, sweep)})
+        self._record(lambda: {"file": "params.yaml", "text": file.read_text(encoding="utf-8")})
 
-    @_recorded
-    def _create(self, name: str, values: Mapping[str, Any], params_file: Path, sweep: str) -> None:
-        runs = lineage(name, values, params_file, sweep)
-        self.stream = create(self.journal, {"experiment": values["register"]["experiment"], "runs": runs})
-        self._add(STAGE, file="params.yaml", text=params_file.read_text(encoding="utf-8"))
-
-    @_recorded
     def metrics(self, values: Mapping[str, Any], step: int = 0, run: int = STAGE) -> None:
         """Record the finite numbers of nested values by dotted name."""
-        self._add(run, metrics=numbers(values), step=step)
+        self._record(lambda: {"metrics": numbers(values), "step": step}, run)
 
-    @_recorded
     def params(self, values: Mapping[str, Any], run: int = STAGE) -> None:
         """Record nested values as parameters by dotted name."""
-        self._add(run, params=flatten(values))
+        self._record(lambda: {"params": flatten(values)}, run)
 
-    @_recorded
     def tags(self, values: Mapping[str, Any], run: int = STAGE) -> None:
         """Record tags."""
-        self._add(run, tags=values)
+        self._record(lambda: {"tags": values}, run)
 
-    @_recorded
     def artifact(self, path: Path, folder: str = "", run: int = STAGE) -> None:
         """Record a file, or the files of a folder, as they are now; a missing one is left out."""
-        if path.exists():
-            self._add(run, files=keep(self.journal, path, folder))
+        self._record(lambda: {"files": keep(self.journal, path, folder)} if path.exists() else {}, run)
 
-    @_recorded
     def data(self, prepared: Path) -> None:
-        """Record the prepared data as inputs, one data set per split, and as tags of the pipeline's run."""
-        manifest = read_json(prepared / "manifest.json", "prepare")
-        tags = {"data_sha256": sha256_path(prepared / "manifest.json"), "data": manifest["source"]}
-        self.tags(tags | {"requests": ", ".join(manifest.get("requests", ()))}, PIPELINE)
-        for split, counts in manifest["counts"].items():
-            digest, source = manifest["hashes"][f"{split}.parquet"], f"{prepared.as_posix()}/{split}.parquet"
-            profile = {key: value for key, value in counts.items() if isinstance(value, int)}
-            for run in (STAGE, PIPELINE):
-                self._add(run, data=split, digest=digest, source=source, profile=profile)
+        """Record the prepared data as inputs, one data set per split, with tags that say where it comes from."""
+        for run in (STAGE, PIPELINE):
+            self._record(lambda: _prepared(prepared), run)
 
     def deliver(self, patience: float | None = None) -> tuple[Any, str]:
         """Publish now; return MLflow's client and the id of the pipeline's run.
@@ -141,9 +104,12 @@ class Stage:
         if self.live:
             self.over.set()
             self.thread.join()
-        if isinstance(error, Exception):
+        failed = isinstance(error, Exception)
+        if failed:
             self.tags({"error": f"{type(error).__name__}: {error}"[:1000]})
-        self._end("FINISHED" if error is None else "FAILED" if isinstance(error, Exception) else "KILLED")
+        self._record(lambda: {"end": "FAILED" if failed else "KILLED" if error else "FINISHED"})
+        if self.stream:
+            self.stream.close()
         with suppress(ImportError):  # an image without MLflow or its database drivers: a stage that has them publishes
             try:
                 if self.on and self.publishes:
@@ -151,13 +117,16 @@ class Stage:
             except UserError as error:
                 log.warning("tracking: %s 'viker track sync' sends what waits in %s.", error, outbox())
 
-    @_recorded
-    def _end(self, status: str) -> None:
-        self._add(STAGE, end=status)
-        os.close(self.stream)
-
-    def _add(self, run: int, **record: Any) -> None:
-        append(self.stream, record | {"run": run})
+    def _record(self, make: Callable[[], Mapping[str, Any]], run: int = STAGE) -> None:
+        """Write a record; what can't be written is lost with one warning: hours of training don't end for it."""
+        try:
+            if self.on:
+                record = {**make(), "run": run}
+                self.stream = self.stream or create(self.journal)
+                append(self.stream, record)
+        except Exception as error:  # a full disk, a value that JSON can't hold
+            self.on = False
+            log.warning("tracking: %s; nothing more of this stage is recorded", error)
 
     def _publish_live(self) -> None:
         """Publish every few seconds, with the machine's load; what fails is published later."""
@@ -171,8 +140,8 @@ class Stage:
                     logging.getLogger("mlflow.system_metrics").setLevel(
                         logging.ERROR
                     )  # best effort, unlike the records
-                    run_id = self.publisher.run_ids[STAGE]
-                    monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=self.publisher.uri)
+                    run_id, uri = self.publisher.run_ids[STAGE], self.publisher.uri
+                    monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=uri)
                     monitor.start()
         if monitor is not None:
             monitor.finish()
@@ -182,3 +151,19 @@ def log_metrics(values: Mapping[str, Any], step: int, run: int = STAGE) -> None:
     """Record numbers of the running stage, at a step of its training; without one, nothing happens."""
     if _running:
         _running[-1].metrics(values, step, run)
+
+
+def _prepared(folder: Path) -> dict[str, Any]:
+    manifest = read_json(folder / "manifest.json", "prepare")
+    hashes, requests = manifest["hashes"], ", ".join(manifest.get("requests", ()))
+    return {
+        "tags": {
+            "data": manifest["source"],
+            "data_sha256": sha256_path(folder / "manifest.json"),
+            "requests": requests,
+        },
+        "data": [
+            {"name": split, "digest": hashes[f"{split}.parquet"], "uri": f"{folder}/{split}.parquet", "profile": counts}
+            for split, counts in manifest["counts"].items()
+        ],
+    }
