@@ -9,6 +9,7 @@ from components.contract.program import stage_program
 from components.evaluate.stage import STAGE, Arguments
 from viker import tracking
 from viker.core import console
+from viker.core.nested import main_metrics
 
 
 def command(settings: Params, params: Path, args: Arguments) -> None:
@@ -18,12 +19,12 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     """
     from components.evaluate.run import run
 
-    with tracking.stage("evaluate", settings.values(), params, live=True) as recorded:
+    with tracking.Stage("evaluate", settings.values(), params, live=True) as recorded:
         recorded.params({"evaluate": settings.evaluate.model_dump(mode="json"), "seed": settings.seed})
         recorded.data(args.prepared)
         found = run(settings.evaluate, settings.seed, settings.threads, args)
         recorded.metrics({model: found[model] for model in ("vanilla", "unlearned")})
-        recorded.metrics(tracking.main_metrics(found), run=tracking.PIPELINE)
+        recorded.metrics(main_metrics(found), run=tracking.PIPELINE)
         recorded.artifact(args.metrics)
     for name in ("vanilla", "unlearned"):
         rates = ", ".join(f"{split} {found[name][split]['leakage_rate']}" for split in ("forget", "test", "retain"))

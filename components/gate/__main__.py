@@ -26,7 +26,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     from components.gate.run import run
     from components.gate.show import show
 
-    with tracking.stage("gate", settings.values(), params) as recorded:
+    with tracking.Stage("gate", settings.values(), params) as recorded:
         verdict = run(settings, args)
         for part in (tracking.STAGE, tracking.PIPELINE):
             recorded.metrics({"gate": {"passed": float(verdict["verdict"] == "pass")}}, run=part)

@@ -24,7 +24,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     from viker.data.forget_list import with_requests
     from viker.data.formats.base.format import formats
 
-    with tracking.stage("prepare", settings.values(), params) as recorded:
+    with tracking.Stage("prepare", settings.values(), params) as recorded:
         with with_requests(settings.prepare, args.requests) as section:
             manifest = run(section, settings.seed, args.out, args.validation, args.cache)
         recorded.params({"prepare": section.model_dump(mode="json"), "seed": settings.seed})

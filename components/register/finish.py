@@ -9,7 +9,8 @@ import typer
 from viker.core import console
 from viker.core.console import stage_app
 from viker.core.files import new_file, write_json
-from viker.tracking import RUN_TAG, connect, explained, tracking_uri
+from viker.core.mlflow_store import connect, explained, tracking_uri
+from viker.tracking import RUN_TAG
 
 ENDS = {"SUCCEEDED": "FINISHED", "CANCELLED": "KILLED", "CANCELED": "KILLED"}
 """MLflow's status for each of Kubeflow's; FAILED for all others."""

@@ -7,7 +7,9 @@ from typing import Any
 
 from components.contract.params import Params
 from components.register.stage import Arguments
-from viker.core.files import canonical, read_json, sha256_bytes, sha256_path
+from viker.core.files import read_json, sha256_json, sha256_path
+from viker.core.mlflow_store import tracking_uri
+from viker.core.nested import main_metrics
 from viker.core.provenance import code_version
 from viker.models.base_model import base_digest, resolve_model
 from viker.registry.lineage import check_evaluated, version_tags
@@ -18,8 +20,7 @@ from viker.registry.registration import write_registration
 from viker.registry.stored import Coverage
 from viker.registry.verdict import Policy, check_verdict
 from viker.registry.versions import CANDIDATE, Registry
-from viker.tracking import PIPELINE, main_metrics, stage, tracking_uri
-from viker.tracking.flatten import text
+from viker.tracking import PIPELINE, Stage
 
 KEY = "viker.version_key"
 """The tag by which a version is found again: the same adapter, metrics, verdict and parameters make no second one."""
@@ -48,12 +49,12 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
     if (folder := Path(base).expanduser()).is_dir():
         base = str(folder.resolve())
     digest = base_digest(base, "finetune.deployed_model")
-    key = sha256_bytes(canonical([hashes["adapter"], measured["digest"], verdict["digest"], params.values()]))
+    key = sha256_json([hashes["adapter"], measured["digest"], verdict["digest"], params.values()])
     tags = version_tags(hashes, measured, verdict) | {"base_model": base, "base_model_digest": digest}
     tags |= code_version(params_file.resolve().parent)
 
     with (
-        stage("register", params.values(), params_file, required=True) as recorded,
+        Stage("register", params.values(), params_file, required=True) as recorded,
         tempfile.TemporaryDirectory() as scratch,
     ):
         recorded.metrics(main_metrics(measured), run=PIPELINE)
@@ -71,7 +72,7 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
                 add_evidence(packed, files | {"params.yaml": params_file}, coverage.as_json())
                 recorded.artifact(packed, place, run=PIPELINE)
                 _, run_id = recorded.deliver()
-                tags |= {KEY: key, "requests": text(", ".join(sorted(coverage.requests))), "run": run_id}
+                tags |= {KEY: key, "requests": ", ".join(sorted(coverage.requests)), "run": run_id}
                 people, requests = len(manifest.get("forget_ids", ())), len(coverage.requests)
                 about = card(registry.name, params.unlearn.method.name, tags, measured, people, requests)
                 set_tags = {name: value for name, value in tags.items() if value}

@@ -28,7 +28,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     from viker.report.load import Paths
 
     with (
-        tracking.stage("report", settings.values(), params, last=True) as recorded,
+        tracking.Stage("report", settings.values(), params, live=True) as recorded,
         nullcontext(args.requests) if args.pending is None else as_folder(args.pending) as folder,
     ):
         paths = Paths(

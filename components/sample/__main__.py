@@ -20,7 +20,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     """
     from components.sample.run import run
 
-    with tracking.stage("sample", settings.values(), params) as recorded:
+    with tracking.Stage("sample", settings.values(), params) as recorded:
         recorded.params({"sample": settings.sample.model_dump(mode="json"), "seed": settings.seed})
         recorded.data(args.prepared)
         manifest = run(settings.sample, settings.seed, args.prepared, args.out, args.cache)

@@ -21,7 +21,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     from components.unlearn.run import run
     from viker.core.distributed import processes
 
-    with tracking.stage("unlearn", settings.values(), params, live=True) as recorded:
+    with tracking.Stage("unlearn", settings.values(), params, live=True) as recorded:
         recorded.params({"unlearn": settings.unlearn.model_dump(mode="json", by_alias=True), "seed": settings.seed})
         recorded.data(args.prepared)
         done = run(settings.unlearn, settings.seed, settings.threads, args)

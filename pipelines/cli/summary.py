@@ -14,10 +14,11 @@ from rich.text import Text
 from components.contract.params import load_params
 from viker.core.console import ParamsOption
 from viker.core.files import read_json
+from viker.core.mlflow_store import DEFAULT_URI
+from viker.core.redact import without_secrets
 from viker.data.records import SPLITS
 from viker.metrics.base.metric import Block, Metric, common_direction
 from viker.report import formatting, tables
-from viker.tracking import DEFAULT_URI, without_secrets
 
 
 def summary(

@@ -19,10 +19,10 @@ from pipelines.sweep.run import Sweep
 from viker import tracking
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
-from viker.core.files import new_file
+from viker.core.files import new_file, sha256_json
+from viker.core.nested import flatten
 from viker.gate.rules import look_up
-from viker.tracking.flatten import flatten
-from viker.tracking.identity import digest, settings
+from viker.tracking.identity import settings
 
 FORGET, RETAIN = "unlearned.forget.leakage_rate", "unlearned.retain.leakage_rate"
 COLUMNS = {
@@ -63,7 +63,7 @@ def sweep(
 
     console = Console(highlight=False)
     key = _key(settings(base.values()), list(lists))
-    with tracking.sweep(key, base.values()) as run:
+    with tracking.Stage("sweep", base.values(), params, live=True, sweep=key) as run:
         run.tags({f"sweep.{name}": values for name, values in lists.items()})
         runner = Sweep(root, key, stages)
         number = itertools.count(1)
@@ -105,7 +105,7 @@ def _key(values: Mapping[str, Any], swept: Sequence[str]) -> str:
         for path, value in flatten(values).items()
         if not any(path == key or path.startswith(f"{key}.") for key in swept)
     }
-    return digest(["sweep", sorted(swept), others])
+    return sha256_json(["sweep", sorted(swept), others])
 
 
 def _run_shared(root: Path, shared: Sequence[Stage]) -> None:

@@ -13,10 +13,9 @@ from typing import Any
 
 from components.contract.params import params_model
 from viker.core.errors import UserError, did_you_mean
-from viker.core.files import sha256_bytes, sha256_path
+from viker.core.files import sha256_bytes, sha256_json, sha256_path
+from viker.core.nested import flatten
 from viker.core.settings import read_yaml, validated
-from viker.tracking.flatten import flatten
-from viker.tracking.identity import digest
 
 LAST = "gate"
 """The last stage of a sweep: its results are for people to choose from, not for the registry."""
@@ -95,7 +94,7 @@ def input_keys(root: Path, stages: Sequence[Stage], combination: Combination) ->
         deps = [_filled(dep, combination.params) for dep in stage.deps]
         inputs = {dep: key_by_out.get(dep) or content(str(root / dep)) for dep in deps}
         sections = {section: combination.params[section] for section in stage.sections}
-        keys[stage.name] = digest([stage.name, sections, inputs])
+        keys[stage.name] = sha256_json([stage.name, sections, inputs])
         key_by_out |= dict.fromkeys(stage.outs, keys[stage.name])
     return keys
 

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from pipelines.sweep.plan import Combination, Stage, input_keys
 from viker.core.files import new_file, read_json, write_json
-from viker.tracking import tracking_uri
+from viker.core.mlflow_store import tracking_uri
 
 DONE = "done.json"
 NOT_LINKED = {"work", "params.yaml", "mlartifacts", "dvc.lock"}

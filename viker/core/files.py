@@ -110,6 +110,11 @@ def canonical(value: Any) -> bytes:
     return text.encode()
 
 
+def sha256_json(value: Any) -> str:
+    """Return the SHA-256 of a value's canonical JSON."""
+    return sha256_bytes(canonical(value))
+
+
 def finite_json(value: Any) -> Any:
     """Return ``value`` as JSON can hold it: NaN and infinities become None, tuples lists."""
     if isinstance(value, dict):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from viker.core.errors import UserError
-from viker.core.files import canonical, need_folder, sha256_bytes, sha256_path
+from viker.core.files import need_folder, sha256_json, sha256_path
 
 SCHEMA = 3
 """The version of the shape of metrics/evaluate.json."""
@@ -19,7 +19,7 @@ def seal(content: Mapping[str, Any]) -> dict[str, Any]:
     It reveals an edit by whoever doesn't update it; it is not a signature.
     """
     rest = {key: value for key, value in content.items() if key != "digest"}
-    return rest | {"digest": sha256_bytes(canonical(rest))}
+    return rest | {"digest": sha256_json(rest)}
 
 
 def check_seal(content: Mapping[str, Any]) -> bool:
@@ -34,7 +34,7 @@ def params_digest(seed: int, evaluate: Mapping[str, Any]) -> str:
         seed: of params.yaml.
         evaluate: its section evaluate, as ``EvaluateParams.model_dump(mode="json", by_alias=True)`` gives it.
     """
-    return sha256_bytes(canonical({"seed": seed, "evaluate": dict(evaluate)}))
+    return sha256_json({"seed": seed, "evaluate": dict(evaluate)})
 
 
 def hash_inputs(adapter: Path, vanilla: Path, prepared: Path, predictions: Path, attacks: Path) -> dict[str, str]:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from viker.core.errors import UserError
+from viker.core.mlflow_store import explained
 from viker.registry.lock import lock
 from viker.registry.stored import Coverage, Record, read_coverage, read_record
-from viker.tracking import explained
-from viker.tracking.connection import no_retries
 
 CANDIDATE, CHAMPION, PREVIOUS = ALIASES = ("candidate", "champion", "previous")
 PROMOTION = "promotion"
@@ -102,10 +101,9 @@ class Registry:
                 if existing is not None:
                     return existing
                 try:
-                    with no_retries():
-                        created = self.client.create_model_version(
-                            self.name, source, run_id, tags=dict(tags), description=card
-                        )
+                    created = self.client.create_model_version(
+                        self.name, source, run_id, tags=dict(tags), description=card
+                    )
                     return int(created.version)
                 except Exception:  # the connection broke, or the server: MLflow wraps these in errors of many kinds
                     if last:

@@ -193,7 +193,7 @@ def test_a_stage_succeeds_while_nothing_answers_and_a_later_one_sends_its_record
             time.sleep(0.1)
     assert "'viker track sync' sends what waits in" in caplog.text and len(tree.waiting()) == 1
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tree.uri)
-    with tree.stage("report", last=True):
+    with tree.stage("report", live=True):
         pass
     assert tree.waiting() == []
     points = tree.client.get_metric_history(tree.runs()["unlearn"].info.run_id, "train.loss")
