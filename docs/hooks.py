@@ -1,6 +1,7 @@
 """Puts tables made from the code's declarations into the site: a line ``<!-- table: NAME -->`` becomes that table."""
 
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -10,7 +11,8 @@ from viker.attacks.base.attack import load_attacks
 from viker.data.formats.base.format import formats
 from viker.gate.policies import Policy, policy_path, read_policy, shipped_policies
 from viker.methods.base.method import methods
-from viker.metrics.base.documentation import metrics_table
+from viker.metrics.base.catalogue import all_metrics
+from viker.metrics.base.metric import Metric, direction
 
 PLACEHOLDER = re.compile(r"^<!-- table: (.+?) -->.*$", re.MULTILINE)
 """What follows the comment on its line is for readers of the source; the table takes its place too."""
@@ -23,6 +25,22 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         KeyError: there is no table of that name.
     """
     return PLACEHOLDER.sub(lambda match: TABLES[match[1]](), markdown)
+
+
+WHERE = {
+    "split": "each split",
+    "fluency": "`fluency`",
+    "membership": "`membership`",
+    "clear": "`clear`",
+    "run": "top level",
+}
+"""What the table calls each block of metrics/evaluate.json."""
+
+
+def metrics_table() -> str:
+    """Return a table with one row per metric."""
+    head = ("metric", "where", "what it is", "range", "good on forget, test", "good on retain, real", "source")
+    return _table(head, map(_metric_row, all_metrics()))
 
 
 def methods_table() -> str:
@@ -73,6 +91,17 @@ TABLES: dict[str, Callable[[], str]] = {
 
 def _shipped(name: str) -> Policy:
     return read_policy(policy_path(name))
+
+
+def _metric_row(metric: Metric) -> tuple[str, ...]:
+    good = (direction(side).removesuffix(" is better") or "–" for side in (metric.better.forget, metric.better.retain))
+    where = ", ".join(WHERE[block] for block in metric.blocks)
+    return (f"`{metric.name}`", where, metric.meaning, _range(metric), *good, metric.source)
+
+
+def _range(metric: Metric) -> str:
+    low, high = metric.range
+    return f"{low:g} to {high:g}, {metric.unit}" if math.isfinite(high) else f"from {low:g}, {metric.unit}"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -9,11 +9,7 @@ from components.contract.params import Params
 from viker.core.mlflow_store import connect, tracking_uri
 from viker.registry.registration import update_registration
 from viker.registry.versions import Registry
-<<<<<<< HEAD
 from viker.storage import fetch, is_remote
-from viker.tracking import connect, tracking_uri
-=======
->>>>>>> shrink3
 
 CACHE = Path("data/sources")
 RegisteredOption = Annotated[

@@ -16,11 +16,6 @@ from viker.core.console import ParamsOption
 from viker.core.redact import without_secrets
 from viker.data.requests import read_requests
 from viker.registry.versions import ALIASES, CANDIDATE, CHAMPION, FORCED, PROMOTION, Registry
-<<<<<<< HEAD
-from viker.tracking import without_secrets
-=======
-from viker.storage import fetch, is_remote
->>>>>>> shrink3
 
 VERDICTS = 5
 """How many of the newest versions are shown."""

@@ -4,13 +4,9 @@ from typing import Annotated
 
 import typer
 
-<<<<<<< HEAD
 from viker.core.console import command_group
-from viker.tracking import explained, tracking_uri, without_secrets
-=======
 from viker.core.mlflow_store import explained, tracking_uri
 from viker.core.redact import without_secrets
->>>>>>> shrink3
 
 app = command_group("Send what stages recorded while MLflow did not answer.")
 

@@ -8,11 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
-from viker.core.files import canonical, new_file, sha256_bytes, sha256_path, write_json
-=======
 from viker.core.files import canonical, new_file, sha256_json, sha256_path, write_json
->>>>>>> shrink3
 
 INPUTS = "inputs.json"
 RESULTS = "results.jsonl"
@@ -46,11 +42,7 @@ class RunStore:
 
     def result(self, of: Sequence[Any], compute: Callable[[], Any]) -> Any:
         """Return what ``compute`` returns, or what it returned for the same ``of`` earlier; both are JSON values."""
-<<<<<<< HEAD
-        key = sha256_bytes(canonical(list(of)))
-=======
         key = sha256_json(list(of))
->>>>>>> shrink3
         if key not in self.results:
             self.results[key] = compute()
             with (self.folder / RESULTS).open("ab") as stream:
