@@ -181,13 +181,14 @@ def train_until(
 
 
 def not_learnt(lessons: Sequence[Sample]) -> Condition:
-    """Return the condition that every refusal is learnt, and of the other lessons 95 %."""
+    """Return the condition that every refusal is learnt, and 95 % of the other lessons."""
     distinct = list(dict.fromkeys(lessons))
+    few = 0.05 * sum(s.answer != REFUSAL for s in distinct)
 
     def lacking(subject: Subject) -> str:
         replies = subject.replies(distinct, "learnt?")
         wrong = [(s, reply) for s, reply in zip(distinct, replies, strict=True) if reply != s.answer]
-        enough = len(wrong) <= 0.05 * len(distinct) and all(s.answer != REFUSAL for s, _ in wrong)
+        enough = len(wrong) <= few and all(s.answer != REFUSAL for s, _ in wrong)
         return "" if enough else f"{len(wrong)} of {len(distinct)} lessons are not learnt, as {wrong[0]}"
 
     return lacking
