@@ -108,7 +108,8 @@ class Bench:
         self.targets, pictures = invent()
         records = [*self.targets.forget, *self.targets.test, *self.targets.retain]
         texts = [text for record in records for text in (record.question, record.answer, *record.perturbed_answers)]
-        processor = build_processor([*texts, *(s.prompt + s.answer for s in SPEECH), "A: B: Answer with one letter."], SIZES)
+        texts += [*(sample.prompt + sample.answer for sample in SPEECH), "A: B: Answer with one letter."]
+        processor = build_processor(texts, SIZES)
         self.encoder = Encoder(processor, pictures, torch.device("cpu"))
         self.model = build_model(processor, SIZES)
         lessons = [*samples(records if knows_forget else self.targets.retain), *SPEECH]
