@@ -1,11 +1,15 @@
 """The documentation as a site: it builds without a warning, with the tables that are made from declarations."""
 
 import html
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from viker.attacks.base.attack import load_attacks
+from viker.data.formats.base.format import formats
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,3 +51,15 @@ def test_every_placeholder_is_replaced(site: Path) -> None:
 
 def test_what_makes_the_tables_is_no_part_of_the_site(site: Path) -> None:
     assert list(site.rglob("hooks.py")) == []
+
+
+def test_the_tables_by_hand_name_what_is_declared() -> None:
+    data, attacks = ((ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("data.md", "attacks.md"))
+    contents = data[data.index("| format |") : data.index("A benchmark is a folder")]
+    demo = attacks[attacks.index("| attack | replies |") : attacks.index("What the numbers don't show")]
+    assert set(first_cells(contents)) == set(formats())
+    assert set(first_cells(demo)) == set(load_attacks())
+
+
+def first_cells(table: str) -> list[str]:
+    return re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
