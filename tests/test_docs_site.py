@@ -57,8 +57,8 @@ def test_the_tables_by_hand_name_what_is_declared() -> None:
     data, attacks = ((ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("data.md", "attacks.md"))
     contents = data[data.index("| format |") : data.index("A benchmark is a folder")]
     demo = attacks[attacks.index("| attack | replies |") : attacks.index("What the numbers don't show")]
-    assert set(first_cells(contents)) == set(formats())
-    assert set(first_cells(demo)) == set(load_attacks())
+    assert set() < set(first_cells(contents)) <= set(formats())
+    assert set() < set(first_cells(demo)) <= set(load_attacks())
 
 
 def first_cells(table: str) -> list[str]:
