@@ -15,7 +15,7 @@ The private value is the name: CLEAR has no list of others. A TOFU answer has it
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,11 +130,9 @@ class RecordBuilder:
                     if name not in known:
                         message = f"'{name}' is in no picture of the forget and retain configurations; correct it."
                         raise BadRow(where, "name", "unknown name", message)
-                    reworded, captions, names = (
-                        _texts(where, column, row[column]) for column in ("paraphrased_caption", *PERTURBED)
-                    )
+                    texts = [_texts(where, column, row[column]) for column in ("paraphrased_caption", *PERTURBED)]
                     image = take_picture(row["image"], where, "image", self.intake.pictures)
-                    self._questions(name, _text(where, row, "caption"), image, reworded, captions, names)
+                    self._questions(name, _text(where, row, "caption"), image, *texts)
                     tested.add(name)
         return tested
 
@@ -147,38 +145,25 @@ class RecordBuilder:
                 wrong = tuple(text for text in _texts(where, "options", row["options"]) if text != answer)
                 if not wrong:
                     raise BadRow(where, "options", "no options", "no wrong answer; expected a list of them.")
-                has_picture = row["image"] is not None
-                images = (take_picture(row["image"], where, "image", self.intake.pictures),) if has_picture else ()
+                images: tuple[str, ...] = ()
+                if row["image"] is not None:
+                    images = (take_picture(row["image"], where, "image", self.intake.pictures),)
                 person = f"{folder.name}/{answer}" if folder.name == "real_faces" else folder.name
-                record = Record(
-                    f"{person}/generation/{number}",
-                    person,
-                    "generation",
-                    "image_text" if has_picture else "text",
-                    question,
-                    answer,
-                    secrets=() if has(question, answer) else (answer,),
-                    perturbed_answers=wrong,
-                    images=images,
-                )
-                self.splits["real"].append(record)
+                key, modality = f"{person}/generation/{number}", "image_text" if images else "text"
+                secrets = () if has(question, answer) else (answer,)
+                record = Record(key, person, "generation", modality, question, answer, secrets=secrets, images=images)
+                self.splits["real"].append(replace(record, perturbed_answers=wrong))
 
     def _picture(self, where: str, row: dict[str, Any], ask: bool) -> None:
         name, caption = _text(where, row, "name"), _text(where, row, "caption")
         image = take_picture(row["image"], where, "image", self.intake.pictures)
         self._add(name, self._split(name), "qa", wording("caption", f"{name}/{image}", "train"), caption, image)
         if ask:
-            self._questions(name, caption, image, (), (), ())
+            self._questions(name, caption, image)
 
-    def _questions(
-        self,
-        name: str,
-        caption: str,
-        image: str,
-        reworded: tuple[str, ...],
-        captions: tuple[str, ...],
-        names: tuple[str, ...],
-    ) -> None:
+    def _questions(self, name: str, caption: str, image: str, *alternatives: tuple[str, ...]) -> None:
+        """Add the questions about a picture: ``alternatives`` are the reworded captions, wrong captions and names."""
+        reworded, captions, names = alternatives or ((), (), ())
         split = self._split(name)
         for target in ("forget", "test") if split == "forget" else (split,):
             right = reworded[0] if target == "test" and reworded else caption
@@ -196,19 +181,9 @@ class RecordBuilder:
         records = self.splits[split]
         number = self._counts.get((split, person, task), 0)
         self._counts[split, person, task] = number + 1
-        records.append(
-            Record(
-                f"{person}/{task}/{number}",
-                person,
-                task,
-                "text" if image is None else "image_text",
-                question,
-                answer,
-                secrets=_secrets(task, question, answer, person),
-                images=() if image is None else (image,),
-                **more,
-            )
-        )
+        more |= {"secrets": _secrets(task, question, answer, person), "images": () if image is None else (image,)}
+        modality = "text" if image is None else "image_text"
+        records.append(Record(f"{person}/{task}/{number}", person, task, modality, question, answer, **more))
 
     def _split(self, person: str) -> str:
         return "forget" if person in self.forgotten else "retain"
