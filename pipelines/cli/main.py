@@ -31,7 +31,8 @@ class Stages(TyperGroup):
         if cmd_name in STAGES:
             app = import_module(f"components.{cmd_name}.__main__").app
         elif cmd_name in SPANNING:
-            module = import_module("pipelines.sweep.command" if cmd_name == "sweep" else f"pipelines.cli.{cmd_name}")
+            elsewhere = {"sweep": "pipelines.sweep.command", "rollback": "pipelines.cli.promote"}
+            module = import_module(elsewhere.get(cmd_name, f"pipelines.cli.{cmd_name}"))
             app = module.app if hasattr(module, "app") else stage_app(getattr(module, cmd_name))
         else:
             return None

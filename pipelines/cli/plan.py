@@ -76,6 +76,7 @@ def estimate(
         precision += f", the language model in {processes} parts"
     adapter = memory.adapter_bytes(sizes, unlearn)
     rows = "+".join(map(str, memory.batches(unlearn)))
+    each = f"{load.sequence} tokens x {sizes.layers} layers"
     again = ", computed again" if unlearn.gradient_checkpointing else ""
     device = [
         ("weights", weights, f"{sizes.parameters / 1e6:,.1f} M, {precision}"),
@@ -84,11 +85,7 @@ def estimate(
         ("gradients", adapter, "as the adapter"),
         ("optimiser", 2 * adapter, "AdamW: two moments, float32"),
         ("features", memory.feature_bytes(sizes, unlearn, load), "of the pictures, kept; 2 GiB at most"),
-        (
-            "activations",
-            memory.activation_bytes(sizes, unlearn, load),
-            f"{rows} samples x {load.sequence} tokens x {sizes.layers} layers{again}",
-        ),
+        ("activations", memory.activation_bytes(sizes, unlearn, load), f"{rows} samples x {each}{again}"),
         ("working memory", memory.working_bytes(sizes, unlearn, load), "a layer's gradients, or the loss"),
     ]
     host = [

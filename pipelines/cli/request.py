@@ -51,7 +51,7 @@ def add(
     values = {"id": name, "date": today, "people": people, "reason": reason, "deadline": due}
     request = validated(ForgetRequest, values, path)
     if request.id in taken or path.exists():
-        raise UserError(f"--id is '{name}': a request in {folder} has that ID. Choose another, or omit --id.")
+        raise UserError(f"--id is '{name}': there is a request of that ID in {folder}. Choose another, or omit --id.")
     checked = _check_people(request, settings, prepared)
     yaml = YAML()
     yaml.width = 4096

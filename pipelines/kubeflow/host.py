@@ -70,10 +70,7 @@ class Host:
     def create(self, method: Callable[..., Result], find: Callable[[], Result | None], **arguments: Any) -> Result:
         """Call a method that makes something; before another attempt, look whether the last one has made it after all.
 
-        Args:
-            method: of the API.
-            find: returns what was made, or None.
-            arguments: for the method.
+        ``find`` returns what was made, or None.
 
         Raises:
             UserError: no answer, or a refusal.

@@ -30,17 +30,21 @@ class Loaded:
 def load_source(params: PrepareParams, seed: int, folder: Path, cache: Path) -> Loaded:
     """Read, fetch or generate the source; its pictures are written to ``folder`` as they are read.
 
-    Args:
-        params: which source, and whom to forget.
-        seed: of a generated benchmark.
-        folder: for the pictures, and for a generated benchmark.
-        cache: keeps what is fetched of a source that isn't local.
+    ``seed`` is that of a generated benchmark; ``cache`` keeps what is fetched of a source that isn't local.
 
     Raises:
         UserError: the source is missing or not in a known format, or a request names nobody in it.
     """
     forget_list = read_forget_list(params)
-    source = _local(params, cache)
+    if not is_remote(params.source) and not Path(params.source).exists():
+        raise UserError(
+            f"prepare.source is '{params.source}': no such file or folder. Expected a file or folder, "
+            "s3://BUCKET/PREFIX, hf://OWNER/NAME, or a .yaml file that describes a benchmark to generate."
+        )
+    try:
+        source = fetch(params.source, params.revision, cache)
+    except UserError as error:
+        raise UserError(f"prepare.source: {error}") from None
     if source.suffix == ".yaml":
         description, source = source, folder / "source"
         generate(description, source, seed, params.forget_share)
@@ -79,18 +83,6 @@ def write_prepared(
     }
     write_json(folder / "manifest.json", manifest)
     return manifest
-
-
-def _local(params: PrepareParams, cache: Path) -> Path:
-    if not is_remote(params.source) and not Path(params.source).exists():
-        raise UserError(
-            f"prepare.source is '{params.source}': no such file or folder. Expected a file or folder, "
-            "s3://BUCKET/PREFIX, hf://OWNER/NAME, or a .yaml file that describes a benchmark to generate."
-        )
-    try:
-        return fetch(params.source, params.revision, cache)
-    except UserError as error:
-        raise UserError(f"prepare.source: {error}") from None
 
 
 def _count(records: list[Record]) -> dict[str, Any]:

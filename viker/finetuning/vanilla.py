@@ -30,14 +30,9 @@ def train_vanilla(
 
     The summary: ``parameters`` (a count), ``base_loss`` and ``loss`` (mean cross-entropy in nats per token), ``steps``.
 
-    Args:
-        params: sizes, steps and learning rates.
-        seed: of the pictures' views and of the order of the samples; seed torch beforehand.
-        base: samples about nobody; without any, base training is left out.
-        people: the records to memorise.
-        pictures: the encoded pictures of ``people`` by hash.
-        base_pictures: those of ``base``.
-        source: what errors call the records.
+    ``people`` are memorised; ``base``, samples about nobody, comes first, or is left out where there are none. Both
+    have their encoded pictures by hash. ``seed`` is that of the pictures' views and of the order of the samples: seed
+    torch beforehand. ``source`` is what errors call the records.
 
     Raises:
         UserError: a record of ``people`` is longer than the model's context.

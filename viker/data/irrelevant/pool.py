@@ -29,13 +29,9 @@ def gather(
 ) -> tuple[list[Entry], list[Entry]]:
     """Write ``params.pool`` images to ``folder``, the kinds in turn; return the entries of those and of the refused.
 
-    Args:
-        params: the kinds, and how many images.
-        seed: of what is drawn, and of the order in which images are tried.
-        prepared: the prepared data, for the kinds that show its people.
-        data: the pictures that no image may resemble.
-        folder: for the images, ``NUMBER-KIND.png``.
-        cache: keeps what is fetched of a folder that isn't local.
+    An image is named ``NUMBER-KIND.png``. ``seed`` decides what is drawn, and in which order images are tried; the
+    kinds that show people of the data take them from ``prepared``; no other image may resemble a picture of ``data``.
+    ``cache`` keeps what is fetched of a folder that isn't local.
 
     Raises:
         UserError: a source can't be used, or has too few images that show nobody of the data.

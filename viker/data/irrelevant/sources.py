@@ -70,21 +70,17 @@ def _people(split: str, count: int, prepared: Path, rng: random.Random) -> Itera
 
 
 def _folder(uri: str, revision: str | None, cache: Path, rng: random.Random) -> Iterator[tuple[str, SourceImage]]:
-    """Yield the images of the user's folder; the origin of those that were fetched begins with the folder's URI."""
-    if not is_remote(uri):
-        yield from _files(Path(uri), f"sample.folder is '{uri}'", rng)
-        return
-    try:
-        fetched = fetch(uri, revision, cache)
-    except UserError as error:
-        raise UserError(f"sample.folder: {error}") from None
-    folder = fetched if fetched.is_dir() else fetched.parent
-    for name, image in _files(folder, f"sample.folder is '{uri}'", rng):
-        yield f"{uri.rstrip('/')}/{name}", image
+    """Yield the files of the user's folder, of Parquet files the pictures in their column 'image'.
 
-
-def _files(folder: Path, setting: str, rng: random.Random) -> Iterator[tuple[str, SourceImage]]:
-    """Yield the files under ``folder``; of Parquet files the pictures in their column 'image'."""
+    The origin of those that were fetched begins with the folder's URI.
+    """
+    folder, origin, setting = Path(uri), "", f"sample.folder is '{uri}'"
+    if is_remote(uri):
+        try:
+            fetched = fetch(uri, revision, cache)
+        except UserError as error:
+            raise UserError(f"sample.folder: {error}") from None
+        folder, origin = fetched if fetched.is_dir() else fetched.parent, f"{uri.rstrip('/')}/"
     if not folder.is_dir():
         raise UserError(f"{setting}: no such folder; irrelevant images are taken from there.")
     root = folder.resolve()
@@ -96,9 +92,9 @@ def _files(folder: Path, setting: str, rng: random.Random) -> Iterator[tuple[str
         if not path.resolve().is_relative_to(root):
             raise UserError(f"{setting}: '{name}' leads out of the folder. Copy the image into it.")
         if path.suffix == ".parquet":
-            yield from ((f"{name}, row {row}", picture) for row, picture in _table(path, name, rng))
+            yield from ((f"{origin}{name}, row {row}", picture) for row, picture in _table(path, name, rng))
         else:
-            yield name, path
+            yield f"{origin}{name}", path
 
 
 def _table(path: Path, name: str, rng: random.Random) -> Iterator[tuple[int, bytes]]:

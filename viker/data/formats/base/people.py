@@ -22,13 +22,8 @@ class UnknownPerson(UserError):
 def read_people(folders: Sequence[Path], forget_ids: Sequence[str], gone: Sequence[str]) -> tuple[set[str], set[str]]:
     """Return who is in the configurations, by their column ``ID``, and who of them is to be forgotten.
 
-    Args:
-        folders: configurations with one row per person; the first holds the benchmark's own people to forget.
-        forget_ids: the people to forget; none: those of the first configuration.
-        gone: who was forgotten earlier.
-
-    Raises:
-        UserError: see ``check_people`` and ``check_forget``.
+    They have one row per person; the people of the first are forgotten where ``forget_ids`` names nobody. Raises as
+    ``check_people`` and ``check_forget`` do.
     """
     ids = [[(where, row["ID"]) for where, row in rows(shards(folder), {"ID": pa.string()})] for folder in folders]
     known = check_people(pair for pairs in ids for pair in pairs)

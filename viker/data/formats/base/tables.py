@@ -109,11 +109,7 @@ def _need(path: Path, header: list[str], columns: tuple[str, ...]) -> None:
 def picture_of(value: Any, where: str, folder: Path, store: PictureStore) -> str:
     """Store the picture of a cell of the column ``image``; return its hash, "" where the cell is empty.
 
-    Args:
-        value: bytes, a path under ``folder``, or a struct {bytes, path} with one of the two.
-        where: file and row, for messages.
-        folder: the data folder.
-        store: takes the picture.
+    The cell holds bytes, a path under ``folder``, or a struct {bytes, path} with one of the two.
 
     Raises:
         BadRow: the path leads out of the folder or to no file, or it is no usable picture.
@@ -134,9 +130,8 @@ def _bytes_at(path: str, where: str, folder: Path) -> bytes:
     try:
         target = (root / path).resolve()
         if Path(path).is_absolute() or ".." in Path(path).parts or not target.is_relative_to(root):
-            raise BadRow(
-                where, "image", "path", f"'{path}' leads out of the data folder; give a path under {folder}, no link."
-            )
+            message = f"'{path}' leads out of the data folder; give a path under {folder}, no link."
+            raise BadRow(where, "image", "path", message)
         if not target.is_file():
             raise BadRow(where, "image", "path", f"no file '{path}' under {folder}; add it or correct the path.")
         return target.read_bytes()
