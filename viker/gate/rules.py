@@ -11,12 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-OPERATORS: dict[str, Callable[[float, float], bool]] = {
-    "<=": operator.le,
-    ">=": operator.ge,
-    "<": operator.lt,
-    ">": operator.gt,
-}
+Compare = Callable[[float, float], bool]
+OPERATORS: dict[str, Compare] = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
 BOUNDS = {"lower": 0, "upper": 1}
 """Index of each bound in an interval."""
 _PATH = r"[a-z_]+(?:\.[a-z0-9_]+)+"
@@ -65,14 +61,8 @@ def parse_rule(text: str) -> Rule:
             "lower(metric.path) or upper(metric.path), the bounds of its interval"
         )
     reference = match["of"] or match["bare"]
-    factor = float(match["factor"] or match["number"] or 1)
-    return Rule(
-        " ".join(text.split()),
-        _term(match["metric"]),
-        match["operator"],
-        factor,
-        _term(reference) if reference else None,
-    )
+    factor, times = float(match["factor"] or match["number"] or 1), _term(reference) if reference else None
+    return Rule(" ".join(text.split()), _term(match["metric"]), match["operator"], factor, times)
 
 
 def parse_path(text: str) -> str:

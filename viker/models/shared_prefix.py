@@ -103,14 +103,9 @@ class Prefixes:
             self.cache = preallocated(self.cache, 0)  # a text then writes over the last one's and copies no prefix
         cache = self.cache if in_place else self.rows([row[0] for row in rows])
         with last_layer_at(model, predicting.to(device)):
-            logits: Tensor = model(
-                input_ids=ids.to(device),
-                attention_mask=mask,
-                position_ids=(length + depths).to(device),
-                past_key_values=cache,
-                use_cache=cache is not None,
-                logits_to_keep=predicting.to(device),
-            ).logits.flatten(0, 1)
+            inputs = {"input_ids": ids.to(device), "attention_mask": mask, "position_ids": (length + depths).to(device)}
+            caching = {"past_key_values": cache, "use_cache": cache is not None}
+            logits: Tensor = model(**inputs, **caching, logits_to_keep=predicting.to(device)).logits.flatten(0, 1)
         if in_place and self.cache is not None:
             self.cache.crop(-width)
         answers = [

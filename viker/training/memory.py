@@ -67,9 +67,7 @@ def sizes_of(model: Any) -> Sizes:
     """
     text = model.config.get_text_config()
     pattern = re.compile(language_layers(model))
-    linear = [
-        layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and pattern.fullmatch(name)
-    ]
+    linear = [part for name, part in model.named_modules() if isinstance(part, nn.Linear) and pattern.fullmatch(name)]
     head_width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     side = getattr(getattr(model.config, "vision_config", None), "image_size", 0)
     head = set(model.get_output_embeddings().parameters())

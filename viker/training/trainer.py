@@ -35,10 +35,10 @@ class UnlearnTrainer(Trainer):
     """
 
     def __init__(
-        self, params: UnlearnParams, encoder: Encoder, retain: Sequence[Sample], seed: int, **trainer: Any
+        self, params: UnlearnParams, encoder: Encoder, retain: list[Sample], seed: int, **trainer: Any
     ) -> None:
         """Take the unlearning parameters, the retain samples to draw from, and Trainer's own arguments."""
-        super().__init__(data_collator=self._collate, **trainer)
+        super().__init__(data_collator=self._collate, **others)
         self.remove_callback(ProgressCallback)
         self.add_callback(_LossInBar)
         self.params = params
