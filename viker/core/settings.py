@@ -29,10 +29,8 @@ AnySection = TypeVar("AnySection", bound=Section)
 def read_yaml(path: Path, missing: str) -> Any:
     """Read a YAML file.
 
-    ``missing``: what to do where there is no such file.
-
     Raises:
-        UserError: it is missing, can't be read, or isn't YAML.
+        UserError: it is missing (``missing`` says what to do then), can't be read, or isn't YAML.
     """
     try:
         return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))

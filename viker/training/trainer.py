@@ -34,9 +34,7 @@ class UnlearnTrainer(Trainer):
     how many input tokens have been trained on, padding included.
     """
 
-    def __init__(
-        self, params: UnlearnParams, encoder: Encoder, retain: list[Sample], seed: int, **trainer: Any
-    ) -> None:
+    def __init__(self, params: UnlearnParams, encoder: Encoder, retain: list[Sample], seed: int, **others: Any) -> None:
         """Take the unlearning parameters, the retain samples to draw from, and Trainer's own arguments."""
         super().__init__(data_collator=self._collate, **others)
         self.remove_callback(ProgressCallback)
