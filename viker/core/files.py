@@ -59,11 +59,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, made_by: str) -> Any:
-    """Read a JSON file that the stage ``made_by`` writes.
-
-    Raises:
-        UserError: the file is missing or not JSON.
-    """
+    """Read a JSON file that the stage ``made_by`` writes. Raises UserError: the file is missing or not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -48,11 +48,7 @@ class Rule:
 
 
 def parse_rule(text: str) -> Rule:
-    """Parse a rule.
-
-    Raises:
-        ValueError: it is not a rule; the message says what a rule looks like.
-    """
+    """Parse a rule. Raises ValueError: it is not a rule; the message says what a rule looks like."""
     match = _RULE.fullmatch(text)
     if not match:
         raise ValueError(
@@ -66,11 +62,7 @@ def parse_rule(text: str) -> Rule:
 
 
 def parse_path(text: str) -> str:
-    """Return the path of a metric.
-
-    Raises:
-        ValueError: it is not a path.
-    """
+    """Return the path of a metric. Raises ValueError: it is not a path."""
     if not re.fullmatch(_PATH, text.strip()):
         raise ValueError(f"not the path of a metric: {text!r}; expected names joined by dots, such as a.b.c")
     return text.strip()
@@ -79,8 +71,7 @@ def parse_path(text: str) -> str:
 def readable(text: str) -> str:
     """Return a requirement, a rule or the path of a metric that must be there, in its normal form.
 
-    Raises:
-        ValueError: it is neither.
+    Raises ValueError: it is neither.
     """
     return parse_rule(text).text if set(text) & set("<>") else parse_path(text)
 

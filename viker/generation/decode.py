@@ -17,8 +17,7 @@ def decode(prefixes: Prefixes, prompts: Sequence[Prompt], most: int) -> list[lis
 
     Rows that have ended are taken out once they are half of all.
 
-    Raises:
-        NoFastPath: the first prompt's logits aren't those of the plain way.
+    Raises NoFastPath: the first prompt's logits aren't those of the plain way.
     """
     model, encoder, length = prefixes.model, prefixes.encoder, prefixes.length
     device, ends = model.device, end_tokens(model, encoder)

@@ -62,8 +62,7 @@ class Load:
 def sizes_of(model: Any) -> Sizes:
     """Return the sizes of an image-text-to-text model, which may be without weights (on the meta device).
 
-    Raises:
-        UserError: its language model has no linear layers.
+    Raises UserError: its language model has no linear layers.
     """
     text = model.config.get_text_config()
     pattern = re.compile(language_layers(model))

@@ -85,8 +85,7 @@ class UnlearnTrainer(Trainer):
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """Compute loss and gradient of one batch; after a step's last batch check the gradient before it is taken.
 
-        Raises:
-            Diverged: the loss, or the gradient's norm before clipping, is NaN, infinite or exploded.
+        Raises Diverged: the loss, or the gradient's norm before clipping, is NaN, infinite or exploded.
         """
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         if self.accelerator.sync_gradients:
@@ -103,8 +102,7 @@ class UnlearnTrainer(Trainer):
     ) -> torch.Tensor:
         """Return the method's loss plus ``retain_weight`` * KL(vanilla || unlearned) on a fresh retain batch.
 
-        Raises:
-            Diverged: the loss is NaN, infinite or exploded.
+        Raises Diverged: the loss is NaN, infinite or exploded.
         """
         self.step_samples.append(inputs["forget"].samples)
         self.tokens += inputs["forget"].inputs["input_ids"].numel()
