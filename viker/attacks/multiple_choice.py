@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from viker.attacks.base.subject import Subject
     from viker.data.records import Record
 
-BY_LIKELIHOOD, LEAST_LIKELY = "multiple_choice.by_likelihood", "multiple_choice.least_likely"
+TABLES = {"multiple_choice.by_likelihood": max, "multiple_choice.least_likely": min}
 """The tables of choices among whole answers: of the likeliest, and of the least likely."""
 CHANCE = 1 / len(LETTERS)
 _WRONG = len(LETTERS) - 1
@@ -53,7 +53,7 @@ def count_by_likelihood(tables: Mapping[str, pd.DataFrame], seed: int) -> dict[s
 
     Above 0.25 the model gives the value away by shunning it.
     """
-    block, least_likely = (rates(tables[table], seed) for table in (BY_LIKELIHOOD, LEAST_LIKELY))
+    block, least_likely = (rates(tables[table], seed) for table in TABLES)
     block["least_likely_rate"] = least_likely["leakage_rate"]
     block["intervals"]["least_likely_rate"] = least_likely["intervals"]["leakage_rate"]
     return block
@@ -75,10 +75,7 @@ def _choices_by_likelihood(subject: Subject, records: Sequence[Record]) -> dict[
         return {}
     answers = [[attempt.record.answer, *attempt.record.perturbed_answers[:_WRONG]] for attempt in attempts]
     scores = _scores(subject, [attempt.sample for attempt in attempts], answers)
-    return {
-        BY_LIKELIHOOD: _choices(attempts, answers, scores, max),
-        LEAST_LIKELY: _choices(attempts, answers, scores, min),
-    }
+    return {table: _choices(attempts, answers, scores, best) for table, best in TABLES.items()}
 
 
 def _scores(subject: Subject, samples: Sequence[Sample], answers: Sequence[list[str]]) -> list[list[float]]:
@@ -105,5 +102,5 @@ MULTIPLE_CHOICE = Attack(
     run,
     needs="open question with three wrong options or perturbed answers",
     recount_chance=lambda *_: CHANCE,
-    side_blocks=(SideBlock("by_likelihood", (BY_LIKELIHOOD, LEAST_LIKELY), count_by_likelihood),),
+    side_blocks=(SideBlock("by_likelihood", tuple(TABLES), count_by_likelihood),),
 )

@@ -36,6 +36,5 @@ def run(subject: Subject, targets: Targets, settings: OtherPicturesSettings, see
     return Outcome(ask(subject, attempts, "other pictures"))
 
 
-OTHER_PICTURES = Attack(
-    "other_pictures", "Other pictures", run, OtherPicturesSettings, needs="other picture of a forget person"
-)
+NEEDS = "other picture of a forget person"
+OTHER_PICTURES = Attack("other_pictures", "Other pictures", run, OtherPicturesSettings, NEEDS)

@@ -31,6 +31,5 @@ def run(subject: Subject, targets: Targets, settings: AttackSettings, seed: int)
     return Outcome(ask(subject, [attempt for attempt in attempts if attempt.record in chosen], "text only"))
 
 
-TEXT_ONLY = Attack(
-    "text_only", "Text only", run, needs="text-only question with a private value, and no names to ask with"
-)
+NEEDS = "text-only question with a private value, and no names to ask with"
+TEXT_ONLY = Attack("text_only", "Text only", run, needs=NEEDS)

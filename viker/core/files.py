@@ -59,11 +59,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, made_by: str) -> Any:
-    """Read a JSON file that the stage ``made_by`` writes.
-
-    Raises:
-        UserError: the file is missing or not JSON.
-    """
+    """Read a JSON file that the stage ``made_by`` writes. Raises UserError: the file is missing or not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -78,11 +74,7 @@ def not_written(path: Path, made_by: str) -> UserError:
 
 
 def need_folder(path: Path, made_by: str) -> Path:
-    """Return ``path`` if it is a folder.
-
-    Raises:
-        UserError: it is not; the message names the stage that makes it.
-    """
+    """Return ``path`` if it is a folder; raise a UserError that names the stage that makes it if it is not."""
     if not path.is_dir():
         raise UserError(f"{path}: no such folder. The stage '{made_by}' makes it: run 'viker {made_by}' first.")
     return path

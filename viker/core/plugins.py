@@ -43,8 +43,7 @@ def load_plugins(package: str, kind: type[Plugin], group: str | None = None) -> 
 
     ``group``: of the entry points; None: it is called as the package is.
 
-    Raises:
-        UserError: two plug-ins have the same name, or an installed package's entry point can't be imported.
+    Raises UserError: two plug-ins have the same name, or an installed package's entry point can't be imported.
     """
     group = group or package
     modules = [import_module(f"{package}.{name}") for name in _modules(package)]

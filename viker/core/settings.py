@@ -29,10 +29,7 @@ AnySection = TypeVar("AnySection", bound=Section)
 def read_yaml(path: Path, missing: str) -> Any:
     """Read a YAML file.
 
-    ``missing``: what to do where there is no such file.
-
-    Raises:
-        UserError: it is missing, can't be read, or isn't YAML.
+    Raises UserError: it is missing (``missing`` says what to do then), can't be read, or isn't YAML.
     """
     try:
         return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
@@ -47,8 +44,7 @@ def read_yaml(path: Path, missing: str) -> Any:
 def validated(model: type[AnySection], values: Any, path: Path) -> AnySection:
     """Return the model of what ``path`` holds.
 
-    Raises:
-        UserError: no mapping, an unknown or missing key, a wrong type, a value that isn't allowed.
+    Raises UserError: no mapping, an unknown or missing key, a wrong type, a value that isn't allowed.
     """
     if not isinstance(values, dict):
         first = " and ".join(f"'{name}:'" for name in _keys(model)[:2])

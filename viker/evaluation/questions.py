@@ -50,10 +50,10 @@ def build_questions(records: Mapping[str, Sequence[Record]], one_sentence: bool)
 
     Source: MLLMU-Bench's evaluation; the example is text alone, for a sample has one picture.
     """
-    examples = {
-        modality: next((r for r in records["retain"] if (r.task, r.modality) == ("classification", modality)), None)
-        for modality in ("image_text", "text")
-    }
+    examples: dict[str, Record] = {}
+    for record in records["retain"]:
+        if record.task == "classification":
+            examples.setdefault(record.modality, record)
     secrets: dict[str, dict[str, None]] = {}
     for split_records in records.values():
         for record in split_records:
@@ -61,7 +61,7 @@ def build_questions(records: Mapping[str, Sequence[Record]], one_sentence: bool)
     questions = []
     for split, split_records in records.items():
         for record in split_records:
-            example = examples[record.modality] if record.task == "classification" else None
+            example = examples.get(record.modality) if record.task == "classification" else None
             is_example = example is not None and example.person_id == record.person_id
             if record.task == "qa" or is_example or (split == UNSEEN and record.task not in OPEN_TASKS):
                 continue

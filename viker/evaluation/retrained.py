@@ -22,12 +22,7 @@ WHERE = "evaluate.retrained"
 
 
 def compare_with_retrained(
-    name: str | None,
-    adapted: Any,
-    encoder: Encoder,
-    questions: Sequence[Question],
-    unlearned: pd.DataFrame,
-    batch_size: int,
+    name: str | None, adapted: Any, encoder: Encoder, questions: Sequence[Question], unlearned: pd.DataFrame, size: int
 ) -> dict[str, float | None]:
     """Return ``forget_quality`` and ``kl_to_retrained`` of the unlearned model on the people to forget.
 
@@ -38,13 +33,13 @@ def compare_with_retrained(
         return {"forget_quality": None, "kl_to_retrained": None}
     retrained = load_retrained(name, encoder.tokenizer.get_vocab())
     open_questions = [question for question in questions if question.split == "forget" and question.spoken]
-    scores = answer_scores(retrained, encoder, open_questions, batch_size, "scoring retrained")
+    scores = answer_scores(retrained, encoder, open_questions, size, "scoring retrained")
     ratios = [likelihoods(*pair).get("truth_ratio") for pair in zip(open_questions, scores, strict=True)]
     unlearned_ratios = unlearned[unlearned["split"] == "forget"]["truth_ratio"].dropna().astype(float)
     samples = [question.sample for question in open_questions]
     return {
         "forget_quality": forget_quality(unlearned_ratios.tolist(), [ratio for ratio in ratios if ratio is not None]),
-        "kl_to_retrained": kl_to_retrained(retrained, adapted, encoder, samples, batch_size),
+        "kl_to_retrained": kl_to_retrained(retrained, adapted, encoder, samples, size),
     }
 
 

@@ -7,9 +7,8 @@ from viker.metrics.base.catalogue import all_metrics, prediction_columns
 from viker.metrics.base.reply import Reply
 from viker.models.scores import Scores
 
-QUESTION_COLUMNS = (
-    *("model", "split", "record_id", "person_id", "task", "modality", "picture", "question", "answer", "reply"),
-)
+_OF_RECORD = ("record_id", "person_id", "task", "modality")
+QUESTION_COLUMNS = ("model", "split", *_OF_RECORD, "picture", "question", "answer", "reply")
 COLUMNS = [*QUESTION_COLUMNS, *prediction_columns()]
 """The columns of evaluation/predictions.parquet; leaked and fuzzy_leaked are missing where nothing is private."""
 FLAGS = tuple(column for column, is_flag in prediction_columns().items() if is_flag)

@@ -18,8 +18,7 @@ def judge(policy: Policy, metrics: Mapping[str, Any], checks: Sequence[Result]) 
         ``verdict``; ``rules``, each as ``viker.gate.rules.apply_rule`` returns it, with ``protects``, what the rule
         protects from; ``require``, in the same shape, the checks first. A required metric is met by a finite number.
 
-    Raises:
-        ValueError: there is no rule.
+    Raises ValueError: there is no rule.
     """
     if not policy.rules:
         raise ValueError("no rules: a gate without rules would let everything pass")

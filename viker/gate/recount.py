@@ -25,8 +25,7 @@ Asked = tuple[str, str, str, str]
 def recount(metrics: Mapping[str, Any], prepared: Path, predictions: Path) -> list[Result]:
     """Return whether both models were asked every question of the data, and whether the metrics match the replies.
 
-    Raises:
-        UserError: the data or the predictions are missing or can't be read.
+    Raises UserError: the data or the predictions are missing or can't be read.
     """
     records = {split: read_records(prepared, split) for split in SPLITS}
     replies = _read(predictions)

@@ -27,8 +27,7 @@ def recount_attacks(metrics: Mapping[str, Any], prepared: Path, attacks: Path, s
 
     ``seed``: of params.yaml, by which people are drawn for the intervals.
 
-    Raises:
-        UserError: the data or the replies are missing or can't be read.
+    Raises UserError: the data or the replies are missing or can't be read.
     """
     known = load_attacks()
     rows = read_columns(attacks, [*COLUMNS, "model", "attack"], "evaluate").to_pandas()

@@ -62,8 +62,7 @@ def _has(said: str, words: str) -> bool:
     if len(words.replace(" ", "")) < SHORTEST or any(letter.isdigit() for letter in words):
         return False
     reply, size = said.split(), len(words.split())
-    windows = (" ".join(reply[start : start + size]) for start in range(len(reply) - size + 1))
-    return any(_alike(window, words) for window in windows)
+    return any(_alike(" ".join(reply[start : start + size]), words) for start in range(len(reply) - size + 1))
 
 
 def _alike(one: str, other: str) -> bool:

@@ -14,8 +14,7 @@ def truth_ratio(right_logprob: float, wrong_logprobs: Sequence[float]) -> float:
 
     Both are nats per token, means over an answer's tokens; the order of the wrong answers doesn't matter.
 
-    Raises:
-        ValueError: there is no wrong answer.
+    Raises ValueError: there is no wrong answer.
 
     Source: CLEAR, which reports max(0, 1 - ratio) on retain and real; here it is the ratio on all splits.
     """

@@ -30,8 +30,7 @@ class Answerer:
             most: the most tokens of a reply.
             hint: how to name another base model; ends the errors about it.
 
-        Raises:
-            UserError: base or adapter is missing, or the adapter was trained on another base.
+        Raises UserError: base or adapter is missing, or the adapter was trained on another base.
         """
         in_folder = Path(base).expanduser().is_dir()
         if digest and in_folder and (actual := base_digest(base, "base model")) != digest:
@@ -57,8 +56,7 @@ class Answerer:
 
         ``image``: PNG, JPEG or the like; None: no picture. ``vanilla``: whether the adapter is left out.
 
-        Raises:
-            UserError: the picture can't be used, or the question is empty.
+        Raises UserError: the picture can't be used, or the question is empty.
         """
         if not question.strip():
             raise UserError("the question is empty; expected text.")

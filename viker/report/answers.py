@@ -12,10 +12,8 @@ from viker.data.records import OPEN_TASKS, Record, open_picture
 from viker.report.redact import Pseudonyms, Redactor
 from viker.report.tables import MODELS
 
-COLUMNS = (
-    *("model", "split", "record_id", "person_id", "task", "modality"),
-    *("picture", "question", "answer", "reply", "leaked"),
-)
+_OF_RECORD = ("record_id", "person_id", "task", "modality")
+COLUMNS = ("model", "split", *_OF_RECORD, "picture", "question", "answer", "reply", "leaked")
 SHARES = {"forget": 0.5, "test": 0.25, "retain": 0.25}
 """The share of the answers that come from each split, in this order."""
 THUMBNAIL = 192

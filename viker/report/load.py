@@ -53,8 +53,7 @@ class Inputs:
 def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
     """Read everything; the registration and the requests may be missing.
 
-    Raises:
-        UserError: an input is missing or broken.
+    Raises UserError: an input is missing or broken.
     """
     manifest_path = paths.prepared / "manifest.json"
     manifest = _mapping(manifest_path, "prepare")
@@ -81,8 +80,7 @@ def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
 def read_csv(path: Path, columns: tuple[str, ...], made_by: str) -> dict[str, list[float]]:
     """Return all columns of a CSV file as numbers, NaN for an empty cell.
 
-    Raises:
-        UserError: the file is missing, lacks one of ``columns``, or has something other than numbers.
+    Raises UserError: the file is missing, lacks one of ``columns``, or has something other than numbers.
     """
     try:
         table = pd.read_csv(path)

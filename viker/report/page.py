@@ -33,33 +33,28 @@ def render(
     ``params`` are the values of params.yaml, ``params_text`` what the page shows of them; ``code`` the commit,
     ``versions`` those of packages.
     """
-    hide = params["report"]["redact"]
+    hide, count = params["report"]["redact"], params["report"]["answers"]
     redactor = redact.Redactor(inputs.records.values(), hide)
     pseudonyms = redact.Pseudonyms(inputs.key, hide)
     verdict, pictures = tables.verdict(inputs.gate), None if hide else inputs.pictures
     registered = run_details.registration(inputs.registered, hide)
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            **_numbers(inputs),
-            **_run(params, inputs),
-            **_tokens(params, inputs, redactor, pseudonyms),
-            redact=hide,
-            verdict=verdict,
-            promotion=run_details.promotion(registered, verdict[0]),
-            requests=run_details.requests(inputs, pseudonyms),
-            people=[pseudonyms.person(person) for person in inputs.manifest.get("forget_ids") or []],
-            manifest=inputs.manifest,
-            answers=answers.answers(
-                inputs.replies, inputs.records, pictures, params["report"]["answers"], redactor, pseudonyms
-            ),
-            registered=registered,
-            hashes=_hashes(inputs),
-            code=code,
-            versions=[(name.removeprefix("version."), version) for name, version in versions.items()],
-            params_text=params_text,
-        )
+    page = _environment().get_template("report.html.j2")
+    return page.render(
+        **_numbers(inputs),
+        **_run(params, inputs),
+        **_tokens(params, inputs, redactor, pseudonyms),
+        redact=hide,
+        verdict=verdict,
+        promotion=run_details.promotion(registered, verdict[0]),
+        requests=run_details.requests(inputs, pseudonyms),
+        people=[pseudonyms.person(person) for person in inputs.manifest.get("forget_ids") or []],
+        manifest=inputs.manifest,
+        answers=answers.answers(inputs.replies, inputs.records, pictures, count, redactor, pseudonyms),
+        registered=registered,
+        hashes=_hashes(inputs),
+        code=code,
+        versions=[(name.removeprefix("version."), version) for name, version in versions.items()],
+        params_text=params_text,
     )
 
 

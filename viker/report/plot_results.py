@@ -90,16 +90,13 @@ def _cross(axes: Axes, metrics: Mapping[str, Any], model: str, point: tuple[floa
 
 def _limits(axes: Axes, rules: Sequence[Mapping[str, Any]]) -> None:
     """Draw where the gate passes: left of its limit on forget, above its limit on retain."""
-    limits = {
-        path: [
-            bound
-            for rule in rules
-            if rule.get("metric") == f"unlearned.{path}" and str(rule.get("operator")).startswith(operator)
-            if (bound := finite(rule.get("threshold"))) is not None
-        ]
-        for path, operator in ((_FORGET, "<"), (_RETAIN, ">"))
-    }
-    right, floor = min(limits[_FORGET], default=None), max(limits[_RETAIN], default=None)
+
+    def bounds(path: str, operator: str) -> list[float]:
+        of_path = (rule for rule in rules if rule.get("metric") == f"unlearned.{path}")
+        values = (finite(rule.get("threshold")) for rule in of_path if str(rule.get("operator")).startswith(operator))
+        return [value for value in values if value is not None]
+
+    right, floor = min(bounds(_FORGET, "<"), default=None), max(bounds(_RETAIN, ">"), default=None)
     if right is not None:
         axes.axvline(right, color=LIMIT, linestyle="--", linewidth=1.2, label="the gate's limits")
     if floor is not None:

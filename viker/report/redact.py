@@ -6,7 +6,7 @@ import unicodedata
 from base64 import b32encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 
 from viker.data.records import Record
 
@@ -66,9 +66,8 @@ class Redactor:
         self._redact = redact
         records = list(records) if redact else []
         self._phrases = _index(secret for record in records for secret in record.secrets)
-        self._unspaced = [
-            p[0] for phrases in self._phrases.values() for p in phrases if len(p) == 1 and not p[0].isascii()
-        ]
+        phrases = chain.from_iterable(self._phrases.values())
+        self._unspaced = [phrase[0] for phrase in phrases if len(phrase) == 1 and not phrase[0].isascii()]
         users: dict[str, set[str]] = {}
         people_asked: dict[str, set[str]] = {}
         for record in records:
@@ -115,9 +114,7 @@ class Redactor:
 def _words(text: str) -> list[_Word]:
     """Return the runs of letters, marks and digits; invisible characters don't end a run."""
     words, start = [], 0
-    for inside, run in groupby(
-        text, key=lambda c: unicodedata.category(c)[0] in "LMN" or unicodedata.category(c) == "Cf"
-    ):
+    for inside, run in groupby(text, key=lambda c: unicodedata.category(c).startswith(("L", "M", "N", "Cf"))):
         length = len(list(run))
         if inside:
             words.append(_Word(start, start + length, _key(text[start : start + length])))

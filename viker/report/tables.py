@@ -49,10 +49,8 @@ def split_rows(metrics: Mapping[str, Any], split: str, text_only: bool = False) 
 
 def block_rows(metrics: Mapping[str, Any], block: Block) -> list[Row]:
     """Return one row per metric of a block that both models have, such as fluency."""
-    return [
-        Row(metric.heading, _exception(metric, block), _cells(metrics, f"{block}.{metric.name}"))
-        for metric in metrics_of(block)
-    ]
+    shown = metrics_of(block)
+    return [Row(one.heading, _exception(one, block), _cells(metrics, f"{block}.{one.name}")) for one in shown]
 
 
 def usual_direction(block: Block, split: str = "forget") -> str:

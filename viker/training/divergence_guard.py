@@ -22,8 +22,7 @@ def check(what: str, value: float, step: int, batches: Iterable[Sequence[Sample]
     ``value`` is in nats, or a norm, and the same in all processes; ``step`` counts from 1; ``batches`` are this
     process's.
 
-    Raises:
-        Diverged: it is NaN, infinite, or its size is at least ``LIMIT``.
+    Raises Diverged: it is NaN, infinite, or its size is at least ``LIMIT``.
     """
     if math.isfinite(value) and abs(value) < LIMIT:
         return

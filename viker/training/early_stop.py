@@ -28,8 +28,7 @@ class StopWhenForgotten(TrainerCallback):
     ) -> None:
         """Take the forget set, its teachers [T, V], the entropy (nats) above which a token is key, and the bound.
 
-        Raises:
-            UserError: no token is key, so nothing could be measured.
+        Raises UserError: no token is key, so nothing could be measured.
         """
         self.encoder, self.samples, self.bound = encoder, samples, bound
         self.keys = [entropy(full(teacher)) > threshold for teacher in teachers]

@@ -33,8 +33,7 @@ def make_trainer(
 
     A method that doesn't unlearn learns ``retain`` instead. Checkpoints go to the folder ``checkpoints``, if any.
 
-    Raises:
-        UserError: ``unlearn.stop_when`` has no key token to measure.
+    Raises UserError: ``unlearn.stop_when`` has no key token to measure.
     """
     method = method_of(params.method)
     taught = method.takes_teacher(params.method) and bool(teachers)

@@ -94,9 +94,8 @@ class UnlearnParams(Section):
         settings = {"name": method} if isinstance(method, str) else method
         name = settings.get("name") if isinstance(settings, Mapping) else None
         if isinstance(name, str) and name not in methods():
-            raise ValueError(
-                f"no method '{name[:80]}'; expected {', '.join(methods())}{did_you_mean(name, methods())}".rstrip(".")
-            )
+            nearest = did_you_mean(name, methods()).removesuffix(".")
+            raise ValueError(f"no method '{name[:80]}'; expected {', '.join(methods())}{nearest}")
         return settings
 
     @field_validator("shard")

@@ -17,8 +17,7 @@ def load_start_model(params: UnlearnParams, vanilla: Path) -> tuple[Any, Any]:
 
     It is the vanilla model in the folder ``vanilla``, unless the method names another.
 
-    Raises:
-        UserError: it can't be loaded, or can't be sharded.
+    Raises UserError: it can't be loaded, or can't be sharded.
     """
     if params.method.start_model is None:
         name, where = resolve_model(vanilla), str(vanilla)

@@ -34,11 +34,9 @@ class UnlearnTrainer(Trainer):
     how many input tokens have been trained on, padding included.
     """
 
-    def __init__(
-        self, params: UnlearnParams, encoder: Encoder, retain: Sequence[Sample], seed: int, **trainer: Any
-    ) -> None:
+    def __init__(self, params: UnlearnParams, encoder: Encoder, retain: list[Sample], seed: int, **others: Any) -> None:
         """Take the unlearning parameters, the retain samples to draw from, and Trainer's own arguments."""
-        super().__init__(data_collator=self._collate, **trainer)
+        super().__init__(data_collator=self._collate, **others)
         self.remove_callback(ProgressCallback)
         self.add_callback(_LossInBar)
         self.params = params
@@ -87,8 +85,7 @@ class UnlearnTrainer(Trainer):
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """Compute loss and gradient of one batch; after a step's last batch check the gradient before it is taken.
 
-        Raises:
-            Diverged: the loss, or the gradient's norm before clipping, is NaN, infinite or exploded.
+        Raises Diverged: the loss, or the gradient's norm before clipping, is NaN, infinite or exploded.
         """
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         if self.accelerator.sync_gradients:
@@ -105,8 +102,7 @@ class UnlearnTrainer(Trainer):
     ) -> torch.Tensor:
         """Return the method's loss plus ``retain_weight`` * KL(vanilla || unlearned) on a fresh retain batch.
 
-        Raises:
-            Diverged: the loss is NaN, infinite or exploded.
+        Raises Diverged: the loss is NaN, infinite or exploded.
         """
         self.step_samples.append(inputs["forget"].samples)
         self.tokens += inputs["forget"].inputs["input_ids"].numel()

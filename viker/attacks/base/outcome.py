@@ -72,11 +72,7 @@ def reply_rows(
 
 
 def ask(subject: Subject, attempts: Sequence[Attempt], label: str) -> pd.DataFrame:
-    """Return the rows of the greedy replies to ``attempts``.
-
-    Raises:
-        NotApplicable: there are no attempts.
-    """
+    """Return the rows of the greedy replies to ``attempts``. Raises NotApplicable: there are no attempts."""
     if not attempts:
         raise NotApplicable
     replies = subject.replies([attempt.sample for attempt in attempts], label)

@@ -16,8 +16,7 @@ from viker.core.errors import nearest_or_known
 def check_sections(values: Any) -> Any:
     """Return ``values``, in their order, as the settings of the attacks that they name.
 
-    Raises:
-        ValidationError: no such attack, or a setting that it doesn't have or doesn't allow.
+    Raises ValidationError: no such attack, or a setting that it doesn't have or doesn't allow.
     """
     attacks = load_attacks()
     sections: Any = TypedDict("Attacks", {name: one.settings for name, one in attacks.items()}, total=False)  # type: ignore[misc]

@@ -38,8 +38,7 @@ class Targets:
     def questions(self, most: int, seed: int) -> list[Record]:
         """Return at most ``most`` open questions with a picture and a secret about forget people.
 
-        Raises:
-            NotApplicable: there is none.
+        Raises NotApplicable: there is none.
         """
         records = [record for record in open_records(self.forget) if record.images]
         if not records:

@@ -59,9 +59,8 @@ def differences(vanilla: pd.DataFrame, unlearned: pd.DataFrame, seed: int) -> di
     """
     result: dict[str, Any] = {}
     for split in SPLITS:
-        before, after = (
-            rows[(rows["split"] == split) & (rows["modality"] == IMAGE_TEXT)] for rows in (vanilla, unlearned)
-        )
+        of_model = (rows[rows["modality"] == IMAGE_TEXT] for rows in (vanilla, unlearned))
+        before, after = (rows[rows["split"] == split] for rows in of_model)
         result[split] = {}
         for metric in metrics_of("split"):
             first, change = values_of(metric, before), values_of(metric, after)
