@@ -31,6 +31,11 @@ def resolve() -> Any:
     return container_component("resolve", about, arguments | outputs, container)
 
 
+def _register(program: str, **options: Any) -> dsl.ContainerSpec:  # called when the tasks below are declared
+    args = [f"components.register.{program}", *(f"--{name}={value}" for name, value in options.items())]
+    return dsl.ContainerSpec(image=image("register"), command=COMMAND, args=args)
+
+
 @dsl.container_component
 def promote(
     params: dict, registered: dsl.Input[dsl.Artifact], promoted: dsl.Output[dsl.Artifact], version: dsl.OutputPath(int)
@@ -54,8 +59,3 @@ def finish(
 ) -> dsl.ContainerSpec:
     """Write how the run ended, and end what it left open in MLflow."""
     return _register("finish", status=status, run=run, page=page.path, out=ended.path)
-
-
-def _register(program: str, **options: Any) -> dsl.ContainerSpec:
-    args = [f"components.register.{program}", *(f"--{name}={value}" for name, value in options.items())]
-    return dsl.ContainerSpec(image=image("register"), command=COMMAND, args=args)
