@@ -22,12 +22,12 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     with tracking.Stage("evaluate", settings.values(), params, live=True) as recorded:
         recorded.params({"evaluate": settings.evaluate.model_dump(mode="json"), "seed": settings.seed})
         recorded.data(args.prepared)
-        found = run(settings.evaluate, settings.seed, settings.threads, args)
-        recorded.metrics({model: found[model] for model in ("vanilla", "unlearned")})
-        recorded.metrics(main_metrics(found), run=tracking.PIPELINE)
+        measured = run(settings.evaluate, settings.seed, settings.threads, args)
+        recorded.metrics({model: measured[model] for model in ("vanilla", "unlearned")})
+        recorded.metrics(main_metrics(measured), run=tracking.PIPELINE)
         recorded.artifact(args.metrics)
     for name in ("vanilla", "unlearned"):
-        rates = ", ".join(f"{split} {found[name][split]['leakage_rate']}" for split in ("forget", "test", "retain"))
+        rates = ", ".join(f"{split} {measured[name][split]['leakage_rate']}" for split in ("forget", "test", "retain"))
         typer.echo(f"{name}: leakage {rates}")
 
 

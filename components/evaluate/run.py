@@ -52,7 +52,9 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
     store = RunStore(args.work, _deciding(params, seed, threads, args.prepared, args.vanilla, args.adapter, image))
 
     tables = predict(adapted, encoder, questions, image.name, params, store)
-    _write_predictions(args.predictions, pd.concat(tables.values(), ignore_index=True))
+    replies = pd.concat(tables.values(), ignore_index=True)[COLUMNS]
+    with new_file(args.predictions) as path:  # but for those to people whom no model was trained on
+        replies[replies["split"] != UNSEEN].astype(dict.fromkeys(FLAGS, "boolean")).to_parquet(path, index=False)
     result: dict[str, Any] = {name: measure(table, seed) for name, table in tables.items()}
     if manifest.get("format") == "clear":
         for name, table in tables.items():
@@ -61,10 +63,8 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
     unlearned = tables["unlearned"]
     result |= compare_with_retrained(params.retrained, adapted, encoder, questions, unlearned, params.batch_size)
 
-    subjects = [
-        Subject(name, adapted, name == "unlearned", encoder, params.batch_size, params.max_new_tokens)
-        for name in tables
-    ]
+    sizes = params.batch_size, params.max_new_tokens
+    subjects = [Subject(name, adapted, name == "unlearned", encoder, *sizes) for name in tables]
     blocks, replies_under_attack = run_attacks(subjects, targets, params.attacks, seed, store)
     with new_file(args.attacks) as path:
         replies_under_attack.to_parquet(path, index=False)
@@ -84,13 +84,6 @@ def _first_image(irrelevant: Path) -> Path:
     if not images:
         raise UserError(f"{irrelevant}: no *.png there. The stage 'sample' makes them: run 'viker sample' first.")
     return images[0]
-
-
-def _write_predictions(predictions: Path, rows: pd.DataFrame) -> None:
-    """Write the replies to all questions but those to people whom no model was trained on."""
-    rows = rows[COLUMNS]
-    with new_file(predictions) as path:
-        rows[rows["split"] != UNSEEN].astype(dict.fromkeys(FLAGS, "boolean")).to_parquet(path, index=False)
 
 
 def _deciding(

@@ -42,10 +42,9 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
         table.add_row(split, *cells, f"{checks['passed']} of {checks['expectations']}")
     console.print(table)
     excluded = ", ".join(f"{rule} {rows}" for rule, rows in manifest["excluded"].items())
+    listed = f"{excluded}; listed in {args.out}/excluded.parquet" if excluded else "nothing"
     console.print(f"to forget:  {_origin(manifest, settings.prepare.forget_ids)}", markup=False)
-    console.print(
-        f"excluded:   {f'{excluded}; listed in {args.out}/excluded.parquet' if excluded else 'nothing'}", markup=False
-    )
+    console.print(f"excluded:   {listed}", markup=False)
     console.print(f"Data Docs:  {args.validation / 'index.html'}", markup=False)
 
 

@@ -54,10 +54,9 @@ def close(where: str, ids: list[str], version: int, cache: Path) -> list[str]:
             content, etag = read_s3(place)
             replace_s3(place, carried_out(content.decode(), date.today(), version).encode(), etag)
         else:
+            text = carried_out(path.read_text(encoding="utf-8"), date.today(), version)
             with new_file(path) as temporary:
-                temporary.write_text(
-                    carried_out(path.read_text(encoding="utf-8"), date.today(), version), encoding="utf-8"
-                )
+                temporary.write_text(text, encoding="utf-8")
     return done
 
 

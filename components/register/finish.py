@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -26,28 +26,15 @@ def command(
 
     The status is written first: it is there even if MLflow doesn't answer.
     """
-    ended = summary(json.loads(status), run)
-    write_json(out, ended)
+    final = json.loads(status)
+    state = str(final.get("state", "UNKNOWN"))
+    error = str((final.get("error") or {}).get("message") or final.get("error_message") or "")
+    write_json(out, {"state": state, "run": run, "error": error})
     with new_file(page) as temporary:
-        temporary.write_text(markdown(ended), encoding="utf-8")
-    closed = close_runs(run, ENDS.get(ended["state"], "FAILED"))
-    typer.echo(f"run {run}: {ended['state']}; MLflow runs that were left open: {', '.join(closed) or 'none'}")
-
-
-def summary(status: dict[str, Any], run: str) -> dict[str, Any]:
-    """Return state, run and error of Kubeflow's final status; its keys come in camel case or snake case."""
-    error = status.get("error") or {}
-    return {
-        "state": str(status.get("state", "UNKNOWN")),
-        "run": run,
-        "error": str(error.get("message") or status.get("error_message") or ""),
-    }
-
-
-def markdown(ended: dict[str, Any]) -> str:
-    """Return the status as a page."""
-    error = f"\n\n```\n{ended['error']}\n```" if ended["error"] else ""
-    return f"# {ended['state']}\n\nRun `{ended['run']}`.{error}\n"
+        block = f"\n\n```\n{error}\n```" if error else ""
+        temporary.write_text(f"# {state}\n\nRun `{run}`.{block}\n", encoding="utf-8")
+    closed = close_runs(run, ENDS.get(state, "FAILED"))
+    typer.echo(f"run {run}: {state}; MLflow runs that were left open: {', '.join(closed) or 'none'}")
 
 
 def close_runs(run: str, state: str) -> list[str]:

@@ -12,13 +12,12 @@ from viker.core.mlflow_store import tracking_uri
 from viker.core.nested import main_metrics
 from viker.core.provenance import code_version
 from viker.models.base_model import base_digest, resolve_model
-from viker.registry.lineage import check_evaluated, version_tags
 from viker.registry.model_card import card
 from viker.registry.model_package import add_evidence, pack
 from viker.registry.promotion import Refused, promote
 from viker.registry.registration import write_registration
 from viker.registry.stored import Coverage
-from viker.registry.verdict import Policy, check_verdict
+from viker.registry.verdict import Policy, check_evaluated, check_verdict, version_tags
 from viker.registry.versions import CANDIDATE, Registry
 from viker.tracking import PIPELINE, Stage
 
@@ -69,7 +68,8 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
                 packed, place = Path(scratch) / "model", f"model-{key[:12]}"
                 pack(packed, args.adapter, base, digest, params.evaluate.max_new_tokens)
                 files = {"evaluate.json": args.metrics, "gate.json": args.gate, "manifest.json": manifest_file}
-                add_evidence(packed, files | {"params.yaml": params_file}, coverage.as_json())
+                covered = {"requests": sorted(coverage.requests), "people": sorted(coverage.people)}
+                add_evidence(packed, files | {"params.yaml": params_file}, covered)
                 recorded.artifact(packed, place, run=PIPELINE)
                 _, run_id = recorded.deliver()
                 tags |= {KEY: key, "requests": ", ".join(sorted(coverage.requests)), "run": run_id}

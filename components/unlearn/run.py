@@ -140,10 +140,9 @@ def write_records(folder: Path, tokens: pd.DataFrame, curve: pd.DataFrame, summa
     """Write the run's records: key tokens, the histogram of the teacher's entropy, loss curve, summary."""
     with new_file(folder / "key_tokens.parquet") as path:
         tokens.to_parquet(path, index=False)
-    with new_file(folder / "entropy.csv") as path:
-        entropy_histogram(tokens).to_csv(path, index=False)
-    with new_file(folder / "loss.csv") as path:
-        curve.to_csv(path, index=False)
+    for name, table in (("entropy", entropy_histogram(tokens)), ("loss", curve)):
+        with new_file(folder / f"{name}.csv") as path:
+            table.to_csv(path, index=False)
     write_json(folder / "summary.json", summary)
 
 

@@ -100,11 +100,8 @@ def _parse(change: str) -> tuple[str, list[Any]]:
 
 def _key(values: Mapping[str, Any], swept: Sequence[str]) -> str:
     """Return the key of the sweep's run: more values of the same keys belong to the same sweep."""
-    others = {
-        path: value
-        for path, value in flatten(values).items()
-        if not any(path == key or path.startswith(f"{key}.") for key in swept)
-    }
+    prefixes = tuple(f"{key}." for key in swept)
+    others = {path: value for path, value in flatten(values).items() if not f"{path}.".startswith(prefixes)}
     return sha256_json(["sweep", sorted(swept), others])
 
 
@@ -112,8 +109,7 @@ def _run_shared(root: Path, shared: Sequence[Stage]) -> None:
     """Run the stages that all combinations share in the work tree itself."""
     names = " ".join(stage.name for stage in shared)
     if shared and (root / ".dvc").is_dir():
-        command = [sys.executable, "-m", "dvc", "repro", *names.split()]
-        code = subprocess.run(command, cwd=root, check=False).returncode  # noqa: S603 - this Python's DVC
+        code = subprocess.call([sys.executable, "-m", "dvc", "repro", *names.split()], cwd=root)  # noqa: S603 - ours
         if code:
             raise UserError(f"'dvc repro {names}' exited with {code}: fix what it reports, then start the sweep again.")
     elif not all((root / out).exists() for stage in shared for out in stage.outs):
@@ -122,22 +118,13 @@ def _run_shared(root: Path, shared: Sequence[Stage]) -> None:
 
 def _rows(combined: Sequence[Combination], results: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield one row per combination: swept values, metrics, verdict, and whether it is on the Pareto front."""
-    points = [_point(result) for result in results]
+    points = [tuple(look_up(result.get("metrics", {}), path) for path in (FORGET, RETAIN)) for result in results]
+    measured = [(f, r) for f, r in points if f is not None and r is not None]
+    front = [one for one in measured if not any(f <= one[0] and r >= one[1] and (f, r) != one for f, r in measured)]
     for combination, result, point in zip(combined, results, points, strict=True):
         values = {heading: look_up(result.get("metrics", {}), path) for path, heading in COLUMNS.items()}
-        best = point is not None and not any(other and _beats(other, point) for other in points)
         verdict = result.get("gate", {}).get("verdict", "error")
-        yield {**combination.swept, **values, "verdict": verdict, "pareto": best}
-
-
-def _point(result: Mapping[str, Any]) -> tuple[float, float] | None:
-    forget, retain = (look_up(result.get("metrics", {}), path) for path in (FORGET, RETAIN))
-    return None if forget is None or retain is None else (float(forget), float(retain))
-
-
-def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    """Return whether ``one`` forgets and retains no less than ``other``, and differs."""
-    return one[0] <= other[0] and one[1] >= other[1] and one != other
+        yield {**combination.swept, **values, "verdict": verdict, "pareto": point in front}
 
 
 def _write(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -154,16 +141,11 @@ def _write(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return the results as a table; a star marks the Pareto front."""
     table = Table(title="★ no other combination leaks less of forget and keeps more of retain", title_justify="left")
-    for key in rows[0]:
-        if key != "pareto":
-            table.add_column(key.rpartition(".")[2], justify="right" if key in COLUMNS.values() else "left")
+    metrics = COLUMNS.values()
+    for key in list(rows[0])[:-1]:
+        table.add_column(key.rpartition(".")[2], justify="right" if key in metrics else "left")
     for row in rows:
-        cells = [_cell(key, value) for key, value in row.items() if key != "pareto"]
-        table.add_row(*cells[:-1], f"{cells[-1]} ★" if row["pareto"] else cells[-1])
+        swept = [str(value) for key, value in row.items() if key not in (*metrics, "verdict", "pareto")]
+        measured = ["–" if row[key] is None else f"{row[key]:.3f}" for key in metrics]
+        table.add_row(*swept, *measured, f"{row['verdict']} ★" if row["pareto"] else row["verdict"])
     return table
-
-
-def _cell(key: str, value: Any) -> str:
-    if key not in COLUMNS.values():
-        return str(value)
-    return "–" if value is None else f"{value:.3f}"

@@ -27,10 +27,10 @@ class Stage:
 
     name: str
     command: str
-    deps: tuple[str, ...]
-    sections: tuple[str, ...]
+    deps: Sequence[str]
+    sections: Sequence[str]
     """The keys of params.yaml that it reads."""
-    outs: tuple[str, ...]
+    outs: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,8 @@ def combinations(params_file: Path, lists: Mapping[str, list[Any]]) -> list[Comb
     for key in lists:
         if key not in known and not any(name.startswith(f"{key}.") for name in known):
             raise UserError(f"sweep: no key '{key}' in {params_file}{did_you_mean(key, known)}")
-    return [
-        _combination(base, params_file, dict(zip(lists, values, strict=True)))
-        for values in itertools.product(*lists.values())
-    ]
+    swept = (dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values()))
+    return [_combination(base, params_file, one) for one in swept]
 
 
 def read_stages(root: Path) -> list[Stage]:
@@ -68,8 +66,8 @@ def read_stages(root: Path) -> list[Stage]:
     stages = []
     for name, declared in read_yaml(root / "dvc.yaml", "Run in the project's root.")["stages"].items():
         outs = [*declared.get("outs", []), *declared.get("metrics", [])]
-        paths = tuple(next(iter(out)) if isinstance(out, dict) else out for out in outs)
-        stages.append(Stage(name, declared["cmd"], tuple(declared["deps"]), tuple(declared["params"]), paths))
+        paths = [next(iter(out)) if isinstance(out, dict) else out for out in outs]
+        stages.append(Stage(name, declared["cmd"], declared["deps"], declared["params"], paths))
         if name == LAST:
             break
     return stages
@@ -78,11 +76,11 @@ def read_stages(root: Path) -> list[Stage]:
 def reached(stages: Sequence[Stage], swept: Collection[str]) -> list[Stage]:
     """Return the stages that a swept key reaches, itself or through what they read; the others are shared by all."""
     sections = {key.split(".")[0] for key in swept}
-    affected: list[Stage] = []
+    affected, outs = list[Stage](), set[str]()
     for stage in stages:
-        outs = {out for earlier in affected for out in earlier.outs}
         if sections & set(stage.sections) or outs & set(stage.deps):
             affected.append(stage)
+            outs |= set(stage.outs)
     return affected
 
 

@@ -39,10 +39,7 @@ class Sweep:
         self._lock, self._stopped = threading.Lock(), False
 
     def run(
-        self,
-        combinations: Sequence[Combination],
-        jobs: int,
-        report: Callable[[Combination, dict[str, Any]], None],
+        self, combinations: Sequence[Combination], jobs: int, report: Callable[[Combination, dict[str, Any]], None]
     ) -> list[dict[str, Any]]:
         """Run all combinations, ``jobs`` at a time, and return their results in order.
 
@@ -59,14 +56,10 @@ class Sweep:
             try:
                 return list(pool.map(run_one, combinations))
             finally:
-                self._stop()
-
-    def _stop(self) -> None:
-        """End what still runs; unlearn saves a checkpoint first."""
-        with self._lock:
-            self._stopped = True
-            for process in self._running:
-                process.terminate()
+                with self._lock:
+                    self._stopped = True
+                    for process in self._running:
+                        process.terminate()  # unlearn saves a checkpoint first
 
     def _run(self, combination: Combination) -> dict[str, Any]:
         keys = input_keys(self.root, self.stages, combination)
@@ -90,17 +83,12 @@ class Sweep:
             if (folder / DONE).exists():
                 return
             self._lay_out(combination, folder, tree_by_out)
-            log = folder / "log.txt"
-            with log.open("ab") as stream, self._lock:
+            log, environment = folder / "log.txt", self._environment(combination)
+            command = [sys.executable, *shlex.split(stage.command)[1:]]  # of dvc.yaml
+            with log.open("ab") as out, self._lock:
                 if self._stopped:
                     raise StepFailed("stopped")
-                process = subprocess.Popen(  # noqa: S603 - the command of dvc.yaml
-                    [sys.executable, *shlex.split(stage.command)[1:]],
-                    cwd=folder,
-                    env=self._environment(combination),
-                    stdout=stream,
-                    stderr=stream,
-                )
+                process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)  # noqa: S603
                 self._running.add(process)
             code = process.wait()
             with self._lock:
@@ -125,11 +113,9 @@ class Sweep:
             _link(tree / out, folder / out)
 
     def _environment(self, combination: Combination) -> dict[str, str]:
-        uri = tracking_uri()
-        if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
-            uri = f"sqlite:///{self.root / uri.removeprefix('sqlite:///')}"
+        scheme, _, database = tracking_uri().partition("sqlite:///")
         variables = {
-            "MLFLOW_TRACKING_URI": uri,
+            "MLFLOW_TRACKING_URI": scheme or f"sqlite:///{self.root / database}",
             "VIKER_TRACKING_DIR": os.environ.get("VIKER_TRACKING_DIR") or str(self.root / "work/tracking"),
             "VIKER_SWEEP": self.key,
             "VIKER_RUN": f"{self.key} {json.dumps(combination.swept, sort_keys=True)}",
@@ -149,5 +135,5 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _last_line(path: Path) -> str:
-    lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return lines[-1].strip()[:300] if lines else "no output"
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "no output")

@@ -80,6 +80,17 @@ def need_folder(path: Path, made_by: str) -> Path:
     return path
 
 
+def need_file(path: Path, made_by: str) -> Path:
+    """Return ``path`` if it is a file.
+
+    Raises:
+        UserError: it is not; the message names the stage that writes it.
+    """
+    if not path.is_file():
+        raise not_written(path, made_by)
+    return path
+
+
 def sha256_bytes(content: bytes) -> str:
     """Return the SHA-256 of ``content`` in hexadecimal."""
     return hashlib.sha256(content).hexdigest()

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from viker.core.errors import UserError
-from viker.core.files import need_folder, sha256_json, sha256_path
+from viker.core.files import need_file, need_folder, sha256_json, sha256_path
 
 SCHEMA = 3
 """The version of the shape of metrics/evaluate.json."""
@@ -43,14 +42,10 @@ def hash_inputs(adapter: Path, vanilla: Path, prepared: Path, predictions: Path,
     Raises:
         UserError: one of them is missing; the message names the stage that makes it.
     """
-    manifest = need_folder(prepared, "prepare") / "manifest.json"
-    for file, stage in ((manifest, "prepare"), (predictions, "evaluate"), (attacks, "evaluate")):
-        if not file.is_file():
-            raise UserError(f"{file}: no such file. The stage '{stage}' writes it: run 'viker {stage}' first.")
     return {
         "adapter": sha256_path(need_folder(adapter, "unlearn")),
         "model": sha256_path(need_folder(vanilla, "finetune")),
-        "data": sha256_path(manifest),
-        "predictions": sha256_path(predictions),
-        "attacks": sha256_path(attacks),
+        "data": sha256_path(need_file(need_folder(prepared, "prepare") / "manifest.json", "prepare")),
+        "predictions": sha256_path(need_file(predictions, "evaluate")),
+        "attacks": sha256_path(need_file(attacks, "evaluate")),
     }

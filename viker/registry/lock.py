@@ -54,11 +54,8 @@ def lock(client: Any, model: str) -> Iterator[Callable[[], None]]:
 def _wait(client: Any, model: str, mine: str, number: int) -> None:
     watched: dict[tuple[str, str], float] = {}
     while True:
-        before = [
-            (name, value)
-            for name, value in _tickets(client, model).items()
-            if name != mine and (not value.isdigit() or (int(value), name) < (number, mine))
-        ]
+        others = ((name, value) for name, value in _tickets(client, model).items() if name != mine)
+        before = [(n, value) for n, value in others if not value.isdigit() or (int(value), n) < (number, mine)]
         if not before:
             return
         now = time.monotonic()
@@ -80,10 +77,8 @@ def _is_dead(name: str) -> bool:
         return False
     try:
         os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
+    except OSError as error:  # or a process of another user, which is alive
+        return isinstance(error, ProcessLookupError)
     return False
 
 

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from components.contract.params import load_params
 from components.gate.run import run as judge
 from components.gate.stage import Arguments
-from components.report.run import Written, run
+from components.report.run import run
 from viker.attacks.base.rates import COLUMNS, rates
 from viker.core.files import sha256_bytes, sha256_path, write_json
 from viker.data.pictures.store import PictureStore
@@ -82,7 +82,7 @@ class Inputs:
             register=f / "metrics/register.json",
         )
 
-    def write(self, out: str = "report/report.html", earlier: tuple[Path, ...] = ()) -> Written:
+    def write(self, out: str = "report/report.html", earlier: tuple[Path, ...] = ()) -> bytes:
         page = self.folder / out
         paths = self.paths()
         return run(load_params(paths.params), paths, earlier, page, page.with_name("evidence.zip"))
