@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tests.s3 import CREDENTIALS
+from tests.s3 import CREDENTIALS, answer, refuse, unavailable
 from viker.core.errors import UserError
 from viker.storage import fetch
 from viker.storage import s3 as storage
@@ -287,21 +287,3 @@ def test_two_runs_do_not_fetch_into_the_same_folder(s3, bucket, cache):
 def test_credentials_in_the_address_are_refused_and_not_repeated(aws, cache):
     message = error("s3://unit-test-id:unit-test-secret@bucket/data", cache)
     assert "no valid bucket name" in message
-
-
-def answer(handler, status: int, body: str) -> bool:
-    handler.send_response(status)
-    handler.send_header("Content-Type", "application/xml")
-    handler.send_header("Content-Length", str(len(body)))
-    handler.end_headers()
-    handler.wfile.write(body.encode())
-    return True
-
-
-def refuse(handler, status: int, code: str) -> bool:
-    quoted = CREDENTIALS["AWS_ACCESS_KEY_ID"]
-    return answer(handler, status, f"<Error><Code>{code}</Code><Message>key {quoted}</Message></Error>")
-
-
-def unavailable(handler) -> bool:
-    return refuse(handler, 503, "SlowDown")
