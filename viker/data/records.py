@@ -174,6 +174,6 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file. The stage 'prepare' writes it: run 'viker prepare' first.") from None
+        raise not_written(path, "prepare") from None
     except (pa.ArrowException, OSError, KeyError) as error:
         raise UserError(f"{path}: not a readable Parquet file ({error}). Run 'viker prepare' again.") from None
