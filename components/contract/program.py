@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from components.contract.params import Params, load_params
-from components.contract.stages import Option, Stage, default
+from components.contract.stages import Argument, Option, Stage, default
 from viker.core import console
 from viker.core.console import ParamsOption
 
@@ -27,10 +27,13 @@ def stage_program(stage: Stage, command: Callable[[Params, Path, Any], None]) ->
     keyword = Parameter.KEYWORD_ONLY
     options = [Parameter("params", keyword, default=Path("params.yaml"), annotation=ParamsOption)]
     for name, (kind, argument) in stage.declared().items():
-        metavar = argument.metavar if isinstance(argument, Option) else None
-        annotation = Annotated[kind, typer.Option(help=argument.help, metavar=metavar)]
-        options.append(Parameter(name, keyword, default=default(argument), annotation=annotation))
+        options.append(Parameter(name, keyword, default=default(argument), annotation=_option(kind, argument)))
     program.__doc__ = command.__doc__
     program.__annotations__ = {}
     program.__signature__ = Signature(options)  # type: ignore[attr-defined]
     return console.stage_app(program)
+
+
+def _option(kind: Any, argument: Argument) -> Any:
+    metavar = argument.metavar if isinstance(argument, Option) else None
+    return Annotated[kind, typer.Option(help=argument.help, metavar=metavar)]
