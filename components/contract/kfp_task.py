@@ -84,8 +84,8 @@ def metadata(path: Path, kind: str) -> dict[str, Any]:
         values = _json(file)
         if kind == "system.Metrics":
             values = {key: value for key, value in flatten(main_metrics(values)).items() if ".attacks." not in key}
-        facts |= {key: value for key, value in values.items() if isinstance(value, int | float)}
-        facts |= {key: value for key, value in values.items() if isinstance(value, str) and len(value) < 200}
+        scalars = {key: value for key, value in values.items() if isinstance(value, str | int | float)}
+        facts |= {key: value for key, value in scalars.items() if len(str(value)) < 200}
     return facts
 
 
@@ -112,8 +112,8 @@ def outputs(task: dict[str, Any]) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> None:
     """Run one task."""
-    given, run, module, *rest = arguments
-    task = parse(given)
+    task_input, run, module, *rest = arguments
+    task = parse(task_input)
     os.environ.setdefault("VIKER_RUN", run)
     os.environ.setdefault("VIKER_TRACKING_DIR", f"{CACHE}/tracking")
     changes = task.get("inputs", {}).get("parameterValues", {}).get("params")

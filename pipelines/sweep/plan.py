@@ -88,8 +88,9 @@ def input_keys(root: Path, stages: Sequence[Stage], combination: Combination) ->
     """Return a hash of its inputs for each stage that a swept key reaches: code, parameters, and what it reads."""
     keys: dict[str, str] = {}
     key_by_out: dict[str, str] = {}
+    filled = {f"${{{path}}}": str(value) for path, value in flatten(combination.params).items()}  # dvc.yaml's templates
     for stage in reached(stages, combination.swept):
-        deps = [_filled(dep, combination.params) for dep in stage.deps]
+        deps = [filled.get(dep, dep) for dep in stage.deps]
         inputs = {dep: key_by_out.get(dep) or content(str(root / dep)) for dep in deps}
         sections = {section: combination.params[section] for section in stage.sections}
         keys[stage.name] = sha256_json([stage.name, sections, inputs])
@@ -122,14 +123,6 @@ def _combination(base: Mapping[str, Any], params_file: Path, swept: dict[str, An
 def _with(values: Mapping[str, Any], keys: list[str], value: Any) -> dict[str, Any]:
     """Return a copy of nested ``values`` with the value at the path ``keys`` replaced."""
     return {**values, keys[0]: _with(values[keys[0]], keys[1:], value) if len(keys) > 1 else value}
-
-
-def _filled(dep: str, params: Mapping[str, Any]) -> str:
-    """Return a dependency with a template such as ``${prepare.source}`` filled in."""
-    if not dep.startswith("${"):
-        return dep
-    section, key = dep[2:-1].split(".")
-    return str(params[section][key])
 
 
 def _short(value: Any) -> str:
