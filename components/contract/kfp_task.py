@@ -92,8 +92,7 @@ def metadata(path: Path, kind: str) -> dict[str, Any]:
 def outputs(task: dict[str, Any]) -> dict[str, Any]:
     """Return what a task has written, as Kubeflow's executor output; files that are missing are left out.
 
-    Raises:
-        UserError: an output parameter is in none of the JSON files.
+    Raises UserError: an output parameter is in none of the JSON files.
     """
     written, artifacts, values = task.get("outputs", {}), dict[str, Any](), dict[str, Any]()
     for name, entry in written.get("artifacts", {}).items():

@@ -115,8 +115,7 @@ class Stage:
 def stages() -> dict[str, Stage]:
     """Return all stages by name, each after those whose artifacts it reads, alphabetically where that leaves a choice.
 
-    Raises:
-        ValueError: two stages write an artifact of one name, or one reads an artifact that none before it writes.
+    Raises ValueError: two stages write an artifact of one name, or one reads an artifact that none before it writes.
     """
     names = sorted(path.parent.name for path in Path(__file__).parents[1].glob("*/stage.py"))
     waiting = {name: import_module(f"components.{name}.stage").STAGE for name in names}

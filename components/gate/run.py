@@ -20,8 +20,7 @@ def run(params: Params, args: Arguments) -> dict[str, Any]:
     requirements of params.yaml), ``inputs`` (the SHA-256 of the files as they are, and the metrics' digest) and the
     ``digest`` of it all.
 
-    Raises:
-        UserError: the metrics, the policy, or what the metrics were measured on, is missing or can't be read.
+    Raises UserError: the metrics, the policy, or what the metrics were measured on, is missing or can't be read.
     """
     content = read_json(args.metrics, "evaluate")
     measured: dict[str, Any] = content if isinstance(content, dict) else {}

@@ -50,8 +50,7 @@ def command(
 def resolve(params: Params, only_requests: bool) -> dict[str, Any]:
     """Return ``work`` (yes or no), ``requests`` (their IDs), ``pending`` (the files), ``state``, and params by stage.
 
-    Raises:
-        UserError: a request is none, the source or its revision isn't there, or there is no connection to it.
+    Raises UserError: a request is none, the source or its revision isn't there, or there is no connection to it.
     """
     section = params.prepare
     with tempfile.TemporaryDirectory() as cache:

@@ -36,8 +36,7 @@ def command(
 def close(where: str, ids: list[str], version: int, cache: Path) -> list[str]:
     """Mark the requests with these IDs and return those that were not done before.
 
-    Raises:
-        UserError: one of them is no longer there, or a file can't be written.
+    Raises UserError: one of them is no longer there, or a file can't be written.
     """
     folder = fetch(where, None, cache) if is_remote(where) and ids else Path(where)
     requests = {request.id: (path, request) for path, request in (read_requests(folder) if ids else {}).items()}

@@ -42,8 +42,7 @@ def close_runs(run: str, state: str) -> list[str]:
 
     The pipeline's run ends with ``state``. A stage's run that is still open belongs to a task that was killed.
 
-    Raises:
-        UserError: MLflow doesn't answer.
+    Raises UserError: MLflow doesn't answer.
     """
     uri = tracking_uri()
     client = connect(uri)

@@ -17,8 +17,7 @@ def run(params: Params, paths: Paths, earlier: Sequence[Path], out: Path, bundle
 
     ``earlier``: metrics of earlier runs, for the plot of forget against retain.
 
-    Raises:
-        UserError: an input is missing or broken.
+    Raises UserError: an input is missing or broken.
     """
     inputs = load(paths, earlier)
     code, versions = code_version(paths.params.resolve().parent), package_versions()

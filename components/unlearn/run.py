@@ -122,8 +122,7 @@ def ask_teacher(
 def train_or_resume(trainer: UnlearnTrainer, store: RunStore) -> None:
     """Train from the newest checkpoint of ``store``, or from the beginning.
 
-    Raises:
-        SystemExit: 143 after SIGTERM, which Kubernetes sends before it evicts a pod; a checkpoint is saved first.
+    Raises SystemExit: 143 after SIGTERM, which Kubernetes sends before it evicts a pod; a checkpoint is saved first.
     """
     checkpoints = SaveCheckpoints(trainer, store)
     trainer.add_callback(checkpoints)

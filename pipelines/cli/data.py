@@ -59,8 +59,7 @@ def import_(
 def _place(fetched: Path, target: Path, source: str, force: bool, move: bool) -> None:
     """Move or copy ``fetched`` to ``target``, whole or not at all.
 
-    Raises:
-        UserError: another data set is there, and ``force`` isn't set; or a link leads out of the data.
+    Raises UserError: another data set is there, and ``force`` isn't set; or a link leads out of the data.
     """
     if target.exists() and target.resolve() == fetched.resolve():
         return

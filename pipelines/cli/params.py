@@ -51,8 +51,7 @@ def upgrade_values(values: CommentedMap, path: Path) -> list[str]:
     The settings of a method move from the section 'unlearn' into ``unlearn.method``, swept keys with them; those of
     methods other than the file's own go.
 
-    Raises:
-        UserError: a profile has settings of several methods but doesn't name its method.
+    Raises UserError: a profile has settings of several methods but doesn't name its method.
     """
     changes = []
     section = values.get("unlearn")

@@ -59,8 +59,7 @@ def estimate(
     pass) and ``training`` (all parts on the device). ``host`` is kept in the CPU's memory; without a GPU both add up.
     A GPU fits if the peak leaves ``RESERVE`` of it.
 
-    Raises:
-        UserError: the model is unknown, or the number of tokens per picture is not fixed and not given.
+    Raises UserError: the model is unknown, or the number of tokens per picture is not fixed and not given.
     """
     from viker.training import memory
 

@@ -47,8 +47,7 @@ def apply_profiles(names: Sequence[str], params_path: Path, folder: Path) -> lis
 
     Nothing is written unless the whole result is valid.
 
-    Raises:
-        UserError: an unknown profile, a file that isn't valid YAML, an unknown key or a value that isn't allowed.
+    Raises UserError: an unknown profile, a file that isn't valid YAML, an unknown key or a value that isn't allowed.
     """
     sources = [path for name in names for path in _find(name, folder)]
     load_params(params_path)
@@ -60,8 +59,7 @@ def change_params(params_path: Path, changes: dict[str, Any], source: Path | str
 
     Nothing is written unless the whole result is valid.
 
-    Raises:
-        UserError: the result isn't valid; the message names ``source``, where the changes come from.
+    Raises UserError: the result isn't valid; the message names ``source``, where the changes come from.
     """
     yaml = round_trip()
     values = yaml.load(params_path.read_text(encoding="utf-8"))

@@ -11,11 +11,7 @@ CACHE = Path("data/sources")
 
 
 def open_registry(params: Params) -> Registry:
-    """Return the registered model on the configured server or database.
-
-    Raises:
-        UserError: nothing answers there.
-    """
+    """Return the registered model on the configured server or database. Raises UserError: nothing answers there."""
     uri = tracking_uri()
     return Registry(connect(uri), uri, params.section("register").model_name)
 

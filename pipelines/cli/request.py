@@ -132,8 +132,7 @@ def done(
 def _check_people(request: ForgetRequest, settings: PrepareParams, prepared: Path) -> bool:
     """Return whether the people could be looked up.
 
-    Raises:
-        UserError: the prepared data, made from this very source, has not all of them.
+    Raises UserError: the prepared data, made from this very source, has not all of them.
     """
     manifest = _manifest(prepared)
     if manifest.get("source") != settings.source:

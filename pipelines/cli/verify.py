@@ -71,8 +71,7 @@ def verify(
 def check(files: Mapping[str, bytes]) -> list[str]:
     """Return a clause for each contradiction between the files of an unchanged bundle.
 
-    Raises:
-        UserError: a file is missing or can't be read.
+    Raises UserError: a file is missing or can't be read.
     """
     metrics, gate = _json(files, "metrics/evaluate.json"), _json(files, "metrics/gate.json")
     problems = [

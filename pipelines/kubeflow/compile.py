@@ -27,8 +27,7 @@ def load(params: Path, changes: list[str], profile: str | None = None) -> tuple[
 
     ``changes`` are ``SECTION.KEY=VALUE``, the value as YAML; ``profile`` is in place of deploy.profile.
 
-    Raises:
-        UserError: an unknown key or profile, or a value that isn't allowed.
+    Raises UserError: an unknown key or profile, or a value that isn't allowed.
     """
     values = read_yaml(params, "Run in the project's root, or name it with --params.")
     for change in changes:

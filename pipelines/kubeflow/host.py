@@ -29,8 +29,7 @@ class Host:
     def __init__(self, wait: float = WAIT) -> None:
         """Read address, token and namespace from the environment; nothing is sent yet.
 
-        Raises:
-            UserError: KFP_ENDPOINT is not set, or is no address.
+        Raises UserError: KFP_ENDPOINT is not set, or is no address.
         """
         self.address = os.environ.get(ENDPOINT, "").rstrip("/")
         self.namespace = os.environ.get(NAMESPACE) or None
@@ -57,11 +56,7 @@ class Host:
         self.schedules = api.RecurringRunServiceApi(client)
 
     def call(self, method: Callable[..., Result], **arguments: Any) -> Result:
-        """Call a method of the API; only what reads is tried again.
-
-        Raises:
-            UserError: no answer, or a refusal.
-        """
+        """Call a method of the API; only what reads is tried again. Raises UserError: no answer, or a refusal."""
         try:
             return method(**arguments, _request_timeout=TIMEOUT)
         except (api.ApiException, HTTPError) as error:
@@ -72,8 +67,7 @@ class Host:
 
         ``find`` returns what was made, or None.
 
-        Raises:
-            UserError: no answer, or a refusal.
+        Raises UserError: no answer, or a refusal.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:

@@ -29,8 +29,7 @@ def schedule(
     Kubeflow can't change a recurring run, so a changed one takes the place of the old. The old is stopped first and
     removed last: at no time do both start runs, and a call that was cut off is put right by the next.
 
-    Raises:
-        UserError: no answer, or a refusal.
+    Raises UserError: no answer, or a refusal.
     """
     experiment_id = host.experiment(experiment)
     body = api.V2beta1RecurringRun(
@@ -74,8 +73,7 @@ def schedule(
 def pause(host: Host, name: str, experiment: str, paused: bool) -> tuple[str, str]:
     """Stop or start the recurring run of that name as it is; return its ID and what was done.
 
-    Raises:
-        UserError: there is none, no answer, or a refusal.
+    Raises UserError: there is none, no answer, or a refusal.
     """
     found = find(host, name, host.experiment(experiment))
     if not found:
@@ -109,8 +107,7 @@ def set_paused(host: Host, one: api.V2beta1RecurringRun, paused: bool) -> bool:
 def six_fields(cron: str) -> str:
     """Return a cron expression as Kubeflow wants it, with seconds before the usual five fields.
 
-    Raises:
-        UserError: it has neither five nor six fields.
+    Raises UserError: it has neither five nor six fields.
     """
     fields = cron.split()
     if len(fields) == 5:

@@ -23,8 +23,7 @@ def submit(
 
     A run of that name in the experiment is taken for the one that an attempt without an answer has started.
 
-    Raises:
-        UserError: there is such a run before the first attempt, no answer, or a refusal.
+    Raises UserError: there is such a run before the first attempt, no answer, or a refusal.
     """
     experiment_id = host.experiment(experiment)
 
@@ -51,8 +50,7 @@ def watch(
 
     ``show`` is called with name and state of a task, each time that its state has changed.
 
-    Raises:
-        UserError: it has not ended after ``seconds``; it goes on without us.
+    Raises UserError: it has not ended after ``seconds``; it goes on without us.
     """
     until, seen = time.monotonic() + seconds, dict[str, str]()
     while True:

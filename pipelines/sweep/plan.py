@@ -47,8 +47,7 @@ class Combination:
 def combinations(params_file: Path, lists: Mapping[str, list[Any]]) -> list[Combination]:
     """Return every combination of the lists' values, in order, the last list varying fastest.
 
-    Raises:
-        UserError: no lists, a key that is not in params.yaml, or a combination that is not valid.
+    Raises UserError: no lists, a key that is not in params.yaml, or a combination that is not valid.
     """
     if not lists:
         raise UserError(f"sweep: no values. List them in the section 'sweep' of {params_file}, or with --set.")

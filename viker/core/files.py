@@ -81,11 +81,7 @@ def need_folder(path: Path, made_by: str) -> Path:
 
 
 def need_file(path: Path, made_by: str) -> Path:
-    """Return ``path`` if it is a file.
-
-    Raises:
-        UserError: it is not; the message names the stage that writes it.
-    """
+    """Return ``path`` if it is a file. Raises UserError: it is not; the message names the stage that writes it."""
     if not path.is_file():
         raise not_written(path, made_by)
     return path

@@ -32,8 +32,7 @@ def load_source(params: PrepareParams, seed: int, folder: Path, cache: Path) -> 
 
     ``seed`` is that of a generated benchmark; ``cache`` keeps what is fetched of a source that isn't local.
 
-    Raises:
-        UserError: the source is missing or not in a known format, or a request names nobody in it.
+    Raises UserError: the source is missing or not in a known format, or a request names nobody in it.
     """
     forget_list = read_forget_list(params)
     if not is_remote(params.source) and not Path(params.source).exists():
@@ -60,8 +59,7 @@ def write_prepared(
 ) -> dict[str, Any]:
     """Write splits, excluded rows and manifest.json to ``folder``; return the manifest.
 
-    Raises:
-        UserError: more rows were excluded than ``prepare.max_excluded`` allows.
+    Raises UserError: more rows were excluded than ``prepare.max_excluded`` allows.
     """
     benchmark, forget_list = loaded.benchmark, loaded.forget_list
     loaded.intake.close(folder / "excluded.parquet")

@@ -84,8 +84,7 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
 def read_records(folder: Path, split: str) -> list[Record]:
     """Read one split of a prepared folder, in the order of its rows.
 
-    Raises:
-        UserError: the file is missing, broken, or of another schema.
+    Raises UserError: the file is missing, broken, or of another schema.
     """
     rows = _read_table(folder / f"{split}.parquet", RECORD_SCHEMA).to_pylist()
     for row in rows:
@@ -96,8 +95,7 @@ def read_records(folder: Path, split: str) -> list[Record]:
 def read_columns(path: Path, columns: Sequence[str], made_by: str, optional: Sequence[str] = ()) -> pa.Table:
     """Return columns of a Parquet file that the stage ``made_by`` writes, and those of ``optional`` that it has.
 
-    Raises:
-        UserError: the file is missing, broken, or lacks one of ``columns``.
+    Raises UserError: the file is missing, broken, or lacks one of ``columns``.
     """
     try:
         present = pq.read_schema(path).names
@@ -123,8 +121,7 @@ def read_pictures(folder: Path, name: str = "pictures") -> dict[str, bytes]:
 def iter_pictures(folder: Path, name: str = "pictures") -> Iterator[tuple[str, bytes]]:
     """Yield (hash, encoded picture) of a prepared folder, with no more than one row group in memory.
 
-    Raises:
-        UserError: the file is missing or broken.
+    Raises UserError: the file is missing or broken.
     """
     path = folder / f"{name}.parquet"
     with _explained(path), pq.ParquetFile(path) as file:

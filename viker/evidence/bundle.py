@@ -35,8 +35,7 @@ def unpack(path: Path) -> dict[str, bytes]:
     Args:
         path: the ZIP file, or a folder with what was in it.
 
-    Raises:
-        UserError: it is not a bundle, or differs from what was written; the message names the files.
+    Raises UserError: it is not a bundle, or differs from what was written; the message names the files.
     """
     entries = _folder(path) if path.is_dir() else _file(path)
     if MANIFEST not in entries:

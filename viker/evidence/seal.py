@@ -39,8 +39,7 @@ def params_digest(seed: int, evaluate: Mapping[str, Any]) -> str:
 def hash_inputs(adapter: Path, vanilla: Path, prepared: Path, predictions: Path, attacks: Path) -> dict[str, str]:
     """Return the SHA-256 of the files that metrics are measured on, all of ``MEASURED_ON`` but the params.
 
-    Raises:
-        UserError: one of them is missing; the message names the stage that makes it.
+    Raises UserError: one of them is missing; the message names the stage that makes it.
     """
     return {
         "adapter": sha256_path(need_folder(adapter, "unlearn")),

@@ -34,8 +34,7 @@ def train_vanilla(
     have their encoded pictures by hash. ``seed`` is that of the pictures' views and of the order of the samples: seed
     torch beforehand. ``source`` is what errors call the records.
 
-    Raises:
-        UserError: a record of ``people`` is longer than the model's context.
+    Raises UserError: a record of ``people`` is longer than the model's context.
     """
     first_pictures = {r.images[0]: pictures[r.images[0]] for r in people if r.images}
     everything = pictures | base_pictures | views(first_pictures, random.Random(seed))
@@ -58,8 +57,7 @@ def train_vanilla(
 def check_deployed(name: str) -> dict[str, Any]:
     """Return the summary of a deployed model, a folder or hub name, after loading it once.
 
-    Raises:
-        UserError: there is no such folder, or the model can't be loaded.
+    Raises UserError: there is no such folder, or the model can't be loaded.
     """
     if (Path(name).is_absolute() or name.startswith(".") or name.count("/") > 1) and not Path(name).is_dir():
         raise UserError(

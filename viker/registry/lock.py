@@ -30,8 +30,7 @@ def lock(client: Any, model: str) -> Iterator[Callable[[], None]]:
     A process that was killed leaves its tag behind. On this machine the process id tells that it is dead; elsewhere its
     tag must stay unchanged for ``PATIENCE`` seconds of watching, so that clocks don't have to agree.
 
-    Raises:
-        UserError: by the check: the lock was taken away because this process was suspended for that long.
+    Raises UserError: by the check: the lock was taken away because this process was suspended for that long.
     """
     mine = f"{PREFIX}{_machine()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
 

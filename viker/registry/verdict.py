@@ -29,8 +29,7 @@ def check_evaluated(files: Mapping[str, Path], metrics: Mapping[str, Any], metri
         metrics: metrics/evaluate.json, whose ``inputs`` holds the hashes of what was evaluated.
         metrics_path: where the metrics come from, for the error.
 
-    Raises:
-        UserError: a file is missing, or its hash differs from the evaluated one; the message says which.
+    Raises UserError: a file is missing, or its hash differs from the evaluated one; the message says which.
     """
     need_folder(files["adapter"], "unlearn")
     need_folder(files["model"], "finetune")
@@ -59,8 +58,7 @@ def check_verdict(
 
     The arguments are those of ``doubts``, and the verdict's path for the error.
 
-    Raises:
-        UserError: it does not; the message says why.
+    Raises UserError: it does not; the message says why.
     """
     problems = doubts(gate, metrics, hashes, policy) or _recounted(gate, metrics)
     if problems:

@@ -55,11 +55,7 @@ class Registry:
         return sorted(versions, key=lambda version: -int(version.version))
 
     def number(self, wanted: str) -> int:
-        """Return the version that an alias or a number means.
-
-        Raises:
-            UserError: there is none.
-        """
+        """Return the version that an alias or a number means. Raises UserError: there is none."""
         aliases, known = self.aliases(), [int(version.version) for version in self.versions()]
         if wanted in aliases:
             return aliases[wanted]

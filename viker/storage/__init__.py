@@ -54,8 +54,7 @@ def fetch(uri: str, revision: str | None, cache: Path) -> Path:
 def pin(uri: str, revision: str | None) -> str | None:
     """Return the commit that ``revision`` names now; None for a URI without revisions.
 
-    Raises:
-        UserError: it has revisions and none is given, or there is no such revision.
+    Raises UserError: it has revisions and none is given, or there is no such revision.
     """
     if not _has_revisions(uri):
         return revision
@@ -68,8 +67,7 @@ def state(uri: str) -> str:
 
     Empty for a URI with revisions: these tell it. For a path it is the hash of everything there.
 
-    Raises:
-        UserError: there is nothing, or it can't be reached.
+    Raises UserError: there is nothing, or it can't be reached.
     """
     if uri.startswith("s3://"):
         from viker.storage.s3 import listing

@@ -23,8 +23,7 @@ def check(client: Any, bucket: str, key: str, etag: str, size: int, path: Path) 
     The ETag is the MD5 of the content for what was uploaded in one piece, and for parts the MD5 of their MD5s, except
     where S3 encrypts with KMS or the customer's key. It costs no request; the object's own checksum costs one.
 
-    Raises:
-        WrongChecksum: size or checksum differ.
+    Raises WrongChecksum: size or checksum differ.
     """
     _compare("size", size, path.stat().st_size)
     if re.fullmatch(r"[0-9a-f]{32}", etag) and md5_of(path) == etag:

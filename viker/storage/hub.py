@@ -15,8 +15,7 @@ from viker.core.errors import UserError
 def commit_of(uri: str, revision: str | None) -> str:
     """Ask the hub for the commit of a revision; None: the newest.
 
-    Raises:
-        UserError: no such data set or revision, no access, or no network.
+    Raises UserError: no such data set or revision, no access, or no network.
     """
     from huggingface_hub import HfApi
 
@@ -30,8 +29,7 @@ def commit_of(uri: str, revision: str | None) -> str:
 def fetch(uri: str, revision: str, folder: Path) -> Path:
     """Fetch a data set's files into ``folder/files`` and return it; once they are complete the hub isn't asked again.
 
-    Raises:
-        UserError: see ``commit_of``; or a checksum is wrong.
+    Raises UserError: see ``commit_of``; or a checksum is wrong.
     """
     files, complete = folder / "files", folder / "complete"
     if complete.is_file() and files.is_dir():

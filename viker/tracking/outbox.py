@@ -82,8 +82,7 @@ def remove(journal: Path) -> None:
 def publishing(folder: Path, patience: float) -> Iterator[None]:
     """Hold the outbox while the block runs: one process publishes at a time.
 
-    Raises:
-        TimeoutError: another process held it for ``patience`` seconds.
+    Raises TimeoutError: another process held it for ``patience`` seconds.
     """
     end = time.monotonic() + patience
     with folder.with_name(f"{folder.name}.lock").open("wb") as stream:

@@ -33,8 +33,7 @@ def gather(
     kinds that show people of the data take them from ``prepared``; no other image may resemble a picture of ``data``.
     ``cache`` keeps what is fetched of a folder that isn't local.
 
-    Raises:
-        UserError: a source can't be used, or has too few images that show nobody of the data.
+    Raises UserError: a source can't be used, or has too few images that show nobody of the data.
     """
     rng = random.Random(seed)
     sources = [(kind, source(kind, params, prepared, cache, rng)) for kind in params.kinds]
@@ -78,8 +77,7 @@ def gather(
 def encode(image: SourceImage) -> tuple[bytes, str]:
     """Return an image as PNG of at most ``MOST_SIDE`` pixels a side, and the SHA-256 of what it was made from.
 
-    Raises:
-        BadPicture: it can't be read, or is not a picture, cut off, animated, too large or too small.
+    Raises BadPicture: it can't be read, or is not a picture, cut off, animated, too large or too small.
     """
     if isinstance(image, Image.Image):
         drawn = as_png(image)

@@ -44,8 +44,7 @@ class DataPictures:
         for, else the one with the least difference of colours: ``picture`` (SHA-256), ``split``, ``bits`` (difference
         hashes, of 64) and ``tone`` (mean difference of colours, of 255). None where the data has no pictures.
 
-        Raises:
-            BadPicture: the image can't be decoded.
+        Raises BadPicture: the image can't be decoded.
         """
         if not self.keys:
             return None, None

@@ -32,8 +32,7 @@ def source(
 ) -> Iterator[tuple[str, SourceImage]]:
     """Yield (origin, image) of one kind: drawn ones without end, others once each, in random order.
 
-    Raises:
-        UserError: the folder can't be used or fetched.
+    Raises UserError: the folder can't be used or fetched.
     """
     if kind in DRAWN:
         number = 0

@@ -57,8 +57,7 @@ class PictureStore:
     def add(self, content: bytes) -> str:
         """Check and store an encoded picture; return its SHA-256.
 
-        Raises:
-            BadPicture: not a picture, cut off, animated, too large or too small.
+        Raises BadPicture: not a picture, cut off, animated, too large or too small.
         """
         begun = self._begun.pop(id(content), None)  # it holds the bytes: nothing else can have their id meanwhile
         picture = begun[1].result() if begun else look_at(content)
@@ -86,8 +85,7 @@ class PictureStore:
 def look_at(content: bytes) -> Picture:
     """Check an encoded picture and take its measures.
 
-    Raises:
-        BadPicture: not a picture, cut off, damaged, animated, too large or too small.
+    Raises BadPicture: not a picture, cut off, damaged, animated, too large or too small.
     """
     image = check(content)
     return Picture(sha256_bytes(content), image.width, image.height, fingerprint(content))

@@ -20,8 +20,7 @@ def validate(loaded: Benchmark, intake: Intake, out: Path) -> dict[str, Any]:
     With ``prepare.on_invalid: exclude``, rows that break a rule leave ``loaded`` and are listed in ``intake``; what is
     left is then checked, so that the Data Docs describe what the pipeline goes on with.
 
-    Raises:
-        UserError: an expectation failed; the Data Docs are written all the same.
+    Raises UserError: an expectation failed; the Data Docs are written all the same.
     """
     frames = _frames(loaded, intake)
     outcomes = _check(frames, loaded.may_lack, out)

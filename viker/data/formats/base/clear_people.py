@@ -21,8 +21,7 @@ def owners(located: Iterable[tuple[str, dict[str, Any]]], names: Sequence[str]) 
 
     ``located`` are one configuration's TOFU rows in order, ``names`` the people in its pictures.
 
-    Raises:
-        UserError: rows are left over, or a person has no block or two.
+    Raises UserError: rows are left over, or a person has no block or two.
     """
     rows = list(located)
     if len(rows) % BLOCK:

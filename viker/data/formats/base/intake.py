@@ -79,8 +79,7 @@ class Intake:
     def close(self, path: Path) -> None:
         """Finish the pictures and write the list of excluded rows to ``path``.
 
-        Raises:
-            UserError: more rows were excluded than ``max_excluded`` allows.
+        Raises UserError: more rows were excluded than ``max_excluded`` allows.
         """
         self.pictures.close()
         self.base_pictures.close()

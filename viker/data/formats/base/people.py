@@ -33,8 +33,7 @@ def read_people(folders: Sequence[Path], forget_ids: Sequence[str], gone: Sequen
 def check_people(located: Iterable[tuple[str, str | None]]) -> set[str]:
     """Return the IDs of (where, ID) pairs, one pair per person.
 
-    Raises:
-        UserError: an ID is empty, there twice, or differs from another only in case or white space.
+    Raises UserError: an ID is empty, there twice, or differs from another only in case or white space.
     """
     known: dict[str, tuple[str, str]] = {}
     for where, person in located:
@@ -54,11 +53,7 @@ def check_people(located: Iterable[tuple[str, str | None]]) -> set[str]:
 
 
 def check_forget(forget_ids: Iterable[str], known: set[str], gone: Sequence[str]) -> set[str]:
-    """Return whom to forget.
-
-    Raises:
-        UserError: an ID that nobody has, or nobody would be left to retain.
-    """
+    """Return whom to forget. Raises UserError: an ID that nobody has, or nobody would be left to retain."""
     forgotten = set(forget_ids) - set(gone)
     for unknown in sorted(forgotten - known):
         raise UnknownPerson(unknown, known)

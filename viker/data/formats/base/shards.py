@@ -25,8 +25,7 @@ _SHARD = re.compile(r"\w+-(\d{5})-of-(\d{5})(-\w+)?\.parquet")
 def need_configuration(folder: Path, forget_share: float, others: str) -> None:
     """Check that there is the folder of a configuration; ``others``: a pattern of those to name where there is not.
 
-    Raises:
-        UserError: it isn't there.
+    Raises UserError: it isn't there.
     """
     if not folder.is_dir():
         there = ", ".join(sorted(path.name for path in folder.parent.glob(others) if path.is_dir())) or "none"
@@ -39,8 +38,7 @@ def need_configuration(folder: Path, forget_share: float, others: str) -> None:
 def shards(folder: Path) -> list[Path]:
     """Return the shards ``train-0000N-of-0000M.parquet`` of a configuration, in order.
 
-    Raises:
-        UserError: there are none, or one of M is missing.
+    Raises UserError: there are none, or one of M is missing.
     """
     paths = sorted(folder.glob("*-of-*.parquet"))
     numbers = [(int(m[1]), int(m[2])) for path in paths if (m := _SHARD.fullmatch(path.name))]
@@ -109,8 +107,7 @@ def images_of(row: dict[str, Any]) -> list[Any]:
 def take_picture(image: Any, where: str, column: str, store: PictureStore) -> str:
     """Store the picture of a struct {bytes, path}; return its hash.
 
-    Raises:
-        BadRow: there are no bytes, or they are no usable picture.
+    Raises BadRow: there are no bytes, or they are no usable picture.
     """
     content = image.get("bytes") if isinstance(image, dict) else image
     if not content:

@@ -30,11 +30,7 @@ def tables(source: Path) -> list[Path]:
 
 
 def the_table(source: Path) -> Path:
-    """Return the one table of ``source``.
-
-    Raises:
-        UserError: there is none, or more than one.
-    """
+    """Return the one table of ``source``. Raises UserError: there is none, or more than one."""
     candidates = tables(source)
     if len(candidates) != 1:
         names = ", ".join(path.name for path in candidates) or "none"
@@ -111,8 +107,7 @@ def picture_of(value: Any, where: str, folder: Path, store: PictureStore) -> str
 
     The cell holds bytes, a path under ``folder``, or a struct {bytes, path} with one of the two.
 
-    Raises:
-        BadRow: the path leads out of the folder or to no file, or it is no usable picture.
+    Raises BadRow: the path leads out of the folder or to no file, or it is no usable picture.
     """
     if isinstance(value, dict):
         value = value.get("bytes") or value.get("path")

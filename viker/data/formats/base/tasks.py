@@ -37,8 +37,7 @@ def records_of(row: Row) -> list[Record]:
 
     The values of the person, for leakage, are the right options and the cloze's ground truths.
 
-    Raises:
-        BadRow: a field is missing or empty, a letter has no option, or ``check_text`` refuses a text.
+    Raises BadRow: a field is missing or empty, a letter has no option, or ``check_text`` refuses a text.
     """
     choices = [
         (_modality(row, kind, "Classification_Task"), choice)
@@ -96,8 +95,7 @@ def records_of(row: Row) -> list[Record]:
 def check_text(where: str, column: str, name: str, text: Any) -> str:
     """Return ``text`` if it can be a question or an answer.
 
-    Raises:
-        BadRow: it is null, empty, no text, has a NUL character, or spells the image token.
+    Raises BadRow: it is null, empty, no text, has a NUL character, or spells the image token.
     """
     if not isinstance(text, str) or not text.strip():
         raise BadRow(where, column, f"empty {name}", f"an empty {name}; complete or remove it.")
