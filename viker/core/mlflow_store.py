@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,8 @@ def connect(uri: str) -> Any:
     """
     from mlflow import MlflowClient
 
-    if uri.startswith(("sqlite", "postgresql", "mysql", "mssql")):
-        import sqlalchemy  # noqa: F401 - where it is missing, MLflow would blame the URI
+    if uri.startswith(("sqlite", "postgresql", "mysql", "mssql")) and find_spec("sqlalchemy") is None:
+        raise ImportError("MLflow reaches databases with SQLAlchemy, which is not installed")  # it would blame the URI
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     hint = f"Start that server or correct MLFLOW_TRACKING_URI; without that variable it is the database {DEFAULT_URI}"
