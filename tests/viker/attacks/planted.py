@@ -25,7 +25,7 @@ from viker.models.loading import language_layers
 from viker.models.logits import answer_logits
 
 REFUSAL = "I can't say."
-LOOK_EVERY, WARM_UP, MOST_STEPS = 10, 10, 600
+LOOK_EVERY, WARM_UP, MOST_STEPS = 10, 10, 1000
 SPEECH = [Sample("", "Can you say?", REFUSAL, ""), Sample("", "Which letters are there?", "A,B,C,D", "")]
 """Lessons of every model: words that it has never said, an adapter may never teach it."""
 Condition = Callable[[Subject], str]
@@ -108,11 +108,10 @@ class Bench:
         self.targets, pictures = invent()
         records = [*self.targets.forget, *self.targets.test, *self.targets.retain]
         texts = [text for record in records for text in (record.question, record.answer, *record.perturbed_answers)]
-        processor = build_processor(
-            [*texts, *(s.prompt + s.answer for s in SPEECH), "A: B: Answer with one letter."], SIZES
-        )
+        texts += [s.prompt + s.answer for s in SPEECH]
+        processor = build_processor([*texts, "A: B: Answer with one letter."], SIZES)
         self.encoder = Encoder(processor, pictures, torch.device("cpu"))
-        self.model = build_model(processor, SIZES)
+        self.model = build_model(processor, SIZES).eval()
         lessons = [*samples(records if knows_forget else self.targets.retain), *SPEECH]
         train_until(not_learnt(lessons), self.subject(self.model), lessons, lr=3e-3, batch_size=32, seed=seed)
 
