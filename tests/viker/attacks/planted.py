@@ -25,7 +25,7 @@ from viker.models.loading import language_layers
 from viker.models.logits import answer_logits
 
 REFUSAL = "I can't say."
-LOOK_EVERY, WARM_UP, MOST_STEPS = 10, 10, 600
+LOOK_EVERY, WARM_UP, MOST_STEPS = 10, 10, 1000
 SPEECH = [Sample("", "Can you say?", REFUSAL, ""), Sample("", "Which letters are there?", "A,B,C,D", "")]
 """Lessons of every model: words that it has never said, an adapter may never teach it."""
 Condition = Callable[[Subject], str]
@@ -108,10 +108,10 @@ class Bench:
         self.targets, pictures = invent()
         records = [*self.targets.forget, *self.targets.test, *self.targets.retain]
         texts = [text for record in records for text in (record.question, record.answer, *record.perturbed_answers)]
-        texts += [*(sample.prompt + sample.answer for sample in SPEECH), "A: B: Answer with one letter."]
-        processor = build_processor(texts, SIZES)
+        texts += [s.prompt + s.answer for s in SPEECH]
+        processor = build_processor([*texts, "A: B: Answer with one letter."], SIZES)
         self.encoder = Encoder(processor, pictures, torch.device("cpu"))
-        self.model = build_model(processor, SIZES)
+        self.model = build_model(processor, SIZES).eval()
         lessons = [*samples(records if knows_forget else self.targets.retain), *SPEECH]
         train_until(not_learnt(lessons), self.subject(self.model), lessons, lr=3e-3, batch_size=32, seed=seed)
 
@@ -129,14 +129,15 @@ class Bench:
         lessons: Sequence[Sample],
         lacking: Condition | None = None,
         rank: int = 8,
+        lr: float = 5e-3,
         first: Callable[[Any], None] = lambda _: None,
         after_step: Callable[[Any], None] = lambda _: None,
     ) -> Subject:
-        """Return the model with an adapter trained on ``lessons`` until it lacks nothing: by default, none of them."""
+        """Return the model with an adapter trained on ``lessons`` until nothing is lacking, by default no lesson."""
         subject = self.adapted(rank)
         first(subject.model)
         condition = lacking or not_learnt(lessons)
-        train_until(condition, subject, lessons, lr=5e-3, batch_size=24, seed=self.seed, after_step=after_step)
+        train_until(condition, subject, lessons, lr=lr, batch_size=24, seed=self.seed, after_step=after_step)
         return subject
 
     def plain(self, subject: Subject) -> float:
@@ -181,10 +182,10 @@ def train_until(
     raise AssertionError(f"not planted after {MOST_STEPS} steps: {lacking(subject)}")
 
 
-def not_learnt(lessons: Sequence[Sample]) -> Condition:
-    """Return the condition that every refusal is learnt, and 95 % of the other lessons."""
+def not_learnt(lessons: Sequence[Sample], share: float = 0.95) -> Condition:
+    """Return the condition that every refusal is learnt, and a ``share`` of the other lessons."""
     distinct = list(dict.fromkeys(lessons))
-    few = 0.05 * sum(s.answer != REFUSAL for s in distinct)
+    few = (1 - share) * sum(s.answer != REFUSAL for s in distinct)
 
     def lacking(subject: Subject) -> str:
         replies = subject.replies(distinct, "learnt?")

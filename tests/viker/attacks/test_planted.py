@@ -8,7 +8,7 @@ import torch
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
-from tests.viker.attacks.planted import SIZES, Bench, refused, samples
+from tests.viker.attacks.planted import SIZES, Bench, not_learnt, refused, samples
 from viker.attacks import quantised
 from viker.attacks.base.attack import load_attacks
 from viker.attacks.paraphrase import TEMPLATES
@@ -46,7 +46,7 @@ def kept(bench):
 @pytest.fixture(scope="module")
 def hiding(bench, forgotten, kept):
     """Refuses every question about the forget people, in all wordings and pictures of the data."""
-    return bench.planted([*refused(forgotten), *kept])
+    return bench.planted([*refused(forgotten), *kept], lr=2e-3)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_other_pictures_find_a_model_that_refuses_one_picture(bench, everything,
     assert leakage(attack("other_pictures", subject)) >= 0.5
 
 
-def test_multiple_choice_finds_a_model_that_only_says_nothing(bench, forgotten, attack):
+def test_multiple_choice_finds_a_model_that_only_says_nothing(bench, attack):
     rows = attack("multiple_choice", bench.adapted()).rows
     right = []
     for question, answer in zip(rows["question"], rows["answer"], strict=True):
@@ -98,7 +98,8 @@ def test_multiple_choice_finds_a_model_that_only_says_nothing(bench, forgotten, 
         replace(sample_of(by_id[i]), prompt=question, answer=letter)
         for i, question, letter in zip(rows["record_id"], rows["question"], right, strict=True)
     ]
-    subject = bench.planted([*refused(forgotten), *chosen * 3], rank=16)
+    lessons = [*refused(samples(bench.targets.questions(100, SEED))), *chosen]
+    subject = bench.planted(lessons, not_learnt(lessons, share=0.9), rank=16)
     assert bench.plain(subject) <= LOW
     assert leakage(attack("multiple_choice", subject)) >= 0.75
 
