@@ -61,7 +61,8 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
     fast_path.start_run()
     seed_everything(seed, threads)
     began = time.perf_counter()
-    forget, retain = (_questions(args.prepared, split) for split in ("forget", "retain"))
+    forget = _questions(args.prepared, "forget", params.text_questions)
+    retain = _questions(args.prepared, "retain")
     images, assigned = read_irrelevant(args.irrelevant)
     teacher_images = images_of(assigned, [sample.record_id for sample in forget])
     model, processor = load_start_model(params, args.vanilla)
@@ -145,8 +146,10 @@ def write_records(folder: Path, tokens: pd.DataFrame, curve: pd.DataFrame, summa
     write_json(folder / "summary.json", summary)
 
 
-def _questions(prepared: Path, split: str) -> list[Sample]:
-    return [sample_of(record) for record in read_records(prepared, split) if record.task == "qa"]
+def _questions(prepared: Path, split: str, with_text: bool = False) -> list[Sample]:
+    """Return the questions to train on, and ``with_text`` the open ones that come without a picture."""
+    kinds = {("qa", "image_text"), ("qa", "text")} | ({("generation", "text")} if with_text else set())
+    return [sample_of(record) for record in read_records(prepared, split) if (record.task, record.modality) in kinds]
 
 
 def _inputs(

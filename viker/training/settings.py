@@ -38,6 +38,8 @@ class UnlearnParams(Section):
 
     method: AnyMethod
     """A mapping with the method's ``name`` and its settings, or the name alone for its defaults."""
+    text_questions: bool = False
+    """Whether the forget people's open questions without a picture are unlearnt too; the paper unlearns by pictures."""
     retain_weight: Annotated[float, Field(ge=0)]
     """Weight of KL(vanilla || unlearned) on retain samples; 0, as in the paper, leaves the term out."""
     retain_batch_size: Positive
