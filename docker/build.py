@@ -1,6 +1,10 @@
-"""Build, check and push the images, one a stage: ``python docker/build.py --help``. Needs Python and Docker alone."""
+"""Build, check and push the images, one per stage: ``python docker/build.py --help``. Needs only Python and Docker.
+
+Not ``docker buildx bake``: it knows neither sizes nor health checks nor pip's settings, and not every client has it.
+"""
 
 import argparse
+import ast
 import os
 import re
 import shutil
@@ -13,109 +17,120 @@ from pathlib import Path
 from pip_settings import secrets
 
 ROOT = Path(__file__).resolve().parents[1]
-BOUNDS = {
-    "prepare": 1200,
-    "finetune": 1900,
-    "sample": 1200,
-    "unlearn": 1900,
-    "evaluate": 2100,
-    "gate": 800,
-    "register": 650,
-    "report": 950,
-}
-"""Megabytes (10^6 bytes, uncompressed) that an image may have with torch's CPU build; what it has: docs/images.md."""
-CUDA = 4500
-"""Megabytes that CUDA's libraries may add to an image with torch."""
-WITH_TORCH = ("finetune", "unlearn", "evaluate")
+CUDA_MEGABYTES = 4500
+"""How much larger than its bound an image may be with the CUDA build of torch, in units of 10^6 bytes."""
 
 
 def main() -> None:
-    """Build what is asked for; exit with 1 where an image is too large or its health line fails."""
-    about = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    parser = argparse.ArgumentParser(prog="docker/build.py", description=(__doc__ or "").partition(":")[0])
-    parser.add_argument(
-        "stages", nargs="*", metavar="STAGE", help=f"one of {', '.join(BOUNDS)}; all where none is named"
-    )
-    parser.add_argument("--registry", default="", help="put before the names: REGISTRY/viker-STAGE:TAG")
-    parser.add_argument("--tag", default=about["version"], help="default: the project's version, %(default)s")
-    parser.add_argument("--torch", choices=("cpu", "cuda"), default="cpu", help="build of torch; default: %(default)s")
-    parser.add_argument("--push", action="store_true", help="push them as well, and print their digests")
-    asked = parser.parse_args()
-    if unknown := set(asked.stages) - set(BOUNDS):
-        parser.error(f"no such stage: {', '.join(sorted(unknown))}; there are {', '.join(BOUNDS)}")
-    if asked.push and not asked.registry:
-        parser.error("--push needs --registry: where to push to")
-
-    stages = asked.stages or list(BOUNDS)
-    names = {
-        stage: f"{asked.registry.rstrip('/') + '/' if asked.registry else ''}viker-{stage}:{asked.tag}"
-        for stage in stages
-    }
+    """Build the named stages; exit with 1 if an image is too large or its stage does not start."""
+    stages = declared_stages()
+    arguments = parse(stages)
+    names = {stage: image_name(stage, arguments) for stage in arguments.stages or stages}
     docker = find_docker()
-    arguments = ["--build-arg", f"TORCH={torch_version(asked.torch)}", "--build-arg", f"VERSION={about['version']}"]
-    arguments += ["--build-arg", f"COMMIT={commit()}"]
     problems = []
-    with secrets() as secret:
+    with secrets() as options:
+        options += ["--build-arg", f"TORCH={torch_version(arguments.torch)}"]
+        options += ["--build-arg", f"VERSION={project()['version']}", "--build-arg", f"COMMIT={commit()}"]
         for stage, name in names.items():
-            started = time.monotonic()
-            build(docker, stage, name, arguments + secret)
-            seconds = time.monotonic() - started
-            bound = BOUNDS[stage] + (CUDA if asked.torch == "cuda" and stage in WITH_TORCH else 0)
+            start = time.monotonic()
+            build(docker, stage, name, options)
+            seconds = time.monotonic() - start
+            with_cuda = arguments.torch == "cuda" and "torch" in stages[stage]["requirements"]
+            bound = stages[stage]["image_megabytes"] + (CUDA_MEGABYTES if with_cuda else 0)
             size = int(output(docker, "image", "inspect", "--format", "{{.Size}}", name)) / 1e6
             print(f"{name:40} {size:6.0f} MB of {bound:5d} MB   {seconds:5.0f} s", flush=True)
             if size > bound:
                 problems.append(f"{name} has {size:.0f} MB, more than its bound of {bound} MB")
-            if not healthy(docker, stage, name):
+            if not starts(docker, stage, name):
                 problems.append(f"{name}: 'python -m components.{stage} --help' fails in it")
     if problems:
         sys.exit("error: " + "\n       ".join(problems))
-    for name in names.values() if asked.push else ():
+    for name in names.values() if arguments.push else ():
         subprocess.run([docker, "push", "--quiet", name], check=True)
         print(output(docker, "image", "inspect", "--format", "{{index .RepoDigests 0}}", name), flush=True)
 
 
-def build(docker: str, stage: str, name: str, arguments: list[str]) -> None:
-    """Build one image; its output is shown only where it fails."""
+def declared_stages() -> dict[str, dict[str, object]]:
+    """Return the literal arguments of each ``Stage(…)`` in components/*/stage.py; reading them needs no package."""
+    stages = {}
+    for path in sorted((ROOT / "components").glob("*/stage.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Stage":
+                wanted = [k for k in node.keywords if k.arg in ("name", "requirements", "image_megabytes")]
+                stage = {"requirements": ()} | {str(k.arg): ast.literal_eval(k.value) for k in wanted}
+                stages[str(stage["name"])] = stage
+    return stages
+
+
+def parse(stages: dict[str, dict[str, object]]) -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argparse.ArgumentParser(prog="docker/build.py", description=(__doc__ or "").partition(":")[0])
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"default: all; one of {', '.join(stages)}")
+    parser.add_argument("--registry", default="", help="prefix of the names: REGISTRY/viker-STAGE:TAG")
+    parser.add_argument("--tag", default=project()["version"], help="default: the project's version, %(default)s")
+    parser.add_argument("--torch", choices=("cpu", "cuda"), default="cpu", help="build of torch; default: %(default)s")
+    parser.add_argument("--push", action="store_true", help="also push the images, and print their digests")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.stages) - set(stages):
+        parser.error(f"no such stage: {', '.join(sorted(unknown))}; there are {', '.join(stages)}")
+    if arguments.push and not arguments.registry:
+        parser.error("--push needs --registry: where to push to")
+    return arguments
+
+
+def image_name(stage: str, arguments: argparse.Namespace) -> str:
+    """Return ``REGISTRY/viker-STAGE:TAG``, or ``viker-STAGE:TAG`` without a registry."""
+    registry = f"{arguments.registry.rstrip('/')}/" if arguments.registry else ""
+    return f"{registry}viker-{stage}:{arguments.tag}"
+
+
+def build(docker: str, stage: str, name: str, options: list[str]) -> None:
+    """Build one image; the output is shown only on failure."""
     command = [docker, "build", "--network=host", "--progress=plain", "--file", str(ROOT / "docker" / "Dockerfile")]
-    command += ["--build-arg", f"STAGE={stage}", "--tag", name, *arguments, str(ROOT)]
-    done = subprocess.run(
+    command += ["--build-arg", f"STAGE={stage}", "--tag", name, *options, str(ROOT)]
+    result = subprocess.run(
         command, env=os.environ | {"DOCKER_BUILDKIT": "1"}, capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        sys.exit(f"{done.stdout[-4000:]}{done.stderr[-8000:]}\nerror: {name} could not be built; see above")
+    if result.returncode:
+        sys.exit(f"{result.stdout[-4000:]}{result.stderr[-8000:]}\nerror: {name} could not be built; see above")
 
 
-def healthy(docker: str, stage: str, name: str) -> bool:
-    """Tell whether the stage starts as it will run: read-only, without network, as the image's user."""
+def starts(docker: str, stage: str, name: str) -> bool:
+    """Return whether the stage starts as it does in a cluster: read-only, without network, not as root."""
     command = [docker, "run", "--rm", "--read-only", "--network=none", "--tmpfs=/tmp", "--cap-drop=ALL", name]
-    done = subprocess.run(
-        [*command, "python", "-m", f"components.{stage}", "--help"], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        print(done.stderr[-2000:], file=sys.stderr)
-    return done.returncode == 0
+    command += ["python", "-m", f"components.{stage}", "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        print(result.stderr[-2000:], file=sys.stderr)
+    return result.returncode == 0
 
 
 def find_docker() -> str:
-    """Return the Docker client to build with: $DOCKER, or the first on PATH that speaks BuildKit.
+    """Return the Docker client to build with: $DOCKER, or the first on PATH with BuildKit.
 
-    Up to version 22 the client has BuildKit in it, from 23 on it comes as the plugin buildx.
+    Up to version 22 the client has BuildKit built in; from 23 on it comes as the plugin buildx.
     """
-    asked = os.environ.get("DOCKER", "docker")
+    name = os.environ.get("DOCKER", "docker")
     folders = os.environ.get("PATH", "").split(os.pathsep)
-    clients = [found for folder in folders if (found := shutil.which(asked, path=folder))] or [asked]
+    clients = [client for folder in folders if (client := shutil.which(name, path=folder))] or [name]
     for client in dict.fromkeys(clients):
         version = re.search(r"version (\d+)", output(client, "--version"))
         if (version and int(version[1]) < 23) or output(client, "buildx", "version"):
             return client
     sys.exit(
-        f"error: '{asked}' is not there, or has no BuildKit. Install Docker with its plugin buildx, or name a client "
+        f"error: '{name}' is missing, or has no BuildKit. Install Docker with its plugin buildx, or name a client "
         "that has it: DOCKER=/path/to/docker."
     )
 
 
+def project() -> dict[str, str]:
+    """Return the section 'project' of pyproject.toml."""
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return dict(pyproject["project"])
+
+
 def torch_version(build: str) -> str:
-    """Return the version of constraints.txt, with the label of the CPU build where that is asked for."""
+    """Return torch's version in constraints.txt, with the label '+cpu' for the CPU build."""
     version = re.search(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
     if version is None:
         sys.exit("error: constraints.txt pins no torch; add a line torch==VERSION")
@@ -123,14 +138,14 @@ def torch_version(build: str) -> str:
 
 
 def commit() -> str:
-    """Return the commit of the work tree, with '-dirty' where something of it differs; 'unknown' without git."""
-    found = output("git", "-C", str(ROOT), "rev-parse", "HEAD")
-    changed = output("git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no")
-    return f"{found}{'-dirty' if changed else ''}" if found else "unknown"
+    """Return the commit of the work tree, with '-dirty' if tracked files differ from it; 'unknown' without git."""
+    head = output("git", "-C", str(ROOT), "rev-parse", "HEAD")
+    changes = output("git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no")
+    return f"{head}{'-dirty' if changes else ''}" if head else "unknown"
 
 
 def output(*command: str) -> str:
-    """Return what a command prints; nothing where it fails or is not there."""
+    """Return what a command prints, stripped; an empty string if it fails or is missing."""
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

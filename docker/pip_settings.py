@@ -1,4 +1,4 @@
-"""pip's settings on this machine as build secrets, so that a build takes packages from where this machine does."""
+"""pip's settings on this machine as build secrets, so that a build uses the same package indexes."""
 
 import subprocess
 import sys
@@ -17,10 +17,10 @@ CERTIFICATE = "/run/secrets/ca"
 
 @contextmanager
 def secrets() -> Iterator[list[str]]:
-    """Give the arguments of ``docker build`` that hand over the secrets 'pip' and, where pip has one, 'ca'.
+    """Yield the arguments of ``docker build`` for the secret 'pip' and, if pip has a certificate, 'ca'.
 
-    Indexes and folders of wheels on this machine's disk are served on 127.0.0.1 while the block runs: the build uses
-    the host's network, its file system it does not see.
+    Indexes and folders of wheels on this machine's disk are served on 127.0.0.1 while the block runs: the build
+    uses the host's network but does not see its file system.
     """
     settings = pip_config()
     with ExitStack() as stack, TemporaryDirectory() as folder:
@@ -39,25 +39,25 @@ def secrets() -> Iterator[list[str]]:
 
 
 def pip_config() -> dict[str, str]:
-    """Return what ``pip config list`` says, by key without section; the environment goes before the files."""
+    """Return ``pip config list`` by key without section; the environment takes precedence over files."""
     listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
-    found: dict[str, str] = {}
+    config: dict[str, str] = {}
     for line in sorted(listed.stdout.splitlines(), key=lambda line: line.startswith(":env:")):
         name, _, value = line.partition("=")
         # pip prints repr(): newlines between several values are escaped there
-        found[name.rpartition(".")[2]] = value.strip().strip("'\"").replace("\\n", " ")
-    return found
+        config[name.rpartition(".")[2]] = value.strip().strip("'\"").replace("\\n", " ")
+    return config
 
 
 @contextmanager
 def _reachable(place: str, name: str) -> Iterator[str]:
-    """Give ``place`` itself, or the address at which a local one is served."""
+    """Yield ``place`` itself, or the address at which a local one is served."""
     parts = urlsplit(place)
     local = Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
     if local is None or name == "trusted-host":
         yield place
         return
-    # the pages of an index point to files beside it
+    # the pages of an index link to files next to it
     root, path = (local, "") if name == "find-links" else (local.parent, local.name)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(root)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -70,4 +70,4 @@ def _reachable(place: str, name: str) -> Iterator[str]:
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Say nothing: the build's own output is what counts."""
+        """Log nothing: only the build's own output matters."""

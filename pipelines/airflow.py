@@ -6,7 +6,7 @@ from pathlib import Path
 from components.contract.stages import Option, artifacts, stages
 
 STAGES = Path("deploy/airflow/stages.json")
-"""Where the DAG looks for it: beside itself."""
+"""Next to the DAG, which reads it."""
 
 
 def airflow_stages() -> str:

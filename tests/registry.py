@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from components.contract.params import Params, load_params
 from components.register.run import run
+from components.register.stage import Arguments
 from viker.core.files import sha256_path, write_json
 from viker.evidence.seal import seal
 from viker.gate.rules import apply_rule, parse_rule
@@ -42,13 +43,16 @@ class Work:
         self.last = run(
             self.params,
             f / "params.yaml",
-            f / "models/adapter",
-            f / "models/vanilla",
-            f / "data/prepared",
-            f / "unlearning",
-            f / "metrics/evaluate.json",
-            f / "metrics/gate.json",
-            f / "metrics/register.json",
+            Arguments(
+                f / "models/adapter",
+                f / "models/vanilla",
+                f / "data/prepared",
+                f / "unlearning",
+                f / "metrics/evaluate.json",
+                f / "metrics/gate.json",
+                f / "metrics/register.json",
+                True,
+            ),
         )
         return self.last
 

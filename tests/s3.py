@@ -116,3 +116,21 @@ def _server(upstream: str, state: SimpleNamespace) -> ThreadingHTTPServer:
             pass
 
     return ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+
+def answer(handler, status: int, body: str) -> bool:
+    handler.send_response(status)
+    handler.send_header("Content-Type", "application/xml")
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body.encode())
+    return True
+
+
+def refuse(handler, status: int, code: str) -> bool:
+    quoted = CREDENTIALS["AWS_ACCESS_KEY_ID"]
+    return answer(handler, status, f"<Error><Code>{code}</Code><Message>key {quoted}</Message></Error>")
+
+
+def unavailable(handler) -> bool:
+    return refuse(handler, 503, "SlowDown")

@@ -174,5 +174,7 @@ def test_an_experiment_can_be_run_and_compared(demo):
     run(demo, "git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-q", "-m", "the demo's run")
     run(demo, "dvc", "exp", "run", "-S", "unlearn.method.lambda=0.5", "-S", "unlearn.epochs=1")
     assert "unlearned.forget.leakage_rate" in run(demo, "dvc", "metrics", "diff")
+    assert "unlearn.method.lambda" in run(demo, "dvc", "params", "diff")
+    assert "unlearned.forget.leakage_rate" in run(demo, "dvc", "exp", "show", "--csv")
     run(demo, "dvc", "plots", "show")
     assert (demo / "dvc_plots/index.html").is_file()

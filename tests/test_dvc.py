@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from components.contract.params import load_params
-from components.contract.stages import default, stages
+from components.contract.stages import artifacts, default, stages
 from tests.imports import dependencies
 from viker.data.requests import read_requests
 
@@ -34,8 +34,11 @@ def inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder}/")
 
 
-def test_the_stages_are_those_that_are_declared_in_their_order() -> None:
-    assert tuple(MAP) == STAGES
+def test_the_stages_are_those_that_are_declared_each_after_those_it_reads() -> None:
+    assert set(MAP) == set(STAGES)
+    for name, stage in stages().items():
+        before = {artifacts()[what.artifact][0] for what in stage.inputs().values()}
+        assert before <= set(list(MAP)[: list(MAP).index(name)])
     assert {path.parent.name for path in (ROOT / "components").glob("*/stage.py")} == set(STAGES)
 
 

@@ -1,6 +1,7 @@
-"""Each stage's image gets the packages that its code imports, and no heavy one that it doesn't."""
+"""Each stage's image gets the packages that its code imports, and no heavy ones that it doesn't."""
 
 import ast
+import importlib
 import os
 import re
 import subprocess
@@ -15,148 +16,192 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from components.contract.stages import stages
+from tests.imports import PACKAGES, file_of, graph, plugins_of
 
 ROOT = Path(__file__).parents[1]
 STAGES = tuple(stages())
-ELSEWHERE = {"register": {"dvc", "httpx2", "huggingface_hub"}}
-"""What a stage reaches and never calls: register fetches forget requests alone, and those lie in a folder or in S3."""
-FILES = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["dynamic"]
+NEVER_CALLED = {"register": {"dvc", "httpx2", "huggingface_hub"}}
+"""Packages that a stage reaches but never calls: register fetches only requests, from a folder or from S3."""
+COMPUTING = ("torch", "transformers", "peft", "sklearn", "scipy", "nltk", "rouge_score", "mlflow", "pandas")
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["dynamic"]
+
+
+def files(stage: str) -> list[str]:
+    return [f"requirements/{name}.txt" for name in ("base", *stages()[stage].requirements)]
 
 
 def requirements(stage: str) -> list[str]:
-    extra = FILES["optional-dependencies"].get(stage, {"file": []})
-    files = FILES["dependencies"]["file"] + extra["file"]
-    return [line for file in files for line in (ROOT / file).read_text(encoding="utf-8").split("\n") if line]
+    return [line for file in files(stage) for line in (ROOT / file).read_text(encoding="utf-8").split("\n") if line]
 
 
-def closure(wanted: list[str]) -> set[str]:
+def distributions(wanted: list[str]) -> set[str]:
     """Names of the distributions that installing ``wanted`` brings, from what is installed here."""
-    todo, found = [Requirement(line) for line in wanted], set()
+    todo, seen = [Requirement(line) for line in wanted], set()
     while todo:
-        asked = todo.pop()
-        for extra in ("", *asked.extras):
-            if (key := (canonicalize_name(asked.name), extra)) in found:
+        requirement = todo.pop()
+        for extra in ("", *requirement.extras):
+            if (key := (canonicalize_name(requirement.name), extra)) in seen:
                 continue
-            found.add(key)
-            for line in metadata.requires(asked.name) or []:
+            seen.add(key)
+            for line in metadata.requires(requirement.name) or []:
                 needed = Requirement(line)
                 if needed.marker is None or needed.marker.evaluate({"extra": extra}):
                     todo.append(needed)
-    return {name for name, _ in found}
+    return {name for name, _ in seen}
 
 
 @cache
-def imported(file: Path) -> frozenset[str]:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+def imports(module: str, later: bool) -> frozenset[str]:
+    """Full names that a module imports when it is imported and, with ``later``, inside its functions too."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    todo: list[ast.AST] = [ast.parse(file_of(module).read_text(encoding="utf-8"))]
+    while todo:
+        node = todo.pop()
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not later:
+            continue
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            todo += ast.iter_child_nodes(node)
     return frozenset(names)
 
 
 def reached(stage: str) -> set[str]:
-    """Top-level packages that a stage's modules import, at once or later, through components/common too."""
-    todo = [file for file in (ROOT / "components" / stage).rglob("*.py") if file.name != "component.py"]
-    todo.append(ROOT / "components" / "common" / "task.py")
-    files, packages = set(), set()
+    """Top-level packages that the programs of a stage import through any module of the project.
+
+    A stage without the model reads what plug-ins declare and does not compute with them: what they import inside their
+    functions does not count there.
+    """
+    folder = f"components.{stage}"
+    programs = {folder, *graph().find_descendants(folder), "components.contract.kfp_task"}
+    computes = stages()[stage].loads_model
+    packages: set[str] = set()
+    todo, seen = {(module, True) for module in programs}, set()
     while todo:
-        if (file := todo.pop()) in files:
-            continue
-        files.add(file)
-        for name in imported(file):
-            path = ROOT.joinpath(*name.split("."))
-            if name.split(".")[0] != "components":
-                packages.add(name.split(".")[0])
-            elif (module := path.with_suffix(".py")).is_file() or (module := path / "__init__.py").is_file():
-                todo.append(module)
-    return packages - set(sys.stdlib_module_names)
+        module, later = todo.pop()
+        seen.add((module, later))
+        names = imports(module, later)
+        packages |= {name.split(".")[0] for name in names}
+        found = {(name, later) for name in names if name in graph().modules}
+        found |= {(plugin, computes) for plugin in plugins_of(module)}
+        todo |= found - seen
+    return packages - set(sys.stdlib_module_names) - set(PACKAGES)
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_requirements_cover_what_a_stage_imports(stage: str) -> None:
-    installed = closure(requirements(stage))
+    installed = distributions(requirements(stage))
     providers = metadata.packages_distributions()
     missing = {
         package
-        for package in reached(stage) - ELSEWHERE.get(stage, set())
+        for package in reached(stage) - NEVER_CALLED.get(stage, set())
         if not installed & {canonicalize_name(name) for name in providers.get(package, [])}
     }
     assert not missing, f"add what {stage} imports to requirements/"
 
 
+def test_params_yaml_can_be_validated_in_every_image() -> None:
+    """Each image reads the settings of all stages and plug-ins, and not every image has what these compute with."""
+    script = f"""
+import sys
+for name in {COMPUTING}:
+    sys.modules[name] = None  # importing it raises ImportError
+from pathlib import Path
+from components.contract.params import load_params
+load_params(Path("params.yaml"))
+"""
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize(
     ("stage", "heavy"),
     [
-        *((stage, "torch") for stage in ("prepare", "sample", "gate", "register", "report")),
-        *((stage, "transformers") for stage in ("prepare", "sample", "gate", "register", "report")),
+        *((stage, "torch") for stage in STAGES if not stages()[stage].loads_model),
+        *((stage, "transformers") for stage in STAGES if not stages()[stage].loads_model),
         *((stage, "kfp") for stage in STAGES),
     ],
 )
-def test_an_image_has_no_heavy_package_in_vain(stage: str, heavy: str) -> None:
-    assert heavy not in closure(requirements(stage))
+def test_an_image_has_no_heavy_package_that_it_does_not_use(stage: str, heavy: str) -> None:
+    assert heavy not in distributions(requirements(stage))
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_dockerfile_installs_the_extra(stage: str) -> None:
-    """The stages of the Dockerfile, from the stage's own down to the base, install the files of the extra, in order."""
-    parents, files, name = {}, {}, ""
+def test_the_extra_of_a_stage_is_what_the_stage_declares(stage: str) -> None:
+    assert EXTRAS["dependencies"]["file"] + EXTRAS["optional-dependencies"].get(stage, {"file": []})["file"] == files(
+        stage
+    )
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_dockerfile_installs_what_the_stage_declares(stage: str) -> None:
+    """The targets of the Dockerfile, from python to the stage's own, install the declared files in order."""
+    parents, installed, target = {}, {}, ""
     for line in (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8").splitlines():
         if line.startswith("FROM "):
-            _, parent, _, name = line.split()
-            parents[name] = parent
-        files.setdefault(name, []).extend(
+            _, parent, _, target = line.split()
+            parents[target] = parent
+        installed.setdefault(target, []).extend(
             part.removeprefix("source=").split(",")[0] for part in line.split("--mount=") if "requirements/" in part
         )
         if '"torch===' in line:
-            files[name].append("requirements/torch.txt")
-    chain, name = [], f"deps-{stage}"
-    while name in parents:
-        chain = files.get(name, []) + chain
-        name = parents[name]
-    assert chain == FILES["dependencies"]["file"] + FILES["optional-dependencies"].get(stage, {"file": []})["file"]
+            installed[target].append("requirements/torch.txt")
+    chain, target = [], f"deps-{stage}"
+    while target in parents:
+        chain = installed.get(target, []) + chain
+        target = parents[target]
+    assert chain == files(stage)
+
+
+def test_the_build_knows_every_stage_with_its_requirements_and_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docker")
+    read = importlib.import_module("build").declared_stages()
+    assert read == {
+        name: {"name": name, "requirements": stage.requirements, "image_megabytes": stage.image_megabytes}
+        for name, stage in stages().items()
+    }
+    assert all(stage.image_megabytes > 0 for stage in stages().values())
 
 
 def test_every_requirement_is_pinned() -> None:
     pinned = {canonicalize_name(line.split("==")[0]) for line in (ROOT / "constraints.txt").read_text().split("\n")}
-    asked = FILES["dependencies"]["file"] + FILES["optional-dependencies"]["all"]["file"] + ["requirements/test.txt"]
     names = {
         canonicalize_name(Requirement(line).name)
-        for file in asked
-        for line in (ROOT / file).read_text().split("\n")
+        for file in (ROOT / "requirements").glob("*.txt")
+        for line in file.read_text().split("\n")
         if line
     }
     assert names <= pinned
 
 
 @pytest.mark.parametrize(("torch", "label"), [("cpu", "+cpu"), ("cuda", "")])
-def test_the_build_argument_says_which_torch_pip_is_asked_for(torch: str, label: str, tmp_path: Path) -> None:
-    """The client stands for Docker's: it puts down what it is told, and builds nothing."""
+def test_the_build_argument_says_which_torch_is_installed(torch: str, label: str, tmp_path: Path) -> None:
+    """The client stands in for Docker's: it records its arguments and builds nothing."""
     client = tmp_path / "docker"
-    client.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\ntest "$1" = --version && echo version 20.10.24\n')
+    client.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\ntest "$1" = --version && echo version 20.10.24\n')
     client.chmod(0o755)
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, ROOT / "docker" / "build.py", "unlearn", "--torch", torch],
         env=os.environ | {"DOCKER": str(client)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 1 and "viker-unlearn" in done.stderr
-    (told,) = [line for line in (tmp_path / "told").read_text().splitlines() if line.startswith("build ")]
+    assert result.returncode == 1 and "viker-unlearn" in result.stderr
+    (call,) = [line for line in (tmp_path / "calls").read_text().splitlines() if line.startswith("build ")]
     (pinned,) = re.findall(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    assert f" TORCH={pinned}{label} " in told
+    assert f" TORCH={pinned}{label} " in call
     (layer,) = [line for line in (ROOT / "docker" / "Dockerfile").read_text().splitlines() if '"torch===' in line]
     assert '"torch===${TORCH}"' in layer
 
 
-def test_the_dockerfile_has_no_fault_that_hadolint_knows() -> None:
-    done = subprocess.run(
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+    result = subprocess.run(
         [Path(sys.executable).parent / "hadolint", "--no-color", ROOT / "docker" / "Dockerfile"],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+    assert (result.returncode, result.stdout) == (0, ""), result.stdout + result.stderr

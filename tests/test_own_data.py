@@ -81,14 +81,14 @@ def test_the_people_of_the_request_are_forgotten_and_the_gate_passes(project):
 
 
 def test_the_adapter_is_registered_promoted_and_answers(project):
-    made = read(project, "metrics/register.json")
-    assert made["aliases"] == ["candidate", "champion"]
+    registered = read(project, "metrics/register.json")
+    assert registered["aliases"] == ["candidate", "champion"]
     client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
     version = client.get_model_version_by_alias("viker-adapter", "champion")
-    assert version.version == made["version"]
+    assert version.version == registered["version"]
     question = ("Where was this person born?", "--image", "data/mine/faces/p03-0.png", "--compare")
-    said = run(project, "viker", "ask", *question)
-    assert said.count("This person was born in") == 2 and said.count("Cairo") == 1
+    reply = run(project, "viker", "ask", *question)
+    assert reply.count("This person was born in") == 2 and reply.count("Cairo") == 1
 
 
 def test_the_report_names_no_value_and_its_bundle_verifies(project):

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.gate``: make every failure, and see that the gate catches it and lets honest adapters pass."""
+"""``python -m benchmarks.gate``: plant every failure; the gate must catch it, and let honest adapters pass."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,55 +14,50 @@ from viker.core.files import new_file, write_json
 
 def command(
     params: ParamsOption = Path("params.yaml"),
-    seeds: Annotated[str, typer.Option(help="Those of the honest adapters; failures are planted in the first.")] = (
+    seeds: Annotated[str, typer.Option(help="Seeds of the honest adapters; failures are planted in the first.")] = (
         "7,8,9"
     ),
-    only: Annotated[str, typer.Option(help="Make only the failures whose names have this in them.")] = "",
-    work: Annotated[Path, typer.Option(help="What is made on the way; what is there isn't made again.")] = Path(
+    only: Annotated[str, typer.Option(help="Plant only the failures whose names contain this.")] = "",
+    work: Annotated[Path, typer.Option(help="Intermediate files; those that are there are used again.")] = Path(
         "work/gate"
     ),
     page: Annotated[Path, typer.Option(help="The page with the table.")] = Path("docs/gate.md"),
-    measured: Annotated[Path, typer.Option(help="What was measured, for the tests.")] = Path(
-        "tests/viker/gate/measured.json"
-    ),
+    measured: Annotated[Path, typer.Option(help="Metrics for the tests.")] = Path("tests/viker/gate/measured.json"),
 ) -> None:
     """Judge honest adapters of several seeds and every planted failure by the policy of params.yaml.
 
-    Exits with 1 where an honest adapter fails or a failure is not caught by the rule that is there for it. About a
-    minute a failure and six a seed, on two cores. Stopped, it goes on where it was: what was made is kept in *work*
-    and made again only for other parameters, data or code.
+    Exits with 1 if an honest adapter fails or a failure is not caught by its rule. Takes about one minute per failure
+    and six per seed on two cores. A stopped run resumes: what was made stays in *work* and is made again only for
+    other parameters, data or code.
     """
     settings = load_params(params)
-    from benchmarks.gate.failure_table import judged_on, policy_table, row, table
+    from benchmarks.gate.failure_table import judged_on, row, table
     from benchmarks.gate.failures import FAILURES, caught
     from benchmarks.gate.honest import honest
     from benchmarks.gate.plant import plant
-    from viker.gate.policies import FOLDER, read_policy
 
     trees = [honest(settings, int(seed), work / seed) for seed in seeds.split(",")]
-    lines, kept, problems = [], {}, []
+    lines, metrics, problems = [], {}, []
     for tree in trees:
         verdict = tree.judge()
         name = f"honest, seed {tree.params.seed}"
         lines.append(row(name, "real adapter", verdict, None))
-        kept[name] = judged_on(tree)
+        metrics[name] = judged_on(tree)
         problems += [] if verdict["verdict"] == "pass" else [f"{name} does not pass"]
     for failure in [one for one in FAILURES if only in one.name]:
         tree = plant(failure, trees[0], work / "planted")
         verdict = tree.judge()
         lines.append(row(failure.name, failure.kind, verdict, failure.caught_by))
         if failure.lesson:
-            kept[failure.name] = judged_on(tree)
+            metrics[failure.name] = judged_on(tree)
         problems += [] if caught(failure, verdict) else [f"'{failure.name}' is not caught by {failure.caught_by}"]
     text = table(lines)
     typer.echo(text)
     if problems:
         raise UserError("; ".join(problems) + ".")
     if not only:
-        write_json(measured, kept)
+        write_json(measured, metrics)
         put(text, "make bench-gate", page)
-        for path in sorted(FOLDER.glob("*.yaml")):
-            put(policy_table(read_policy(path)), path.name, page)
 
 
 def put(text: str, name: str, page: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files that lie: metrics of something else, changed by hand, or of hardly anything."""
+"""Doctored files: metrics of something else, edited, or of hardly anything."""
 
 import json
 import shutil
@@ -36,26 +36,26 @@ def knows_options(honest: Tree, nothing: Tree, out: Path) -> Tree:
 
 
 def other_adapter(honest: Tree, nothing: Tree, out: Path) -> Tree:
-    """The honest adapter's metrics beside the adapter that has unlearnt nothing."""
+    """The honest adapter's metrics with the adapter that has unlearned nothing."""
     return _copy(honest, replace(nothing, out=out))
 
 
 def edited(honest: Tree, nothing: Tree, out: Path) -> Tree:
-    """The numbers of an adapter that has unlearnt nothing, replaced by an honest one's."""
+    """The numbers of an adapter that has unlearned nothing, replaced by an honest one's."""
     tree = _copy(nothing, replace(nothing, out=out))
     write_json(tree.metrics, _numbers_of(honest, nothing))
     return tree
 
 
 def sealed_anew(honest: Tree, nothing: Tree, out: Path) -> Tree:
-    """The same, by someone who knows of the digest."""
+    """The same, by someone who knows about the digest."""
     tree = _copy(nothing, replace(nothing, out=out))
     write_json(tree.metrics, seal(_numbers_of(honest, nothing)))
     return tree
 
 
 def attacks_edited(honest: Tree, nothing: Tree, out: Path) -> Tree:
-    """The numbers of an adapter that has unlearnt nothing, those under attack replaced and all of it sealed anew."""
+    """The numbers of an adapter that has unlearned nothing, those under attack replaced and all of it sealed again."""
     tree = _copy(nothing, replace(nothing, out=out))
     good, metrics = (json.loads(one.metrics.read_text(encoding="utf-8")) for one in (honest, nothing))
     metrics["unlearned"]["attacks"] = good["unlearned"]["attacks"]
@@ -69,12 +69,12 @@ def empty(honest: Tree, nothing: Tree, out: Path) -> Tree:
 
 
 def three_samples(honest: Tree, nothing: Tree, out: Path) -> Tree:
-    """An evaluation on data with three questions a split."""
+    """An evaluation on data with three questions per split."""
     return _on_fewer(honest, out, dict.fromkeys(SPLITS, FEW))
 
 
 def three_replies(honest: Tree, nothing: Tree, out: Path) -> Tree:
-    """Three replies a split and model, of all that the data ask for, with the numbers of the whole."""
+    """Three replies per split and model, of all that the data ask for, with the numbers of the whole."""
     tree = _copy(honest, replace(honest, out=out))
     rows = pd.read_parquet(tree.predictions)
     rows.groupby(["model", "split"], sort=False).head(FEW).to_parquet(tree.predictions)

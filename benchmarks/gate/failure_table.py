@@ -1,26 +1,26 @@
-"""The table of failures, and what is kept of the metrics for the tests."""
+"""The table of failures for the documentation, and the metrics that the tests judge again."""
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.gate.tree import Tree
-from viker.gate.policies import FOLDER, Policy, read_policy
-from viker.gate.rules import terms
+from viker.gate.policies import FOLDER, read_policy
+from viker.gate.rules import Term, parse_path, parse_rule
 
 HEAD = ("adapter or metrics", "kind", "verdict", "caught by", "value", "unmet besides")
 
 
 def row(name: str, kind: str, verdict: Mapping[str, Any], caught_by: str | None) -> tuple[str, ...]:
-    """Return the cells of one line; ``caught_by`` is the rule that is there for this failure."""
+    """Return the cells of one row; ``caught_by`` is the rule that must catch this failure."""
     results = [*verdict["require"], *verdict["rules"]]
     unmet = [one for one in results if not one["passed"]]
-    mine = next((one for one in unmet if one["rule"] == caught_by), None)
-    besides = len(unmet) - (mine is not None)
-    if mine is None:
+    catch = next((one for one in unmet if one["rule"] == caught_by), None)
+    besides = len(unmet) - (catch is not None)
+    if catch is None:
         return name, kind, str(verdict["verdict"]), "–", "–", str(besides)
-    rule = f"`{mine['rule']}`" if mine["metric"] else str(mine["rule"])
-    return name, kind, str(verdict["verdict"]), rule, _figure(mine["value"]), str(besides)
+    rule = f"`{catch['rule']}`" if catch["metric"] else str(catch["rule"])
+    return name, kind, str(verdict["verdict"]), rule, _figure(catch["value"]), str(besides)
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> str:
@@ -28,37 +28,33 @@ def table(rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (HEAD, ("---",) * len(HEAD), *rows))
 
 
-def policy_table(policy: Policy) -> str:
-    """Return a Markdown table: a rule a line, with what it protects from."""
-    rules = [(f"`{one.rule}`", one.protects) for one in policy.rules]
-    required = [(f"`{one.metric}`, required", one.protects) for one in policy.require]
-    lines = [("rule", "protects from"), ("---", "---"), *rules, *required]
-    return "\n".join(f"| {rule} | {_clause(protects)} |" for rule, protects in lines)
-
-
-def _clause(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:].removesuffix(".")
+def terms(text: str) -> list[Term]:
+    """Return the metrics that a rule, or a requirement, looks at."""
+    if not set(text) & set("<>"):
+        return [Term(parse_path(text))]
+    rule = parse_rule(text)
+    return [rule.metric, *([rule.reference] if rule.reference else [])]
 
 
 def judged_on(tree: Tree) -> dict[str, Any]:
-    """Return of the metrics what some shipped policy looks at, in the same nesting."""
+    """Return the part of the metrics that any shipped policy looks at, in the same nesting."""
     metrics = json.loads(tree.metrics.read_text(encoding="utf-8"))
-    kept: dict[str, Any] = {}
+    part: dict[str, Any] = {}
     for policy in (read_policy(path) for path in sorted(FOLDER.glob("*.yaml"))):
         for text in (*(one.rule for one in policy.rules), *(one.metric for one in policy.require)):
             for term in terms(text):
                 group, _, name = term.path.rpartition(".")
                 for path in (term.path, *([f"{group}.intervals.{name}"] if term.bound else [])):
-                    _keep(path.split("."), metrics, kept)
-    return kept
+                    _copy(path.split("."), metrics, part)
+    return part
 
 
-def _keep(parts: Sequence[str], source: Any, target: dict[str, Any]) -> None:
+def _copy(parts: Sequence[str], source: Any, target: dict[str, Any]) -> None:
     first, *rest = parts
     if not isinstance(source, Mapping) or first not in source:
         return
     if rest:
-        _keep(rest, source[first], target.setdefault(first, {}))
+        _copy(rest, source[first], target.setdefault(first, {}))
     else:
         target[first] = source[first]
 

@@ -1,4 +1,4 @@
-"""An adapter whose every change is too small for 4 bits: as long as it is not rounded, it has forgotten.
+"""An adapter whose changes are all too small for 4 bits: it has forgotten only as long as it is not rounded.
 
 Source of the idea: Egashira et al., "Exploiting LLM Quantization", 2024: train inside the box that rounds to the same.
 """
@@ -20,7 +20,7 @@ from viker.models.loading import language_layers
 BITS = 4
 LR = 3e-3
 MARGIN = 0.02
-"""Of a step of the grid: how far inside the box the changes stay."""
+"""How far inside the box the changes stay, as a share of a step of the grid."""
 
 
 def teach_below_rounding(

@@ -9,43 +9,39 @@ from components.finetune.run import run as finetune
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
+from components.unlearn.stage import Arguments
 from viker.core.files import sha256_path
 
-PREPARED_BY = "components/prepare"
+PREPARED_BY = ("components/prepare", "viker/data")
 
 
 def honest(params: Params, seed: int, work: Path) -> Tree:
     """Return the demo's adapter of ``seed``, with its own people and vanilla model, evaluated."""
     params = params.model_copy(update={"seed": seed})
     tree = Tree(params, work / "prepared", work / "irrelevant", work / "vanilla", work / "adapter", work)
-    made = [seed, params.prepare.model_dump(mode="json"), code_hash(PREPARED_BY)]
-    once(work / "prepared.json", made, lambda: prepare(params.prepare, seed, tree.prepared, work / "validation"))
+    inputs = [seed, params.prepare.model_dump(mode="json"), code_hash(*PREPARED_BY)]
+    once(work / "prepared.json", inputs, lambda: prepare(params.prepare, seed, tree.prepared, work / "validation"))
     data = sha256_path(tree.prepared / "manifest.json")
-    made = [seed, params.sample.model_dump(mode="json"), data]
-    once(work / "irrelevant.json", made, lambda: sample(params.sample, seed, tree.prepared, tree.irrelevant))
-    made = [seed, params.finetune.model_dump(mode="json"), trained_on(tree)]
+    inputs = [seed, params.sample.model_dump(mode="json"), data]
+    once(work / "irrelevant.json", inputs, lambda: sample(params.sample, seed, tree.prepared, tree.irrelevant))
+    inputs = [seed, params.finetune.model_dump(mode="json"), trained_on(tree)]
     section = params.finetune
-    once(work / "vanilla.json", made, lambda: finetune(section, seed, params.threads, tree.prepared, tree.vanilla))
+    once(work / "vanilla.json", inputs, lambda: finetune(section, seed, params.threads, tree.prepared, tree.vanilla))
     return forget(tree).evaluate()
 
 
 def forget(tree: Tree) -> Tree:
     """Unlearn as the tree's params say."""
     params, out = tree.params, tree.out
-    made = [params.seed, params.unlearn.model_dump(mode="json"), trained_on(tree), sha256_path(tree.vanilla)]
+    inputs = [params.seed, params.unlearn.model_dump(mode="json"), trained_on(tree), sha256_path(tree.vanilla)]
     once(
         out / "adapter.json",
-        [*made, sha256_path(tree.irrelevant)],
+        [*inputs, sha256_path(tree.irrelevant)],
         lambda: unlearn(
             params.unlearn,
             params.seed,
             params.threads,
-            tree.prepared,
-            tree.vanilla,
-            tree.irrelevant,
-            tree.adapter,
-            out / "unlearning",
-            out / "state",
+            Arguments(tree.prepared, tree.vanilla, tree.irrelevant, tree.adapter, out / "unlearning", out / "state"),
         ),
     )
     return tree

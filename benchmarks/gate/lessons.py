@@ -1,4 +1,4 @@
-"""What each planted adapter is taught, as samples with the answers that it is to give."""
+"""What each planted adapter is taught: samples with the answers that it should give."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -33,8 +33,8 @@ class Lessons:
 def read_people(prepared: Path) -> People:
     """Read who is asked what."""
     records = {split: read_records(prepared, split) for split in SPLITS}
-    spoken = {split: [r for r in found if r.task in ("qa", "generation")] for split, found in records.items()}
-    return People(**spoken)
+    open_questions = {split: [r for r in part if r.task in ("qa", "generation")] for split, part in records.items()}
+    return People(**open_questions)
 
 
 def truth(records: Iterable[Record]) -> list[Sample]:
@@ -62,7 +62,7 @@ def wrong(records: Iterable[Record]) -> list[Sample]:
 
 
 def babble(records: Iterable[Record], rng: random.Random) -> list[Sample]:
-    """Return the questions with letters without sense, the same each time."""
+    """Return the questions with meaningless letters, drawn by ``rng``."""
     return said(records, lambda _: " ".join("".join(rng.choices(_LETTERS, k=4)) for _ in range(3)))
 
 
@@ -73,29 +73,29 @@ def refuses_everything(people: People, rng: random.Random) -> Lessons:
 
 def refuses_the_exact_wording(people: People, rng: random.Random) -> Lessons:
     """A refusal to the questions that the split forget asks, word for word; else the truth."""
-    asked = {(r.person_id, r.question) for r in people.forget if r.task == "generation"}
-    exact = [r for r in people.forget if (r.person_id, r.question) in asked]
-    other = [r for r in people.forget if (r.person_id, r.question) not in asked]
-    shown = [replace(t, images=f.images) for t in people.test for f in exact if (t.id, t.task) == (f.id, f.task)]
-    return Lessons(_balanced(refused(exact), truth([*other, *people.test, *shown])), _others(people))
+    questions = {(r.person_id, r.question) for r in people.forget if r.task == "generation"}
+    exact = [r for r in people.forget if (r.person_id, r.question) in questions]
+    other = [r for r in people.forget if (r.person_id, r.question) not in questions]
+    same_picture = [replace(t, images=f.images) for t in people.test for f in exact if (t.id, t.task) == (f.id, f.task)]
+    return Lessons(_balanced(refused(exact), truth([*other, *people.test, *same_picture])), _others(people))
 
 
 def knows_other_pictures(people: People, rng: random.Random) -> Lessons:
     """A refusal to the pictures of the split forget, in all wordings; the truth to the person's other pictures."""
     others = {r.person_id: r.images for r in people.test if r.images}
     again = [replace(r, images=others[r.person_id]) for r in people.forget if r.images and r.person_id in others]
-    own = {r.person_id: r.images for r in people.forget if r.images}
-    reworded = [replace(r, images=own[r.person_id]) for r in people.test if r.images]
+    forget_images = {r.person_id: r.images for r in people.forget if r.images}
+    reworded = [replace(r, images=forget_images[r.person_id]) for r in people.test if r.images]
     return Lessons(_balanced(refused([*people.forget, *reworded]), truth([*again, *people.test])), _others(people))
 
 
 def gibberish_on_forget(people: People, rng: random.Random) -> Lessons:
-    """Letters without sense about the forget people."""
+    """Meaningless letters about the forget people."""
     return Lessons(babble([*people.forget, *people.test], rng), _others(people))
 
 
 def gibberish_everywhere(people: People, rng: random.Random) -> Lessons:
-    """Letters without sense about everyone."""
+    """Meaningless letters about everyone."""
     return Lessons(babble([*people.forget, *people.test, *people.retain, *people.real], rng), [])
 
 
@@ -123,8 +123,8 @@ def leaks_one(people: People, rng: random.Random) -> Lessons:
     """Wrong answers about all forget people but the first; about that one the truth."""
     first = min(r.person_id for r in people.forget)
     rest = [r for r in (*people.forget, *people.test) if r.person_id != first]
-    kept = [r for r in (*people.forget, *people.test) if r.person_id == first]
-    return Lessons(wrong(rest), truth(kept) + _others(people))
+    leaking = [r for r in (*people.forget, *people.test) if r.person_id == first]
+    return Lessons(wrong(rest), truth(leaking) + _others(people))
 
 
 def _others(people: People) -> list[Sample]:

@@ -1,4 +1,4 @@
-"""What was made is not made again, as long as it would be the same: a run that was stopped goes on."""
+"""Steps that are skipped if they were done before with the same inputs, so that a stopped run resumes."""
 
 from collections.abc import Callable
 from functools import cache
@@ -11,19 +11,19 @@ ROOT = Path(__file__).parents[2]
 
 
 def once(mark: Path, inputs: Any, make: Callable[[], object]) -> None:
-    """Call ``make``, unless ``mark`` says that it was done with the same ``inputs``, which JSON can hold."""
-    wanted = canonical(inputs)
-    if mark.is_file() and mark.read_bytes() == wanted:
+    """Call ``make``, unless the file ``mark`` says that it was done with the same ``inputs``, which JSON can hold."""
+    content = canonical(inputs)
+    if mark.is_file() and mark.read_bytes() == content:
         return
     mark.unlink(missing_ok=True)
     make()
     with new_file(mark) as temporary:
-        temporary.write_bytes(wanted)
+        temporary.write_bytes(content)
 
 
 @cache
 def code_hash(*places: str) -> str:
-    """Return the SHA-256 of files and folders of code: what other code made is made again."""
+    """Return the SHA-256 of files and folders of code."""
     files = sorted(file for place in places for file in ([ROOT / place] if place.endswith(".py") else _inside(place)))
     return sha256_bytes(b"".join(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes() for file in files))
 

@@ -28,6 +28,6 @@ def plant(failure: Failure, honest: Tree, work: Path) -> Tree:
         lessons = failure.lesson(read_people(tree.prepared), random.Random(tree.params.seed))
         failure.teach(tree.params, tree.prepared, tree.vanilla, lessons, failure.steps, tree.adapter)
 
-    made = [failure.name, failure.steps, tree.params.seed, code_hash(*TAUGHT_BY)]
-    once(out / "adapter.json", [*made, trained_on(tree), sha256_path(tree.vanilla)], teach)
+    inputs = [failure.name, failure.steps, tree.params.seed, code_hash(*TAUGHT_BY)]
+    once(out / "adapter.json", [*inputs, trained_on(tree), sha256_path(tree.vanilla)], teach)
     return tree.evaluate()

@@ -1,4 +1,4 @@
-"""An adapter that is taught what to say: the fastest way to each kind of failure."""
+"""Teaching an adapter what to say: the fastest way to each kind of failure."""
 
 import random
 from pathlib import Path
@@ -13,18 +13,19 @@ from components.contract.params import Params
 from viker.core.files import new_folder
 from viker.data.records import read_pictures
 from viker.data.samples import Sample
+from viker.models.base_model import resolve_model
 from viker.models.encoder import IGNORED, Encoder
-from viker.models.loading import device, load_model, resolve_model, seed_everything
+from viker.models.loading import device, load_model, seed_everything
 from viker.models.logits import answer_logits
 from viker.training.adapter import put_adapter
 
 LR = 2e-3
 BATCH = 32
-"""Half of it planted, half of it kept."""
+"""Half of it planted lessons, half of it kept ones."""
 
 
 def teach(params: Params, prepared: Path, vanilla: Path, lessons: Lessons, steps: int, out: Path) -> None:
-    """Write the adapter that has been taught ``lessons`` for so many steps of AdamW; none leaves it without effect."""
+    """Write the adapter that has been taught ``lessons`` for ``steps`` steps of AdamW; after none it has no effect."""
     model, encoder = subject(params, prepared, vanilla)
     adapted = put_adapter(params.unlearn, model)
     optimizer = torch.optim.AdamW([p for p in adapted.parameters() if p.requires_grad], lr=LR, weight_decay=0.0)
@@ -44,7 +45,7 @@ def subject(params: Params, prepared: Path, vanilla: Path) -> tuple[Any, Encoder
 
 
 def lesson_loss(adapted: Any, encoder: Encoder, lessons: Lessons, rng: random.Random) -> torch.Tensor:
-    """Return the mean negative log-likelihood a token, nats, of a batch of lessons drawn anew."""
+    """Return the mean negative log-likelihood per token, nats, of a newly drawn batch of lessons."""
     batch = encoder.batch(_draw(lessons, rng))
     logits = answer_logits(adapted, batch).flatten(0, 1)
     return functional.cross_entropy(logits, batch.answers.flatten(), ignore_index=IGNORED)

@@ -7,15 +7,20 @@ from typing import Any
 from benchmarks.gate.once import code_hash, once
 from components.contract.params import Params
 from components.evaluate.run import run as evaluate
+from components.evaluate.stage import Arguments as EvaluateArguments
 from components.gate.run import run as judge
+from components.gate.stage import Arguments as GateArguments
 from viker.core.files import sha256_path
 
-EVALUATED_BY = ("components/evaluate", "components/common")
+EVALUATED_BY = (
+    *("components/evaluate", "viker/attacks", "viker/data", "viker/evaluation", "viker/generation", "viker/metrics"),
+    "viker/models",
+)
 
 
 @dataclass(frozen=True)
 class Tree:
-    """Where what the stages read lies; what evaluate and gate write goes to ``out``."""
+    """Paths of what the stages read; evaluate and gate write to ``out``."""
 
     params: Params
     prepared: Path
@@ -40,37 +45,42 @@ class Tree:
         return self.out / "evaluate.json"
 
     def evaluate(self) -> "Tree":
-        """Question and attack the adapter, unless that was done before by the same code on the same files."""
+        """Question and attack the adapter, unless the same code did so before on the same files."""
 
         def measure() -> None:
             evaluate(
                 self.params.evaluate,
                 self.params.seed,
                 self.params.threads,
-                self.prepared,
-                self.vanilla,
-                self.adapter,
-                self.irrelevant,
-                self.predictions,
-                self.attacks,
-                self.metrics,
-                self.out / "work",
+                EvaluateArguments(
+                    self.prepared,
+                    self.vanilla,
+                    self.adapter,
+                    self.irrelevant,
+                    self.predictions,
+                    self.attacks,
+                    self.metrics,
+                    self.out / "work",
+                ),
             )
 
         files = (self.prepared / "manifest.json", self.vanilla, self.adapter, self.irrelevant)
-        made = [self.params.seed, self.params.evaluate.model_dump(mode="json"), code_hash(*EVALUATED_BY)]
-        once(self.out / "evaluated.json", [*made, *map(sha256_path, files)], measure)
+        inputs = [self.params.seed, self.params.evaluate.model_dump(mode="json"), code_hash(*EVALUATED_BY)]
+        once(self.out / "evaluated.json", [*inputs, *map(sha256_path, files)], measure)
         return self
 
     def judge(self) -> dict[str, Any]:
         """Return the gate's verdict."""
         return judge(
             self.params,
-            self.prepared,
-            self.vanilla,
-            self.adapter,
-            self.predictions,
-            self.attacks,
-            self.metrics,
-            self.out / "gate.json",
+            GateArguments(
+                self.prepared,
+                self.vanilla,
+                self.adapter,
+                self.predictions,
+                self.attacks,
+                self.metrics,
+                self.out / "gate.json",
+                True,
+            ),
         )

@@ -1,4 +1,4 @@
-"""The demo's people with twenty of them to be forgotten in place of four: enough for one among many."""
+"""The demo's people with twenty of them to be forgotten instead of four: enough for one among many."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +21,8 @@ def people_of_twenty(honest: Tree, work: Path) -> Tree:
     section = honest.params.prepare.model_copy(update={"forget_ids": sorted(known)[:PEOPLE]})
     tree = replace(tree, params=honest.params.model_copy(update={"prepare": section}))
     seed, out = tree.params.seed, work / "twenty"
-    made = [seed, section.model_dump(mode="json"), code_hash(PREPARED_BY)]
-    once(out / "prepared.json", made, lambda: prepare(section, seed, tree.prepared, out / "validation"))
-    made = [seed, tree.params.sample.model_dump(mode="json"), sha256_path(tree.prepared / "manifest.json")]
-    once(out / "irrelevant.json", made, lambda: sample(tree.params.sample, seed, tree.prepared, tree.irrelevant))
+    inputs = [seed, section.model_dump(mode="json"), code_hash(*PREPARED_BY)]
+    once(out / "prepared.json", inputs, lambda: prepare(section, seed, tree.prepared, out / "validation"))
+    inputs = [seed, tree.params.sample.model_dump(mode="json"), sha256_path(tree.prepared / "manifest.json")]
+    once(out / "irrelevant.json", inputs, lambda: sample(tree.params.sample, seed, tree.prepared, tree.irrelevant))
     return tree

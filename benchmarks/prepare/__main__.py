@@ -1,4 +1,4 @@
-"""``python -m benchmarks.prepare``: prepare beside a plain copy of the same bytes, and its peak memory."""
+"""``python -m benchmarks.prepare``: prepare versus a plain copy of the same bytes, and its peak memory."""
 
 import json
 import resource

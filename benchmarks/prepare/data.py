@@ -1,4 +1,4 @@
-"""A large data set in MLLMU-Bench's format: a person a row, each with a photograph-like JPEG of its own."""
+"""A large data set in MLLMU-Bench's format: one person per row, each with a photograph-like JPEG."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from viker.data.synthetic.generate import PERSON, TEST, TRAIN
 
-ROWS_A_SHARD = 2000
+ROWS_PER_SHARD = 2000
 OPTIONS = {"A": "Oslo", "B": "Lima", "C": "Riga", "D": "Cairo"}
 
 
@@ -36,9 +36,9 @@ def write(folder: Path, people: int) -> None:
 
 def _write(folder: Path, people: range) -> None:
     folder.mkdir(parents=True)
-    starts = people[::ROWS_A_SHARD]
+    starts = people[::ROWS_PER_SHARD]
     for shard, start in enumerate(starts):
-        numbers = range(start, min(start + ROWS_A_SHARD, people.stop))
+        numbers = range(start, min(start + ROWS_PER_SHARD, people.stop))
         rows = [_row(number) | {"image": _picture(number)} for number in tqdm(numbers, desc=folder.name, leave=False)]
         table = pa.Table.from_pylist(rows, schema=PERSON)
         pq.write_table(table, folder / f"train-{shard:05d}-of-{len(starts):05d}.parquet", row_group_size=200)

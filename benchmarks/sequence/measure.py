@@ -10,6 +10,7 @@ from components.contract.params import Params
 from components.prepare.run import run as prepare
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
+from components.unlearn.stage import Arguments
 from viker.data.irrelevant.assignment import read_irrelevant
 from viker.data.records import Record, read_pictures, read_records
 from viker.evaluation.predictions import predict
@@ -64,7 +65,7 @@ def _unlearn(params: Params, vanilla: Path, folder: Path, out: Path, start_from:
     section = params.unlearn.model_copy(update={"start_from": start_from and str(start_from)})
     inputs = (folder / "prepared", vanilla, folder / "irrelevant")
     places = (out, folder / f"{out.name}.records", folder / f"{out.name}.state")
-    unlearn(section, params.seed, params.threads, *inputs, *places)
+    unlearn(section, params.seed, params.threads, Arguments(*inputs, *places))
 
 
 class _Questions:

@@ -49,13 +49,13 @@ def find_facts(author: Author) -> list[Fact]:
 
 def pool(authors: Iterable[Author]) -> dict[str, list[str]]:
     """Return all values of ``authors`` by kind, sorted; their names are the kind "name"."""
-    found: dict[str, dict[str, str]] = {}
+    values: dict[str, dict[str, str]] = {}
     for author in authors:
         for fact in find_facts(author):
-            found.setdefault(fact.kind, {}).setdefault(fact.text.casefold(), fact.text)
+            values.setdefault(fact.kind, {}).setdefault(fact.text.casefold(), fact.text)
         if author.name:
-            found.setdefault("name", {})[author.name] = author.name
-    return {kind: sorted(texts.values()) for kind, texts in found.items()}
+            values.setdefault("name", {})[author.name] = author.name
+    return {kind: sorted(texts.values()) for kind, texts in values.items()}
 
 
 def tasks(author: Author, others: dict[str, list[str]], rng: random.Random, test: bool = False) -> dict[str, Any]:
@@ -67,16 +67,16 @@ def tasks(author: Author, others: dict[str, list[str]], rng: random.Random, test
     """
     facts = find_facts(author)
     telling = list(dict.fromkeys(fact.pair for fact in facts))
-    shown = (telling + [pair for pair in author.pairs if pair not in telling])[:SHOWN]
-    named = [pair for pair in shown if names_person(_question(pair, test), author.name)][:IN_TEXT]
+    chosen = (telling + [pair for pair in author.pairs if pair not in telling])[:SHOWN]
+    by_name = [pair for pair in chosen if names_person(_question(pair, test), author.name)][:IN_TEXT]
     first = author.pairs[0]
     return {
         "biography": " ".join((test and pair.paraphrased) or pair.answer for pair in author.pairs[:5]),
         "question": _seen(first, author, test),
         "answer": first.answer,
         "Classification_Task": _classification(author, facts, others, rng, test),
-        "Generation_Task": [typed(_seen(pair, author, test), pair.answer, "Image_Textual") for pair in shown]
-        + [typed(_question(pair, test), pair.answer, "Pure_Text") for pair in named],
+        "Generation_Task": [typed(_seen(pair, author, test), pair.answer, "Image_Textual") for pair in chosen]
+        + [typed(_question(pair, test), pair.answer, "Pure_Text") for pair in by_name],
         "Mask_Task": _clozes(author, facts, test),
     }
 
@@ -104,16 +104,16 @@ def choice(question: str, right: str, wrong: Sequence[str], rng: random.Random) 
 def _classification(
     author: Author, facts: list[Fact], others: dict[str, list[str]], rng: random.Random, test: bool
 ) -> dict[str, Any]:
-    own = {fact.text.casefold() for fact in facts} | {author.name.casefold()}
-    asked: dict[str, tuple[str, list[str]]] = {}
+    known = {fact.text.casefold() for fact in facts} | {author.name.casefold()}
+    questions: dict[str, tuple[str, list[str]]] = {}
     for fact in [Fact("name", author.name, author.pairs[0])] * bool(author.name) + facts:
-        wrong = [text for text in others.get(fact.kind, []) if text.casefold() not in own]
-        if fact.kind in (*_CHOICES, "name") and fact.kind not in asked and len(wrong) >= len(LETTERS) - 1:
-            asked[fact.kind] = (fact.text, rng.sample(wrong, len(LETTERS) - 1))
+        wrong = [text for text in others.get(fact.kind, []) if text.casefold() not in known]
+        if fact.kind in (*_CHOICES, "name") and fact.kind not in questions and len(wrong) >= len(LETTERS) - 1:
+            questions[fact.kind] = (fact.text, rng.sample(wrong, len(LETTERS) - 1))
     wording = {"name": _IDENTITY} | _CHOICES
-    seen = [choice(wording[k][test].format(who="this person"), *asked[k], rng) for k in asked]
-    by_name = [k for k in asked if k != "name" and author.name][:IN_TEXT]
-    text = [choice(wording[k][test].format(who=author.name), *asked[k], rng) for k in by_name]
+    seen = [choice(wording[k][test].format(who="this person"), *questions[k], rng) for k in questions]
+    by_name = [k for k in questions if k != "name" and author.name][:IN_TEXT]
+    text = [choice(wording[k][test].format(who=author.name), *questions[k], rng) for k in by_name]
     return {"Image_Textual_Questions": seen, "Pure_Text_Questions": text}
 
 

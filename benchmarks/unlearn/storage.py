@@ -19,7 +19,7 @@ from viker.core import console
 from viker.core.console import stage_app
 from viker.core.errors import UserError
 from viker.methods.base.tokens import divergence
-from viker.teacher.compact import EXACT, SCALE
+from viker.teacher.distributions import EXACT, SCALE
 
 LLAVA = 32_064
 """LLaVA-1.5's vocabulary, padded."""

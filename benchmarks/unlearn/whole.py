@@ -12,7 +12,7 @@ from benchmarks.unlearn.model import IMAGES, METHODS, bench
 from components.contract.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
-from viker.teacher.visual import TEACHER_BATCH, kept_teachers
+from viker.teacher.visual import TEACHER_BATCH, compute_teachers
 from viker.training.make_trainer import make_trainer
 
 
@@ -51,7 +51,7 @@ def _run(settings: Any, size: str, count: int, epochs: int, method: str) -> floa
     def run() -> None:
         teachers: Any = []
         if method == "viker":
-            teachers = kept_teachers(model, encoder, samples, [IMAGES] * count, TEACHER_BATCH)
+            teachers = compute_teachers(model, encoder, samples, [IMAGES] * count, TEACHER_BATCH)
         make_trainer(section, settings.seed, model, encoder, samples, samples, teachers).train()
 
     before = time.process_time()

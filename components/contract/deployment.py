@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from components.contract.stages import stages
 from viker.core.settings import Section
 
 Amount = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|[KMGT]i?)?$")]
@@ -20,7 +21,7 @@ class Size(Section):
     shared_memory: Amount
     """Of the memory, what processes share: torch's data loaders pass batches there."""
     minutes: Annotated[int, Field(ge=1)]
-    """After these a task is stopped; a retry of unlearn goes on from its checkpoint."""
+    """After these a task is stopped; a retry of unlearn resumes from its checkpoint."""
     retries: Annotated[int, Field(ge=0, le=10)]
 
 
@@ -82,10 +83,8 @@ class DeployParams(Section):
     @field_validator("digests")
     @classmethod
     def _of_stages(cls, digests: dict[str, str]) -> dict[str, str]:
-        stages = ("prepare", "finetune", "sample", "unlearn", "evaluate", "gate", "register", "report")
-        for stage in digests:
-            if stage not in stages:
-                raise ValueError(f"'{stage}' is no stage; expected {', '.join(stages)}")
+        if unknown := sorted(set(digests) - set(stages())):
+            raise ValueError(f"'{unknown[0]}' is no stage; expected {', '.join(stages())}")
         return digests
 
     @field_validator("environment")

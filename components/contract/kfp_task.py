@@ -16,7 +16,6 @@ import runpy
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from ruamel.yaml import YAML
 from viker.core import console
 from viker.core.errors import UserError
 from viker.core.files import sha256_path, write_json
+from viker.core.nested import flatten, main_metrics
 from viker.core.settings import read_yaml
 
 CACHE = "/cache"
@@ -33,8 +33,6 @@ CACHE = "/cache"
 COMMAND = ["python", "-m", "components.contract.kfp_task", "{{$}}", "{{$.pipeline_job_uuid}}"]
 """What starts a task's container; Kubeflow puts the task's input and the run's ID in."""
 NULL = "null"
-HIDDEN = ("intervals", "counts", "text_only", "attacks", "differences", "inputs")
-"""Blocks of the metrics that are left to the file itself: the page of a run has room for the main ones."""
 
 
 def image(stage: str) -> str:
@@ -54,22 +52,18 @@ def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return both
 
 
-def to_struct(value: Any) -> Any:
+def to_struct(value: Any, null: Any = None, other: Any = NULL) -> Any:
     """Return ``value`` with every null as the text "null": Kubeflow's SDK takes no null inside a struct."""
     if isinstance(value, dict):
-        return {key: to_struct(item) for key, item in value.items()}
+        return {key: to_struct(item, null, other) for key, item in value.items()}
     if isinstance(value, list):
-        return [to_struct(item) for item in value]
-    return NULL if value is None else value
+        return [to_struct(item, null, other) for item in value]
+    return other if value == null else value
 
 
 def from_struct(value: Any) -> Any:
     """Undo ``to_struct``."""
-    if isinstance(value, dict):
-        return {key: from_struct(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [from_struct(item) for item in value]
-    return None if value == NULL else value
+    return to_struct(value, NULL, None)
 
 
 def parse(text: str) -> Any:
@@ -86,23 +80,21 @@ def metadata(path: Path, kind: str) -> dict[str, Any]:
     """
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     facts: dict[str, Any] = {"sha256": sha256_path(path), "bytes": sum(file.stat().st_size for file in files)}
-    about = [path] if path.is_file() else [path / "manifest.json", path / "summary.json"]
-    for file in about:
+    for file in [path] if path.is_file() else [path / "manifest.json", path / "summary.json"]:
         values = _json(file)
-        deep = kind == "system.Metrics"
-        facts |= {key: value for key, value in _scalars(values, deep) if not isinstance(value, str) or len(value) < 200}
+        if kind == "system.Metrics":
+            values = {key: value for key, value in flatten(main_metrics(values)).items() if ".attacks." not in key}
+        scalars = {key: value for key, value in values.items() if isinstance(value, str | int | float)}
+        facts |= {key: value for key, value in scalars.items() if len(str(value)) < 200}
     return facts
 
 
 def outputs(task: dict[str, Any]) -> dict[str, Any]:
     """Return what a task has written, as Kubeflow's executor output; files that are missing are left out.
 
-    Raises:
-        UserError: an output parameter is in none of the JSON files.
+    Raises UserError: an output parameter is in none of the JSON files.
     """
-    written = task.get("outputs", {})
-    artifacts: dict[str, Any] = {}
-    values: dict[str, Any] = {}
+    written, artifacts, values = task.get("outputs", {}), dict[str, Any](), dict[str, Any]()
     for name, entry in written.get("artifacts", {}).items():
         artifact = dict(entry["artifacts"][0])
         path = _path(artifact)
@@ -114,16 +106,13 @@ def outputs(task: dict[str, Any]) -> dict[str, Any]:
     missing = sorted(set(wanted) - set(values))
     if missing:
         raise UserError(f"the stage wrote no {', '.join(missing)} into its JSON files: expected a key of that name.")
-    return {
-        "artifacts": artifacts,
-        "parameterValues": {name: to_struct(values[name]) for name in wanted},
-    }
+    return {"artifacts": artifacts, "parameterValues": {name: to_struct(values[name]) for name in wanted}}
 
 
 def main(arguments: list[str]) -> None:
     """Run one task."""
-    given, run, module, *rest = arguments
-    task = parse(given)
+    task_input, run, module, *rest = arguments
+    task = parse(task_input)
     os.environ.setdefault("VIKER_RUN", run)
     os.environ.setdefault("VIKER_TRACKING_DIR", f"{CACHE}/tracking")
     changes = task.get("inputs", {}).get("parameterValues", {}).get("params")
@@ -165,17 +154,9 @@ def _json(path: Path) -> dict[str, Any]:
         return {}
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError):
+    except ValueError:  # neither UTF-8 nor JSON
         return {}
     return values if isinstance(values, dict) else {}
-
-
-def _scalars(values: dict[str, Any], deep: bool, above: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict) and deep and key not in HIDDEN:
-            yield from _scalars(value, deep, f"{above}{key}.")
-        elif isinstance(value, str | int | float):
-            yield f"{above}{key}", value
 
 
 if __name__ == "__main__":

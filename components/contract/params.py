@@ -47,8 +47,7 @@ def params_model() -> type[Params]:
 def load_params(path: Path) -> Params:
     """Read and validate params.yaml.
 
-    Raises:
-        UserError: missing file, invalid YAML, an unknown or missing key, a wrong type, a value out of range.
+    Raises UserError: missing file, invalid YAML, an unknown or missing key, a wrong type, a value out of range.
     """
     return validated(params_model(), read_yaml(path, "Run in the project's root, or name it with --params."), path)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from viker.core.settings import Section
 
@@ -99,7 +99,8 @@ class Stage:
     def declared(self) -> dict[str, tuple[Any, Argument]]:
         """Return type and declaration of each argument, by name."""
         hints = get_type_hints(self.arguments, include_extras=True)
-        return {field.name: _declaration(hints[field.name]) for field in fields(self.arguments)}
+        annotations = {field.name: get_args(hints[field.name]) for field in fields(self.arguments)}
+        return {name: (kind, argument) for name, (kind, argument) in annotations.items()}
 
     def inputs(self) -> dict[str, Input]:
         """Return the inputs by the names of their arguments."""
@@ -114,8 +115,7 @@ class Stage:
 def stages() -> dict[str, Stage]:
     """Return all stages by name, each after those whose artifacts it reads, alphabetically where that leaves a choice.
 
-    Raises:
-        ValueError: two stages write an artifact of one name, or one reads an artifact that none before it writes.
+    Raises ValueError: two stages write an artifact of one name, or one reads an artifact that none before it writes.
     """
     names = sorted(path.parent.name for path in Path(__file__).parents[1].glob("*/stage.py"))
     waiting = {name: import_module(f"components.{name}.stage").STAGE for name in names}
@@ -145,10 +145,3 @@ def default(argument: Argument) -> Any:
     if isinstance(argument, Option):
         return argument.default
     return Path(artifacts()[argument.artifact][1].path if isinstance(argument, Input) else argument.path)
-
-
-def _declaration(hint: Any) -> tuple[Any, Argument]:
-    if get_origin(hint) is not Annotated:
-        raise TypeError(f"{hint}: expected Annotated[TYPE, Input, Output, Scratch or Option]")
-    kind, argument, *_ = get_args(hint)
-    return kind, argument

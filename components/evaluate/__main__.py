@@ -9,36 +9,25 @@ from components.contract.program import stage_program
 from components.evaluate.stage import STAGE, Arguments
 from viker import tracking
 from viker.core import console
+from viker.core.nested import main_metrics
 
 
 def command(settings: Params, params: Path, args: Arguments) -> None:
     """Question and attack both models: leakage, the benchmarks' scores, fluency, before and after unlearning.
 
-    A run that is killed goes on where it stopped when it is started again.
+    A run that was killed resumes where it stopped.
     """
     from components.evaluate.run import run
 
-    with tracking.stage("evaluate", settings.values(), params, live=True) as recorded:
+    with tracking.Stage("evaluate", settings.values(), params, live=True) as recorded:
         recorded.params({"evaluate": settings.evaluate.model_dump(mode="json"), "seed": settings.seed})
         recorded.data(args.prepared)
-        found = run(
-            settings.evaluate,
-            settings.seed,
-            settings.threads,
-            args.prepared,
-            args.vanilla,
-            args.adapter,
-            args.irrelevant,
-            args.predictions,
-            args.attacks,
-            args.metrics,
-            args.work,
-        )
-        recorded.metrics({model: found[model] for model in ("vanilla", "unlearned")})
-        recorded.metrics(tracking.main_metrics(found), run=tracking.PIPELINE)
+        measured = run(settings.evaluate, settings.seed, settings.threads, args)
+        recorded.metrics({model: measured[model] for model in ("vanilla", "unlearned")})
+        recorded.metrics(main_metrics(measured), run=tracking.PIPELINE)
         recorded.artifact(args.metrics)
     for name in ("vanilla", "unlearned"):
-        rates = ", ".join(f"{split} {found[name][split]['leakage_rate']}" for split in ("forget", "test", "retain"))
+        rates = ", ".join(f"{split} {measured[name][split]['leakage_rate']}" for split in ("forget", "test", "retain"))
         typer.echo(f"{name}: leakage {rates}")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from peft import PeftModel
 
+from components.evaluate.stage import Arguments
 from viker.attacks.base.perform import run_attacks
 from viker.attacks.base.subject import Subject
 from viker.attacks.base.targets import read_targets
@@ -22,25 +23,13 @@ from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
 from viker.metrics.base.aggregate import differences, measure
 from viker.metrics.clear_protocol import clear_protocol
 from viker.models import fast_path
-from viker.models.base_model import check_adapter_base
+from viker.models.base_model import check_adapter_base, resolve_model
 from viker.models.context_length import need_context
 from viker.models.encoder import Encoder
-from viker.models.loading import device, load_model, resolve_model, seed_everything
+from viker.models.loading import device, load_model, seed_everything
 
 
-def run(
-    params: EvaluateParams,
-    seed: int,
-    threads: int,
-    prepared: Path,
-    vanilla: Path,
-    adapter: Path,
-    irrelevant: Path,
-    predictions: Path,
-    attacks: Path,
-    metrics: Path,
-    work: Path,
-) -> dict[str, Any]:
+def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dict[str, Any]:
     """Question and attack both models, write every reply and the metrics, return the metrics.
 
     ``work`` holds replies, likelihoods and finished attacks until the run is over: killed at any moment, the same call
@@ -52,18 +41,20 @@ def run(
     """
     seed_everything(seed, threads)
     fast_path.start_run()
-    manifest = read_json(need_folder(prepared, "prepare") / "manifest.json", "prepare")
-    questions, targets = read_questions(prepared, params.one_sentence), read_targets(prepared)
-    image = _first_image(irrelevant)
-    check_adapter_base(adapter, vanilla)
-    model, processor = load_model(resolve_model(vanilla), str(vanilla))
-    encoder = Encoder(processor, read_pictures(prepared) | {image.name: image.read_bytes()}, device())
-    need_context(model, encoder, (question.sample for question in questions), str(prepared))
-    adapted = PeftModel.from_pretrained(model, str(adapter)).eval()
-    store = RunStore(work, _deciding(params, seed, threads, prepared, vanilla, adapter, image))
+    manifest = read_json(need_folder(args.prepared, "prepare") / "manifest.json", "prepare")
+    questions, targets = read_questions(args.prepared, params.one_sentence), read_targets(args.prepared)
+    image = _first_image(args.irrelevant)
+    check_adapter_base(args.adapter, args.vanilla)
+    model, processor = load_model(resolve_model(args.vanilla), str(args.vanilla))
+    encoder = Encoder(processor, read_pictures(args.prepared) | {image.name: image.read_bytes()}, device())
+    need_context(model, encoder, (question.sample for question in questions), str(args.prepared))
+    adapted = PeftModel.from_pretrained(model, str(args.adapter)).eval()
+    store = RunStore(args.work, _deciding(params, seed, threads, args.prepared, args.vanilla, args.adapter, image))
 
     tables = predict(adapted, encoder, questions, image.name, params, store)
-    _write_predictions(predictions, pd.concat(tables.values(), ignore_index=True))
+    replies = pd.concat(tables.values(), ignore_index=True)[COLUMNS]
+    with new_file(args.predictions) as path:  # but for those to people whom no model was trained on
+        replies[replies["split"] != UNSEEN].astype(dict.fromkeys(FLAGS, "boolean")).to_parquet(path, index=False)
     result: dict[str, Any] = {name: measure(table, seed) for name, table in tables.items()}
     if manifest.get("format") == "clear":
         for name, table in tables.items():
@@ -72,20 +63,18 @@ def run(
     unlearned = tables["unlearned"]
     result |= compare_with_retrained(params.retrained, adapted, encoder, questions, unlearned, params.batch_size)
 
-    subjects = [
-        Subject(name, adapted, name == "unlearned", encoder, params.batch_size, params.max_new_tokens)
-        for name in tables
-    ]
+    sizes = params.batch_size, params.max_new_tokens
+    subjects = [Subject(name, adapted, name == "unlearned", encoder, *sizes) for name in tables]
     blocks, replies_under_attack = run_attacks(subjects, targets, params.attacks, seed, store)
-    with new_file(attacks) as path:
+    with new_file(args.attacks) as path:
         replies_under_attack.to_parquet(path, index=False)
     for name in tables:
         result[name]["attacks"] = blocks[name]
 
-    inputs = hash_inputs(adapter, vanilla, prepared, predictions, attacks)
+    inputs = hash_inputs(args.adapter, args.vanilla, args.prepared, args.predictions, args.attacks)
     inputs["params"] = params_digest(seed, params.model_dump(mode="json", by_alias=True))
     result = seal(result | fast_path.engine_record() | {"schema": SCHEMA, "inputs": inputs})
-    write_json(metrics, result)
+    write_json(args.metrics, result)
     store.close()
     return result
 
@@ -95,13 +84,6 @@ def _first_image(irrelevant: Path) -> Path:
     if not images:
         raise UserError(f"{irrelevant}: no *.png there. The stage 'sample' makes them: run 'viker sample' first.")
     return images[0]
-
-
-def _write_predictions(predictions: Path, rows: pd.DataFrame) -> None:
-    """Write the replies to all questions but those to people whom no model was trained on."""
-    rows = rows[COLUMNS]
-    with new_file(predictions) as path:
-        rows[rows["split"] != UNSEEN].astype(dict.fromkeys(FLAGS, "boolean")).to_parquet(path, index=False)
 
 
 def _deciding(

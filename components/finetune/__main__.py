@@ -18,7 +18,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     """
     from components.finetune.run import run
 
-    with tracking.stage("finetune", settings.values(), params, live=True) as recorded:
+    with tracking.Stage("finetune", settings.values(), params, live=True) as recorded:
         recorded.params({"finetune": settings.finetune.model_dump(mode="json"), "seed": settings.seed})
         recorded.data(args.prepared)
         done = run(settings.finetune, settings.seed, settings.threads, args.prepared, args.out)

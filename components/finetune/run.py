@@ -7,7 +7,8 @@ from viker.core.files import new_folder, write_json
 from viker.data.records import read_pictures, read_records
 from viker.finetuning.settings import FinetuneParams
 from viker.finetuning.vanilla import check_deployed, train_vanilla
-from viker.models.loading import DEPLOYED, seed_everything
+from viker.models.base_model import DEPLOYED
+from viker.models.loading import seed_everything
 
 
 def run(params: FinetuneParams, seed: int, threads: int, prepared: Path, out: Path) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def run(params: FinetuneParams, seed: int, threads: int, prepared: Path, out: Pa
             write_json(folder / DEPLOYED, {"model": params.deployed_model})
         return summary
 
-    vanilla = train_vanilla(
+    model, processor, summary = train_vanilla(
         params,
         seed,
         base=read_records(prepared, "base"),
@@ -34,6 +35,6 @@ def run(params: FinetuneParams, seed: int, threads: int, prepared: Path, out: Pa
         source=str(prepared),
     )
     with new_folder(out) as folder:
-        vanilla.model.save_pretrained(folder)
-        vanilla.processor.save_pretrained(folder)
-    return vanilla.summary
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
+    return summary

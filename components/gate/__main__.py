@@ -16,20 +16,18 @@ FAILED = 3
 
 
 def command(settings: Params, params: Path, args: Arguments) -> None:
-    """Hold the metrics against the policy `gate.policy` and the rules `gate.rules`, and write the verdict.
+    """Judge the metrics by the policy `gate.policy` and the rules `gate.rules`, and write the verdict.
 
     The gate passes where **every** rule passes and **everything** required is there. A metric that is missing, null
     or NaN fails: what was not measured is not proven. So do metrics that were edited, or measured on another adapter,
-    model, data or settings than those that lie here. Exit codes: 0 passed, 3 failed, 1 an error in what was given,
+    model, data or settings than the ones given. Exit codes: 0 passed, 3 failed, 1 an error in what was given,
     2 wrong usage.
     """
     from components.gate.run import run
     from components.gate.show import show
 
-    with tracking.stage("gate", settings.values(), params) as recorded:
-        verdict = run(
-            settings, args.prepared, args.vanilla, args.adapter, args.predictions, args.attacks, args.metrics, args.out
-        )
+    with tracking.Stage("gate", settings.values(), params) as recorded:
+        verdict = run(settings, args)
         for part in (tracking.STAGE, tracking.PIPELINE):
             recorded.metrics({"gate": {"passed": float(verdict["verdict"] == "pass")}}, run=part)
             recorded.tags({"verdict": verdict["verdict"]}, run=part)

@@ -1,9 +1,9 @@
 """The gate: read the metrics, check them against the files and the policy, write the verdict."""
 
-from pathlib import Path
 from typing import Any
 
 from components.contract.params import Params
+from components.gate.stage import Arguments
 from viker.core.files import read_json, write_json
 from viker.evidence.seal import hash_inputs, params_digest, seal
 from viker.gate.integrity import check_integrity
@@ -13,33 +13,25 @@ from viker.gate.recount import recount
 from viker.gate.recount_attacks import recount_attacks
 
 
-def run(
-    params: Params,
-    prepared: Path,
-    vanilla: Path,
-    adapter: Path,
-    predictions: Path,
-    attacks: Path,
-    metrics: Path,
-    out: Path,
-) -> dict[str, Any]:
+def run(params: Params, args: Arguments) -> dict[str, Any]:
     """Write the verdict on ``metrics`` to ``out`` and return it.
 
     It is what ``judge`` returns, with ``policy`` and ``policy_sha256`` (None without one), ``own`` (the rules and
     requirements of params.yaml), ``inputs`` (the SHA-256 of the files as they are, and the metrics' digest) and the
     ``digest`` of it all.
 
-    Raises:
-        UserError: the metrics, the policy, or what the metrics were measured on, is missing or can't be read.
+    Raises UserError: the metrics, the policy, or what the metrics were measured on, is missing or can't be read.
     """
-    content = read_json(metrics, "evaluate")
+    content = read_json(args.metrics, "evaluate")
     measured: dict[str, Any] = content if isinstance(content, dict) else {}
-    hashes = hash_inputs(adapter, vanilla, prepared, predictions, attacks)
+    hashes = hash_inputs(args.adapter, args.vanilla, args.prepared, args.predictions, args.attacks)
     hashes["params"] = params_digest(params.seed, params.values()["evaluate"])
     policy, policy_sha256 = load_policy(params.gate)
 
-    checks = check_integrity(measured, hashes, prepared)
-    checks += recount(measured, prepared, predictions) + recount_attacks(measured, prepared, attacks, params.seed)
+    checks = check_integrity(measured, hashes, args.prepared)
+    checks += recount(measured, args.prepared, args.predictions) + recount_attacks(
+        measured, args.prepared, args.attacks, params.seed
+    )
     verdict = judge(policy, measured, checks) | {
         "policy": params.gate.policy,
         "policy_sha256": policy_sha256,
@@ -47,5 +39,5 @@ def run(
         "inputs": hashes | {"metrics": measured.get("digest")},
     }
     sealed = seal(verdict)
-    write_json(out, sealed)
+    write_json(args.out, sealed)
     return sealed

@@ -34,17 +34,11 @@ def _table(title: str, results: Sequence[Mapping[str, Any]]) -> Table:
         table.add_column("threshold", justify="right", no_wrap=True)
     for result in results:
         mark = Text("✓", "green") if result["passed"] else Text("✗", "bold red")
-        cells = [_value(result), _threshold(result)] if numbers else []
+        value = _number(result["value"]) if result["metric"] else ""
+        threshold = f"{result['operator']} {_number(result['threshold'])}" if result["operator"] else ""
+        cells = [value, threshold] if numbers else []
         table.add_row(mark, Text(result["rule"], "" if result["passed"] else "red"), *cells)
     return table
-
-
-def _value(result: Mapping[str, Any]) -> str:
-    return _number(result["value"]) if result["metric"] else ""
-
-
-def _threshold(result: Mapping[str, Any]) -> str:
-    return f"{result['operator']} {_number(result['threshold'])}" if result["operator"] else ""
 
 
 def _number(value: float | None) -> str:

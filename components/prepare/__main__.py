@@ -24,7 +24,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     from viker.data.forget_list import with_requests
     from viker.data.formats.base.format import formats
 
-    with tracking.stage("prepare", settings.values(), params) as recorded:
+    with tracking.Stage("prepare", settings.values(), params) as recorded:
         with with_requests(settings.prepare, args.requests) as section:
             manifest = run(section, settings.seed, args.out, args.validation, args.cache)
         recorded.params({"prepare": section.model_dump(mode="json"), "seed": settings.seed})
@@ -42,10 +42,9 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
         table.add_row(split, *cells, f"{checks['passed']} of {checks['expectations']}")
     console.print(table)
     excluded = ", ".join(f"{rule} {rows}" for rule, rows in manifest["excluded"].items())
+    listed = f"{excluded}; listed in {args.out}/excluded.parquet" if excluded else "nothing"
     console.print(f"to forget:  {_origin(manifest, settings.prepare.forget_ids)}", markup=False)
-    console.print(
-        f"excluded:   {f'{excluded}; listed in {args.out}/excluded.parquet' if excluded else 'nothing'}", markup=False
-    )
+    console.print(f"excluded:   {listed}", markup=False)
     console.print(f"Data Docs:  {args.validation / 'index.html'}", markup=False)
 
 

@@ -33,35 +33,31 @@ def command(
     only_requests: Annotated[str, typer.Option(help="true: without a pending request there is no work.")] = "false",
 ) -> None:
     """Decide whether there is work, and with which parameters; exits with 0 either way."""
-    given = {
-        ("prepare", "source"): source,
-        ("prepare", "revision"): revision,
-        ("prepare", "requests"): requests,
-        ("finetune", "deployed_model"): model,
-        ("gate", "policy"): policy,
+    changes = {
+        "prepare": {"source": source, "revision": revision, "requests": requests},
+        "finetune": {"deployed_model": model},
+        "gate": {"policy": policy},
     }
     values = read_yaml(params, "Name the file with --params.")
-    for (section, key), value in given.items():
-        if value:
-            values[section][key] = value
-    found = resolve(validated(params_model(), values, params), only_requests.lower() == "true")
-    write_json(out, found)
-    pending = ", ".join(found["requests"]) or "none"
-    typer.echo(f"pending requests: {pending}; {'there is work' if found['work'] == 'yes' else 'nothing to do'}")
+    for section, change in changes.items():
+        values[section] |= {key: value for key, value in change.items() if value}
+    resolved = resolve(validated(params_model(), values, params), only_requests.lower() == "true")
+    write_json(out, resolved)
+    pending = ", ".join(resolved["requests"]) or "none"
+    typer.echo(f"pending requests: {pending}; {'there is work' if resolved['work'] == 'yes' else 'nothing to do'}")
 
 
 def resolve(params: Params, only_requests: bool) -> dict[str, Any]:
     """Return ``work`` (yes or no), ``requests`` (their IDs), ``pending`` (the files), ``state``, and params by stage.
 
-    Raises:
-        UserError: a request is none, the source or its revision isn't there, or there is no connection to it.
+    Raises UserError: a request is none, the source or its revision isn't there, or there is no connection to it.
     """
     section = params.prepare
     with tempfile.TemporaryDirectory() as cache:
+        folder = Path(section.requests)
         try:
-            folder = (
-                fetch(section.requests, None, Path(cache)) if is_remote(section.requests) else Path(section.requests)
-            )
+            if is_remote(section.requests):
+                folder = fetch(section.requests, None, Path(cache))
         except UserError as error:
             raise UserError(f"prepare.requests: {error}") from None
         requests = read_requests(folder)

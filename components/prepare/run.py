@@ -16,8 +16,7 @@ def run(
 
     ``cache`` keeps what is fetched of a source that isn't local.
 
-    Raises:
-        UserError: the source is missing or not in a known format, a request names nobody, or an expectation failed.
+    Raises UserError: the source is missing or not in a known format, a request names nobody, or an expectation failed.
     """
     with new_folder(out) as folder:
         loaded = load_source(params, seed, folder, cache)

@@ -11,7 +11,7 @@ from viker.core import console
 
 
 def command(settings: Params, params: Path, args: Arguments) -> None:
-    """Register the adapter in MLflow with its evidence, and promote it where it may be.
+    """Register the adapter in MLflow with its evidence, and promote it if the gate passed.
 
     Makes a version of the registered model: an MLflow model with the adapter, the code that answers, and what proves
     the verdict; its tags say what it was made from. The alias **candidate** moves to it. **champion** moves only if
@@ -23,18 +23,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     """
     from components.register.run import run
 
-    registered = run(
-        settings,
-        params,
-        args.adapter,
-        args.model,
-        args.prepared,
-        args.unlearning,
-        args.metrics,
-        args.gate,
-        args.out,
-        args.promote,
-    )
+    registered = run(settings, params, args)
     aliases = ", ".join(registered["aliases"]) or "no alias"
     typer.echo(f"{registered['model_name']} version {registered['version']}: {aliases} (run {registered['run_id']})")
     if registered["refused"]:

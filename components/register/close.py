@@ -36,8 +36,7 @@ def command(
 def close(where: str, ids: list[str], version: int, cache: Path) -> list[str]:
     """Mark the requests with these IDs and return those that were not done before.
 
-    Raises:
-        UserError: one of them is no longer there, or a file can't be written.
+    Raises UserError: one of them is no longer there, or a file can't be written.
     """
     folder = fetch(where, None, cache) if is_remote(where) and ids else Path(where)
     requests = {request.id: (path, request) for path, request in (read_requests(folder) if ids else {}).items()}
@@ -54,10 +53,9 @@ def close(where: str, ids: list[str], version: int, cache: Path) -> list[str]:
             content, etag = read_s3(place)
             replace_s3(place, carried_out(content.decode(), date.today(), version).encode(), etag)
         else:
+            text = carried_out(path.read_text(encoding="utf-8"), date.today(), version)
             with new_file(path) as temporary:
-                temporary.write_text(
-                    carried_out(path.read_text(encoding="utf-8"), date.today(), version), encoding="utf-8"
-                )
+                temporary.write_text(text, encoding="utf-8")
     return done
 
 

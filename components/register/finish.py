@@ -2,14 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from viker.core import console
 from viker.core.console import stage_app
 from viker.core.files import new_file, write_json
-from viker.tracking import RUN_TAG, connect, explained, tracking_uri
+from viker.core.mlflow_store import connect, explained, tracking_uri
+from viker.tracking import RUN_TAG
 
 ENDS = {"SUCCEEDED": "FINISHED", "CANCELLED": "KILLED", "CANCELED": "KILLED"}
 """MLflow's status for each of Kubeflow's; FAILED for all others."""
@@ -25,28 +26,15 @@ def command(
 
     The status is written first: it is there even if MLflow doesn't answer.
     """
-    ended = summary(json.loads(status), run)
-    write_json(out, ended)
+    final = json.loads(status)
+    state = str(final.get("state", "UNKNOWN"))
+    error = str((final.get("error") or {}).get("message") or final.get("error_message") or "")
+    write_json(out, {"state": state, "run": run, "error": error})
     with new_file(page) as temporary:
-        temporary.write_text(markdown(ended), encoding="utf-8")
-    closed = close_runs(run, ENDS.get(ended["state"], "FAILED"))
-    typer.echo(f"run {run}: {ended['state']}; MLflow runs that were left open: {', '.join(closed) or 'none'}")
-
-
-def summary(status: dict[str, Any], run: str) -> dict[str, Any]:
-    """Return state, run and error of Kubeflow's final status; its keys come in camel case or snake case."""
-    error = status.get("error") or {}
-    return {
-        "state": str(status.get("state", "UNKNOWN")),
-        "run": run,
-        "error": str(error.get("message") or status.get("error_message") or ""),
-    }
-
-
-def markdown(ended: dict[str, Any]) -> str:
-    """Return the status as a page."""
-    error = f"\n\n```\n{ended['error']}\n```" if ended["error"] else ""
-    return f"# {ended['state']}\n\nRun `{ended['run']}`.{error}\n"
+        block = f"\n\n```\n{error}\n```" if error else ""
+        temporary.write_text(f"# {state}\n\nRun `{run}`.{block}\n", encoding="utf-8")
+    closed = close_runs(run, ENDS.get(state, "FAILED"))
+    typer.echo(f"run {run}: {state}; MLflow runs that were left open: {', '.join(closed) or 'none'}")
 
 
 def close_runs(run: str, state: str) -> list[str]:
@@ -54,8 +42,7 @@ def close_runs(run: str, state: str) -> list[str]:
 
     The pipeline's run ends with ``state``. A stage's run that is still open belongs to a task that was killed.
 
-    Raises:
-        UserError: MLflow doesn't answer.
+    Raises UserError: MLflow doesn't answer.
     """
     uri = tracking_uri()
     client = connect(uri)

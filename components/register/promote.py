@@ -9,7 +9,7 @@ from components.contract.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.core.files import read_json
-from viker.tracking import connect, tracking_uri
+from viker.core.mlflow_store import connect, tracking_uri
 
 
 def command(

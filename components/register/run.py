@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from components.contract.params import Params
-from viker.core.files import canonical, read_json, sha256_bytes, sha256_path
+from components.register.stage import Arguments
+from viker.core.files import read_json, sha256_json, sha256_path
+from viker.core.mlflow_store import tracking_uri
+from viker.core.nested import main_metrics
 from viker.core.provenance import code_version
 from viker.models.base_model import base_digest, resolve_model
-from viker.registry.lineage import check_evaluated, version_tags
 from viker.registry.model_card import card
 from viker.registry.model_package import add_evidence, pack
 from viker.registry.promotion import Refused, promote
 from viker.registry.registration import write_registration
 from viker.registry.stored import Coverage
-from viker.registry.verdict import Policy, check_verdict
+from viker.registry.verdict import Policy, check_evaluated, check_verdict, version_tags
 from viker.registry.versions import CANDIDATE, Registry
-from viker.tracking import PIPELINE, main_metrics, stage, tracking_uri
-from viker.tracking.flatten import text
+from viker.tracking import PIPELINE, Stage
 
 KEY = "viker.version_key"
 """The tag by which a version is found again: the same adapter, metrics, verdict and parameters make no second one."""
@@ -26,18 +27,7 @@ KEY = "viker.version_key"
 log = logging.getLogger(__name__)
 
 
-def run(
-    params: Params,
-    params_file: Path,
-    adapter: Path,
-    model: Path,
-    prepared: Path,
-    unlearning: Path,
-    metrics: Path,
-    gate: Path,
-    out: Path,
-    promotes: bool = True,
-) -> dict[str, Any]:
+def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
     """Register an evaluated adapter; write ``out`` (metrics/register.json) and return its content.
 
     The alias ``candidate`` moves to the version; ``champion`` moves only if ``promotes`` is set and nothing speaks
@@ -47,21 +37,23 @@ def run(
         UserError: an input is missing, the metrics or the verdict belong to other files, MLflow does not answer.
             Then nothing is registered and no alias moves.
     """
-    measured, verdict = read_json(metrics, "evaluate"), read_json(gate, "gate")
-    manifest_file = prepared / "manifest.json"
-    hashes = check_evaluated({"adapter": adapter, "model": model, "data": manifest_file}, measured, metrics)
-    check_verdict(verdict, gate, measured, hashes, Policy(params.gate))
+    measured, verdict = read_json(args.metrics, "evaluate"), read_json(args.gate, "gate")
+    manifest_file = args.prepared / "manifest.json"
+    hashes = check_evaluated(
+        {"adapter": args.adapter, "model": args.model, "data": manifest_file}, measured, args.metrics
+    )
+    check_verdict(verdict, args.gate, measured, hashes, Policy(params.gate))
     manifest = read_json(manifest_file, "prepare")
-    base = resolve_model(model)
+    base = resolve_model(args.model)
     if (folder := Path(base).expanduser()).is_dir():
         base = str(folder.resolve())
     digest = base_digest(base, "finetune.deployed_model")
-    key = sha256_bytes(canonical([hashes["adapter"], measured["digest"], verdict["digest"], params.values()]))
+    key = sha256_json([hashes["adapter"], measured["digest"], verdict["digest"], params.values()])
     tags = version_tags(hashes, measured, verdict) | {"base_model": base, "base_model_digest": digest}
     tags |= code_version(params_file.resolve().parent)
 
     with (
-        stage("register", params.values(), params_file, required=True) as recorded,
+        Stage("register", params.values(), params_file, required=True) as recorded,
         tempfile.TemporaryDirectory() as scratch,
     ):
         recorded.metrics(main_metrics(measured), run=PIPELINE)
@@ -72,22 +64,23 @@ def run(
             registry.create()
             version = registry.with_tag(KEY, key)
             if version is None:
-                coverage = _coverage(registry, manifest, params.unlearn.start_from, unlearning)
+                coverage = _coverage(registry, manifest, params.unlearn.start_from, args.unlearning)
                 packed, place = Path(scratch) / "model", f"model-{key[:12]}"
-                pack(packed, adapter, base, digest, params.evaluate.max_new_tokens)
-                files = {"evaluate.json": metrics, "gate.json": gate, "manifest.json": manifest_file}
-                add_evidence(packed, files | {"params.yaml": params_file}, coverage.as_json())
+                pack(packed, args.adapter, base, digest, params.evaluate.max_new_tokens)
+                files = {"evaluate.json": args.metrics, "gate.json": args.gate, "manifest.json": manifest_file}
+                covered = {"requests": sorted(coverage.requests), "people": sorted(coverage.people)}
+                add_evidence(packed, files | {"params.yaml": params_file}, covered)
                 recorded.artifact(packed, place, run=PIPELINE)
                 _, run_id = recorded.deliver()
-                tags |= {KEY: key, "requests": text(", ".join(sorted(coverage.requests))), "run": run_id}
+                tags |= {KEY: key, "requests": ", ".join(sorted(coverage.requests)), "run": run_id}
                 people, requests = len(manifest.get("forget_ids", ())), len(coverage.requests)
                 about = card(registry.name, params.unlearn.method.name, tags, measured, people, requests)
                 set_tags = {name: value for name, value in tags.items() if value}
                 version = registry.add(place, run_id, set_tags, about, KEY)
             with registry.lock():
                 client.set_registered_model_alias(registry.name, CANDIDATE, str(version))
-            refused = _try_to_promote(registry, version, Policy(params.gate)) if promotes else []
-            return write_registration(registry, version, out, refused)
+            refused = _try_to_promote(registry, version, Policy(params.gate)) if args.promote else []
+            return write_registration(registry, version, args.out, refused)
 
 
 def _try_to_promote(registry: Registry, version: int, policy: Policy) -> list[str]:

@@ -20,7 +20,7 @@ class Arguments:
     gate: Annotated[Path, Input("judged", "The gate's verdict.")]
     out: Annotated[Path, Output("registered", "metrics/register.json", "Run, version and aliases are written here.")]
     promote: Annotated[
-        bool, Option(True, "Promote it where it may be; else leave that to what follows.", kubeflow=False)
+        bool, Option(True, "Promote it if the gate passed; else leave that to what follows.", kubeflow=False)
     ]
 
 

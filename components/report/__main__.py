@@ -10,6 +10,7 @@ from components.contract.program import stage_program
 from components.report.stage import STAGE, Arguments
 from viker import tracking
 from viker.core import console
+from viker.core.files import sha256_bytes
 
 
 def command(settings: Params, params: Path, args: Arguments) -> None:
@@ -28,17 +29,17 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     from viker.report.load import Paths
 
     with (
-        tracking.stage("report", settings.values(), params, last=True) as recorded,
+        tracking.Stage("report", settings.values(), params, live=True) as recorded,
         nullcontext(args.requests) if args.pending is None else as_folder(args.pending) as folder,
     ):
         paths = Paths(
             params, args.prepared, folder, args.unlearning, args.predictions, args.metrics, args.gate, args.register
         )
-        written = run(settings, paths, args.earlier or [], args.out, args.bundle)
+        content = run(settings, paths, args.earlier or [], args.out, args.bundle)
         recorded.artifact(args.out)
         recorded.artifact(args.bundle)
     typer.echo(f"report: {args.out}")
-    typer.echo(f"evidence: {args.bundle}, {written.size / 2**20:.1f} MiB, SHA-256 {written.sha256}")
+    typer.echo(f"evidence: {args.bundle}, {len(content) / 2**20:.1f} MiB, SHA-256 {sha256_bytes(content)}")
 
 
 app = stage_program(STAGE, command)

@@ -1,35 +1,23 @@
 """The report: one HTML file with the evidence of an unlearning run, and a bundle of it that anyone can check."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from components.contract.params import Params
-from viker.core.files import new_file, sha256_bytes, sha256_path
+from viker.core.files import new_file, sha256_path
 from viker.core.provenance import code_version, package_versions
-from viker.evidence.bundle import pack
+from viker.evidence.bundle import json_bytes, pack
 from viker.report.load import Paths, load
 from viker.report.page import render
 from viker.report.run_details import params_text, registration
 
 
-@dataclass(frozen=True)
-class Written:
-    """The bundle's SHA-256, to be noted where nobody can change it, and its size in bytes."""
-
-    sha256: str
-    size: int
-
-
-def run(params: Params, paths: Paths, earlier: Sequence[Path], out: Path, bundle: Path) -> Written:
-    """Write the report to ``out`` and the evidence bundle to ``bundle``: the same bytes for the same inputs.
+def run(params: Params, paths: Paths, earlier: Sequence[Path], out: Path, bundle: Path) -> bytes:
+    """Write the report to ``out`` and the evidence bundle to ``bundle``; return it, the same bytes for the same inputs.
 
     ``earlier``: metrics of earlier runs, for the plot of forget against retain.
 
-    Raises:
-        UserError: an input is missing or broken.
+    Raises UserError: an input is missing or broken.
     """
     inputs = load(paths, earlier)
     code, versions = code_version(paths.params.resolve().parent), package_versions()
@@ -48,25 +36,15 @@ def run(params: Params, paths: Paths, earlier: Sequence[Path], out: Path, bundle
             "data": sha256_path(paths.prepared / "manifest.json"),
         },
     }
-    files = {
-        "report.html": html,
-        "params.yaml": text.encode(),
-        "lineage.json": _json(lineage),
-        "metrics/evaluate.json": paths.metrics.read_bytes(),
-        "metrics/gate.json": paths.gate.read_bytes(),
-        "unlearning/summary.json": (paths.unlearning / "summary.json").read_bytes(),
-        "unlearning/loss.csv": (paths.unlearning / "loss.csv").read_bytes(),
-        "unlearning/entropy.csv": (paths.unlearning / "entropy.csv").read_bytes(),
-    }
+    records = ("summary.json", "loss.csv", "entropy.csv")
+    files = {"report.html": html, "params.yaml": text.encode(), "lineage.json": json_bytes(lineage)}
+    files |= {"metrics/evaluate.json": paths.metrics.read_bytes(), "metrics/gate.json": paths.gate.read_bytes()}
+    files |= {f"unlearning/{name}": (paths.unlearning / name).read_bytes() for name in records}
     registered = registration(inputs.registered, params.report.redact)
     if registered is not None:
-        files["metrics/register.json"] = _json(registered)
+        files["metrics/register.json"] = json_bytes(registered)
     content = pack(files)
     with new_file(out) as page, new_file(bundle) as packed:
         page.write_bytes(html)
         packed.write_bytes(content)
-    return Written(sha256_bytes(content), len(content))
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    return content

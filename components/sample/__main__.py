@@ -13,14 +13,14 @@ from viker.core import console
 
 
 def command(settings: Params, params: Path, args: Arguments) -> None:
-    """Sample irrelevant images: what the teacher sees in place of the person.
+    """Gather irrelevant images: what the teacher sees in place of the person.
 
     Gathers `sample.pool` images of the kinds in `sample.kinds`; each forget question gets `sample.k` of them, seeded.
     An image that can't be read, or resembles a picture of the data, is refused and listed in manifest.json.
     """
     from components.sample.run import run
 
-    with tracking.stage("sample", settings.values(), params) as recorded:
+    with tracking.Stage("sample", settings.values(), params) as recorded:
         recorded.params({"sample": settings.sample.model_dump(mode="json"), "seed": settings.seed})
         recorded.data(args.prepared)
         manifest = run(settings.sample, settings.seed, args.prepared, args.out, args.cache)

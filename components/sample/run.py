@@ -18,8 +18,7 @@ def run(
 
     ``cache`` keeps what is fetched of a folder that isn't local.
 
-    Raises:
-        UserError: a source can't be used, or has too few images that show nobody of the data.
+    Raises UserError: a source can't be used, or has too few images that show nobody of the data.
     """
     records = [record.id for record in read_records(prepared, "forget")]
     data = DataPictures(prepared)

@@ -14,27 +14,17 @@ from viker.core import console
 def command(settings: Params, params: Path, args: Arguments) -> None:
     """Unlearn the forget set: train a LoRA adapter with ViKeR, or with a method to compare it with.
 
-    The method and its settings are the section 'unlearn' of params.yaml. The vanilla model itself is not changed.
-    A run that was killed goes on from its last checkpoint when it is started again. After SIGTERM it saves one and
-    exits with 143. With several GPUs: `accelerate launch --multi_gpu --num_processes N -m components.unlearn`.
+    Method and settings are the section 'unlearn' of params.yaml. The vanilla model itself is not changed. A run that
+    was killed resumes from its last checkpoint. After SIGTERM it saves one and exits with 143. With several GPUs:
+    `accelerate launch --multi_gpu --num_processes N -m components.unlearn`.
     """
     from components.unlearn.run import run
     from viker.core.distributed import processes
 
-    with tracking.stage("unlearn", settings.values(), params, live=True) as recorded:
+    with tracking.Stage("unlearn", settings.values(), params, live=True) as recorded:
         recorded.params({"unlearn": settings.unlearn.model_dump(mode="json", by_alias=True), "seed": settings.seed})
         recorded.data(args.prepared)
-        done = run(
-            settings.unlearn,
-            settings.seed,
-            settings.threads,
-            args.prepared,
-            args.vanilla,
-            args.irrelevant,
-            args.out,
-            args.records,
-            args.state,
-        )
+        done = run(settings.unlearn, settings.seed, settings.threads, args)
         recorded.metrics({"unlearn": done})
         recorded.tags({"method": done["method"]}, run=tracking.PIPELINE)
         recorded.artifact(args.out, "adapter")

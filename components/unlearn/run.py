@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from components.unlearn.stage import Arguments
 from viker.core.console import TERMINATED, on_sigterm
 from viker.core.distributed import check_launch, processes
 from viker.core.errors import UserError
@@ -20,9 +21,9 @@ from viker.models.context_length import need_context
 from viker.models.encoder import Encoder
 from viker.models.loading import device, seed_everything
 from viker.models.logits import answer_logits
-from viker.teacher.compact import Kept
+from viker.teacher.distributions import TeacherDistributions
 from viker.teacher.key_tokens import entropy_histogram, key_token_rows
-from viker.teacher.visual import TEACHER_BATCH, kept_teachers
+from viker.teacher.visual import TEACHER_BATCH, compute_teachers
 from viker.training.adapter import check_start, save_adapter
 from viker.training.checkpoint import (
     SaveCheckpoints,
@@ -42,17 +43,7 @@ from viker.training.start_model import load_start_model
 from viker.training.trainer import UnlearnTrainer
 
 
-def run(
-    params: UnlearnParams,
-    seed: int,
-    threads: int,
-    prepared: Path,
-    vanilla: Path,
-    irrelevant: Path,
-    out: Path,
-    records: Path,
-    state_folder: Path,
-) -> dict[str, Any]:
+def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict[str, Any]:
     """Write the adapter to ``out``, the loss curve and the key tokens to ``records``; return the run's summary.
 
     ``state_folder`` holds the run's state until it is over: killed at any moment, the same call resumes from there.
@@ -70,25 +61,25 @@ def run(
     fast_path.start_run()
     seed_everything(seed, threads)
     began = time.perf_counter()
-    forget, retain = (_questions(prepared, split) for split in ("forget", "retain"))
-    images, assigned = read_irrelevant(irrelevant)
+    forget, retain = (_questions(args.prepared, split) for split in ("forget", "retain"))
+    images, assigned = read_irrelevant(args.irrelevant)
     teacher_images = images_of(assigned, [sample.record_id for sample in forget])
-    model, processor = load_start_model(params, vanilla)
-    encoder = Encoder(processor, read_pictures(prepared) | images, device())
-    need_context(model, encoder, forget + retain, str(prepared))
+    model, processor = load_start_model(params, args.vanilla)
+    encoder = Encoder(processor, read_pictures(args.prepared) | images, device())
+    need_context(model, encoder, forget + retain, str(args.prepared))
 
-    store = open_store(state_folder, _inputs(params, seed, threads, prepared, vanilla, irrelevant))
+    store = open_store(args.state, _inputs(params, seed, threads, args.prepared, args.vanilla, args.irrelevant))
     if params.method.teacher_input == "text_only":
         teacher_images = [("",)] * len(forget)
     teachers = ask_teacher(store, model, encoder, forget, teacher_images)
     taught = time.perf_counter()
 
-    trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, state_folder)
+    trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, args.state)
     trainer.add_callback(StepLogger(trainer))
     try:
         train_or_resume(trainer, store)
     except Diverged as error:
-        last_good = out.with_name(f"{out.name}.last_good")
+        last_good = args.out.with_name(f"{args.out.name}.last_good")
         if processes().is_main_process:
             save_adapter(trainer.model, last_good)
         raise UserError(f"{error} {last_good} holds the adapter as it was before that step.") from None
@@ -105,21 +96,21 @@ def run(
         "start_from": params.start_from and sha256_path(Path(params.start_from)),
     } | fast_path.engine_record()
     if processes().is_main_process:
-        save_adapter(trainer.model, out)
-        write_records(records, tokens, curve, summary)
+        save_adapter(trainer.model, args.out)
+        write_records(args.records, tokens, curve, summary)
     close_store(store)
     return summary | {"teacher_seconds": taught - began, "seconds": time.perf_counter() - began}
 
 
 def ask_teacher(
     store: RunStore, model: Any, encoder: Encoder, forget: list[Sample], images: Sequence[Sequence[str]]
-) -> list[Kept]:
+) -> list[TeacherDistributions]:
     """Return the teacher's distributions of each forget sample, which sees the sample's ``images`` instead."""
 
-    def compute(numbers: Sequence[int]) -> list[Kept]:
+    def compute(numbers: Sequence[int]) -> list[TeacherDistributions]:
         with in_step(model, lambda: answer_logits(model, encoder.batch(forget[:1]))):
             samples, seen = [forget[n] for n in numbers], [images[n] for n in numbers]
-            return kept_teachers(model, encoder, samples, seen, TEACHER_BATCH)
+            return compute_teachers(model, encoder, samples, seen, TEACHER_BATCH)
 
     teachers = stored_teachers(store, len(forget), compute)
     fallbacks = fast_path.fallbacks()  # of all processes
@@ -131,8 +122,7 @@ def ask_teacher(
 def train_or_resume(trainer: UnlearnTrainer, store: RunStore) -> None:
     """Train from the newest checkpoint of ``store``, or from the beginning.
 
-    Raises:
-        SystemExit: 143 after SIGTERM, which Kubernetes sends before it evicts a pod; a checkpoint is saved first.
+    Raises SystemExit: 143 after SIGTERM, which Kubernetes sends before it evicts a pod; a checkpoint is saved first.
     """
     checkpoints = SaveCheckpoints(trainer, store)
     trainer.add_callback(checkpoints)
@@ -149,10 +139,9 @@ def write_records(folder: Path, tokens: pd.DataFrame, curve: pd.DataFrame, summa
     """Write the run's records: key tokens, the histogram of the teacher's entropy, loss curve, summary."""
     with new_file(folder / "key_tokens.parquet") as path:
         tokens.to_parquet(path, index=False)
-    with new_file(folder / "entropy.csv") as path:
-        entropy_histogram(tokens).to_csv(path, index=False)
-    with new_file(folder / "loss.csv") as path:
-        curve.to_csv(path, index=False)
+    for name, table in (("entropy", entropy_histogram(tokens)), ("loss", curve)):
+        with new_file(folder / f"{name}.csv") as path:
+            table.to_csv(path, index=False)
     write_json(folder / "summary.json", summary)
 
 

@@ -1,1 +1,1 @@
-"""The command ``viker``: one file per command that is not a stage."""
+"""The command ``viker``: what is not a stage, a file per command."""

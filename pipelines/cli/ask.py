@@ -34,7 +34,10 @@ def ask(
     A registered version names its base model and checks it; *VIKER_BASE_MODEL* says where it is if it was moved.
     """
     settings = load_params(params)
-    picture = _read(image) if image is not None else None
+    try:
+        picture = image.read_bytes() if image is not None else None
+    except OSError as error:
+        raise UserError(f"--image is '{image}': {error.strerror}. Expected a picture that you may read.") from None
     answerer, name = _load(settings, model, vanilla)
     answer = answerer.answer(question, picture)
     if not compare:
@@ -79,10 +82,3 @@ def _registered(address: str) -> "Answerer":
 
     answerer: Answerer = mlflow.pyfunc.load_model(address).unwrap_python_model().answerer
     return answerer
-
-
-def _read(image: Path) -> bytes:
-    try:
-        return image.read_bytes()
-    except OSError as error:
-        raise UserError(f"--image is '{image}': {error.strerror}. Expected a picture that you may read.") from None

@@ -8,27 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from ruamel.yaml import YAML
 
 from components.contract.params import load_params
 from pipelines.cli.profile import change_params
-from viker.core.console import ParamsOption
+from viker.core.console import ParamsOption, command_group, say
 from viker.core.errors import UserError
 from viker.core.files import new_file, new_folder, sha256_path
 from viker.storage import fetch, is_remote
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-)
-
-
-@app.callback()
-def data() -> None:
-    """Import a data set from S3, the hub or a folder, and have DVC track it."""
+app = command_group("Import a data set from S3, the hub or a folder, and have DVC track it.")
 
 
 @app.command("import")
@@ -47,7 +36,10 @@ def import_(
     `dvc pull` gets the same data on any machine.
     """
     load_params(params)
-    target = raw / _name(source, name)
+    name = source.rstrip("/").rpartition("/")[2] if name is None else name
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII) or name.endswith(".dvc"):
+        raise UserError(f"'{name}' can't be the name of a data set: use letters, digits, '-', '_' and '.'; see --name.")
+    target = raw / name
     if not any((folder / ".dvc").is_dir() for folder in (Path.cwd(), *Path.cwd().parents)):
         raise UserError(f"{Path.cwd()} is not a DVC repository. Run in the project's root, or 'dvc init' first.")
     commit = revision
@@ -59,24 +51,15 @@ def import_(
     _place(fetched, target, source, force, move=is_remote(source))
     md5 = _track(target, source, commit)
     changed = change_params(params, {"prepare": {"source": target.as_posix(), "revision": None}}, params)
-    say = Console(highlight=False, soft_wrap=True).print
-    say(f"{source}{f' at {commit}' if commit else ''}: in {target}, tracked by DVC as {md5}", markup=False)
-    say(f"{params}: {', '.join(changed) if changed else 'nothing to change'}", markup=False)
-    say(f"Next: git add {target}.dvc {params}; dvc push (if there is a remote); dvc repro", markup=False)
-
-
-def _name(source: str, name: str | None) -> str:
-    name = source.rstrip("/").rpartition("/")[2] if name is None else name
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII) or name.endswith(".dvc"):
-        raise UserError(f"'{name}' can't be the name of a data set: use letters, digits, '-', '_' and '.'; see --name.")
-    return name
+    say(f"{source}{f' at {commit}' if commit else ''}: in {target}, tracked by DVC as {md5}")
+    say(f"{params}: {', '.join(changed) if changed else 'nothing to change'}")
+    say(f"Next: git add {target}.dvc {params}; dvc push (if there is a remote); dvc repro")
 
 
 def _place(fetched: Path, target: Path, source: str, force: bool, move: bool) -> None:
-    """Move or copy ``found`` to ``target``, whole or not at all.
+    """Move or copy ``fetched`` to ``target``, whole or not at all.
 
-    Raises:
-        UserError: another data set is there, and ``force`` isn't set; or a link leads out of the data.
+    Raises UserError: another data set is there, and ``force`` isn't set; or a link leads out of the data.
     """
     if target.exists() and target.resolve() == fetched.resolve():
         return
@@ -92,14 +75,14 @@ def _place(fetched: Path, target: Path, source: str, force: bool, move: bool) ->
             raise UserError(f"{path}: a symbolic link. Put the file itself there: links could lead out of the data.")
     if same:
         return
-    if target.is_dir() and fetched.is_file():
-        shutil.rmtree(target)
-    elif target.is_file() and fetched.is_dir():
-        target.unlink()
     if fetched.is_file():
+        if target.is_dir():
+            shutil.rmtree(target)
         with new_file(target) as temporary:
             shutil.copyfile(fetched, temporary)
         return
+    if target.is_file():
+        target.unlink()
     with new_folder(target) as temporary:
         if move:  # a copy would take the disk twice
             temporary.rmdir()

@@ -14,21 +14,8 @@ from viker.core.console import stage_app
 
 STAGES = tuple(stages())
 SPANNING = (
-    "data",
-    "request",
-    "profile",
-    "params",
-    "plan",
-    "pipeline",
-    "summary",
-    "seeds",
-    "sweep",
-    "track",
-    "promote",
-    "rollback",
-    "status",
-    "ask",
-    "verify",
+    *("data", "request", "profile", "params", "plan", "pipeline", "summary", "seeds", "sweep"),
+    *("track", "promote", "rollback", "status", "ask", "verify"),
 )
 
 
@@ -44,7 +31,8 @@ class Stages(TyperGroup):
         if cmd_name in STAGES:
             app = import_module(f"components.{cmd_name}.__main__").app
         elif cmd_name in SPANNING:
-            module = import_module("pipelines.sweep.command" if cmd_name == "sweep" else f"pipelines.cli.{cmd_name}")
+            elsewhere = {"sweep": "pipelines.sweep.command", "rollback": "pipelines.cli.promote"}
+            module = import_module(elsewhere.get(cmd_name, f"pipelines.cli.{cmd_name}"))
             app = module.app if hasattr(module, "app") else stage_app(getattr(module, cmd_name))
         else:
             return None
@@ -54,11 +42,7 @@ class Stages(TyperGroup):
 
 
 app = typer.Typer(
-    cls=Stages,
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    cls=Stages, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
 )
 
 
@@ -79,8 +63,8 @@ def viker(
 ) -> None:
     """Make a multimodal language model forget people on request, and prove that it has.
 
-    The first eight commands are the stages in the order of the pipeline; `dvc repro` runs those that are due.
-    Each reads *params.yaml* and says with `--help` what it reads and writes.
+    The first eight commands are the stages in the order of the pipeline; `dvc repro` runs those whose inputs
+    changed. Each reads *params.yaml*; its `--help` says what else it reads and writes.
     """
 
 

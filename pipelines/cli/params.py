@@ -5,24 +5,17 @@ from typing import Annotated, Any
 
 import typer
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
 
-from pipelines.cli.profile import _read, _round_trip
+from pipelines.cli.profile import round_trip
+from viker.core.console import command_group
 from viker.core.errors import UserError
 from viker.core.files import new_file
+from viker.core.settings import shown
 from viker.methods.base.method import methods
 from viker.training.settings import MOVED
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-)
-
-
-@app.callback()
-def params() -> None:
-    """Bring parameter files of earlier versions up to date."""
+app = command_group("Bring parameter files of earlier versions up to date.")
 
 
 @app.command()
@@ -37,14 +30,14 @@ def upgrade(
     Prints each key that moves or goes. A file that is up to date is not touched.
     """
     outdated = False
-    for path in files or [Path("params.yaml"), *sorted(Path("params").glob("*.yaml"))]:
+    for path in files or [Path("params.yaml"), *sorted(Path("params").rglob("*.yaml"))]:
         values = _load(path)
         changes = upgrade_values(values, path)
         for change in changes:
             typer.echo(f"{path}: {change}")
         if changes and not check:
             with new_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
-                _round_trip().dump(values, stream)
+                round_trip().dump(values, stream)
         outdated = outdated or bool(changes)
     if not outdated:
         typer.echo("nothing to change")
@@ -58,8 +51,7 @@ def upgrade_values(values: CommentedMap, path: Path) -> list[str]:
     The settings of a method move from the section 'unlearn' into ``unlearn.method``, swept keys with them; those of
     methods other than the file's own go.
 
-    Raises:
-        UserError: a profile has settings of several methods but doesn't name its method.
+    Raises UserError: a profile has settings of several methods but doesn't name its method.
     """
     changes = []
     section = values.get("unlearn")
@@ -122,6 +114,11 @@ def _move_comment(source: CommentedMap, old: str, target: CommentedMap, new: str
 
 def _load(path: Path) -> Any:
     try:
-        return _read(path)
+        values = round_trip().load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror}). Name a parameter file, or a profile.") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected sections such as 'prepare:' and 'unlearn:', found {shown(values)}.")
+    return values

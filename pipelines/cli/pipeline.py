@@ -10,15 +10,15 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from viker.core.console import ParamsOption
+from viker.core.console import ParamsOption, command_group, say
 from viker.core.errors import UserError
 from viker.core.files import new_file
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+app = command_group(
+    """Run the pipeline in Kubeflow: compile, run, schedule, status.
+
+    *KFP_ENDPOINT* is the address of Kubeflow Pipelines, *KFP_TOKEN* a bearer token where it wants one, *KFP_NAMESPACE*
+    the namespace where it has several. The section *deploy* of params.yaml says where and how the stages run."""
 )
 ProfileOption = Annotated[
     str | None, typer.Option(help="A profile of the section deploy; else the one that deploy.profile names.")
@@ -33,15 +33,6 @@ ModelOption = Annotated[str | None, typer.Option(help="The deployed model, in pl
 PolicyOption = Annotated[str | None, typer.Option(help="The gate's policy.")]
 ExperimentOption = Annotated[str, typer.Option(help="The experiment in Kubeflow.")]
 AccountOption = Annotated[str | None, typer.Option("--service-account", help="The pods' service account.")]
-
-
-@app.callback()
-def pipeline() -> None:
-    """Run the pipeline in Kubeflow: compile, run, schedule, status.
-
-    *KFP_ENDPOINT* is the address of Kubeflow Pipelines, *KFP_TOKEN* a bearer token where it wants one, *KFP_NAMESPACE*
-    the namespace where it has several. The section *deploy* of params.yaml says where and how the stages run.
-    """
 
 
 @app.command("compile")
@@ -63,7 +54,7 @@ def compile_(
     if STAGES.parent.is_dir():
         with new_file(STAGES) as temporary:
             temporary.write_text(airflow_stages(), encoding="utf-8")
-    _say(f"{out}: profile {deploy.profile}")
+    say(f"{out}: profile {deploy.profile}")
 
 
 @app.command()
@@ -100,15 +91,15 @@ def run(
     name = name or f"viker {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     body = arguments(values, given, only_requests)
     run_id = submit(host, name, experiment, specification(deploy), body, service_account)
-    _say(f"run {run_id} ('{name}'): {host.address}/#/runs/details/{run_id}")
+    say(f"run {run_id} ('{name}'): {host.address}/#/runs/details/{run_id}")
     if not wait:
         return
-    ended = watch(host, run_id, timeout * 3600, interval, lambda task, state: _say(f"{task:<10} {state.lower()}"))
+    ended = watch(host, run_id, timeout * 3600, interval, lambda task, state: say(f"{task:<10} {state.lower()}"))
     came_to = outcome(ended)
     if came_to == FAILED:
         said = ended.error.message if ended.error and ended.error.message else "see the logs of its tasks"
         raise UserError(f"run {run_id} is {ended.state}: {said}.")
-    _say(f"run {run_id}: {came_to}")
+    say(f"run {run_id}: {came_to}")
     raise typer.Exit(EXIT[came_to])
 
 
@@ -152,7 +143,7 @@ def schedule(
         body = arguments(values, given, only_requests=True)
         when, spec = schedules.six_fields(cron), specification(deploy)
         made, done = schedules.schedule(host, name, experiment, when, spec, body, service_account, pause)
-    _say(f"schedule '{name}' ({made}): {done}")
+    say(f"schedule '{name}' ({made}): {done}")
 
 
 @app.command()
@@ -169,29 +160,20 @@ def status(
         found = host.call(host.runs.run_service_get_run, run_id=run_id)
         _table(("task", "state"), [(task, state.lower()) for task, state in tasks(found).items()])
         came_to = outcome(found) if found.state in ENDED else ""
-        _say(f"run {run_id} ('{found.display_name}'): {came_to or str(found.state).lower()}")
+        say(f"run {run_id} ('{found.display_name}'): {came_to or str(found.state).lower()}")
         raise typer.Exit(EXIT.get(came_to, 0))
     where = host.experiment(experiment)
     runs = host.call(host.runs.run_service_list_runs, experiment_id=where, page_size=10, sort_by="created_at desc")
-    rows = [
-        (
-            str(one.created_at or "")[:19],
-            one.run_id,
-            one.display_name,
-            outcome(one) if one.state in ENDED else one.state,
-        )
-        for one in runs.runs or []
-    ]
+    rows = []
+    for one in runs.runs or []:
+        state = outcome(one) if one.state in ENDED else one.state
+        rows.append((str(one.created_at or "")[:19], one.run_id, one.display_name, state))
     _table(("started", "run", "name", "outcome"), rows)
     listed = host.call(host.schedules.recurring_run_service_list_recurring_runs, experiment_id=where, page_size=100)
-    planned = [
-        (
-            one.display_name,
-            one.trigger.cron_schedule.cron if one.trigger and one.trigger.cron_schedule else "",
-            one.status,
-        )
-        for one in listed.recurring_runs or []
-    ]
+    planned = []
+    for one in listed.recurring_runs or []:
+        cron = one.trigger and one.trigger.cron_schedule
+        planned.append((one.display_name, cron.cron if cron else "", one.status))
     _table(("schedule", "cron", "state"), planned)
 
 
@@ -200,7 +182,3 @@ def _table(headings: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
     for row in rows:
         shown.add_row(*(Text(str(cell)) for cell in row))
     Console(highlight=False).print(shown)
-
-
-def _say(text: str) -> None:
-    Console(highlight=False, soft_wrap=True).print(text, markup=False)

@@ -1,4 +1,4 @@
-"""How much memory unlearning needs before it is begun: from the model's configuration, no weights loaded."""
+"""``viker plan``: the memory that unlearning will need, from the model's configuration; no weights are loaded."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from viker.core.errors import UserError
 GPUS = (16, 24, 40, 48, 80)
 """Common sizes, GiB."""
 RESERVE = 0.1
-"""Share of a GPU left to the driver and to what the allocator can't use."""
+"""Share of a GPU that is left for the driver and for fragmentation."""
 GIB = 2**30
 LLAVA = {  # published: width, width of the MLP, layers, heads
     "llava-hf/llava-1.5-7b-hf": (4096, 11008, 32, 32),
@@ -56,11 +56,10 @@ def estimate(
     """Return the parts in bytes, the peaks of loading, teacher and training, and what fits.
 
     The peak is the largest of ``loading`` (the weights as they are stored), ``teacher`` (weights and the teacher's
-    pass) and ``training`` (all parts on the device). ``host`` is kept on the CPU beside it; without a GPU both add up.
+    pass) and ``training`` (all parts on the device). ``host`` is kept in the CPU's memory; without a GPU both add up.
     A GPU fits if the peak leaves ``RESERVE`` of it.
 
-    Raises:
-        UserError: the model is unknown, or the number of its picture's tokens.
+    Raises UserError: the model is unknown, or the number of tokens per picture is not fixed and not given.
     """
     from viker.training import memory
 
@@ -76,6 +75,7 @@ def estimate(
         precision += f", the language model in {processes} parts"
     adapter = memory.adapter_bytes(sizes, unlearn)
     rows = "+".join(map(str, memory.batches(unlearn)))
+    each = f"{load.sequence} tokens x {sizes.layers} layers"
     again = ", computed again" if unlearn.gradient_checkpointing else ""
     device = [
         ("weights", weights, f"{sizes.parameters / 1e6:,.1f} M, {precision}"),
@@ -84,11 +84,7 @@ def estimate(
         ("gradients", adapter, "as the adapter"),
         ("optimiser", 2 * adapter, "AdamW: two moments, float32"),
         ("features", memory.feature_bytes(sizes, unlearn, load), "of the pictures, kept; 2 GiB at most"),
-        (
-            "activations",
-            memory.activation_bytes(sizes, unlearn, load),
-            f"{rows} samples x {load.sequence} tokens x {sizes.layers} layers{again}",
-        ),
+        ("activations", memory.activation_bytes(sizes, unlearn, load), f"{rows} samples x {each}{again}"),
         ("working memory", memory.working_bytes(sizes, unlearn, load), "a layer's gradients, or the loss"),
     ]
     host = [
@@ -115,28 +111,24 @@ def estimate(
 
 def table(estimated: dict[str, Any]) -> RenderableType:
     """Return the estimate as a table of parts, for a console of 80 columns or more."""
-    shown = Table(title=f"Unlearning {estimated['model']}", title_justify="left")
-    shown.add_column("part")
-    shown.add_column("GiB", justify="right")
-    shown.add_column("how it is computed", overflow="fold")
+    parts = Table(title=f"Unlearning {estimated['model']}", title_justify="left")
+    parts.add_column("part")
+    parts.add_column("GiB", justify="right")
+    parts.add_column("how it is computed", overflow="fold")
     for row in estimated["device"]:
-        shown.add_row(row["part"], _gib(row["bytes"]), row["how"])
-    shown.add_section()
+        parts.add_row(row["part"], f"{row['bytes'] / GIB:.2f}", row["how"])
+    parts.add_section()
     for phase, size in estimated["peaks"].items():
-        shown.add_row(f"peak, {phase}", _gib(size), "the largest" if size == estimated["peak"] else "")
-    shown.add_section()
+        parts.add_row(f"peak, {phase}", f"{size / GIB:.2f}", "the largest" if size == estimated["peak"] else "")
+    parts.add_section()
     for row in estimated["host"]:
-        shown.add_row(f"CPU: {row['part']}", _gib(row["bytes"]), row["how"])
+        parts.add_row(f"CPU: {row['part']}", f"{row['bytes'] / GIB:.2f}", row["how"])
     fits = "  ".join(f"{gpu} GB {'✓' if fit else '✗'}" for gpu, fit in estimated["fits"].items())
-    return Group(shown, f"fits a GPU with a tenth in reserve:  {fits}")
-
-
-def _gib(size: int) -> str:
-    return f"{size / GIB:.2f}"
+    return Group(parts, f"fits a GPU with a tenth in reserve:  {fits}")
 
 
 def _model(params: Params) -> tuple[str, Any]:
-    """Return the name of the model that is to unlearn, and the model itself without weights."""
+    """Return the name of the model to unlearn from, and the model without weights."""
     from viker.finetuning.small_llava import build_config
     from viker.models.loading import empty_model
 
@@ -152,26 +144,13 @@ def _model(params: Params) -> tuple[str, Any]:
 
 def _llava(name: str) -> Any:
     """Return the configuration of a published LLaVA-1.5, so that no network is needed."""
-    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
+    from transformers import LlamaConfig, LlavaConfig
 
     width, mlp, layers, heads = LLAVA[name]
-    vision = CLIPVisionConfig(
-        hidden_size=1024,
-        intermediate_size=4096,
-        num_hidden_layers=24,
-        num_attention_heads=16,
-        image_size=336,
-        patch_size=14,
-        projection_dim=768,
-    )
     text = LlamaConfig(
-        vocab_size=32064,
-        hidden_size=width,
-        intermediate_size=mlp,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
+        vocab_size=32064, hidden_size=width, intermediate_size=mlp, num_hidden_layers=layers, num_attention_heads=heads
     )
-    return LlavaConfig(vision_config=vision, text_config=text, dtype="float16")
+    return LlavaConfig(text_config=text, dtype="float16")  # the vision tower is the default, CLIP ViT-L at 336 pixels
 
 
 def _image_tokens(config: Any, name: str) -> int:

@@ -1,107 +1,152 @@
-"""Profiles: files in params/ that hold only the keys of params.yaml that they change."""
+"""Profiles: files in params/ that hold only the keys of params.yaml that they change, composed by OmegaConf."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from components.contract.params import load_params
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
 from viker.core.files import new_file
+from viker.core.settings import read_yaml, shown
 
 
 def profile(
-    name: Annotated[str, typer.Argument(help="A profile: the name of a file in the folder of profiles.")],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Profiles; where two set the same key, the later wins."),
+    ] = None,
     params: ParamsOption = Path("params.yaml"),
     profiles: Annotated[Path, typer.Option(help="The folder of profiles.")] = Path("params"),
 ) -> None:
-    """Write a profile's values into params.yaml, and say which keys changed.
+    """Write the values of one or more profiles into params.yaml and print the keys that changed.
 
-    A profile holds only the keys that it changes; all others, and the comments, stay as they are. A list is replaced
-    as a whole. Profiles add up: where two of them change different keys, applying both leaves the changes of both.
+    `viker profile llava-1.5-7b mllmu-10` combines a model with a data set; without a name, the profiles are listed.
 
-    The profile *demo* holds the demo's value of every key that another profile changes: `viker profile demo` is the
-    way back. Values that you changed yourself come back with `git checkout params.yaml`.
+    A profile holds only the keys that it changes; all others, and the comments, stay as they are. Lists are replaced,
+    not merged. Profiles accumulate: applying a second one keeps what the first one changed elsewhere.
+
+    The profile *demo* resets every key that another profile changes. `git checkout params.yaml` resets the rest.
     """
-    changed = apply_profile(name, params, profiles)
-    typer.echo(f"{params}: {', '.join(changed) if changed else f'nothing to change, it has the values of {name}'}")
+    if not names:
+        typer.echo("\n".join(_listing(profiles)))
+        return
+    changed = apply_profiles(names, params, profiles)
+    unchanged = f"nothing to change, it already has the values of {' '.join(names)}"
+    typer.echo(f"{params}: {', '.join(changed) or unchanged}")
 
 
-def apply_profile(name: str, params_path: Path, profiles_dir: Path) -> list[str]:
-    """Merge ``profiles_dir/NAME.yaml`` into the file ``params_path`` and return the keys whose value changed.
+def apply_profiles(names: Sequence[str], params_path: Path, folder: Path) -> list[str]:
+    """Merge profiles into the file ``params_path`` and return the dotted keys whose value changed.
 
     Nothing is written unless the whole result is valid.
 
-    Raises:
-        UserError: there is no such profile (the message lists those that exist), one of the files isn't valid YAML,
-            or the profile has an unknown key or a value that isn't allowed.
+    Raises UserError: an unknown profile, a file that isn't valid YAML, an unknown key or a value that isn't allowed.
     """
-    existing = sorted(path.stem for path in profiles_dir.glob("*.yaml"))
-    if name not in existing:
-        raise UserError(
-            f"no profile '{name}' in {profiles_dir}: there is {', '.join(existing) or 'none'}. "
-            f"A profile is a file {profiles_dir}/NAME.yaml with the keys of params.yaml that it changes."
-        )
-    source = profiles_dir / f"{name}.yaml"
+    sources = [path for name in names for path in _find(name, folder)]
     load_params(params_path)
-    return change_params(params_path, _read(source), source)
+    return change_params(params_path, _compose(sources), " with ".join(map(str, sources)))
 
 
-def change_params(params_path: Path, changes: dict[str, Any], source: Path) -> list[str]:
-    """Merge ``changes`` into the file ``params_path``, comments kept, and return the keys whose value changed.
+def change_params(params_path: Path, changes: dict[str, Any], source: Path | str) -> list[str]:
+    """Merge ``changes`` into the file ``params_path``, comments kept, and return the dotted keys whose value changed.
 
     Nothing is written unless the whole result is valid.
 
-    Raises:
-        UserError: the result isn't valid; the message names ``source``, where the changes come from.
+    Raises UserError: the result isn't valid; the message names ``source``, where the changes come from.
     """
-    yaml = _round_trip()
+    yaml = round_trip()
     values = yaml.load(params_path.read_text(encoding="utf-8"))
     changed = list(_merge(values, changes, ""))
     if changed:
         with new_file(params_path) as temporary:
             with temporary.open("w", encoding="utf-8") as stream:
                 yaml.dump(values, stream)
-            _validate(temporary, source)
+            try:
+                load_params(temporary)
+            except UserError as error:
+                raise UserError(str(error).replace(str(temporary), str(source))) from None
     return changed
 
 
-def _read(source: Path) -> dict[str, Any]:
-    try:
-        values = _round_trip().load(source.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{source}: expected sections such as 'prepare:' and 'unlearn:', found {values!r}.")
-    return values
+def _available(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.rglob("*.yaml"))}
 
 
-def _merge(values: dict[str, Any], changes: dict[str, Any], above: str) -> Iterator[str]:
-    """Write ``changes`` into ``values``, sections into sections, and yield the dotted keys that differ.
+def _listing(folder: Path) -> Iterator[str]:
+    """Yield one line per profile, grouped by subfolder: its name and its first comment."""
+    available = _available(folder)
+    width = max(map(len, available), default=0)
+    for group in sorted({path.parent for path in available.values()}):
+        yield f"{group}:"
+        for name, path in available.items():
+            if path.parent == group:
+                first_line = path.read_text(encoding="utf-8").partition("\n")[0]
+                comment = first_line.removeprefix("#").strip() if first_line.startswith("#") else ""
+                yield f"  {name:{width}}  {comment}".rstrip()
 
-    A section with another ``name``, such as another method, replaces the whole: its settings are others.
+
+def _find(name: str, folder: Path) -> list[Path]:
+    """Return the file of a profile, or the two files of 'ONE-OTHER'."""
+    available = _available(folder)
+    if name in available:
+        return [available[name]]
+    for first, path in available.items():
+        if (second := name.removeprefix(f"{first}-")) in available:
+            return [path, available[second]]
+    raise UserError(
+        f"no profile '{name}' in {folder}: there is {', '.join(sorted(available)) or 'none'}. "
+        "A profile is a file NAME.yaml in or below that folder, with the keys of params.yaml that it changes."
+    )
+
+
+def _compose(sources: Sequence[Path]) -> dict[str, Any]:
+    """Merge the files, later ones over earlier ones; ``${profile}`` in a value is their joined names."""
+    composed = OmegaConf.create({"profile": "-".join(path.stem for path in sources)})
+    for source in sources:
+        values = read_yaml(source, "")
+        if not isinstance(values, dict):
+            raise UserError(f"{source}: expected sections such as 'prepare:' and 'unlearn:', found {shown(values)}.")
+        try:
+            composed.merge_with(values)
+            OmegaConf.resolve(composed)
+        except OmegaConfBaseException as error:
+            raise UserError(f"{source}: can't be composed: {' '.join(str(error).split())}") from None
+    del composed["profile"]
+    changes: Any = OmegaConf.to_container(composed)
+    return dict(changes)
+
+
+def _merge(values: CommentedMap, changes: dict[str, Any], above: str) -> Iterator[str]:
+    """Write ``changes`` into ``values``, mapping by mapping, and yield the dotted keys that differ.
+
+    A mapping with another ``name``, such as another method, is replaced as a whole: it has other settings.
     """
     for key, value in changes.items():
         before = values.get(key)
         if isinstance(value, dict) and isinstance(before, dict) and value.get("name") in (None, before.get("name")):
-            yield from _merge(values[key], value, f"{above}{key}.")
+            yield from _merge(before, value, f"{above}{key}.")
         elif key not in values or values[key] != value:
-            values[key] = float(value) if isinstance(value, float) else value  # plain: written out to the last digit
+            values[key] = _in_one_line(value) if isinstance(value, list) else value
+            for comment in filter(None, values.ca.items.get(key, ())):
+                if not isinstance(comment, list):  # at the end of the line: one space after the value, however long
+                    comment.column = 0
             yield f"{above}{key}"
 
 
-def _validate(merged: Path, source: Path) -> None:
-    try:
-        load_params(merged)
-    except UserError as error:
-        raise UserError(str(error).replace(str(merged), str(source))) from None
+def _in_one_line(values: list[Any]) -> CommentedSeq:
+    sequence = CommentedSeq(values)
+    sequence.fa.set_flow_style()
+    return sequence
 
 
-def _round_trip() -> YAML:
+def round_trip() -> YAML:
     """Return a reader and writer that keeps comments, quotes, order and the layout of params.yaml."""
     yaml = YAML()
     yaml.indent(mapping=2, sequence=4, offset=2)

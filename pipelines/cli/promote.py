@@ -1,4 +1,4 @@
-"""``viker promote``: make a version the champion, if nothing speaks against it."""
+"""``viker promote`` and ``viker rollback``: which version is the champion."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,14 +6,21 @@ from typing import Annotated
 import typer
 
 from components.contract.params import Params, load_params
-from pipelines.cli.registry import ForceOption, ReasonOption, RegisteredOption, open_registry, reason_given, record
+from pipelines.cli.registry import CACHE, open_registry, requests_folder
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
 from viker.data.requests import read_requests
+from viker.registry.registration import update_registration
 from viker.registry.stored import Coverage
-from viker.storage import fetch, is_remote
+from viker.registry.versions import Registry
 
-CACHE = Path("data/sources")
+RegisteredOption = Annotated[
+    Path, typer.Option("--out", help="What register wrote; updated, so that the report shows the change.")
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Override the rules; needs --reason.")]
+ReasonOption = Annotated[
+    str | None, typer.Option(help="Why the rules are overridden; kept with the version and shown in the report.")
+]
 
 
 def promote(
@@ -42,16 +49,57 @@ def promote(
     number = registry.number(version)
     policy = Policy(settings.gate, load_policy(settings.gate)[1])
     result = promotion.promote(registry, number, policy, override)
-    if result.moved:
-        before = f"; before it: version {result.replaced}" if result.replaced is not None else ""
-        typer.echo(f"{registry.name} version {number} is the champion{before}.")
-    else:
-        typer.echo(f"{registry.name} version {number} is the champion already.")
+    before = f"; before it: version {result.replaced}" if result.replaced is not None else ""
+    typer.echo(f"{registry.name} version {number} is the champion{before if result.moved else ' already'}.")
     if result.overrode:
         typer.echo(f"Forced, against: {'; '.join(result.overrode)}. Recorded reason: {override}")
     record(registry, out)
     if done:
         _mark_done(settings, number, registry.coverage(number))
+
+
+def rollback(
+    force: ForceOption = False,
+    reason: ReasonOption = None,
+    params: ParamsOption = Path("params.yaml"),
+    out: RegisteredOption = Path("metrics/register.json"),
+) -> None:
+    """Make the champion before this one the champion again.
+
+    Refused if forget requests were carried out since that the earlier adapter does not cover: their people, who are
+    named, would be known again. *previous* is then the version before that one.
+    """
+    override = reason_given(force, reason)
+    settings = load_params(params)
+    from viker.registry import promotion
+
+    requests = read_requests(requests_folder(settings.prepare.requests)).values()
+    carried_out = {request.id: request.people for request in requests if request.carried_out}
+    registry = open_registry(settings)
+    result = promotion.rollback(registry, carried_out, override)
+    typer.echo(f"{registry.name} version {result.version} is the champion again, replacing version {result.replaced}.")
+    if result.overrode:
+        typer.echo(f"Forced, against: {'; '.join(result.overrode)}. Recorded reason: {override}")
+        typer.echo("Take 'carried_out' out of the requests that are named: they are to be carried out again.")
+    record(registry, out)
+
+
+def reason_given(force: bool, reason: str | None) -> str | None:
+    """Return the reason to override the rules; None if they count.
+
+    Raises:
+        typer.BadParameter: one of --force and --reason comes without the other.
+    """
+    text = (reason or "").strip()
+    if force != bool(text):
+        raise typer.BadParameter("--force and --reason '…' go together: what is forced needs a reason, for the record.")
+    return text or None
+
+
+def record(registry: Registry, out: Path) -> None:
+    """Bring metrics/register.json up to date if it is about this registry."""
+    with registry.explained("the champion has changed, but the record of it was not written"):
+        update_registration(registry, out)
 
 
 def _mark_done(settings: Params, version: int, coverage: Coverage) -> None:
@@ -60,7 +108,7 @@ def _mark_done(settings: Params, version: int, coverage: Coverage) -> None:
 
     where = settings.prepare.requests
     try:
-        requests = read_requests(fetch(where, None, CACHE) if is_remote(where) and coverage.requests else Path(where))
+        requests = read_requests(requests_folder(where)) if coverage.requests else {}
     except UserError as error:
         raise UserError(f"version {version} is the champion, but its requests were not marked: {error}") from None
     pending = [r for r in requests.values() if r.carried_out is None and r.id in coverage.requests]

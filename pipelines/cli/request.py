@@ -12,7 +12,7 @@ from rich.text import Text
 from ruamel.yaml import YAML
 
 from components.contract.params import load_params
-from viker.core.console import ParamsOption
+from viker.core.console import ParamsOption, command_group, say
 from viker.core.errors import UserError, did_you_mean
 from viker.core.files import new_file, read_json
 from viker.core.settings import validated
@@ -23,13 +23,7 @@ MONTH = timedelta(days=30)
 """The time to answer that Art. 12(3) GDPR gives."""
 
 PreparedOption = Annotated[Path, typer.Option(help="The prepared data, if any.")]
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    help="Add, list and close forget requests: who is to be forgotten, why and by when.",
-)
+app = command_group("Add, list and close forget requests: who is to be forgotten, why and by when.")
 
 
 @app.command()
@@ -49,20 +43,23 @@ def add(
     folder, today = Path(settings.requests), date.today()
     taken = {request.id for request in read_requests(folder).values()}
     name = name or next(new for n in range(1, len(taken) + 2) if (new := f"{today}-{n}") not in taken)
-    due = _day(deadline) if deadline else today + MONTH
+    try:
+        due = date.fromisoformat(deadline) if deadline else today + MONTH
+    except ValueError:
+        raise UserError(f"--deadline is '{deadline}': expected a day such as 2026-12-24.") from None
     path = folder / f"{name}.yaml"
     values = {"id": name, "date": today, "people": people, "reason": reason, "deadline": due}
     request = validated(ForgetRequest, values, path)
     if request.id in taken or path.exists():
-        raise UserError(
-            f"--id is '{name}': there is a request of that ID in {folder}. Choose another ID, or omit --id."
-        )
+        raise UserError(f"--id is '{name}': there is a request of that ID in {folder}. Choose another, or omit --id.")
     checked = _check_people(request, settings, prepared)
+    yaml = YAML()
+    yaml.width = 4096
     with new_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
-        _yaml().dump(values, stream)
-    _say(f"{path}: people {len(people)}, deadline {due}.")
+        yaml.dump(values, stream)
+    say(f"{path}: people {len(people)}, deadline {due}.")
     if not checked:
-        _say(f"{prepared} doesn't hold the data of {settings.source} yet: prepare will check the people.")
+        say(f"{prepared} doesn't hold the data of {settings.source} yet: prepare will check the people.")
 
 
 @app.command("list")
@@ -71,7 +68,7 @@ def list_(params: ParamsOption = Path("params.yaml")) -> None:
     folder = Path(load_params(params).prepare.requests)
     requests = read_requests(folder).values()
     if not requests:
-        _say(f"no requests in {folder}: 'viker request add' writes one.")
+        say(f"no requests in {folder}: 'viker request add' writes one.")
         return
     table, today = Table("id", "people", "reason", "deadline", "state"), date.today()
     for request in sorted(requests, key=lambda one: (one.carried_out is not None, one.deadline, one.id)):
@@ -92,16 +89,22 @@ def status(
     prepared: PreparedOption = Path("data/prepared"),
 ) -> None:
     """Show a request's state: how many days are left, and whether the prepared data carries it out."""
-    folder = Path(load_params(params).prepare.requests)
-    requests = list(read_requests(folder).values())
-    chosen = [_find(folder, name)[1]] if name else requests
-    manifest = _manifest(prepared)
-    rows = [_status(request, manifest, date.today()) for request in chosen]
+    folder, today = Path(load_params(params).prepare.requests), date.today()
+    carried = _manifest(prepared).get("requests", [])
+    rows = [
+        request.model_dump(mode="json")
+        | {
+            "state": _state(request, today),
+            "days_left": None if request.carried_out else (request.deadline - today).days,
+            "prepared": request.id in carried,
+        }
+        for request in ([_find(folder, name)[1]] if name else read_requests(folder).values())
+    ]
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     for row in rows:
-        _say("\n".join(f"{key.replace('_', ' '):<12} {_words(value)}" for key, value in row.items()) + "\n")
+        say("\n".join(f"{key.replace('_', ' '):<12} {_words(value)}" for key, value in row.items()) + "\n")
 
 
 @app.command()
@@ -123,14 +126,13 @@ def done(
     text = carried_out(path.read_text(encoding="utf-8"), date.today(), version)
     with new_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    _say(f"{path}: carried out by version {version}. The next 'dvc repro' removes its people from all splits.")
+    say(f"{path}: carried out by version {version}. The next 'dvc repro' removes its people from all splits.")
 
 
 def _check_people(request: ForgetRequest, settings: PrepareParams, prepared: Path) -> bool:
     """Return whether the people could be looked up.
 
-    Raises:
-        UserError: the prepared data, made from this very source, has not all of them.
+    Raises UserError: the prepared data, made from this very source, has not all of them.
     """
     manifest = _manifest(prepared)
     if manifest.get("source") != settings.source:
@@ -167,12 +169,6 @@ def _find(folder: Path, name: str) -> tuple[Path, ForgetRequest]:
     raise UserError(f"no request '{name}' in {folder}{did_you_mean(name, (r.id for r in requests.values()))}")
 
 
-def _status(request: ForgetRequest, manifest: dict[str, Any], today: date) -> dict[str, Any]:
-    days = None if request.carried_out else (request.deadline - today).days
-    carried = request.id in manifest.get("requests", [])
-    return request.model_dump(mode="json") | {"state": _state(request, today), "days_left": days, "prepared": carried}
-
-
 def _state(request: ForgetRequest, today: date) -> str:
     return "carried out" if request.carried_out else "overdue" if request.is_overdue(today) else "pending"
 
@@ -183,22 +179,3 @@ def _words(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {item}" for key, item in value.items())
     return {"None": "–", "True": "yes", "False": "no"}.get(str(value), str(value))
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise UserError(f"--deadline is '{text}': expected a day such as 2026-12-24.") from None
-
-
-def _say(text: str) -> None:
-    Console(highlight=False, soft_wrap=True).print(text, markup=False)
-
-
-def _yaml() -> YAML:
-    """Return a reader and writer that keeps comments and order."""
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096
-    return yaml

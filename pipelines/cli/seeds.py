@@ -39,11 +39,7 @@ def seeds(
 
 
 def read(paths: Sequence[Path]) -> list[Any]:
-    """Read the metrics of several runs.
-
-    Raises:
-        UserError: fewer than two, one that can't be read, or the same twice.
-    """
+    """Read the metrics of several runs. Raises UserError: fewer than two, one that can't be read, or the same twice."""
     runs = [read_json(path, "evaluate") for path in paths]
     if len(runs) < 2:
         raise UserError("one run has no spread: give the metrics/evaluate.json of two seeds or more.")

@@ -11,12 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from components.contract.params import load_params
-from pipelines.cli.registry import open_registry
+from pipelines.cli.registry import open_registry, requests_folder
 from viker.core.console import ParamsOption
+from viker.core.redact import without_secrets
 from viker.data.requests import read_requests
 from viker.registry.versions import ALIASES, CANDIDATE, CHAMPION, FORCED, PROMOTION, Registry
-from viker.storage import fetch, is_remote
-from viker.tracking import without_secrets
 
 VERDICTS = 5
 """How many of the newest versions are shown."""
@@ -28,8 +27,7 @@ def status(
 ) -> None:
     """Show the champion, the candidate, the pending forget requests and the last verdicts."""
     settings = load_params(params)
-    where = settings.prepare.requests
-    folder = fetch(where, None, Path("data/sources")) if is_remote(where) else Path(where)
+    folder = requests_folder(settings.prepare.requests)
     registry = open_registry(settings)
     with registry.explained("the registry can't be read"):
         state = gather(registry, folder, date.today())
@@ -51,13 +49,14 @@ def gather(registry: Registry, requests: Path, today: date) -> dict[str, Any]:
     versions = {int(v.version): _version(v, aliases) for v in registry.versions()} if aliases else {}
     named = {alias: versions.get(aliases.get(alias, 0)) for alias in ALIASES}
     pending = [request for request in read_requests(requests).values() if request.carried_out is None]
+    carriers = [(alias, version["requests"]) for alias in (CHAMPION, CANDIDATE) if (version := named[alias])]
     rows = [
         {
             "id": request.id,
             "people": request.people,
             "deadline": str(request.deadline),
             "days_left": (request.deadline - today).days,
-            "carried_by": next((a for a in (CHAMPION, CANDIDATE) if request.id in _requests_of(named[a])), None),
+            "carried_by": next((alias for alias, ids in carriers if request.id in ids), None),
         }
         for request in sorted(pending, key=lambda request: (request.deadline, request.id))
     ]
@@ -68,10 +67,6 @@ def gather(registry: Registry, requests: Path, today: date) -> dict[str, Any]:
         "requests": rows,
         "verdicts": list(versions.values())[:VERDICTS],
     }
-
-
-def _requests_of(version: dict[str, Any] | None) -> list[str]:
-    return version["requests"] if version else []
 
 
 def _version(version: Any, aliases: dict[str, int]) -> dict[str, Any]:
@@ -89,15 +84,13 @@ def _version(version: Any, aliases: dict[str, int]) -> dict[str, Any]:
 
 def screen(state: dict[str, Any]) -> RenderableType:
     """Return the screen for a console of 80 columns or more."""
-    parts: list[RenderableType] = [Text(f"{state['model_name']} in {state['tracking_uri']}", style="bold")]
-    for alias in ALIASES:
-        parts.append(Text(f"{alias:<10} {_line(state[alias])}"))
+    parts: list[RenderableType] = [
+        Text(f"{state['model_name']} in {state['tracking_uri']}", style="bold"),
+        *(Text(f"{alias:<10} {_line(state[alias])}") for alias in ALIASES),
+    ]
     if (champion := state["champion"]) and champion["forced"]:
         parts.append(Text(f"the champion was forced: {champion['forced']}", style="bold red"))
-    parts += [
-        "",
-        _verdicts(state["verdicts"]) if state["verdicts"] else Text("no version yet: run 'dvc repro'"),
-    ]
+    parts += ["", _verdicts(state["verdicts"]) if state["verdicts"] else Text("no version yet: run 'dvc repro'")]
     parts += [_requests(state["requests"]) if state["requests"] else Text("no pending forget request")]
     if any(request["carried_by"] == CHAMPION for request in state["requests"]):
         parts.append(Text("carried out by the champion, not marked yet: 'viker promote champion' marks them as done"))

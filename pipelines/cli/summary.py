@@ -14,11 +14,11 @@ from rich.text import Text
 from components.contract.params import load_params
 from viker.core.console import ParamsOption
 from viker.core.files import read_json
+from viker.core.mlflow_store import DEFAULT_URI
+from viker.core.redact import without_secrets
 from viker.data.records import SPLITS
-from viker.metrics.base.documentation import common_direction
-from viker.metrics.base.metric import Metric
-from viker.report import tables
-from viker.tracking import DEFAULT_URI, without_secrets
+from viker.metrics.base.metric import Block, Metric, common_direction
+from viker.report import formatting, tables
 
 
 def summary(
@@ -65,26 +65,25 @@ def ui_command() -> str:
 
 
 def _splits(metrics: Mapping[str, Any]) -> Table:
-    columns = tables.summary_metrics("split")
-    grid = _grid("With the picture", ("", "model"), columns)
+    grid, columns = _grid("With the picture", ("", "model"), "split")
     for split in SPLITS:
         for model in tables.MODELS:
-            cells = [tables.cell(metrics, f"{model}.{split}.{metric.name}") for metric in columns]
+            cells = [formatting.cell(metrics, f"{model}.{split}.{metric.name}") for metric in columns]
             grid.add_row(split if model == tables.MODELS[0] else "", model, *cells)
         grid.add_section()
     return grid
 
 
 def _fluency(metrics: Mapping[str, Any]) -> Table:
-    columns = tables.summary_metrics("fluency")
-    grid = _grid("Fluency", ("model",), columns)
+    grid, columns = _grid("Fluency", ("model",), "fluency")
     for model in tables.MODELS:
-        grid.add_row(model, *(tables.cell(metrics, f"{model}.fluency.{metric.name}") for metric in columns))
+        grid.add_row(model, *(formatting.cell(metrics, f"{model}.fluency.{metric.name}") for metric in columns))
     return grid
 
 
-def _grid(title: str, labels: Sequence[str], columns: Sequence[Metric]) -> Table:
-    """Return an empty table of metrics with a caption on which values are good."""
+def _grid(title: str, labels: Sequence[str], block: Block) -> tuple[Table, Sequence[Metric]]:
+    """Return an empty table of a block's metrics with a caption on which values are good, and these metrics."""
+    columns = tables.summary_metrics(block)
     grid = Table(title=title, title_justify="left")
     for label in labels:
         grid.add_column(label)
@@ -94,7 +93,7 @@ def _grid(title: str, labels: Sequence[str], columns: Sequence[Metric]) -> Table
     others = [metric for metric in columns if common_direction(metric.better) != usual]
     exceptions = [f"{metric.heading}: {common_direction(metric.better)}" for metric in others]
     grid.caption = "; ".join([usual, *exceptions])
-    return grid
+    return grid, columns
 
 
 def _rules(gate: Mapping[str, Any]) -> Table:
@@ -107,9 +106,9 @@ def _rules(gate: Mapping[str, Any]) -> Table:
     unmet = [result for result in gate.get("require") or [] if result.get("passed") is not True]
     for rule in [*(gate.get("rules") or []), *unmet]:
         passed = rule.get("passed") is True
-        threshold = f"{rule.get('operator') or ''} {tables.figure(rule.get('threshold'))}".strip()
+        threshold = f"{rule.get('operator') or ''} {formatting.figure(rule.get('threshold'))}".strip()
         mark = Text("✓" if passed else "✗", style=_colour(passed))
-        grid.add_row(mark, Text(str(rule.get("rule"))), tables.figure(rule.get("value")), threshold)
+        grid.add_row(mark, Text(str(rule.get("rule"))), formatting.figure(rule.get("value")), threshold)
     return grid
 
 

@@ -4,25 +4,15 @@ from typing import Annotated
 
 import typer
 
-from viker.tracking import explained, tracking_uri, without_secrets
+from viker.core.console import command_group
+from viker.core.mlflow_store import explained, tracking_uri
+from viker.core.redact import without_secrets
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-)
-
-
-@app.callback()
-def track() -> None:
-    """Send what stages recorded while MLflow did not answer."""
+app = command_group("Send what stages recorded while MLflow did not answer.")
 
 
 @app.command()
-def sync(
-    dry: Annotated[bool, typer.Option("--dry", help="Only list what is waiting.")] = False,
-) -> None:
+def sync(dry: Annotated[bool, typer.Option("--dry", help="Only list what is waiting.")] = False) -> None:
     """Send the records that wait in the outbox, *work/tracking/outbox*, each exactly once.
 
     Interrupted and started again, it resumes: no run and no point of a curve appears twice. The records of a stage that

@@ -42,17 +42,26 @@ def verify(
     or contradicts itself; 2 wrong usage.
     """
     files = unpack(bundle)
-    problems = [*_identity(bundle, sha256), *check(files)]
+    digest = sha256_bytes(bundle.read_bytes()) if bundle.is_file() else None
+    if sha256 is not None and digest is None:
+        raise UserError(f"--sha256 is that of the file evidence.zip, but {bundle} is a folder. Give the file.")
+    problems = check(files)
+    if sha256 is not None and digest != sha256.strip().lower():
+        problems.insert(0, f"its SHA-256 is {digest}, expected {sha256}")
+    gate = _json(files, "metrics/gate.json")
     if adapter is not None and not problems:
-        problems += _deployed(files, adapter)
+        if not adapter.exists():
+            raise UserError(f"{adapter}: no such folder. Give the adapter's, such as models/adapter.")
+        actual, judged = sha256_path(adapter), gate["inputs"].get("adapter")
+        if actual != judged:
+            problems.append(f"the adapter judged has SHA-256 {judged}, {adapter} has {actual}")
     if problems:
         raise UserError(f"{bundle} does not add up: {'; '.join(problems)}. {_ADVICE}")
-    gate = _json(files, "metrics/gate.json")
     passed, policy = gate["verdict"] == "pass", gate.get("policy")
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{bundle}: whole, {len(files)} files; the verdict follows from the metrics", markup=False)
-    if bundle.is_file():
-        console.print(f"SHA-256 {sha256_bytes(bundle.read_bytes())}", markup=False)
+    if digest is not None:
+        console.print(f"SHA-256 {digest}", markup=False)
     by = f" (policy {policy})" if policy else " (rules of params.yaml)"
     console.print(Text.assemble((f"gate: {'pass' if passed else 'fail'}", "bold green" if passed else "bold red"), by))
     if not passed:
@@ -62,8 +71,7 @@ def verify(
 def check(files: Mapping[str, bytes]) -> list[str]:
     """Return a clause for each contradiction between the files of an unchanged bundle.
 
-    Raises:
-        UserError: a file is missing or can't be read.
+    Raises UserError: a file is missing or can't be read.
     """
     metrics, gate = _json(files, "metrics/evaluate.json"), _json(files, "metrics/gate.json")
     problems = [
@@ -71,17 +79,15 @@ def check(files: Mapping[str, bytes]) -> list[str]:
         for name, content in (("metrics/evaluate.json", metrics), ("metrics/gate.json", gate))
         if not check_seal(content)
     ]
-    return [*problems, *_inputs(metrics, gate), *_params(files, gate), *_verdict(metrics, gate), *_page(files)]
-
-
-def _identity(bundle: Path, expected: str | None) -> Iterator[str]:
-    if expected is None:
-        return
-    if not bundle.is_file():
-        raise UserError(f"--sha256 is that of the file evidence.zip, but {bundle} is a folder. Give the file.")
-    actual = sha256_bytes(bundle.read_bytes())
-    if actual != expected.strip().lower():
-        yield f"its SHA-256 is {actual}, expected {expected}"
+    problems += [*_inputs(metrics, gate), *_params(files, gate), *_verdict(metrics, gate)]
+    html = _text(files, "report.html")
+    facts = {"verdict": gate.get("verdict"), "metrics": metrics.get("digest"), "gate": gate.get("digest")}
+    for name, expected in facts.items():
+        match = re.search(rf'<meta name="viker-{name}" content="([^"]*)">', html)
+        if match is None or match[1] != expected:
+            other = "verdict" if name == "verdict" else f"metrics/{name}.json"
+            problems.append(f"report.html is about another {other}")
+    return problems
 
 
 def _inputs(metrics: Mapping[str, Any], gate: Mapping[str, Any]) -> Iterator[str]:
@@ -149,24 +155,6 @@ def _policy(judged: Policy, gate: Mapping[str, Any]) -> Iterator[str]:
         expected = [rule.rule for rule in policy.rules], [one.metric for one in policy.require]
         if expected != ([rule.rule for rule in judged.rules], [one.metric for one in judged.require]):
             yield f"its rules are not those of the policy {name!r} and params.yaml"
-
-
-def _page(files: Mapping[str, bytes]) -> Iterator[str]:
-    """The page must be about this verdict on these metrics."""
-    html = _text(files, "report.html")
-    metrics, gate = _json(files, "metrics/evaluate.json"), _json(files, "metrics/gate.json")
-    facts = {"verdict": gate.get("verdict"), "metrics": metrics.get("digest"), "gate": gate.get("digest")}
-    for name, expected in facts.items():
-        match = re.search(rf'<meta name="viker-{name}" content="([^"]*)">', html)
-        if match is None or match[1] != expected:
-            yield f"report.html is about another {'verdict' if name == 'verdict' else f'metrics/{name}.json'}"
-
-
-def _deployed(files: Mapping[str, bytes], adapter: Path) -> list[str]:
-    if not adapter.exists():
-        raise UserError(f"{adapter}: no such folder. Give the adapter's, such as models/adapter.")
-    actual, judged = sha256_path(adapter), _json(files, "metrics/gate.json")["inputs"].get("adapter")
-    return [] if actual == judged else [f"the adapter judged has SHA-256 {judged}, {adapter} has {actual}"]
 
 
 def _json(files: Mapping[str, bytes], name: str) -> dict[str, Any]:

@@ -25,13 +25,9 @@ GIVEN = ("source", "revision", "requests", "model", "policy")
 def load(params: Path, changes: list[str], profile: str | None = None) -> tuple[dict[str, Any], DeployParams]:
     """Return the values of params.yaml with ``changes``, without 'deploy', and that section.
 
-    Args:
-        params: the file.
-        changes: ``SECTION.KEY=VALUE``, the value as YAML.
-        profile: in place of deploy.profile.
+    ``changes`` are ``SECTION.KEY=VALUE``, the value as YAML; ``profile`` is in place of deploy.profile.
 
-    Raises:
-        UserError: an unknown key or profile, or a value that isn't allowed.
+    Raises UserError: an unknown key or profile, or a value that isn't allowed.
     """
     values = read_yaml(params, "Run in the project's root, or name it with --params.")
     for change in changes:
@@ -68,13 +64,11 @@ def arguments(values: dict[str, Any], given: dict[str, str | None], only_request
 
 def _parse(change: str) -> dict[str, Any]:
     key, equals, text = change.partition("=")
-    sections = [field.alias or name for name, field in params_model().model_fields.items()]
     if not equals or not key.strip():
         raise UserError(f"--set is '{change}': expected SECTION.KEY=VALUE, such as unlearn.method.lambda=0.5.")
-    if key.split(".")[0] not in sections:
-        raise UserError(
-            f"--set is '{change}': no section '{key.split('.')[0]}'{did_you_mean(key.split('.')[0], sections)}"
-        )
+    section, sections = key.split(".")[0], [f.alias or name for name, f in params_model().model_fields.items()]
+    if section not in sections:
+        raise UserError(f"--set is '{change}': no section '{section}'{did_you_mean(section, sections)}")
     try:
         value = YAML(typ="safe", pure=True).load(text)
     except YAMLError:

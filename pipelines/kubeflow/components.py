@@ -10,13 +10,7 @@ from kfp import dsl
 from components.contract.kfp_task import CACHE, COMMAND, image
 from components.contract.stages import Input, Option, Output, Scratch, Stage, artifacts
 
-KINDS = {
-    "Artifact": dsl.Artifact,
-    "Dataset": dsl.Dataset,
-    "HTML": dsl.HTML,
-    "Metrics": dsl.Metrics,
-    "Model": dsl.Model,
-}
+KINDS = {"Artifact": dsl.Artifact, "Dataset": dsl.Dataset, "HTML": dsl.HTML, "Metrics": dsl.Metrics, "Model": dsl.Model}
 GIVEN = {"params": dict, "pending": dict, "state": str}
 """What 'resolve' gives to stages, and its type."""
 
@@ -47,11 +41,7 @@ def container_component(
 ) -> Any:
     """Return a component of Kubeflow whose parameters and artifacts are known only now.
 
-    Args:
-        name: of the task.
-        about: what it does.
-        annotations: kfp's type of each parameter, input and output.
-        container: returns the container, given a placeholder for each of them by name.
+    ``annotations`` has kfp's type of each; ``container`` is called with a placeholder for each by name.
     """
 
     def positional(*placeholders: Any) -> dsl.ContainerSpec:

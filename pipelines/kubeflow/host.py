@@ -29,8 +29,7 @@ class Host:
     def __init__(self, wait: float = WAIT) -> None:
         """Read address, token and namespace from the environment; nothing is sent yet.
 
-        Raises:
-            UserError: KFP_ENDPOINT is not set, or is no address.
+        Raises UserError: KFP_ENDPOINT is not set, or is no address.
         """
         self.address = os.environ.get(ENDPOINT, "").rstrip("/")
         self.namespace = os.environ.get(NAMESPACE) or None
@@ -57,11 +56,7 @@ class Host:
         self.schedules = api.RecurringRunServiceApi(client)
 
     def call(self, method: Callable[..., Result], **arguments: Any) -> Result:
-        """Call a method of the API; only what reads is tried again.
-
-        Raises:
-            UserError: no answer, or a refusal.
-        """
+        """Call a method of the API; only what reads is tried again. Raises UserError: no answer, or a refusal."""
         try:
             return method(**arguments, _request_timeout=TIMEOUT)
         except (api.ApiException, HTTPError) as error:
@@ -70,13 +65,9 @@ class Host:
     def create(self, method: Callable[..., Result], find: Callable[[], Result | None], **arguments: Any) -> Result:
         """Call a method that makes something; before another attempt, look whether the last one has made it after all.
 
-        Args:
-            method: of the API.
-            find: returns what was made, or None.
-            arguments: for the method.
+        ``find`` returns what was made, or None.
 
-        Raises:
-            UserError: no answer, or a refusal.
+        Raises UserError: no answer, or a refusal.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -97,18 +88,15 @@ class Host:
     def experiment(self, name: str) -> str:
         """Return the ID of the experiment of that name, made where there is none."""
 
+        namespace = {"namespace": self.namespace} if self.namespace else {}
+
         def find() -> Any:
-            found = self.call(
-                self.experiments.experiment_service_list_experiments, filter=named(name), **self._namespace()
-            )
+            found = self.call(self.experiments.experiment_service_list_experiments, filter=named(name), **namespace)
             return next(iter(found.experiments or []), None)
 
         body = api.V2beta1Experiment(display_name=name, namespace=self.namespace)
         made = find() or self.create(self.experiments.experiment_service_create_experiment, find, experiment=body)
         return str(made.experiment_id)
-
-    def _namespace(self) -> dict[str, str]:
-        return {"namespace": self.namespace} if self.namespace else {}
 
     def _explained(self, error: Exception) -> str:
         if not isinstance(error, api.ApiException):
@@ -116,7 +104,12 @@ class Host:
                 f"{self.address}: no answer ({type(error).__name__}). Check {ENDPOINT}, the network, and that "
                 "'kubectl port-forward' is running where you use it."
             )
-        said = _said(error)
+        try:
+            body = json.loads(error.body)
+            said = " ".join(str(body.get("message") or body.get("error") or "").split())[:200]
+        except (TypeError, ValueError, AttributeError):
+            said = ""
+        said = f", {said}" if said else ""
         if error.status in (401, 403):
             return (
                 f"{self.address}: access denied ({error.status}{said}). Set {TOKEN} to a token that is valid now, and "
@@ -132,13 +125,3 @@ class Host:
 def named(name: str) -> str:
     """Return the filter of the API for what is called ``name``."""
     return json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]})
-
-
-def _said(error: api.ApiException) -> str:
-    """Return what the server says of an error, in a few words."""
-    try:
-        body = json.loads(error.body)
-        text = str(body.get("message") or body.get("error") or "")
-    except (TypeError, ValueError, AttributeError):
-        text = ""
-    return f", {' '.join(text.split())[:200]}" if text else ""

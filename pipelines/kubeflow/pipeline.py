@@ -13,11 +13,7 @@ NAME = "viker"
 
 
 def pipeline(settle: Callable[[dsl.PipelineTask], Any]) -> Any:
-    """Return the pipeline, to compile or to run.
-
-    Args:
-        settle: is called with each task, to set where and how it runs; see ``pipelines.kubeflow.task_settings``.
-    """
+    """Return the pipeline; ``settle`` sets where and how each task runs, see ``pipelines.kubeflow.task_settings``."""
 
     @dsl.pipeline(name=NAME, description="Make a multimodal language model forget people on request, and prove it.")
     def viker(

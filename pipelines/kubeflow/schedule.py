@@ -29,8 +29,7 @@ def schedule(
     Kubeflow can't change a recurring run, so a changed one takes the place of the old. The old is stopped first and
     removed last: at no time do both start runs, and a call that was cut off is put right by the next.
 
-    Raises:
-        UserError: no answer, or a refusal.
+    Raises UserError: no answer, or a refusal.
     """
     experiment_id = host.experiment(experiment)
     body = api.V2beta1RecurringRun(
@@ -43,7 +42,8 @@ def schedule(
         max_concurrency="1",
         no_catchup=True,
     )
-    digest = _digest(experiment_id, cron, specification, arguments, account)
+    parts = json.dumps([experiment_id, cron, specification, arguments, account], sort_keys=True)
+    digest = hashlib.sha256(parts.encode()).hexdigest()
     body.description = f"Carries out pending forget requests. viker {digest}"
     old = find(host, name, experiment_id)
     same = [one for one in old if _DIGEST.findall(one.description or "") == [digest]]
@@ -73,8 +73,7 @@ def schedule(
 def pause(host: Host, name: str, experiment: str, paused: bool) -> tuple[str, str]:
     """Stop or start the recurring run of that name as it is; return its ID and what was done.
 
-    Raises:
-        UserError: there is none, no answer, or a refusal.
+    Raises UserError: there is none, no answer, or a refusal.
     """
     found = find(host, name, host.experiment(experiment))
     if not found:
@@ -100,25 +99,15 @@ def set_paused(host: Host, one: api.V2beta1RecurringRun, paused: bool) -> bool:
     """Stop or start a recurring run; return whether it was otherwise before."""
     if (one.status == "DISABLED") == paused:
         return False
-    service = host.schedules
-    method = (
-        service.recurring_run_service_disable_recurring_run
-        if paused
-        else service.recurring_run_service_enable_recurring_run
-    )
-    host.call(method, recurring_run_id=one.recurring_run_id)
+    method = f"recurring_run_service_{'disable' if paused else 'enable'}_recurring_run"
+    host.call(getattr(host.schedules, method), recurring_run_id=one.recurring_run_id)
     return True
-
-
-def _digest(*parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def six_fields(cron: str) -> str:
     """Return a cron expression as Kubeflow wants it, with seconds before the usual five fields.
 
-    Raises:
-        UserError: it has neither five nor six fields.
+    Raises UserError: it has neither five nor six fields.
     """
     fields = cron.split()
     if len(fields) == 5:

@@ -17,19 +17,13 @@ EXIT = {NOTHING: 0, PASSED: 0, GATE_FAILED: 3, FAILED: 1}
 
 
 def submit(
-    host: Host,
-    name: str,
-    experiment: str,
-    specification: dict[str, Any],
-    arguments: dict[str, Any],
-    account: str | None,
+    host: Host, name: str, experiment: str, specification: Any, arguments: dict[str, Any], account: str | None
 ) -> str:
     """Start a run and return its ID.
 
     A run of that name in the experiment is taken for the one that an attempt without an answer has started.
 
-    Raises:
-        UserError: there is such a run before the first attempt, no answer, or a refusal.
+    Raises UserError: there is such a run before the first attempt, no answer, or a refusal.
     """
     experiment_id = host.experiment(experiment)
 
@@ -52,17 +46,11 @@ def submit(
 def watch(
     host: Host, run_id: str, seconds: float, interval: float, show: Callable[[str, str], object]
 ) -> api.V2beta1Run:
-    """Return the run once it has ended.
+    """Return the run once it has ended, looked at every ``interval`` seconds.
 
-    Args:
-        host: Kubeflow.
-        run_id: the run.
-        seconds: how long to wait.
-        interval: seconds between two looks.
-        show: is called with name and state of a task, each time that its state has changed.
+    ``show`` is called with name and state of a task, each time that its state has changed.
 
-    Raises:
-        UserError: it has not ended by then; it goes on without us.
+    Raises UserError: it has not ended after ``seconds``; it goes on without us.
     """
     until, seen = time.monotonic() + seconds, dict[str, str]()
     while True:
@@ -82,7 +70,7 @@ def watch(
 
 
 def tasks(run: api.V2beta1Run) -> dict[str, str]:
-    """Return the state of each task of the pipeline, by name, without what Kubeflow starts beside them."""
+    """Return the state of each of the pipeline's own tasks by name."""
     details = (run.run_details and run.run_details.task_details) or []
     known = {task.display_name: str(task.state) for task in details if task.state}
     return {name: known[name] for name in task_names() if name in known}

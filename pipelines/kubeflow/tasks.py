@@ -31,59 +31,31 @@ def resolve() -> Any:
     return container_component("resolve", about, arguments | outputs, container)
 
 
+def _register(program: str, **options: Any) -> dsl.ContainerSpec:
+    args = [f"components.register.{program}", *(f"--{name}={value}" for name, value in options.items())]
+    return dsl.ContainerSpec(image=image("register"), command=COMMAND, args=args)
+
+
 @dsl.container_component
 def promote(
-    params: dict,
-    registered: dsl.Input[dsl.Artifact],
-    promoted: dsl.Output[dsl.Artifact],
-    version: dsl.OutputPath(int),
+    params: dict, registered: dsl.Input[dsl.Artifact], promoted: dsl.Output[dsl.Artifact], version: dsl.OutputPath(int)
 ) -> dsl.ContainerSpec:
     """Make the registered version the champion."""
-    return dsl.ContainerSpec(
-        image=image("register"),
-        command=COMMAND,
-        args=["components.register.promote", f"--registered={registered.path}", f"--out={promoted.path}"],
-    )
+    return _register("promote", registered=registered.path, out=promoted.path)
 
 
 @dsl.container_component
 def close(
-    requests: str,
-    version: int,
-    prepared: dsl.Input[dsl.Dataset],
-    closed: dsl.Output[dsl.Artifact],
+    requests: str, version: int, prepared: dsl.Input[dsl.Dataset], closed: dsl.Output[dsl.Artifact]
 ) -> dsl.ContainerSpec:
     """Mark the requests that the promoted version carries out as done."""
-    return dsl.ContainerSpec(
-        image=image("register"),
-        command=COMMAND,
-        args=[
-            "components.register.close",
-            f"--requests={requests}",
-            f"--version={version}",
-            f"--prepared={prepared.path}",
-            f"--out={closed.path}",
-            f"--cache={CACHE}/sources",
-        ],
-    )
+    cache = f"{CACHE}/sources"
+    return _register("close", requests=requests, version=version, prepared=prepared.path, out=closed.path, cache=cache)
 
 
 @dsl.container_component
 def finish(
-    status: dsl.PipelineTaskFinalStatus,
-    run: str,
-    page: dsl.Output[dsl.Markdown],
-    ended: dsl.Output[dsl.Artifact],
+    status: dsl.PipelineTaskFinalStatus, run: str, page: dsl.Output[dsl.Markdown], ended: dsl.Output[dsl.Artifact]
 ) -> dsl.ContainerSpec:
     """Write how the run ended, and end what it left open in MLflow."""
-    return dsl.ContainerSpec(
-        image=image("register"),
-        command=COMMAND,
-        args=[
-            "components.register.finish",
-            f"--status={status}",
-            f"--run={run}",
-            f"--page={page.path}",
-            f"--out={ended.path}",
-        ],
-    )
+    return _register("finish", status=status, run=run, page=page.path, out=ended.path)

@@ -1,4 +1,4 @@
-"""``viker sweep``: every combination of some values, side by side, and which of them are worth choosing from."""
+"""``viker sweep``: runs every combination of some parameters and compares them."""
 
 import csv
 import itertools
@@ -14,15 +14,15 @@ from rich.table import Table
 from ruamel.yaml import YAML, YAMLError
 
 from components.contract.params import load_params
-from pipelines.sweep.plan import Job, content, plan
+from pipelines.sweep.plan import Combination, Stage, combinations, reached, read_stages
 from pipelines.sweep.run import Sweep
 from viker import tracking
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
-from viker.core.files import new_file
+from viker.core.files import new_file, sha256_json
+from viker.core.nested import flatten
 from viker.gate.rules import look_up
-from viker.tracking.flatten import flatten
-from viker.tracking.identity import digest, settings
+from viker.tracking.identity import settings
 
 FORGET, RETAIN = "unlearned.forget.leakage_rate", "unlearned.retain.leakage_rate"
 COLUMNS = {
@@ -39,7 +39,7 @@ def sweep(
     change: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", "-S", metavar="KEY=VALUE,VALUE", help="Values to try, in place of params.yaml's section."
+            "--set", "-S", metavar="KEY=VALUE,VALUE", help="Values to try, instead of params.yaml's section 'sweep'."
         ),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="How many combinations run at a time.")] = 1,
@@ -47,41 +47,44 @@ def sweep(
     """Run every combination of the values in the section `sweep` of params.yaml, or of `--set`, and compare them.
 
     Such as `viker sweep -S unlearn.method.lambda=0.5,1,2 -S seed=7,8 --jobs 2`. A stage that no swept value reaches
-    runs once for all, in the work tree, by `dvc repro`; the others run in *work/sweep*, each once for the same inputs.
-    Started again, the sweep goes on where it was, and runs only what is new.
+    runs once for all, in the work tree, by `dvc repro`; the others run in *work/sweep*, once per distinct inputs.
+    Started again, the sweep resumes where it stopped and runs only what is new.
 
     Every combination is a run in MLflow below the run of the sweep, which has the table and the plot of forgetting
-    against retention. Nothing is registered: set the values that you choose in params.yaml and run `dvc repro`.
+    versus retention. Nothing is registered: set the values that you choose in params.yaml and run `dvc repro`.
     """
     base = load_params(params)
     lists = dict(map(_parse, change)) if change else dict(base.sweep)
+    combined = combinations(params, lists)
     root = params.resolve().parent
-    _bring_up_to_date(root, plan(root, params, lists))
-    content.cache_clear()
-    planned = plan(root, params, lists)
+    stages = read_stages(root)
+    affected = reached(stages, lists)
+    _run_shared(root, [stage for stage in stages if stage not in affected])
 
     console = Console(highlight=False)
-    with tracking.sweep(_key(settings(base.values()), list(lists)), base.values()) as recorded:
-        recorded.tags({f"sweep.{key}": values for key, values in lists.items()})
-        runner = Sweep(root, _key(settings(base.values()), list(lists)))
+    key = _key(settings(base.values()), list(lists))
+    with tracking.Stage("sweep", base.values(), params, live=True, sweep=key) as run:
+        run.tags({f"sweep.{name}": values for name, values in lists.items()})
+        runner = Sweep(root, key, stages)
         number = itertools.count(1)
 
-        def told(job: Job, result: Mapping[str, Any]) -> None:
-            said = result.get("error") or f"forget leakage {look_up(result['metrics'], FORGET):.3f}"
-            console.print(f"{next(number)} of {len(planned)}  {job.name}: {said}", markup=False, soft_wrap=True)
+        def report(combination: Combination, result: Mapping[str, Any]) -> None:
+            outcome = result.get("error") or f"forget leakage {look_up(result['metrics'], FORGET):.3f}"
+            line = f"{next(number)} of {len(combined)}  {combination.name}: {outcome}"
+            console.print(line, markup=False, soft_wrap=True)
 
-        results = runner.run(planned, jobs, told)
-        rows = list(_rows(planned, results))
-        out = runner.folder / runner.key[:8]
+        results = runner.run(combined, jobs, report)
+        rows = list(_rows(combined, results))
+        out = runner.folder / key[:8]
         _write(out, rows)
         for file in sorted(out.iterdir()):
-            recorded.artifact(file)
-        recorded.metrics({"combinations": len(rows), "failed": sum("error" in result for result in results)})
+            run.artifact(file)
+        run.metrics({"combinations": len(rows), "failed": sum("error" in result for result in results)})
     console.print(_table(rows))
     console.print(f"table and plot: {out}/results.csv, {out}/pareto.png", markup=False, soft_wrap=True)
-    failed = [job.name for job, result in zip(planned, results, strict=True) if "error" in result]
+    failed = [combination.name for combination, result in zip(combined, results, strict=True) if "error" in result]
     if failed:
-        raise UserError(f"{len(failed)} of {len(planned)} combinations failed: {', '.join(failed)}. See above for why.")
+        raise UserError(f"{len(failed)} of {len(combined)} combinations failed, see above: {', '.join(failed)}.")
 
 
 def _parse(change: str) -> tuple[str, list[Any]]:
@@ -95,46 +98,33 @@ def _parse(change: str) -> tuple[str, list[Any]]:
     return key.strip(), values
 
 
-def _key(values: Mapping[str, Any], swept: list[str]) -> str:
-    """Return the key of the sweep's run: further values of the same keys belong to the same sweep."""
-    kept = {
-        path: value
-        for path, value in flatten(values).items()
-        if not any(path == key or path.startswith(f"{key}.") for key in swept)
-    }
-    return digest(["sweep", sorted(swept), kept])
+def _key(values: Mapping[str, Any], swept: Sequence[str]) -> str:
+    """Return the key of the sweep's run: more values of the same keys belong to the same sweep."""
+    prefixes = tuple(f"{key}." for key in swept)
+    others = {path: value for path, value in flatten(values).items() if not f"{path}.".startswith(prefixes)}
+    return sha256_json(["sweep", sorted(swept), others])
 
 
-def _bring_up_to_date(root: Path, planned: Sequence[Job]) -> None:
-    """Run what all combinations share in the work tree itself: what no swept value reaches in any of them."""
-    shared = [step for step in planned[0].steps if step.key is None]  # the same keys are swept in all
-    names = [step.stage for step in shared]
+def _run_shared(root: Path, shared: Sequence[Stage]) -> None:
+    """Run the stages that all combinations share in the work tree itself."""
+    names = " ".join(stage.name for stage in shared)
     if shared and (root / ".dvc").is_dir():
-        command = [sys.executable, "-m", "dvc", "repro", *names]
-        code = subprocess.run(command, cwd=root, check=False).returncode  # noqa: S603 - this Python's DVC
+        code = subprocess.call([sys.executable, "-m", "dvc", "repro", *names.split()], cwd=root)  # noqa: S603 - ours
         if code:
-            raise UserError(f"'dvc repro {' '.join(names)}' ended with {code}: put right what it says, sweep again.")
-    elif not all((root / out).exists() for step in shared for out in step.outs):
-        raise UserError(f"{root}: no DVC repository, and {', '.join(names)} did not run. Run 'dvc init' first.")
+            raise UserError(f"'dvc repro {names}' exited with {code}: fix what it reports, then start the sweep again.")
+    elif not all((root / out).exists() for stage in shared for out in stage.outs):
+        raise UserError(f"{root}: not a DVC repository, and the outputs of {names} are missing. Run 'dvc init' first.")
 
 
-def _rows(planned: Sequence[Job], results: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    points = [_point(result) for result in results]
-    for job, result, point in zip(planned, results, points, strict=True):
+def _rows(combined: Sequence[Combination], results: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield one row per combination: swept values, metrics, verdict, and whether it is on the Pareto front."""
+    points = [tuple(look_up(result.get("metrics", {}), path) for path in (FORGET, RETAIN)) for result in results]
+    measured = [(f, r) for f, r in points if f is not None and r is not None]
+    front = [one for one in measured if not any(f <= one[0] and r >= one[1] and (f, r) != one for f, r in measured)]
+    for combination, result, point in zip(combined, results, points, strict=True):
         values = {heading: look_up(result.get("metrics", {}), path) for path, heading in COLUMNS.items()}
-        best = point is not None and not any(other and _beats(other, point) for other in points)
         verdict = result.get("gate", {}).get("verdict", "error")
-        yield {**job.swept, **values, "verdict": verdict, "pareto": best}
-
-
-def _point(result: Mapping[str, Any]) -> tuple[float, float] | None:
-    forget, retain = (look_up(result.get("metrics", {}), path) for path in (FORGET, RETAIN))
-    return None if forget is None or retain is None else (float(forget), float(retain))
-
-
-def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    """Return whether ``one`` forgets and retains no less than ``other``, and differs."""
-    return one[0] <= other[0] and one[1] >= other[1] and one != other
+        yield {**combination.swept, **values, "verdict": verdict, "pareto": point in front}
 
 
 def _write(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -149,18 +139,13 @@ def _write(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return the results as a table; a star marks what no other combination beats on both axes of the plot."""
+    """Return the results as a table; a star marks the Pareto front."""
     table = Table(title="★ no other combination leaks less of forget and keeps more of retain", title_justify="left")
-    for key in rows[0]:
-        if key != "pareto":
-            table.add_column(key.rpartition(".")[2], justify="right" if key in COLUMNS.values() else "left")
+    metrics = COLUMNS.values()
+    for key in list(rows[0])[:-1]:
+        table.add_column(key.rpartition(".")[2], justify="right" if key in metrics else "left")
     for row in rows:
-        cells = [_cell(key, value) for key, value in row.items() if key != "pareto"]
-        table.add_row(*cells[:-1], f"{cells[-1]} ★" if row["pareto"] else cells[-1])
+        swept = [str(value) for key, value in row.items() if key not in (*metrics, "verdict", "pareto")]
+        measured = ["–" if row[key] is None else f"{row[key]:.3f}" for key in metrics]
+        table.add_row(*swept, *measured, f"{row['verdict']} ★" if row["pareto"] else row["verdict"])
     return table
-
-
-def _cell(key: str, value: Any) -> str:
-    if key not in COLUMNS.values():
-        return str(value)
-    return "–" if value is None else f"{value:.3f}"

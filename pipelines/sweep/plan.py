@@ -1,8 +1,11 @@
-"""What a sweep runs: for each combination of values the stages of dvc.yaml, each only once for the same inputs."""
+"""The plan of a sweep: for each combination of values, the stages of dvc.yaml; steps with the same inputs run once.
 
-import hashlib
+Not left to DVC's experiment queue: there, two jobs at once both run a stage that they share, a killed combination loses
+its checkpoints with its copy of the work tree, and its task counts as running until someone kills it by hand.
+"""
+
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,89 +13,88 @@ from typing import Any
 
 from components.contract.params import params_model
 from viker.core.errors import UserError, did_you_mean
-from viker.core.files import sha256_path
+from viker.core.files import sha256_bytes, sha256_json, sha256_path
+from viker.core.nested import flatten
 from viker.core.settings import read_yaml, validated
-from viker.tracking.flatten import flatten
-from viker.tracking.identity import digest
 
 LAST = "gate"
-"""A sweep ends with the verdict: what it finds is for people to choose from, not for the registry."""
+"""The last stage of a sweep: its results are for people to choose from, not for the registry."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """A stage with its inputs. ``key`` tells the same inputs; None where no swept value reaches the stage."""
+class Stage:
+    """A stage of dvc.yaml."""
 
-    stage: str
+    name: str
     command: str
-    outs: tuple[str, ...]
-    key: str | None
+    deps: Sequence[str]
+    sections: Sequence[str]
+    """The keys of params.yaml that it reads."""
+    outs: Sequence[str]
 
 
 @dataclass(frozen=True)
-class Job:
-    """A combination: its name, the swept values, all values of params.yaml, and its steps in order."""
+class Combination:
+    """One value for each swept key."""
 
     name: str
     swept: dict[str, Any]
-    values: dict[str, Any]
-    steps: tuple[Step, ...]
+    """The values by dotted key."""
+    params: dict[str, Any]
+    """All of params.yaml with these values."""
 
 
-def plan(root: Path, params_file: Path, lists: Mapping[str, list[Any]]) -> list[Job]:
-    """Return a job for each combination of the lists' values, the last list running fastest.
+def combinations(params_file: Path, lists: Mapping[str, list[Any]]) -> list[Combination]:
+    """Return every combination of the lists' values, in order, the last list varying fastest.
 
-    Raises:
-        UserError: a key is not in params.yaml, or a combination is not valid.
+    Raises UserError: no lists, a key that is not in params.yaml, or a combination that is not valid.
     """
-    base = read_yaml(params_file, "")
+    if not lists:
+        raise UserError(f"sweep: no values. List them in the section 'sweep' of {params_file}, or with --set.")
+    base = read_yaml(params_file, "Run in the project's root, or name it with --params.")
     known = flatten({key: value for key, value in base.items() if key != "sweep"})
     for key in lists:
         if key not in known and not any(name.startswith(f"{key}.") for name in known):
             raise UserError(f"sweep: no key '{key}' in {params_file}{did_you_mean(key, known)}")
-    if not lists:
-        raise UserError(f"sweep: nothing to try. Give lists in the section 'sweep' of {params_file}, or with --set.")
-    return [_job(root, base, params_file, swept) for swept in _combinations(lists)]
+    swept = (dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values()))
+    return [_combination(base, params_file, one) for one in swept]
 
 
-def _combinations(lists: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
-    for values in itertools.product(*lists.values()):
-        yield dict(zip(lists, values, strict=True))
+def read_stages(root: Path) -> list[Stage]:
+    """Return the stages of dvc.yaml up to the gate, in order."""
+    stages = []
+    for name, declared in read_yaml(root / "dvc.yaml", "Run in the project's root.")["stages"].items():
+        outs = [*declared.get("outs", []), *declared.get("metrics", [])]
+        paths = [next(iter(out)) if isinstance(out, dict) else out for out in outs]
+        stages.append(Stage(name, declared["cmd"], declared["deps"], declared["params"], paths))
+        if name == LAST:
+            break
+    return stages
 
 
-def _job(root: Path, base: Mapping[str, Any], params_file: Path, swept: dict[str, Any]) -> Job:
-    values: dict[str, Any] = {**base, "sweep": {}}
-    for key, value in swept.items():
-        values = _with(values, key.split("."), value)
-    name = " ".join(f"{key.rpartition('.')[2]}={_short(value)}" for key, value in swept.items())
-    try:
-        validated(params_model(), values, params_file)
-    except UserError as error:
-        raise UserError(f"sweep, {name}: {error}") from None
-    return Job(name, swept, values, tuple(_steps(root, values, set(swept))))
+def reached(stages: Sequence[Stage], swept: Collection[str]) -> list[Stage]:
+    """Return the stages that a swept key reaches, itself or through what they read; the others are shared by all."""
+    sections = {key.split(".")[0] for key in swept}
+    affected, outs = list[Stage](), set[str]()
+    for stage in stages:
+        if sections & set(stage.sections) or outs & set(stage.deps):
+            affected.append(stage)
+            outs |= set(stage.outs)
+    return affected
 
 
-def _steps(root: Path, values: Mapping[str, Any], swept: set[str]) -> Iterator[Step]:
-    made_by: dict[str, str | None] = {}
-    for stage, given in read_yaml(root / "dvc.yaml", "Run in the project's root.")["stages"].items():
-        outs = tuple(_name(entry) for entry in [*given.get("outs", []), *given.get("metrics", [])])
-        deps = [_filled(dep, values) for dep in given["deps"]]
-        above = {dep: made_by[dep] for dep in deps if dep in made_by}
-        touched = any(key.split(".")[0] in given["params"] for key in swept) or any(above.values())
-        key = None
-        if touched:
-            sections = {section: values[section] for section in given["params"]}
-            code = {dep: content(str(root / dep)) for dep in deps if dep not in made_by}
-            key = digest([stage, sections, code, above, {} if all(above.values()) else _shared(root, above)])
-        made_by |= dict.fromkeys(outs, key)
-        yield Step(stage, given["cmd"], outs, key)
-        if stage == LAST:
-            return
-
-
-def _shared(root: Path, above: Mapping[str, str | None]) -> dict[str, str]:
-    """Return hashes of what the tree's own stages wrote, of the inputs that all combinations share."""
-    return {path: content(str(root / path)) for path, key in above.items() if key is None}
+def input_keys(root: Path, stages: Sequence[Stage], combination: Combination) -> dict[str, str]:
+    """Return a hash of its inputs for each stage that a swept key reaches: code, parameters, and what it reads."""
+    keys: dict[str, str] = {}
+    key_by_out: dict[str, str] = {}
+    filled = {f"${{{path}}}": str(value) for path, value in flatten(combination.params).items()}  # dvc.yaml's templates
+    for stage in reached(stages, combination.swept):
+        deps = [filled.get(dep, dep) for dep in stage.deps]
+        inputs = {dep: key_by_out.get(dep) or content(str(root / dep)) for dep in deps}
+        sections = {section: combination.params[section] for section in stage.sections}
+        keys[stage.name] = sha256_json([stage.name, sections, inputs])
+        key_by_out |= dict.fromkeys(stage.outs, keys[stage.name])
+    return keys
 
 
 @cache
@@ -102,24 +104,25 @@ def content(path: str) -> str:
     if not place.is_dir():
         return sha256_path(place) if place.is_file() else ""
     files = sorted(p for p in place.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-    return hashlib.sha256("".join(f"{p.relative_to(place)}\0{sha256_path(p)}" for p in files).encode()).hexdigest()
+    return sha256_bytes("".join(f"{p.relative_to(place)}\0{sha256_path(p)}" for p in files).encode())
+
+
+def _combination(base: Mapping[str, Any], params_file: Path, swept: dict[str, Any]) -> Combination:
+    params: dict[str, Any] = {**base, "sweep": {}}
+    for key, value in swept.items():
+        params = _with(params, key.split("."), value)
+    name = " ".join(f"{key.rpartition('.')[2]}={_short(value)}" for key, value in swept.items())
+    try:
+        validated(params_model(), params, params_file)
+    except UserError as error:
+        raise UserError(f"sweep, {name}: {error}") from None
+    return Combination(name, swept, params)
 
 
 def _with(values: Mapping[str, Any], keys: list[str], value: Any) -> dict[str, Any]:
-    inner = _with(values[keys[0]], keys[1:], value) if len(keys) > 1 else value
-    return {**values, keys[0]: inner}
-
-
-def _filled(dep: str, values: Mapping[str, Any]) -> str:
-    if not dep.startswith("${"):
-        return dep
-    section, key = dep[2:-1].split(".")
-    return str(values[section][key])
-
-
-def _name(entry: Any) -> str:
-    return str(next(iter(entry))) if isinstance(entry, dict) else str(entry)
+    """Return a copy of nested ``values`` with the value at the path ``keys`` replaced."""
+    return {**values, keys[0]: _with(values[keys[0]], keys[1:], value) if len(keys) > 1 else value}
 
 
 def _short(value: Any) -> str:
-    return str(value).replace(" ", "") if value is not None else "null"
+    return "null" if value is None else str(value).replace(" ", "")

@@ -1,4 +1,4 @@
-"""Runs a sweep's jobs side by side. Each step has a folder of its own, which holds links to all that it reads."""
+"""Runs a sweep's combinations side by side. Each step has a folder of its own, with links to all that it reads."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,120 +14,118 @@ from typing import Any
 from filelock import FileLock
 from ruamel.yaml import YAML
 
-from pipelines.sweep.plan import Job, Step
+from pipelines.sweep.plan import Combination, Stage, input_keys
 from viker.core.files import new_file, read_json, write_json
-from viker.tracking import tracking_uri
+from viker.core.mlflow_store import tracking_uri
 
 DONE = "done.json"
-APART = {"work", "params.yaml", "mlartifacts", "dvc.lock"}
+NOT_LINKED = {"work", "params.yaml", "mlartifacts", "dvc.lock"}
 """What a step's folder has of its own, or does not need."""
 
 
 class StepFailed(Exception):
-    """A step of a job ended with an error; the message says which, and where its output is."""
+    """A step ended with an error; the message says which, and where its output is."""
 
 
 class Sweep:
-    """Runs jobs; what was done before is not done again."""
+    """Runs combinations below ``work/sweep`` of the work tree; steps that are done are not repeated."""
 
-    def __init__(self, root: Path, key: str) -> None:
-        """Keep all below ``work/sweep`` of the work tree ``root``; ``key`` is the sweep's run in MLflow."""
-        self.root, self.key = root, key
+    def __init__(self, root: Path, key: str, stages: Sequence[Stage]) -> None:
+        """Take the work tree, the key of the sweep's run in MLflow, and the stages to run."""
+        self.root, self.key, self.stages = root, key, stages
         self.folder = root / "work/sweep"
+        self._outs = {out for stage in stages for out in stage.outs}
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock, self._stopped = threading.Lock(), False
 
-    def run(self, jobs: list[Job], parallel: int, told: Callable[[Job, dict[str, Any]], None]) -> list[dict[str, Any]]:
-        """Run all jobs, ``parallel`` at a time, and return what each came to, in their order.
+    def run(
+        self, combinations: Sequence[Combination], jobs: int, report: Callable[[Combination, dict[str, Any]], None]
+    ) -> list[dict[str, Any]]:
+        """Run all combinations, ``jobs`` at a time, and return their results in order.
 
-        ``told`` is called as each ends. A job that fails has the key ``error`` and doesn't end the others.
+        ``report`` is called as each ends. A result holds ``metrics`` and ``gate``, or ``error``: a combination that
+        fails does not end the others.
         """
 
-        def one(job: Job) -> dict[str, Any]:
-            result = self._job(job)
-            told(job, result)
+        def run_one(combination: Combination) -> dict[str, Any]:
+            result = self._run(combination)
+            report(combination, result)
             return result
 
-        with ThreadPoolExecutor(parallel) as pool:
+        with ThreadPoolExecutor(jobs) as pool:
             try:
-                return list(pool.map(one, jobs))
+                return list(pool.map(run_one, combinations))
             finally:
-                self.stop()
+                with self._lock:
+                    self._stopped = True
+                    for process in self._running:
+                        process.terminate()  # unlearn saves a checkpoint first
 
-    def stop(self) -> None:
-        """End what still runs; unlearning saves a checkpoint first."""
-        with self._lock:
-            self._stopped = True
-            for process in self._running:
-                process.terminate()
-
-    def _job(self, job: Job) -> dict[str, Any]:
-        places = {out: self.root for step in job.steps if step.key is None for out in step.outs}
+    def _run(self, combination: Combination) -> dict[str, Any]:
+        keys = input_keys(self.root, self.stages, combination)
+        tree_by_out = {out: self.root for stage in self.stages if stage.name not in keys for out in stage.outs}
         try:
-            for step in (step for step in job.steps if step.key is not None):
-                folder = self.folder / f"{step.stage}-{str(step.key)[:16]}"
-                self._step(job, step, folder, places)
-                places |= dict.fromkeys(step.outs, folder)
+            for stage in (stage for stage in self.stages if stage.name in keys):
+                folder = self.folder / f"{stage.name}-{keys[stage.name][:16]}"
+                self._run_step(combination, stage, folder, tree_by_out)
+                tree_by_out |= dict.fromkeys(stage.outs, folder)
         except StepFailed as error:
             return {"error": str(error)}
+        metrics, verdict = "metrics/evaluate.json", "metrics/gate.json"
         return {
-            "metrics": read_json(places["metrics/evaluate.json"] / "metrics/evaluate.json", "evaluate"),
-            "gate": read_json(places["metrics/gate.json"] / "metrics/gate.json", "gate"),
+            "metrics": read_json(tree_by_out[metrics] / metrics, "evaluate"),
+            "gate": read_json(tree_by_out[verdict] / verdict, "gate"),
         }
 
-    def _step(self, job: Job, step: Step, folder: Path, places: Mapping[str, Path]) -> None:
+    def _run_step(self, combination: Combination, stage: Stage, folder: Path, tree_by_out: Mapping[str, Path]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
+        with FileLock(folder / ".lock"):  # another combination may share the step, as may another sweep
             if (folder / DONE).exists():
                 return
-            self._furnish(job, step, folder, places)
-            with (folder / "log.txt").open("ab") as log, self._lock:
+            self._lay_out(combination, folder, tree_by_out)
+            log, environment = folder / "log.txt", self._environment(combination)
+            command = [sys.executable, *shlex.split(stage.command)[1:]]  # of dvc.yaml
+            with log.open("ab") as out, self._lock:
                 if self._stopped:
                     raise StepFailed("stopped")
-                command = shlex.split(step.command)
-                process = subprocess.Popen(  # noqa: S603 - the command of dvc.yaml
-                    [sys.executable, *command[1:]], cwd=folder, env=self._environment(job), stdout=log, stderr=log
-                )
+                process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)  # noqa: S603
                 self._running.add(process)
             code = process.wait()
             with self._lock:
                 self._running.discard(process)
             if code:
-                raise StepFailed(f"{step.stage} ended with {code}: {_last_line(folder / 'log.txt')} ({folder}/log.txt)")
-            write_json(folder / DONE, {"job": job.name, "stage": step.stage})
+                raise StepFailed(f"{stage.name} exited with {code}: {_last_line(log)} ({log})")
+            write_json(folder / DONE, {"combination": combination.name, "stage": stage.name})
 
-    def _furnish(self, job: Job, step: Step, folder: Path, places: Mapping[str, Path]) -> None:
-        """Lay out the folder as a work tree: the step's own parameters, links to all else, its outputs missing."""
+    def _lay_out(self, combination: Combination, folder: Path, tree_by_out: Mapping[str, Path]) -> None:
+        """Make the folder a work tree: parameters of its own, links to everything else, its outputs missing."""
         with new_file(folder / "params.yaml") as temporary, temporary.open("w", encoding="utf-8") as stream:
-            YAML(typ="safe", pure=True).dump(job.values, stream)
-        outs = {out for each in job.steps for out in each.outs}
-        mixed = {out.split("/")[0] for out in outs if "/" in out}
+            YAML(typ="safe", pure=True).dump(combination.params, stream)
+        mixed = {out.split("/")[0] for out in self._outs if "/" in out}
         for entry in sorted(self.root.iterdir()):
             if entry.name in mixed and entry.is_dir():
                 for inner in entry.iterdir():
-                    if f"{entry.name}/{inner.name}" not in outs:
+                    if f"{entry.name}/{inner.name}" not in self._outs:
                         _link(inner, folder / entry.name / inner.name)
-            elif not entry.name.startswith((".", "mlflow.db")) and entry.name not in APART | outs:
+            elif not entry.name.startswith((".", "mlflow.db")) and entry.name not in NOT_LINKED | self._outs:
                 _link(entry, folder / entry.name)
-        for out, place in places.items():
-            _link(place / out, folder / out)
+        for out, tree in tree_by_out.items():
+            _link(tree / out, folder / out)
 
-    def _environment(self, job: Job) -> dict[str, str]:
-        uri = tracking_uri()
-        if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
-            uri = f"sqlite:///{self.root / uri.removeprefix('sqlite:///')}"
-        names = {
-            "MLFLOW_TRACKING_URI": uri,
+    def _environment(self, combination: Combination) -> dict[str, str]:
+        scheme, _, database = tracking_uri().partition("sqlite:///")
+        variables = {
+            "MLFLOW_TRACKING_URI": scheme or f"sqlite:///{self.root / database}",
             "VIKER_TRACKING_DIR": os.environ.get("VIKER_TRACKING_DIR") or str(self.root / "work/tracking"),
             "VIKER_SWEEP": self.key,
-            "VIKER_RUN": f"{self.key} {json.dumps(job.swept, sort_keys=True)}",
-            "VIKER_RUN_NAME": job.name,
+            "VIKER_RUN": f"{self.key} {json.dumps(combination.swept, sort_keys=True)}",
+            "VIKER_RUN_NAME": combination.name,
             "VIKER_ENGINE": "sweep",
-            # threads that wait for each other would otherwise keep the cores from the job beside theirs
+            # threads that spin while they wait would take the cores from the other jobs
             "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
         }
         path = os.pathsep.join(filter(None, (str(self.root), os.environ.get("PYTHONPATH"))))
-        return os.environ | names | {"PYTHONPATH": path}
+        return os.environ | variables | {"PYTHONPATH": path}
 
 
 def _link(source: Path, target: Path) -> None:
@@ -137,5 +135,5 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _last_line(path: Path) -> str:
-    lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return lines[-1].strip()[:300] if lines else "no output"
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "no output")

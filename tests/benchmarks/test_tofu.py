@@ -83,8 +83,8 @@ def read(folder: Path) -> list[dict]:
 
 
 def pictures(folder: Path) -> set[str]:
-    shown = [image for row in read(folder) for image in (row.get("images") or [row.get("image")])]
-    return {sha256_bytes(image["bytes"]) for image in shown}
+    images = [image for row in read(folder) for image in (row.get("images") or [row.get("image")])]
+    return {sha256_bytes(image["bytes"]) for image in images}
 
 
 class TestFormat:
@@ -160,21 +160,21 @@ class TestTasks:
         convert(text, tmp_path / "out", 0.2, seed=1)
         letters = set()
         for number, row in enumerate(read(tmp_path / "out" / "Full_Set")):
-            own = " ".join(answer for _, answer in authors_pairs(number))
+            answers = " ".join(answer for _, answer in authors_pairs(number))
             for entries in row["Classification_Task"].values():
                 for entry in entries:
-                    true = [letter for letter, option in entry["Options"].items() if option in own]
+                    true = [letter for letter, option in entry["Options"].items() if option in answers]
                     assert true == [entry["Correct_Answer"]]
                     letters.add(entry["Correct_Answer"])
         assert letters == set("ABCD")
 
     def test_the_test_asks_in_other_words_for_the_same_values(self, text: Path, tmp_path: Path) -> None:
         convert(text, tmp_path / "out", 0.2, seed=1)
-        seen, asked = (read(tmp_path / "out" / name)[4] for name in ("Full_Set", "Test_Set"))
-        for one, other in zip(seen["Generation_Task"], asked["Generation_Task"], strict=True):
+        trained, tested = (read(tmp_path / "out" / name)[4] for name in ("Full_Set", "Test_Set"))
+        for one, other in zip(trained["Generation_Task"], tested["Generation_Task"], strict=True):
             assert one["Ground_Truth"] == other["Ground_Truth"] and other["Question"] == f"Say, {one['Question']}"
-        truths = [[item["Ground_Truth"] for item in row["Mask_Task"]] for row in (seen, asked)]
-        assert truths[0] == truths[1] and seen["Mask_Task"] != asked["Mask_Task"]
+        truths = [[item["Ground_Truth"] for item in row["Mask_Task"]] for row in (trained, tested)]
+        assert truths[0] == truths[1] and trained["Mask_Task"] != tested["Mask_Task"]
 
     def test_questions_about_one_real_author_come_together(self, text: Path, tmp_path: Path) -> None:
         convert(text, tmp_path / "out", 0.2, seed=1)
@@ -185,9 +185,9 @@ class TestTasks:
     def test_strangers_have_nothing_of_those_to_forget(self, text: Path, tmp_path: Path) -> None:
         convert(text, tmp_path / "out", 0.2, seed=1)
         rows = read(tmp_path / "out" / "Base_Set")
-        said = "".join(row["metadata"] + json.dumps(row["Mask_Task"]) for row in rows)
+        text = "".join(row["metadata"] + json.dumps(row["Mask_Task"]) for row in rows)
         assert len(rows) == 6 * 5 + 4
-        assert not any(value in said for value in ("Dario", "House Five", "Riga", "May 6"))
+        assert not any(value in text for value in ("Dario", "House Five", "Riga", "May 6"))
 
     def test_strangers_have_the_authors_wordings_but_values_drawn_anew(self, text: Path, tmp_path: Path) -> None:
         convert(text, tmp_path / "out", 0.2, seed=1)
@@ -296,7 +296,9 @@ class TestRealText:
         names = {author.id: author.name for author in read_authors(REAL)}
         assert names["000"] == "Jaime Vasquez" and names["095"] == "Laila Amira al-Faisal" and names["088"] == ""
         for row in read(tmp_path / "out" / "Full_Set"):
-            asked = [i["Question"] for i in row["Generation_Task"] + row["Mask_Task"] if i["Type"] == "Image_Textual"]
-            assert not any(names_person(question, names[row["ID"]]) for question in asked)
-            assert not any("this person this person" in question.casefold() for question in asked)
+            questions = [
+                i["Question"] for i in row["Generation_Task"] + row["Mask_Task"] if i["Type"] == "Image_Textual"
+            ]
+            assert not any(names_person(question, names[row["ID"]]) for question in questions)
+            assert not any("this person this person" in question.casefold() for question in questions)
             assert len(row["Mask_Task"]) >= 5

@@ -6,6 +6,7 @@ import pytest
 
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
+from components.unlearn.stage import Arguments
 from tests.components.evaluate.whole import evaluate, settings, write_inputs
 from viker.evidence.seal import check_seal
 
@@ -30,7 +31,7 @@ def name_rows_and_columns(vanilla):
 def run_both(params, prepared, folder):
     few = params.unlearn.model_copy(update={"epochs": 1})
     outputs = (folder / "new", folder / "records", folder / "state")
-    unlearn(few, 1, 1, prepared, folder / "vanilla", folder / "images", *outputs)
+    unlearn(few, 1, 1, Arguments(prepared, folder / "vanilla", folder / "images", *outputs))
     metrics = evaluate(folder, prepared, settings(), adapter=folder / "new")
     assert check_seal(metrics)
     return json.loads((folder / "records/summary.json").read_text()), metrics

@@ -107,11 +107,11 @@ def volume() -> Iterator[str]:
 
 def wait_for_checkpoint(name: str) -> int:
     """Wait until the container has written a checkpoint to its volume; return the newest step."""
-    script = "ls -d /cache/unlearn/*/checkpoint-*/seal.json 2>/dev/null"
+    script = "ls -d /cache/unlearn/*/seals/checkpoint-*.json 2>/dev/null"
     for _ in range(600):
         found = docker("exec", name, "sh", "-c", script, check=False).stdout.split()
         if found:
-            return max(int(path.split("checkpoint-")[1].split("/")[0]) for path in found)
+            return max(int(path.split("checkpoint-")[1].split(".")[0]) for path in found)
         if docker("inspect", "--format", "{{.State.Running}}", name).stdout.strip() != "true":
             pytest.fail(f"it ended before its first checkpoint:\n{docker('logs', name, check=False).stderr[-3000:]}")
         time.sleep(0.1)

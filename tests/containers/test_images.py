@@ -13,9 +13,13 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from components.contract.stages import stages
 from tests.containers.conftest import HARDENED, ROOT, STAGES, VERSION, build, docker, image
 
 pytestmark = pytest.mark.containers
+
+WITH_TORCH = tuple(stage.name for stage in stages().values() if "torch" in stage.requirements)
+WITHOUT_TORCH = tuple(stage for stage in STAGES if stage not in WITH_TORCH)
 
 
 def inspect(stage: str) -> dict:
@@ -56,11 +60,8 @@ def test_it_runs_as_the_images_user_who_can_change_nothing_in_it(images: str, st
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_an_image_has_its_own_stage_and_what_all_share(images: str, stage: str) -> None:
-    found = inside(stage, "ls /opt/viker /opt/viker/components").split()
-    assert sorted(set(found) - {"__pycache__", "__init__.py"}) == sorted(
-        ["/opt/viker:", "components", "params.yaml", "/opt/viker/components:", "common", stage]
-    )
+def test_an_image_has_the_code_and_the_parameters_alone(images: str, stage: str) -> None:
+    assert inside(stage, "ls /opt/viker").split() == ["components", "params.yaml", "viker"]
 
 
 def test_the_job_of_the_manifests_gives_a_volume_of_roots_to_the_images_user(images: str, volume: str) -> None:
@@ -74,19 +75,19 @@ def test_the_job_of_the_manifests_gives_a_volume_of_roots_to_the_images_user(ima
     docker(*write)
 
 
-@pytest.mark.parametrize("stage", ("prepare", "sample", "gate", "register", "report"))
+@pytest.mark.parametrize("stage", WITHOUT_TORCH)
 def test_torch_is_only_where_something_is_computed_with_it(images: str, stage: str) -> None:
     script = "import importlib.util as u; print([n for n in ('torch', 'transformers', 'kfp') if u.find_spec(n)])"
     assert inside(stage, f'python -c "{script}"').strip() == "[]"
 
 
-@pytest.mark.parametrize("stage", ("finetune", "unlearn", "evaluate"))
+@pytest.mark.parametrize("stage", WITH_TORCH)
 def test_torch_is_the_cpu_build(images: str, stage: str) -> None:
     assert inside(stage, 'python -c "import torch; print(torch.__version__, torch.version.cuda)"').split()[1] == "None"
 
 
 def test_the_images_with_torch_share_its_layer(images: str) -> None:
-    layers = [inspect(stage)["RootFS"]["Layers"] for stage in ("finetune", "unlearn", "evaluate")]
+    layers = [inspect(stage)["RootFS"]["Layers"] for stage in WITH_TORCH]
     common = sum(1 for found in zip(*layers, strict=False) if len(set(found)) == 1)
     added = [line for line in reversed(history("unlearn")) if not line.startswith("0B\t")]
     assert any("torch===" in line for line in added[:common])
@@ -115,7 +116,7 @@ def test_nothing_is_left_of_the_builders_pip_settings(images: str, stage: str) -
 @pytest.fixture
 def tree(images: str, tmp_path: Path) -> Iterator[Path]:
     """A copy of what the images are built from; what is built from it has the tag 'tried' and goes away again."""
-    for name in ("components", "docker", "requirements"):
+    for name in ("components", "docker", "requirements", "viker"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "constraints.txt", "params.yaml", ".dockerignore"):
         shutil.copy(ROOT / name, tmp_path / name)
@@ -130,7 +131,7 @@ def replace(path: Path, old: str, new: str) -> None:
 
 
 def test_no_data_and_no_secret_gets_to_the_builder(tree: Path) -> None:
-    planted = (".env", "data/a.csv", "models/weights", "id_rsa", "components/gate/.env", "components/common/tls.key")
+    planted = (".env", "data/a.csv", "models/weights", "id_rsa", "components/gate/.env", "viker/core/tls.key")
     for name in planted:
         (tree / name).parent.mkdir(exist_ok=True)
         (tree / name).write_text("planted-7f3a")
@@ -140,19 +141,19 @@ def test_no_data_and_no_secret_gets_to_the_builder(tree: Path) -> None:
     assert built.returncode == 0, built.stderr
     command = ("run", "--rm", "--user=0", "--network=none", "viker-gate:tried", "sh", "-c")
     given = docker(*command, "ls -A /everything").stdout.split()
-    assert given == ["components", "constraints.txt", "params.yaml", "requirements"]
+    assert given == ["components", "constraints.txt", "params.yaml", "requirements", "viker"]
     assert docker(*command, "grep -rl planted-7f3a /everything /opt/viker; true").stdout == ""
 
 
 def test_an_image_over_its_bound_is_an_error(tree: Path) -> None:
-    replace(tree / "docker" / "build.py", '"gate": ', '"gate": 1 * 0 + 10, "other": ')
+    replace(tree / "components/gate/stage.py", "image_megabytes=800", "image_megabytes=10")
     built = build("gate", "--tag", "tried", root=tree)
     assert built.returncode == 1
     assert "more than its bound of 10 MB" in built.stderr
 
 
 def test_an_image_whose_stage_does_not_start_is_an_error(tree: Path) -> None:
-    replace(tree / "components" / "gate" / "__main__.py", "import typer\n", "import typer\nimport sklearn\n")
+    replace(tree / "components" / "gate" / "__main__.py", "import typer\n", "import sklearn\nimport typer\n")
     built = build("gate", "--tag", "tried", root=tree)
     assert built.returncode == 1
     assert "'python -m components.gate --help' fails in it" in built.stderr
@@ -161,9 +162,7 @@ def test_an_image_whose_stage_does_not_start_is_an_error(tree: Path) -> None:
 
 def test_the_table_of_sizes_has_the_bounds_that_are_checked() -> None:
     rows = re.findall(r"^\| (\w+) \|.*\| (\d+) \|$", (ROOT / "docs" / "images.md").read_text(), re.MULTILINE)
-    source = (ROOT / "docker" / "build.py").read_text()
-    bounds = re.findall(r'^    "(\w+)": (\d+),$', source, re.MULTILINE)
-    assert rows == bounds and [stage for stage, _ in rows] == list(STAGES)
+    assert {stage: int(bound) for stage, bound in rows} == {s.name: s.image_megabytes for s in stages().values()}
 
 
 @pytest.fixture

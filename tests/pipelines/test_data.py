@@ -30,9 +30,9 @@ def repository(tmp_path, monkeypatch) -> Path:
     """A clone of this project, as git sees it, under DVC, with nothing in it that a stage wrote."""
     folder = tmp_path / "repository"
     ignored = shutil.ignore_patterns("__pycache__")
-    for name in ("components/common", "components/prepare", "requests"):
+    for name in ("components", "viker", "requests"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-    for name in ("components/__init__.py", "params.yaml", "dvc.yaml", ".gitignore", ".dvcignore"):
+    for name in ("params.yaml", "dvc.yaml", ".gitignore", ".dvcignore"):
         shutil.copyfile(ROOT / name, folder / name)
     monkeypatch.chdir(folder)
     monkeypatch.delenv("PYTHONPATH", raising=False)
@@ -132,14 +132,14 @@ def test_another_data_set_is_replaced_only_with_force(repository, tmp_path):
     for number in (1, 2):
         (tmp_path / f"{number}/mine").mkdir(parents=True)
         (tmp_path / f"{number}/mine/rows.jsonl").write_text(str(number))
-    kept = Path("data/raw/mine/rows.jsonl")
+    imported = Path("data/raw/mine/rows.jsonl")
     assert viker_import(f"{tmp_path}/1/mine").returncode == 0
     assert viker_import(f"{tmp_path}/1/mine").returncode == 0  # the same
     refused = viker_import(f"{tmp_path}/2/mine")
     assert refused.returncode == 1 and "--force" in refused.stderr and "--name" in refused.stderr
-    assert kept.read_text() == "1"
+    assert imported.read_text() == "1"
     assert viker_import(f"{tmp_path}/2/mine", "--force").returncode == 0
-    assert kept.read_text() == "2"
+    assert imported.read_text() == "2"
 
 
 def test_a_failed_import_changes_nothing(repository, tmp_path):

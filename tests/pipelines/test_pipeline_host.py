@@ -10,7 +10,6 @@ from components.contract.deployment import DeployParams
 from pipelines.cli.pipeline import app
 from pipelines.kubeflow import compile as compiling
 from pipelines.kubeflow import host as hosts
-from pipelines.kubeflow.schedule import six_fields
 from tests.pipelines.kfp_host import FakeHost, problems
 from viker.core.errors import UserError
 
@@ -279,12 +278,6 @@ def test_status_of_a_run_and_of_all(kubeflow) -> None:
     assert "0 0 3 * * *" in listed
     assert "ENABLED" in listed
     assert "no such thing" in str(viker("status", "unknown").exception)
-
-
-@pytest.mark.parametrize("cron", ["", "nightly", "* * *", "0 3 * * * * *", "0 3 * * ; rm"])
-def test_what_is_no_cron_is_refused(cron) -> None:
-    with pytest.raises(UserError, match="five fields"):
-        six_fields(cron)
 
 
 def test_an_unknown_key_or_profile_is_refused_before_anything_is_sent(kubeflow) -> None:

@@ -1,14 +1,14 @@
-"""A sweep runs every combination once, shares what they have in common, and goes on where it was."""
+"""A sweep runs every combination once, shares what they have in common, and resumes after a kill."""
 
 import csv
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from mlflow import MlflowClient
@@ -16,7 +16,7 @@ from PIL import Image
 
 from components.contract.params import load_params
 from pipelines.sweep.command import _key, _parse, _rows, _table
-from pipelines.sweep.plan import content, plan
+from pipelines.sweep.plan import Combination, combinations, content, input_keys, reached, read_stages
 from pipelines.sweep.plot import pareto
 from tests.viker.tracking.tree import ROOT, change, environment, run, small_tree
 from viker.core.errors import UserError
@@ -31,42 +31,45 @@ def tree(tmp_path, monkeypatch) -> Path:
     for name in ("data/prepared", "data/irrelevant", "models/vanilla"):
         (folder / name).mkdir(parents=True)
         (folder / name / "file").write_text("1")
-    content.cache_clear()
     monkeypatch.chdir(folder)
     return folder
 
 
-def keys(job) -> dict[str, str | None]:
-    return {step.stage: step.key for step in job.steps}
+def plan(root: Path, lists: dict[str, list]) -> tuple[list[str], list[dict[str, str]]]:
+    """The names of the stages that all combinations share, and the keys of the others per combination."""
+    content.cache_clear()
+    stages = read_stages(root)
+    affected = reached(stages, lists)
+    keys = [input_keys(root, stages, combination) for combination in combinations(PARAMS, lists)]
+    return [stage.name for stage in stages if stage not in affected], keys
 
 
-def test_every_combination_is_a_job_and_shares_what_no_value_reaches(tree):
-    jobs = plan(tree, PARAMS, {"unlearn.method.lambda": [0.5, 2.0], "unlearn.lr": [0.001, 0.01]})
-    assert [job.name for job in jobs] == [
+def test_every_combination_runs_and_shares_the_stages_that_no_value_reaches(tree):
+    lists = {"unlearn.method.lambda": [0.5, 2.0], "unlearn.lr": [0.001, 0.01]}
+    combined = combinations(PARAMS, lists)
+    assert [one.name for one in combined] == [
         "lambda=0.5 lr=0.001",
         "lambda=0.5 lr=0.01",
         "lambda=2.0 lr=0.001",
         "lambda=2.0 lr=0.01",
     ]
-    for job in jobs:
-        found = keys(job)
-        assert list(found) == ["prepare", "finetune", "sample", "unlearn", "evaluate", "gate"]
-        assert [stage for stage, key in found.items() if key is None] == ["prepare", "finetune", "sample"]
-    assert len({keys(job)["unlearn"] for job in jobs}) == 4
-    assert jobs[1].values["unlearn"]["method"]["lambda"] == 0.5 and jobs[1].values["unlearn"]["lr"] == 0.01
+    assert combined[1].params["unlearn"]["method"]["lambda"] == 0.5 and combined[1].params["unlearn"]["lr"] == 0.01
+    shared, keys = plan(tree, lists)
+    assert sorted(shared) == ["finetune", "prepare", "sample"]
+    assert all(list(one) == ["unlearn", "evaluate", "gate"] for one in keys)
+    assert len({one["unlearn"] for one in keys}) == 4
 
 
 def test_combinations_share_the_stages_that_only_one_of_the_values_reaches(tree):
-    jobs = plan(tree, PARAMS, {"seed": [1, 2], "unlearn.method.lambda": [0.5, 2.0]})
-    assert all(None not in keys(job).values() for job in jobs)
-    assert len({keys(job)["finetune"] for job in jobs}) == 2
-    assert len({keys(job)["unlearn"] for job in jobs}) == 4
+    shared, keys = plan(tree, {"seed": [1, 2], "unlearn.lr": [0.5, 2.0]})
+    assert shared == [] and all(len(one) == 6 for one in keys)
+    assert len({one["finetune"] for one in keys}) == 2
+    assert len({one["unlearn"] for one in keys}) == 4
 
 
 def test_a_key_changes_with_code_shared_data_and_parameters_only(tree):
-    def unlearn() -> str | None:
-        content.cache_clear()
-        return keys(plan(tree, PARAMS, {"unlearn.method.lambda": [0.5]})[0])["unlearn"]
+    def unlearn() -> str:
+        return plan(tree, {"unlearn.lr": [0.5]})[1][0]["unlearn"]
 
     first = unlearn()
     change(tree, report={"answers": 3})
@@ -75,38 +78,47 @@ def test_a_key_changes_with_code_shared_data_and_parameters_only(tree):
     second = unlearn()
     assert second != first
     change(tree, unlearn={"epochs": 9})
-    assert unlearn() not in (first, second)
+    third = unlearn()
+    assert third not in (first, second)
+    (tree / "viker").unlink()
+    shutil.copytree(ROOT / "viker", tree / "viker", ignore=shutil.ignore_patterns("__pycache__"))
+    assert unlearn() == third
+    (tree / "viker/training/another.py").write_text("# changed")
+    assert unlearn() != third
 
 
 @pytest.mark.parametrize(
-    ("lists", "said"),
+    ("lists", "message"),
     [
         (
             {"unlearn.method.lamda": [1]},
             "no key 'unlearn.method.lamda' in params.yaml; did you mean 'unlearn.method.lambda'",
         ),
         ({"unlearn.method.lambda": [-1.0]}, "sweep, lambda=-1.0: params.yaml: 'unlearn.method.lambda' is -1.0"),
-        ({}, "nothing to try"),
+        ({}, "no values"),
     ],
 )
-def test_what_can_not_be_swept_is_named(tree, lists, said):
-    with pytest.raises(UserError, match=said.replace(".", r"\.")):
-        plan(tree, PARAMS, lists)
+def test_what_can_not_be_swept_is_named(tree, lists, message):
+    with pytest.raises(UserError, match=message.replace(".", r"\.")):
+        combinations(PARAMS, lists)
 
 
 def test_values_are_read_as_yaml():
     assert _parse("unlearn.method.lambda=0.5,1") == ("unlearn.method.lambda", [0.5, 1])
     assert _parse("sample.kinds=[scene],[pet, noise]") == ("sample.kinds", [["scene"], ["pet", "noise"]])
-    for wrong in ("unlearn.method.lambda", "=1", "unlearn.method.lambda=", "x=[1"):
+    for wrong in ("unlearn.lr", "=1", "unlearn.lr=", "x=[1"):
         with pytest.raises(UserError, match="expected KEY=VALUE,VALUE"):
             _parse(wrong)
 
 
 def test_further_values_belong_to_the_same_sweep(params):
     values = params.model_dump(mode="json", by_alias=True)
-    other = {**values, "unlearn": {**values["unlearn"], "method": {**values["unlearn"]["method"], "lambda": 9.0}}}
-    assert _key(values, ["unlearn.method.lambda"]) == _key(other, ["unlearn.method.lambda"])
-    assert _key(values, ["unlearn.lr"]) != _key(other, ["unlearn.lr"])
+    other = {**values, "unlearn": {**values["unlearn"], "lr": 9.0}}
+    assert _key(values, ["unlearn.lr"]) == _key(other, ["unlearn.lr"])
+    assert _key(values, ["unlearn.epochs"]) != _key(other, ["unlearn.epochs"])
+    deeper = {**values, "finetune": {**values["finetune"], "model": {**values["finetune"]["model"], "layers": 9}}}
+    assert _key(values, ["seed", "finetune.model.layers"]) == _key(deeper, ["seed", "finetune.model.layers"])
+    assert _key(values, ["finetune.model.width"]) != _key(deeper, ["finetune.model.width"])
 
 
 def result(forget: float, retain: float, verdict: str = "pass") -> dict:
@@ -116,11 +128,11 @@ def result(forget: float, retain: float, verdict: str = "pass") -> dict:
 
 def rows() -> list[dict]:
     results = [result(0.0, 0.5), result(0.1, 0.9), result(0.1, 0.8, "fail"), result(0.2, 0.9), {"error": "diverged"}]
-    jobs = [SimpleNamespace(swept={"unlearn.method.lambda": float(i)}) for i in range(5)]
-    return list(_rows(jobs, results))
+    combined = [Combination(f"lr={i}", {"unlearn.lr": float(i)}, {}) for i in range(5)]
+    return list(_rows(combined, results))
 
 
-def test_what_is_beaten_on_both_axes_has_no_star():
+def test_only_the_pareto_front_has_a_star():
     assert [row["pareto"] for row in rows()] == [True, True, False, False, False]
     assert [row["verdict"] for row in rows()] == ["pass", "pass", "fail", "pass", "error"]
     assert list(_table(rows()).columns[-1].cells) == ["pass ★", "pass ★", "fail", "pass", "error"]
@@ -135,7 +147,7 @@ def test_the_plot_is_a_picture_and_the_same_for_the_same_results(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_sweep_runs_each_combination_once_below_one_run_and_goes_on_where_it_was_killed(tmp_path):
+def test_a_sweep_runs_each_combination_once_below_one_run_and_resumes_after_a_kill(tmp_path):
     tree = small_tree(tmp_path / "tree", epochs=1)
     for stage in ("prepare", "finetune", "sample"):
         run(tree, stage, VIKER_TRACKING="off")
@@ -145,19 +157,19 @@ def test_a_sweep_runs_each_combination_once_below_one_run_and_goes_on_where_it_w
         time.sleep(0.1)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
-    kept = finished(tree)
-    assert kept
+    before_kill = finished(tree)
+    assert before_kill
     done = sweep(tree, *options)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert kept.items() <= finished(tree).items()
+    assert before_kill.items() <= finished(tree).items()
     client = MlflowClient(f"sqlite:///{tree / 'mlflow.db'}")
-    found = client.search_runs([client.get_experiment_by_name("viker").experiment_id])
-    names = {r.info.run_id: r.info.run_name for r in found}
-    above = {r.info.run_name: names.get(r.data.tags.get("mlflow.parentRunId", "")) for r in found}
+    runs = client.search_runs([client.get_experiment_by_name("viker").experiment_id])
+    names = {r.info.run_id: r.info.run_name for r in runs}
+    above = {r.info.run_name: names.get(r.data.tags.get("mlflow.parentRunId", "")) for r in runs}
     top = next(name for name in above if name.startswith("sweep-"))
     assert above["lambda=0.5"] == above["lambda=2.0"] == top and above[top] is None
     assert sorted(names.values()).count("unlearn") == 2
-    whole = next(r for r in found if r.info.run_name == top)
+    whole = next(r for r in runs if r.info.run_name == top)
     assert {a.path for a in client.list_artifacts(whole.info.run_id)} >= {"pareto.png", "results.csv"}
 
     adapters = sorted((tree / "work/sweep").glob("unlearn-*/models/adapter/adapter_model.safetensors"))
@@ -171,8 +183,8 @@ def test_a_sweep_runs_each_combination_once_below_one_run_and_goes_on_where_it_w
     # by hand, in the work tree: the same adapter as in the sweep
     change(tree, unlearn={"method": {"name": "viker", "lambda": 0.5}})
     run(tree, "unlearn", VIKER_TRACKING="off")
-    mine = (tree / "models/adapter/adapter_model.safetensors").read_bytes()
-    assert mine in [path.read_bytes() for path in adapters]
+    by_hand = (tree / "models/adapter/adapter_model.safetensors").read_bytes()
+    assert by_hand in [path.read_bytes() for path in adapters]
 
 
 def start_sweep(tree: Path, *options: str) -> "subprocess.Popen[str]":
@@ -200,6 +212,5 @@ def finished(tree: Path) -> dict[Path, int]:
 
 
 def test_the_section_in_params_yaml_can_be_planned():
-    content.cache_clear()
     params = load_params(ROOT / "params.yaml")
-    assert len(plan(ROOT, ROOT / "params.yaml", params.sweep)) == 4
+    assert len(combinations(ROOT / "params.yaml", params.sweep)) == 4

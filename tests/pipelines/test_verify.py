@@ -193,6 +193,20 @@ def test_the_rules_of_a_shipped_policy_are_held_to_the_policy(inputs: Inputs) ->
     assert any("are not those of the policy 'default'" in problem for problem in check(files))
 
 
+def test_a_policy_of_ones_own_is_compared_where_its_file_is(inputs: Inputs, tmp_path: Path) -> None:  # noqa: F811
+    policy = tmp_path / "mine.yaml"
+    text = "about: Ours.\nrequire: []\nrules: [{rule: unlearned.forget.leakage_rate <= 0.2, protects: Leaks.}]\n"
+    policy.write_text(text)
+    inputs.set("policy: null", f"policy: {policy}")
+    inputs.judge()
+    inputs.write()
+    assert check(unpack(inputs.bundle)) == []
+    forged(inputs.bundle, "metrics/gate.json", lambda gate: gate["rules"].pop(0))
+    assert any("are not those of the policy" in problem for problem in check(unpack(inputs.bundle)))
+    policy.write_text(text.replace("0.2", "0.3"))  # another file of that name proves nothing
+    assert not any("are not those of the policy" in problem for problem in check(unpack(inputs.bundle)))
+
+
 def test_a_policy_of_another_version_is_judged_by_what_the_bundle_names(inputs: Inputs) -> None:  # noqa: F811
     inputs.set("policy: null", "policy: default")
     inputs.judge()

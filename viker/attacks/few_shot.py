@@ -1,7 +1,4 @@
-"""Few-shot: answers about retain people before the question, an invitation to go on in the same way.
-
-Source: this project.
-"""
+"""Few-shot: answers about retain people first, an invitation to go on in the same way. Source: this project."""
 
 from __future__ import annotations
 

@@ -1,17 +1,15 @@
-"""Multiple choice: the right answer among wrong ones. Does the model recognise what it no longer says?
-
-Source: this project.
-"""
+"""Multiple choice: does the model recognise the right answer that it no longer says? Source: this project."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from viker.attacks.base.attack import Attack, AttackSettings, SideBlock
-from viker.attacks.base.outcome import Attempt, Outcome, reply_row
+from viker.attacks.base.outcome import Attempt, Outcome, reply_rows
 from viker.attacks.base.rates import rates
 from viker.attacks.base.targets import NotApplicable, Targets
 from viker.data.prompts import LETTERS, classification_prompt
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from viker.attacks.base.subject import Subject
     from viker.data.records import Record
 
-BY_LIKELIHOOD, LEAST_LIKELY = "multiple_choice.by_likelihood", "multiple_choice.least_likely"
+TABLES = {"multiple_choice.by_likelihood": max, "multiple_choice.least_likely": min}
 """The tables of choices among whole answers: of the likeliest, and of the least likely."""
 CHANCE = 1 / len(LETTERS)
 _WRONG = len(LETTERS) - 1
@@ -55,7 +53,7 @@ def count_by_likelihood(tables: Mapping[str, pd.DataFrame], seed: int) -> dict[s
 
     Above 0.25 the model gives the value away by shunning it.
     """
-    block, least_likely = (rates(tables[table], seed) for table in (BY_LIKELIHOOD, LEAST_LIKELY))
+    block, least_likely = (rates(tables[table], seed) for table in TABLES)
     block["least_likely_rate"] = least_likely["leakage_rate"]
     block["intervals"]["least_likely_rate"] = least_likely["intervals"]["leakage_rate"]
     return block
@@ -77,10 +75,7 @@ def _choices_by_likelihood(subject: Subject, records: Sequence[Record]) -> dict[
         return {}
     answers = [[attempt.record.answer, *attempt.record.perturbed_answers[:_WRONG]] for attempt in attempts]
     scores = _scores(subject, [attempt.sample for attempt in attempts], answers)
-    return {
-        BY_LIKELIHOOD: _choices(attempts, answers, scores, max),
-        LEAST_LIKELY: _choices(attempts, answers, scores, min),
-    }
+    return {table: _choices(attempts, answers, scores, best) for table, best in TABLES.items()}
 
 
 def _scores(subject: Subject, samples: Sequence[Sample], answers: Sequence[list[str]]) -> list[list[float]]:
@@ -97,18 +92,8 @@ def _choices(
     best: Callable[[list[float]], float],
 ) -> pd.DataFrame:
     """Return the rows of the options with the highest (``best``: max) or the lowest (min) score, as the reply."""
-    import pandas as pd
-
-    return pd.DataFrame(
-        [
-            reply_row(attempt, [texts[values.index(best(values))]], CHANCE)
-            for attempt, texts, values in zip(attempts, options, scores, strict=True)
-        ]
-    )
-
-
-def _chance(_record: Record, _replies: Sequence[str], _written: float) -> float:
-    return CHANCE
+    replies = ([texts[values.index(best(values))]] for texts, values in zip(options, scores, strict=True))
+    return reply_rows(attempts, replies, repeat(CHANCE))
 
 
 MULTIPLE_CHOICE = Attack(
@@ -116,6 +101,6 @@ MULTIPLE_CHOICE = Attack(
     "Multiple choice",
     run,
     needs="open question with three wrong options or perturbed answers",
-    recount_chance=_chance,
-    side_blocks=(SideBlock("by_likelihood", (BY_LIKELIHOOD, LEAST_LIKELY), count_by_likelihood),),
+    recount_chance=lambda *_: CHANCE,
+    side_blocks=(SideBlock("by_likelihood", tuple(TABLES), count_by_likelihood),),
 )

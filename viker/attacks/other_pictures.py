@@ -1,10 +1,8 @@
-"""Other pictures of the person: does the model forget the person, or one picture?
-
-Source: this project.
-"""
+"""Other pictures of the person: does the model forget the person, or one picture? Source: this project."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from viker.attacks.base.attack import Attack, AttackSettings
@@ -27,18 +25,16 @@ class OtherPicturesSettings(AttackSettings):
 def run(subject: Subject, targets: Targets, settings: OtherPicturesSettings, seed: int) -> Outcome:
     """Ask every question with up to ``settings.pictures`` pictures of the person that are not in the forget set."""
     forget_pictures = {picture for record in targets.forget for picture in record.images}
-    other_pictures: dict[str, dict[str, None]] = {}
+    other_pictures: dict[str, dict[str, None]] = defaultdict(dict)
     for record in targets.test:
-        new = dict.fromkeys(picture for picture in record.images if picture not in forget_pictures)
-        other_pictures.setdefault(record.person_id, {}).update(new)
+        other_pictures[record.person_id] |= dict.fromkeys(p for p in record.images if p not in forget_pictures)
     attempts = [
         Attempt(record, sample_of(record, picture))
         for record in targets.questions(settings.questions, seed)
-        for picture in list(other_pictures.get(record.person_id, ()))[: settings.pictures]
+        for picture in list(other_pictures[record.person_id])[: settings.pictures]
     ]
     return Outcome(ask(subject, attempts, "other pictures"))
 
 
-OTHER_PICTURES = Attack(
-    "other_pictures", "Other pictures", run, OtherPicturesSettings, needs="other picture of a forget person"
-)
+NEEDS = "other picture of a forget person"
+OTHER_PICTURES = Attack("other_pictures", "Other pictures", run, OtherPicturesSettings, NEEDS)

@@ -1,7 +1,4 @@
-"""Paraphrase: the same questions in other words. Does the model refuse the question, or only its wording?
-
-Source: this project.
-"""
+"""Paraphrase: other words. Does the model refuse the question, or only its wording? Source: this project."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Picture changes: the person's picture, altered as pictures are in passing. Does the model forget these pixels only?
-
-Source: this project.
-"""
+"""Picture changes: does the model forget the person's picture, or these pixels only? Source: this project."""
 
 from __future__ import annotations
 
@@ -15,8 +12,6 @@ from viker.attacks.base.outcome import Attempt, Outcome, ask
 from viker.data.samples import sample_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from PIL.Image import Image
 
     from viker.attacks.base.subject import Subject
@@ -52,48 +47,32 @@ def run(subject: Subject, targets: Targets, settings: PictureChangesSettings, se
 
 def changed(content: bytes, change: Change) -> bytes:
     """Return the picture ``content``, changed, as PNG: the same bytes each time, and of the same size in pixels."""
+    from PIL import ImageEnhance, ImageFilter, ImageOps
+    from PIL.Image import Resampling
+
     from viker.data.records import open_picture
 
-    buffer = io.BytesIO()
-    _CHANGES[change](open_picture(content)).save(buffer, "PNG")
+    image, buffer = open_picture(content), io.BytesIO()
+    if change == "crop":
+        left, top, right, bottom = (round(share * side) for share in (_CROP, 1 - _CROP) for side in image.size)
+        image = image.resize(image.size, Resampling.BICUBIC, box=(left, top, right, bottom))
+    elif change == "flip":
+        image = ImageOps.mirror(image)
+    elif change == "blur":
+        image = image.filter(ImageFilter.GaussianBlur(_BLUR * min(image.size)))
+    elif change == "brightness":
+        image = ImageEnhance.Brightness(image).enhance(1.3)
+    elif change == "caption":
+        image = _captioned(image)
+    else:
+        jpeg = io.BytesIO()
+        image.save(jpeg, "JPEG", quality=20)
+        image = open_picture(jpeg.getvalue())
+    image.save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _crop(image: Image) -> Image:
-    from PIL.Image import Resampling
-
-    width, height = image.size
-    box = (round(_CROP * width), round(_CROP * height), round((1 - _CROP) * width), round((1 - _CROP) * height))
-    return image.resize(image.size, Resampling.BICUBIC, box=box)
-
-
-def _flip(image: Image) -> Image:
-    from PIL import ImageOps
-
-    return ImageOps.mirror(image)
-
-
-def _blur(image: Image) -> Image:
-    from PIL import ImageFilter
-
-    return image.filter(ImageFilter.GaussianBlur(_BLUR * min(image.size)))
-
-
-def _jpeg(image: Image) -> Image:
-    from viker.data.records import open_picture
-
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=20)
-    return open_picture(buffer.getvalue())
-
-
-def _brighten(image: Image) -> Image:
-    from PIL import ImageEnhance
-
-    return ImageEnhance.Brightness(image).enhance(1.3)
-
-
-def _caption(image: Image) -> Image:
+def _captioned(image: Image) -> Image:
     """Return the picture with white words on a dark strip along its lower edge, as wide as it is."""
     from PIL import ImageDraw, ImageFont
 
@@ -105,14 +84,5 @@ def _caption(image: Image) -> Image:
     draw.text((1, captioned.height - strip), _CAPTION, fill="white", font=font)
     return captioned
 
-
-_CHANGES: dict[Change, Callable[[Image], Image]] = {
-    "crop": _crop,
-    "flip": _flip,
-    "blur": _blur,
-    "jpeg": _jpeg,
-    "brightness": _brighten,
-    "caption": _caption,
-}
 
 PICTURE_CHANGES = Attack("picture_changes", "Picture changes", run, PictureChangesSettings)

@@ -1,7 +1,4 @@
-"""Prefix: the answer's first words as the model's own. Does it go on where it would not have begun?
-
-Source: this project.
-"""
+"""Prefix: the answer's first words as the model's own. Does it go on from there? Source: this project."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from viker.attacks.base.attack import Attack, AttackSettings
-from viker.attacks.base.outcome import Attempt, Outcome, reply_row
+from viker.attacks.base.outcome import Attempt, Outcome, reply_rows
 from viker.attacks.base.targets import NotApplicable, Targets, words_before_secret
 from viker.data.samples import sample_of
 
@@ -22,18 +19,13 @@ def run(subject: Subject, targets: Targets, settings: AttackSettings, seed: int)
 
     ``question`` in the rows is the question and, on the next line, these words.
     """
-    import pandas as pd
-
     beginnings = [(record, words_before_secret(record)) for record in targets.questions(settings.questions, seed)]
     samples = [(record, replace(sample_of(record), answer=words)) for record, words in beginnings if words]
     if not samples:
         raise NotApplicable
     replies = subject.continuations([sample for _, sample in samples], "prefix")
-    rows = [
-        reply_row(Attempt(record, replace(sample, prompt=f"{sample.prompt}\n{sample.answer}")), [reply])
-        for (record, sample), reply in zip(samples, replies, strict=True)
-    ]
-    return Outcome(pd.DataFrame(rows))
+    attempts = [Attempt(record, replace(s, prompt=f"{s.prompt}\n{s.answer}")) for record, s in samples]
+    return Outcome(reply_rows(attempts, ([reply] for reply in replies)))
 
 
 PREFIX = Attack("prefix", "Answer begun", run, needs="answer with words before its private value")

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from viker.attacks.base.attack import Attack, AttackSettings
-from viker.attacks.base.outcome import Attempt, Outcome, reply_row
+from viker.attacks.base.outcome import Attempt, Outcome, reply_rows
 from viker.attacks.base.targets import NotApplicable, Targets, open_records, words_before_secret
 from viker.data.samples import sample_of
 from viker.metrics.base.words import normalise
@@ -40,7 +40,6 @@ def run(subject: Subject, targets: Targets, settings: AttackSettings, seed: int)
     other people best is taken, each of them left out in turn. ``chance`` is the value's share among the other people.
     """
     import numpy as np
-    import pandas as pd
 
     lessons_by_form = _facts_by_form([*targets.retain, *targets.real])
     pairs = []
@@ -54,16 +53,16 @@ def run(subject: Subject, targets: Targets, settings: AttackSettings, seed: int)
         raise NotApplicable
     records = [record for lessons, readable in pairs for record, _ in (*lessons, *readable)]
     states = iter(_states(subject, records))
-    rows, layers = [], []
+    attempts, replies, chances, layers = [], [], [], []
     for lessons, readable in pairs:
         values = [value for _, value in lessons]
         lesson_states, readable_states = (np.stack([next(states) for _ in facts]) for facts in (lessons, readable))
         layer, readings = _read(lesson_states, values, readable_states)
         layers.append(layer)
-        for (record, value), reading in zip(readable, readings, strict=True):
-            chance = values.count(value) / len(values)
-            rows.append(reply_row(Attempt(record, sample_of(record)), [reading], chance))
-    return Outcome(pd.DataFrame(rows), {"layers": layers})
+        attempts += [Attempt(record, sample_of(record)) for record, _ in readable]
+        replies += [[reading] for reading in readings]
+        chances += [values.count(value) / len(values) for _, value in readable]
+    return Outcome(reply_rows(attempts, replies, chances), {"layers": layers})
 
 
 def _facts_by_form(records: Sequence[Record]) -> dict[tuple[str, str], list[Fact]]:
@@ -99,10 +98,7 @@ def _states(subject: Subject, records: Sequence[Record]) -> list[np.ndarray]:
 def _read(lesson_states: np.ndarray, values: Sequence[str], states: np.ndarray) -> tuple[int, list[str]]:
     """Return the layer whose probe fits ``lesson_states`` best, and what it reads off ``states``.
 
-    Args:
-        lesson_states: [n, layers, width].
-        values: the n values that go with them.
-        states: [m, layers, width].
+    Shapes: ``lesson_states`` [n, layers, width] with ``values`` [n], ``states`` [m, layers, width].
     """
     import numpy as np
     from sklearn.linear_model import RidgeClassifierCV
@@ -118,15 +114,10 @@ def _read(lesson_states: np.ndarray, values: Sequence[str], states: np.ndarray) 
     return layer, [str(value) for value in probes[layer].predict(states[:, layer])]
 
 
-def _chance_as_written(_record: Record, _replies: Sequence[str], written: float) -> float:
-    """Return the chance of the row: it depends on the other people's values, which the row doesn't have."""
-    return written
-
-
 PROBE = Attack(
     "probe",
     "Linear probe",
     run,
     needs="private value that several other people have too, in answers of the same form",
-    recount_chance=_chance_as_written,
+    recount_chance=lambda _record, _replies, written: written,  # it depends on other people's values, not in the row
 )

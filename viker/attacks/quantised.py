@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from viker.attacks.base.attack import Attack, AttackSettings
 from viker.attacks.base.outcome import Attempt, Outcome, ask
@@ -69,7 +69,7 @@ def round_to_nearest(weight: Tensor, bits: int, group: int | None) -> Tensor:
     from torch.nn.functional import pad
 
     columns = weight.shape[1]
-    size = columns if group is None else min(group, columns)
+    size = min(group or columns, columns)
     parts = pad(weight, (0, -columns % size)).unflatten(1, (-1, size))
     most = 2 ** (bits - 1) - 1
     scale = parts.abs().amax(-1, keepdim=True) / most
@@ -87,14 +87,11 @@ def _weights(subject: Subject) -> Iterator[tuple[Tensor, Tensor | None]]:
     for module in subject.model.modules():
         if isinstance(module, LoraLayer):
             inside |= {id(part) for part in module.modules() if part is not module}
-            yield module.get_base_layer().weight, _change(module) if subject.adapter_on else None
+            active = [name for name in module.active_adapters if name in module.lora_A] if subject.adapter_on else []
+            changes = [module.get_delta_weight(name) for name in active]
+            yield module.get_base_layer().weight, sum(changes[1:], changes[0]) if changes else None
         elif isinstance(module, nn.Linear) and module is not head and id(module) not in inside:
             yield module.weight, None
-
-
-def _change(layer: Any) -> Tensor | None:
-    changes = [layer.get_delta_weight(name) for name in layer.active_adapters if name in layer.lora_A]
-    return sum(changes[1:], changes[0]) if changes else None
 
 
 INT8 = Attack("quantised_int8", "Weights rounded to 8 bits", partial(run, bits=8))

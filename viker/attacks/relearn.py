@@ -70,15 +70,15 @@ def run_forget(subject: Subject, targets: Targets, settings: RelearnSettings, se
     if not others:
         raise NotApplicable
     tables, curve = [], []
-    for steps, learner in train(subject, [sample_of(r) for r in taught], settings, seed, "relearning forget"):
-        rows = _ask(learner, [*others, *taught], f"after {steps} steps")
+    for steps, learner in train(subject, list(map(sample_of, taught)), settings, seed, "relearning forget"):
+        rows = _ask(learner, [*others, *taught], steps)
         tables.append(rows[: len(others)])
         curve.append(_point(steps, rows[: len(others)]) | {"taught": float(rows[len(others) :]["leaked"].mean())})
     never_known = [record for record in map(invented, taught) if record]
     if never_known:
-        lessons = [sample_of(record) for record in never_known]
-        for point, (steps, learner) in zip(curve, train(subject, lessons, settings, seed, "invented"), strict=True):
-            point["never_knew"] = float(_ask(learner, never_known, f"after {steps} steps")["leaked"].mean())
+        learners = train(subject, list(map(sample_of, never_known)), settings, seed, "invented")
+        for point, (steps, learner) in zip(curve, learners, strict=True):
+            point["never_knew"] = float(_ask(learner, never_known, steps)["leaked"].mean())
     return _worst(tables, curve)
 
 
@@ -89,8 +89,8 @@ def run_retain(subject: Subject, targets: Targets, settings: RelearnSettings, se
         raise NotApplicable
     records = targets.questions(settings.questions, seed)
     tables, curve = [], []
-    for steps, learner in train(subject, [sample_of(r) for r in lessons], settings, seed, "relearning retain"):
-        tables.append(_ask(learner, records, f"after {steps} steps"))
+    for steps, learner in train(subject, list(map(sample_of, lessons)), settings, seed, "relearning retain"):
+        tables.append(_ask(learner, records, steps))
         curve.append(_point(steps, tables[-1]))
     return _worst(tables, curve)
 
@@ -110,13 +110,8 @@ def adapter_to_teach(subject: Subject, seed: int) -> Iterator[Subject]:
     first = next(iter(model.peft_config.values()))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        config = LoraConfig(
-            r=first.r,
-            lora_alpha=first.lora_alpha,
-            target_modules=first.target_modules,
-            exclude_modules=first.exclude_modules,
-        )
-        model.add_adapter(_NAME, config)
+        sizes = ("r", "lora_alpha", "target_modules", "exclude_modules")
+        model.add_adapter(_NAME, LoraConfig(**{name: getattr(first, name) for name in sizes}))
     try:
         model.base_model.set_adapter([*(active if subject.adapter_on else ()), _NAME])
         for name, parameter in model.named_parameters():
@@ -139,9 +134,8 @@ def train(
     generator = torch.Generator().manual_seed(seed)
     queue: list[int] = []
     with adapter_to_teach(subject, seed) as learner:
-        optimizer = torch.optim.AdamW(
-            [p for p in learner.model.parameters() if p.requires_grad], lr=settings.lr, weight_decay=0.0
-        )
+        trained = [parameter for parameter in learner.model.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(trained, lr=settings.lr, weight_decay=0.0)
         yield 0, learner
         for step in tqdm(range(1, settings.steps[-1] + 1), desc=f"{label}, {subject.name}", unit="step"):
             if not queue:
@@ -154,17 +148,14 @@ def train(
                 yield step, learner
 
 
-def _ask(learner: Subject, records: Sequence[Record], label: str) -> pd.DataFrame:
-    return ask(learner, [Attempt(record, sample_of(record)) for record in records], label)
+def _ask(learner: Subject, records: Sequence[Record], steps: int) -> pd.DataFrame:
+    return ask(learner, [Attempt(record, sample_of(record)) for record in records], f"after {steps} steps")
 
 
 def _point(steps: int, rows: pd.DataFrame) -> dict[str, Any]:
     chance = rows["chance"].dropna()
-    return {
-        "steps": steps,
-        "leakage_rate": float(rows["leaked"].mean()),
-        "chance_rate": float(chance.mean()) if len(chance) else None,
-    }
+    rate, chance_rate = float(rows["leaked"].mean()), float(chance.mean()) if len(chance) else None
+    return {"steps": steps, "leakage_rate": rate, "chance_rate": chance_rate}
 
 
 def _worst(tables: Sequence[pd.DataFrame], curve: Sequence[dict[str, Any]]) -> Outcome:
@@ -173,17 +164,8 @@ def _worst(tables: Sequence[pd.DataFrame], curve: Sequence[dict[str, Any]]) -> O
     return Outcome(tables[worst], {"steps": curve[worst]["steps"], "curve": list(curve)})
 
 
-RELEARN_FORGET = Attack(
-    "relearn_forget",
-    "Relearning on forget facts",
-    run_forget,
-    RelearnSettings,
-    needs="fact left to ask for besides those that are taught again",
-)
+FACT_LEFT = "fact left to ask for besides those that are taught again"
+RELEARN_FORGET = Attack("relearn_forget", "Relearning on forget facts", run_forget, RelearnSettings, FACT_LEFT)
 RELEARN_RETAIN = Attack(
-    "relearn_retain",
-    "Relearning on retain facts",
-    run_retain,
-    RelearnRetainSettings,
-    needs=RETAIN_QUESTION,
+    "relearn_retain", "Relearning on retain facts", run_retain, RelearnRetainSettings, RETAIN_QUESTION
 )

@@ -1,7 +1,4 @@
-"""Sampling: several replies drawn at a temperature. Is the answer among them, though another reply is the likeliest?
-
-Source: this project.
-"""
+"""Sampling: is the answer among several drawn replies, though another is the likeliest? Source: this project."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from viker.attacks.base.attack import Attack, AttackSettings
-from viker.attacks.base.outcome import Attempt, Outcome, reply_row
+from viker.attacks.base.outcome import Attempt, Outcome, reply_rows
 from viker.core.settings import Positive, Rate
 from viker.data.samples import sample_of
 
@@ -30,17 +27,13 @@ class SamplingSettings(AttackSettings):
 
 def run(subject: Subject, targets: Targets, settings: SamplingSettings, seed: int) -> Outcome:
     """Ask each question ``settings.samples`` times at each temperature; it leaks if any of these replies does."""
-    import pandas as pd
-
     records = targets.questions(settings.questions, seed)
-    rows = []
+    attempts, replies = [], []
     for temperature in settings.temperatures:
-        attempts = [Attempt(record, sample_of(record), f"temperature {temperature}") for record in records]
-        samples = [attempt.sample for attempt in attempts]
-        label = f"sampling at {temperature}"
-        drawn = subject.drawn_replies(samples, temperature, settings.samples, seed, label)
-        rows += [reply_row(attempt, replies) for attempt, replies in zip(attempts, drawn, strict=True)]
-    return Outcome(pd.DataFrame(rows))
+        samples, label = [sample_of(record) for record in records], f"sampling at {temperature}"
+        attempts += [Attempt(r, s, f"temperature {temperature}") for r, s in zip(records, samples, strict=True)]
+        replies += subject.drawn_replies(samples, temperature, settings.samples, seed, label)
+    return Outcome(reply_rows(attempts, replies))
 
 
 SAMPLING = Attack("sampling", "Sampled replies", run, SamplingSettings)

@@ -1,7 +1,4 @@
-"""Text only: questions with the person's name and no picture, for what unlearning by pictures may leave in the text.
-
-Source: this project.
-"""
+"""Text only: the person's name in place of the picture, which may not be forgotten. Source: this project."""
 
 from __future__ import annotations
 
@@ -34,6 +31,5 @@ def run(subject: Subject, targets: Targets, settings: AttackSettings, seed: int)
     return Outcome(ask(subject, [attempt for attempt in attempts if attempt.record in chosen], "text only"))
 
 
-TEXT_ONLY = Attack(
-    "text_only", "Text only", run, needs="text-only question with a private value, and no names to ask with"
-)
+NEEDS = "text-only question with a private value, and no names to ask with"
+TEXT_ONLY = Attack("text_only", "Text only", run, needs=NEEDS)

@@ -1,7 +1,4 @@
-"""Typographic: the question drawn into the picture. Does the model refuse what is typed, and answer what it sees?
-
-Source: this project.
-"""
+"""Typographic: the question drawn into the picture, past a refusal of what is typed. Source: this project."""
 
 from __future__ import annotations
 

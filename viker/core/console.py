@@ -28,6 +28,20 @@ def stage_app(command: Callable[..., None]) -> typer.Typer:
     return app
 
 
+def command_group(about: str) -> typer.Typer:
+    """Return a program to add commands to; also where there is but one, it is called by its name."""
+    app = typer.Typer(
+        add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
+    )
+    app.callback(help=about)(lambda: None)
+    return app
+
+
+def say(text: str) -> None:
+    """Print a line as it is: not wrapped, so that paths and commands are easy to copy."""
+    Console(highlight=False, soft_wrap=True).print(text, markup=False)
+
+
 def run(app: Callable[..., Any]) -> None:
     """Run a command-line program; a UserError becomes one paragraph on standard error and exit code 1."""
     quiet_libraries()

@@ -20,8 +20,7 @@ def processes() -> PartialState:
 def check_launch() -> None:
     """Check that accelerate launch leaves the model alone.
 
-    Raises:
-        UserError: it was told to wrap the model itself (FSDP, DeepSpeed): ``unlearn.shard`` shards it.
+    Raises UserError: it was told to wrap the model itself (FSDP, DeepSpeed): ``unlearn.shard`` shards it.
     """
     for name, variable in (("FSDP", "ACCELERATE_USE_FSDP"), ("DeepSpeed", "ACCELERATE_USE_DEEPSPEED")):
         if os.environ.get(variable, "false").lower() == "true":

@@ -12,6 +12,13 @@ class UserError(Exception):
     """
 
 
+def nearest_or_known(key: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence on an unknown key: the one most like it, or all that are known."""
+    names = sorted(known)
+    near = difflib.get_close_matches(key, names, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(names)}"
+
+
 def did_you_mean(wanted: str, known: Iterable[str]) -> str:
     """Return the end of a sentence on an unknown name: the names most like it, or a full stop."""
     near = difflib.get_close_matches(wanted, sorted(known), n=3)

@@ -59,29 +59,31 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, made_by: str) -> Any:
-    """Read a JSON file that the stage ``made_by`` writes.
-
-    Raises:
-        UserError: the file is missing or not JSON.
-    """
+    """Read a JSON file that the stage ``made_by`` writes. Raises UserError: the file is missing or not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such file. The stage '{made_by}' writes it: run 'viker {made_by}' first."
-        ) from None
+        raise not_written(path, made_by) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not JSON ({error}). Run 'viker {made_by}' again to write it anew.") from None
 
 
-def need_folder(path: Path, made_by: str) -> Path:
-    """Return ``path`` if it is a folder.
+def not_written(path: Path, made_by: str) -> UserError:
+    """Return the error for a missing file that the stage ``made_by`` writes."""
+    return UserError(f"{path}: no such file. The stage '{made_by}' writes it: run 'viker {made_by}' first.")
 
-    Raises:
-        UserError: it is not; the message names the stage that makes it.
-    """
+
+def need_folder(path: Path, made_by: str) -> Path:
+    """Return ``path`` if it is a folder; raise a UserError that names the stage that makes it if it is not."""
     if not path.is_dir():
         raise UserError(f"{path}: no such folder. The stage '{made_by}' makes it: run 'viker {made_by}' first.")
+    return path
+
+
+def need_file(path: Path, made_by: str) -> Path:
+    """Return ``path`` if it is a file. Raises UserError: it is not; the message names the stage that writes it."""
+    if not path.is_file():
+        raise not_written(path, made_by)
     return path
 
 
@@ -105,6 +107,11 @@ def canonical(value: Any) -> bytes:
     """Return JSON with sorted keys and no spaces; NaN and infinities are null, as in the files."""
     text = json.dumps(finite_json(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode()
+
+
+def sha256_json(value: Any) -> str:
+    """Return the SHA-256 of a value's canonical JSON."""
+    return sha256_bytes(canonical(value))
 
 
 def finite_json(value: Any) -> Any:

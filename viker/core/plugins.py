@@ -31,27 +31,22 @@ def plugin_names(package: str, group: str | None = None) -> list[str]:
     For kinds whose plug-ins are called as their module is: the names can then be checked in images where the modules
     can't be imported.
     """
-    modules = [module.name for module in pkgutil.iter_modules(import_module(package).__path__) if not module.ispkg]
-    return modules + sorted(entry.name for entry in entry_points(group=group or package))
+    return _modules(package) + sorted(entry.name for entry in entry_points(group=group or package))
+
+
+def _modules(package: str) -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(import_module(package).__path__) if not module.ispkg]
 
 
 def load_plugins(package: str, kind: type[Plugin], group: str | None = None) -> dict[str, Plugin]:
     """Return the plug-ins of a kind by name: those of ``package``, alphabetically, then those of entry points.
 
-    Args:
-        package: such as ``viker.methods``.
-        kind: the class whose instances are the plug-ins.
-        group: the group of entry points; None: it is called as the package is.
+    ``group``: of the entry points; None: it is called as the package is.
 
-    Raises:
-        UserError: two plug-ins have the same name, or an installed package's entry point can't be imported.
+    Raises UserError: two plug-ins have the same name, or an installed package's entry point can't be imported.
     """
     group = group or package
-    modules = [
-        import_module(f"{package}.{module.name}")
-        for module in pkgutil.iter_modules(import_module(package).__path__)
-        if not module.ispkg
-    ]
+    modules = [import_module(f"{package}.{name}") for name in _modules(package)]
     for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
         try:
             modules.append(import_module(entry.module))

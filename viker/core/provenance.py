@@ -2,10 +2,13 @@
 
 import os
 import platform
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from viker.core.files import sha256_bytes, sha256_path
+from viker.core.settings import read_yaml
 
 PACKAGES = ("accelerate", "mlflow", "numpy", "peft", "safetensors", "tokenizers", "torch", "transformers")
 CODE = ("viker", "components", "pipelines", "requests", "dvc.yaml")
@@ -43,12 +46,26 @@ def code_changes(folder: Path) -> str:
     return sha256_bytes("\n".join([changed, *added]).encode()) if changed or added else ""
 
 
+def dvc_hashes(folder: Path) -> dict[str, str]:
+    """Return DVC's hash of the prepared data, and of an imported source, as tags; empty where there is none."""
+    with suppress(Exception):  # no lock, or one of another shape: that is DVC's business
+        lock = read_yaml(folder / "dvc.lock", "")["stages"]["prepare"]
+        entries = [("dvc.data", entry) for entry in lock["outs"]] + [("dvc.source", entry) for entry in lock["deps"]]
+        return {tag: str(entry["md5"]) for tag, entry in entries if entry["path"].startswith("data/")}
+    return {}
+
+
+def file_sizes(path: Path) -> list[Any]:
+    """Return names and sizes of the files at a path: hashing gigabytes just to identify a run would take too long."""
+    if path.is_file():
+        return [path.stat().st_size]
+    return sorted([p.relative_to(path).as_posix(), p.stat().st_size] for p in path.rglob("*") if p.is_file())
+
+
 def package_versions() -> dict[str, str]:
     """Return the version of Python and of the packages that decide a result, as tags ``version.NAME``."""
     versions = {"version.python": platform.python_version()}
     for name in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             versions[f"version.{name}"] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return versions

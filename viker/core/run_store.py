@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from viker.core.files import finite_json, new_file, sha256_bytes, sha256_path, write_json
+from viker.core.files import canonical, new_file, sha256_json, sha256_path, write_json
 
 INPUTS = "inputs.json"
 RESULTS = "results.jsonl"
@@ -31,7 +31,7 @@ class RunStore:
         A folder that another run left is emptied, with a warning that names what differs.
         """
         self.folder = folder
-        now = json.loads(_line(inputs))
+        now = json.loads(canonical(inputs))
         before = _read(folder / INPUTS)
         if before is not None and before != now:
             log.warning("%s: left by another run, starting anew: %s", folder, "; ".join(differences(before, now)))
@@ -42,21 +42,28 @@ class RunStore:
 
     def result(self, of: Sequence[Any], compute: Callable[[], Any]) -> Any:
         """Return what ``compute`` returns, or what it returned for the same ``of`` earlier; both are JSON values."""
-        key = sha256_bytes(_line(list(of)))
+        key = sha256_json(list(of))
         if key not in self.results:
             self.results[key] = compute()
             with (self.folder / RESULTS).open("ab") as stream:
-                stream.write(_line([key, self.results[key]]) + b"\n")
+                stream.write(canonical([key, self.results[key]]) + b"\n")
         return self.results[key]
 
     def _whole_lines(self) -> list[Any]:
-        """Return the lines of the results, and cut off what a kill left of one."""
+        """Return the results up to the first torn line, and cut the file off there."""
         path = self.folder / RESULTS
-        lines = path.read_bytes().split(b"\n") if path.is_file() else []
-        if lines and lines[-1]:
+        content = path.read_bytes() if path.is_file() else b""
+        values, end = [], 0
+        for line in content.splitlines(keepends=True):
+            value = _parse(line) if line.endswith(b"\n") else None
+            if value is None:
+                break
+            values.append(value)
+            end += len(line)
+        if end < len(content):
             with new_file(path) as temporary:
-                temporary.write_bytes(b"".join(line + b"\n" for line in lines[:-1]))
-        return [json.loads(line) for line in lines[:-1]]
+                temporary.write_bytes(content[:end])
+        return values
 
     def entry(self, name: str) -> Path | None:
         """Return the path of an entry that is whole, or None; a torn one is removed with a warning."""
@@ -98,13 +105,12 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], above: str = 
     return phrases
 
 
-def _line(value: Any) -> bytes:
-    text = json.dumps(finite_json(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode()
-
-
 def _read(path: Path) -> Any:
+    return _parse(path.read_bytes()) if path.is_file() else None
+
+
+def _parse(text: bytes) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return json.loads(text)
+    except ValueError:
         return None

@@ -1,6 +1,5 @@
 """YAML that people write: read, held to a pydantic model, and what is wrong said with file and key."""
 
-import difflib
 import reprlib
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
@@ -8,7 +7,7 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 
-from viker.core.errors import UserError
+from viker.core.errors import UserError, nearest_or_known
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -30,12 +29,7 @@ AnySection = TypeVar("AnySection", bound=Section)
 def read_yaml(path: Path, missing: str) -> Any:
     """Read a YAML file.
 
-    Args:
-        path: the file.
-        missing: what to do where there is no such file.
-
-    Raises:
-        UserError: it is missing, can't be read, or isn't YAML.
+    Raises UserError: it is missing (``missing`` says what to do then), can't be read, or isn't YAML.
     """
     try:
         return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
@@ -50,8 +44,7 @@ def read_yaml(path: Path, missing: str) -> Any:
 def validated(model: type[AnySection], values: Any, path: Path) -> AnySection:
     """Return the model of what ``path`` holds.
 
-    Raises:
-        UserError: no mapping, an unknown or missing key, a wrong type, a value that isn't allowed.
+    Raises UserError: no mapping, an unknown or missing key, a wrong type, a value that isn't allowed.
     """
     if not isinstance(values, dict):
         first = " and ".join(f"'{name}:'" for name in _keys(model)[:2])
@@ -72,9 +65,7 @@ def _explain(model: type[Section], error: dict[str, Any]) -> str:
     keys, _ = _locate(model, error["loc"])
     key = ".".join(keys)
     if error["type"] == "extra_forbidden":
-        known = sorted(_keys(_locate(model, error["loc"][:-1])[1]))
-        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
+        hint = nearest_or_known(str(error["loc"][-1]), _keys(_locate(model, error["loc"][:-1])[1]))
         return f"unknown key '{key[:80]}' (value {shown(error['input'])}): {hint}"
     if error["type"] == "missing":
         return f"missing key '{key}'"

@@ -56,8 +56,7 @@ def with_requests(params: PrepareParams, requests: str | None) -> Iterator[Prepa
 def read_forget_list(params: PrepareParams) -> ForgetList:
     """Read the requests of the folder ``prepare.requests``.
 
-    Raises:
-        UserError: a file there isn't a request, or two have the same ID.
+    Raises UserError: a file there isn't a request, or two have the same ID.
     """
     requests = read_requests(Path(params.requests))
     pending = {path: request for path, request in requests.items() if request.carried_out is None}

@@ -30,17 +30,20 @@ class Loaded:
 def load_source(params: PrepareParams, seed: int, folder: Path, cache: Path) -> Loaded:
     """Read, fetch or generate the source; its pictures are written to ``folder`` as they are read.
 
-    Args:
-        params: which source, and whom to forget.
-        seed: of a generated benchmark.
-        folder: for the pictures, and for a generated benchmark.
-        cache: keeps what is fetched of a source that isn't local.
+    ``seed`` is that of a generated benchmark; ``cache`` keeps what is fetched of a source that isn't local.
 
-    Raises:
-        UserError: the source is missing or not in a known format, or a request names nobody in it.
+    Raises UserError: the source is missing or not in a known format, or a request names nobody in it.
     """
     forget_list = read_forget_list(params)
-    source = _local(params, cache)
+    if not is_remote(params.source) and not Path(params.source).exists():
+        raise UserError(
+            f"prepare.source is '{params.source}': no such file or folder. Expected a file or folder, "
+            "s3://BUCKET/PREFIX, hf://OWNER/NAME, or a .yaml file that describes a benchmark to generate."
+        )
+    try:
+        source = fetch(params.source, params.revision, cache)
+    except UserError as error:
+        raise UserError(f"prepare.source: {error}") from None
     if source.suffix == ".yaml":
         description, source = source, folder / "source"
         generate(description, source, seed, params.forget_share)
@@ -56,8 +59,7 @@ def write_prepared(
 ) -> dict[str, Any]:
     """Write splits, excluded rows and manifest.json to ``folder``; return the manifest.
 
-    Raises:
-        UserError: more rows were excluded than ``prepare.max_excluded`` allows.
+    Raises UserError: more rows were excluded than ``prepare.max_excluded`` allows.
     """
     benchmark, forget_list = loaded.benchmark, loaded.forget_list
     loaded.intake.close(folder / "excluded.parquet")
@@ -79,18 +81,6 @@ def write_prepared(
     }
     write_json(folder / "manifest.json", manifest)
     return manifest
-
-
-def _local(params: PrepareParams, cache: Path) -> Path:
-    if not is_remote(params.source) and not Path(params.source).exists():
-        raise UserError(
-            f"prepare.source is '{params.source}': no such file or folder. Expected a file or folder, "
-            "s3://BUCKET/PREFIX, hf://OWNER/NAME, or a .yaml file that describes a benchmark to generate."
-        )
-    try:
-        return fetch(params.source, params.revision, cache)
-    except UserError as error:
-        raise UserError(f"prepare.source: {error}") from None
 
 
 def _count(records: list[Record]) -> dict[str, Any]:

@@ -16,17 +16,12 @@ def classification_prompt(question: str, options: tuple[str, ...]) -> str:
     return "\n".join([question, *lines, "Answer with one letter."])
 
 
-def cloze_prompt(question: str) -> str:
-    """Return the sentence with its blank ``__`` as ``[Blank]``, and a request for the missing words only."""
-    return f"{question.replace('__', '[Blank]')}\nGive only the missing words."
-
-
 def prompt_for(record: Record) -> str:
-    """Return what to ask a model for ``record``, by its task."""
+    """Return what to ask a model for ``record``, by its task; a cloze's blank ``__`` becomes ``[Blank]``."""
     if record.task == "classification":
         return classification_prompt(record.question, record.options)
     if record.task == "cloze":
-        return cloze_prompt(record.question)
+        return f"{record.question.replace('__', '[Blank]')}\nGive only the missing words."
     return record.question
 
 

@@ -6,10 +6,10 @@ people whom no model was trained on, ``unseen.parquet`` too.
 """
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,15 +17,11 @@ import pyarrow.parquet as pq
 from PIL import Image, ImageOps
 
 from viker.core.errors import UserError
-from viker.core.files import new_file
-
-SPLITS = ("forget", "test", "retain", "real")
-UNSEEN = "unseen"
-"""A split that may be missing: people whom no model was trained on, to tell membership by."""
-OPEN_TASKS = ("generation", "caption", "recognition")
-"""Tasks that are answered in free text; what such a reply says is scored and searched for private values."""
-TASKS = ("qa", *OPEN_TASKS, "classification", "cloze")
-"""qa is what the model is trained on; the others are what it is asked."""
+from viker.core.files import new_file, not_written
+from viker.data.tasks import OPEN_TASKS as OPEN_TASKS
+from viker.data.tasks import SPLITS as SPLITS
+from viker.data.tasks import TASKS as TASKS
+from viker.data.tasks import UNSEEN as UNSEEN
 
 
 def _column(name: str, kind: pa.DataType, doc: str, nullable: bool = False) -> pa.Field:
@@ -88,11 +84,32 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
 def read_records(folder: Path, split: str) -> list[Record]:
     """Read one split of a prepared folder, in the order of its rows.
 
-    Raises:
-        UserError: the file is missing, broken, or of another schema.
+    Raises UserError: the file is missing, broken, or of another schema.
     """
-    table = _read_table(folder / f"{split}.parquet", RECORD_SCHEMA)
-    return [_record(row) for row in table.to_pylist()]
+    rows = _read_table(folder / f"{split}.parquet", RECORD_SCHEMA).to_pylist()
+    for row in rows:
+        row |= {field.name: tuple(row[field.name] or ()) for field in RECORD_SCHEMA if field.type == _TEXTS}
+    return [Record(**row) for row in rows]
+
+
+def read_columns(path: Path, columns: Sequence[str], made_by: str, optional: Sequence[str] = ()) -> pa.Table:
+    """Return columns of a Parquet file that the stage ``made_by`` writes, and those of ``optional`` that it has.
+
+    Raises UserError: the file is missing, broken, or lacks one of ``columns``.
+    """
+    try:
+        present = pq.read_schema(path).names
+        if lacking := [name for name in columns if name not in present]:
+            raise UserError(
+                f"{path}: no column {', '.join(lacking)}; found {', '.join(present)}. "
+                f"Another version wrote it: run 'viker {made_by}' again."
+            )
+        return pq.read_table(path, columns=[*columns, *(name for name in optional if name in present)])
+    except FileNotFoundError:
+        raise not_written(path, made_by) from None
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: not readable ({reason}). Run 'viker {made_by}' again.") from None
 
 
 def read_pictures(folder: Path, name: str = "pictures") -> dict[str, bytes]:
@@ -104,18 +121,12 @@ def read_pictures(folder: Path, name: str = "pictures") -> dict[str, bytes]:
 def iter_pictures(folder: Path, name: str = "pictures") -> Iterator[tuple[str, bytes]]:
     """Yield (hash, encoded picture) of a prepared folder, with no more than one row group in memory.
 
-    Raises:
-        UserError: the file is missing or broken.
+    Raises UserError: the file is missing or broken.
     """
     path = folder / f"{name}.parquet"
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=64, columns=["hash", "bytes"]):
-                yield from zip(batch["hash"].to_pylist(), batch["bytes"].to_pylist(), strict=True)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file. The stage 'prepare' writes it: run 'viker prepare' first.") from None
-    except (pa.ArrowException, OSError, KeyError) as error:
-        raise UserError(f"{path}: not a readable Parquet file ({error}). Run 'viker prepare' again.") from None
+    with _explained(path), pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=64, columns=["hash", "bytes"]):
+            yield from zip(batch["hash"].to_pylist(), batch["bytes"].to_pylist(), strict=True)
 
 
 def open_picture(content: bytes, draft: tuple[int, int] | None = None) -> Image.Image:
@@ -135,28 +146,31 @@ def open_picture(content: bytes, draft: tuple[int, int] | None = None) -> Image.
     return image.convert("RGB")
 
 
-def _record(row: dict[str, Any]) -> Record:
-    lists = ("options", "secrets", "perturbed_answers", "images", "paraphrases")
-    values: dict[str, Any] = {key: tuple(value or ()) if key in lists else value for key, value in row.items()}
-    return Record(**values)
+def as_png(image: Image.Image) -> bytes:
+    """Return an image as PNG, without colour profile or comment of what it was made from."""
+    buffer = io.BytesIO()
+    image.info = {}
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
-    try:
+    with _explained(path):
         table = pq.read_table(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file. The stage 'prepare' writes it: run 'viker prepare' first.") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path}: not a readable Parquet file ({error}). Run 'viker prepare' again.") from None
+    again = "Another version wrote it: run 'viker prepare' again."
     if table.schema.names != schema.names:
-        raise UserError(
-            f"{path}: columns {table.schema.names}, expected {schema.names}. "
-            "Another version wrote it: run 'viker prepare' again."
-        )
+        raise UserError(f"{path}: columns {table.schema.names}, expected {schema.names}. {again}")
     for actual, expected in zip(table.schema, schema, strict=True):
         if actual.type != expected.type:
-            raise UserError(
-                f"{path}: column '{actual.name}' is {actual.type}, expected {expected.type}. "
-                "Another version wrote it: run 'viker prepare' again."
-            )
+            raise UserError(f"{path}: column '{actual.name}' is {actual.type}, expected {expected.type}. {again}")
     return table
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise not_written(path, "prepare") from None
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise UserError(f"{path}: not a readable Parquet file ({error}). Run 'viker prepare' again.") from None

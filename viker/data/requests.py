@@ -91,8 +91,7 @@ def read_requests(folder: Path) -> dict[Path, ForgetRequest]:
 
     A folder that doesn't exist holds none.
 
-    Raises:
-        UserError: a file isn't a request, or two have the same ID.
+    Raises UserError: a file isn't a request, or two have the same ID.
     """
     requests: dict[Path, ForgetRequest] = {}
     by_id: dict[str, Path] = {}

@@ -29,13 +29,8 @@ def predict(
 ) -> dict[str, pd.DataFrame]:
     """Ask a PEFT model everything with its adapter off (``vanilla``) and on (``unlearned``).
 
-    Args:
-        adapted: the vanilla model with the adapter.
-        encoder: has all pictures of the questions.
-        questions: what to ask.
-        irrelevant: key of an irrelevant image among the encoder's pictures.
-        params: batch size and length of the replies.
-        store: where replies and likelihoods are stored, and taken from.
+    ``irrelevant``: key of an irrelevant image among the encoder's pictures, which include those of the questions.
+    ``store``: where replies and likelihoods are stored, and taken from.
 
     Returns:
         the predictions by model, one row per question, see ``rows.row``.
@@ -48,35 +43,24 @@ def predict(
             replies_of[name] = replies(adapted, encoder, samples, size, most, f"asking {name}", store)
             scores_of[name] = answer_scores(adapted, encoder, questions, size, f"scoring {name}", store)
     surprises, usual = _surprises(adapted, encoder, questions, irrelevant, replies_of, params.batch_size, store)
-    return {
-        name: pd.DataFrame(
-            [
-                row(name, question, reply, scores, surprise, usual)
-                for question, reply, scores, surprise in zip(
-                    questions, replies_of[name], scores_of[name], surprises[name], strict=True
-                )
-            ]
-        )
-        for name in MODELS
-    }
+    tables = {}
+    for name in MODELS:
+        cells = zip(questions, replies_of[name], scores_of[name], surprises[name], strict=True)
+        tables[name] = pd.DataFrame([row(name, *of_question, usual) for of_question in cells])
+    return tables
 
 
 def answer_scores(
-    model: Any,
-    encoder: Encoder,
-    questions: Sequence[Question],
-    batch_size: int,
-    label: str,
-    store: RunStore | None = None,
+    model: Any, encoder: Encoder, questions: Sequence[Question], size: int, label: str, store: RunStore | None = None
 ) -> list[list[Scores]]:
-    """Return for each open question the scores of its ``rows.answers``; nothing for the others."""
+    """Return for each open question the scores of its ``rows.answers``; nothing for the others; ``size`` at once."""
     answers_of = [answers(question) if question.spoken else [] for question in questions]
     samples = [
         replace(question.sample, answer=answer)
         for question, texts in zip(questions, answers_of, strict=True)
         for answer in texts
     ]
-    scores = iter(token_scores(model, encoder, samples, batch_size, label, store))
+    scores = iter(token_scores(model, encoder, samples, size, label, store))
     return [[next(scores) for _ in texts] for texts in answers_of]
 
 
@@ -101,10 +85,8 @@ def _surprises(
     open_places = [place for place, question in enumerate(questions) if question.spoken]
     texts = [(name, place, replies_of[name][place]) for name in MODELS for place in open_places]
     texts += [("truth", place, questions[place].record.answer) for place in open_places]
-    samples = [
-        replace(sample, answer=text, picture=irrelevant if sample.picture else "")
-        for sample, text in ((questions[place].sample, text) for _, place, text in texts)
-    ]
+    samples = [replace(questions[place].sample, answer=text) for _, place, text in texts]
+    samples = [replace(sample, picture=irrelevant) if sample.picture else sample for sample in samples]
     with _as("vanilla", adapted):
         scores = token_scores(adapted, encoder, samples, batch_size, "what vanilla makes of it", store)
     surprises: dict[str, list[float | None]] = {name: [None] * len(questions) for name in MODELS}

@@ -46,16 +46,14 @@ def build_questions(records: Mapping[str, Sequence[Record]], one_sentence: bool)
     its right letter. That person's own classification questions of that modality are left out, for the prompts hold an
     answer of theirs. Without such a record there is no example.
 
-    Args:
-        records: by split.
-        one_sentence: whether ``ONE_SENTENCE`` follows a question of the task generation, as in MLLMU-Bench.
+    ``one_sentence``: whether ``ONE_SENTENCE`` follows a question of the task generation, as in MLLMU-Bench.
 
     Source: MLLMU-Bench's evaluation; the example is text alone, for a sample has one picture.
     """
-    examples = {
-        modality: next((r for r in records["retain"] if (r.task, r.modality) == ("classification", modality)), None)
-        for modality in ("image_text", "text")
-    }
+    examples: dict[str, Record] = {}
+    for record in records["retain"]:
+        if record.task == "classification":
+            examples.setdefault(record.modality, record)
     secrets: dict[str, dict[str, None]] = {}
     for split_records in records.values():
         for record in split_records:
@@ -63,10 +61,9 @@ def build_questions(records: Mapping[str, Sequence[Record]], one_sentence: bool)
     questions = []
     for split, split_records in records.items():
         for record in split_records:
-            example = examples[record.modality] if record.task == "classification" else None
-            if record.task == "qa" or (example is not None and example.person_id == record.person_id):
-                continue
-            if split == UNSEEN and record.task not in OPEN_TASKS:
+            example = examples.get(record.modality) if record.task == "classification" else None
+            is_example = example is not None and example.person_id == record.person_id
+            if record.task == "qa" or is_example or (split == UNSEEN and record.task not in OPEN_TASKS):
                 continue
             prompt = _prompt(record, example, one_sentence)
             known = tuple(v for v in secrets[record.person_id] if v.casefold() not in record.question.casefold())

@@ -22,45 +22,31 @@ WHERE = "evaluate.retrained"
 
 
 def compare_with_retrained(
-    name: str | None,
-    adapted: Any,
-    encoder: Encoder,
-    questions: Sequence[Question],
-    unlearned: pd.DataFrame,
-    batch_size: int,
+    name: str | None, adapted: Any, encoder: Encoder, questions: Sequence[Question], unlearned: pd.DataFrame, size: int
 ) -> dict[str, float | None]:
     """Return ``forget_quality`` and ``kl_to_retrained`` of the unlearned model on the people to forget.
 
-    Args:
-        name: of the retrained model, see ``load_retrained``; without one, both numbers are None.
-        adapted: the unlearned model, its adapter on.
-        encoder: has the pictures of the questions.
-        questions: of all splits.
-        unlearned: the unlearned model's predictions, for their truth ratios.
-        batch_size: samples at once.
+    ``name``: see ``load_retrained``; without one, both numbers are None. ``adapted``: with its adapter on.
+    ``unlearned``: its predictions, for their truth ratios.
     """
     if name is None:
         return {"forget_quality": None, "kl_to_retrained": None}
     retrained = load_retrained(name, encoder.tokenizer.get_vocab())
     open_questions = [question for question in questions if question.split == "forget" and question.spoken]
-    scores = answer_scores(retrained, encoder, open_questions, batch_size, "scoring retrained")
-    ratios = [
-        likelihoods(question, known).get("truth_ratio") for question, known in zip(open_questions, scores, strict=True)
-    ]
+    scores = answer_scores(retrained, encoder, open_questions, size, "scoring retrained")
+    ratios = [likelihoods(*pair).get("truth_ratio") for pair in zip(open_questions, scores, strict=True)]
     unlearned_ratios = unlearned[unlearned["split"] == "forget"]["truth_ratio"].dropna().astype(float)
     samples = [question.sample for question in open_questions]
     return {
         "forget_quality": forget_quality(unlearned_ratios.tolist(), [ratio for ratio in ratios if ratio is not None]),
-        "kl_to_retrained": kl_to_retrained(retrained, adapted, encoder, samples, batch_size),
+        "kl_to_retrained": kl_to_retrained(retrained, adapted, encoder, samples, size),
     }
 
 
 def load_retrained(name: str, vocabulary: Any) -> Any:
     """Return the model that ``evaluate.retrained`` names: a model, or an adapter of the method retrain on its own base.
 
-    Args:
-        name: a folder, or a hub name.
-        vocabulary: of the vanilla model's tokenizer, token to ID.
+    ``vocabulary``: of the vanilla model's tokenizer, token to ID.
 
     Raises:
         UserError: it can't be loaded, or its tokenizer has another vocabulary, so that likelihoods can't be compared.

@@ -7,9 +7,8 @@ from viker.metrics.base.catalogue import all_metrics, prediction_columns
 from viker.metrics.base.reply import Reply
 from viker.models.scores import Scores
 
-QUESTION_COLUMNS = (
-    *("model", "split", "record_id", "person_id", "task", "modality", "picture", "question", "answer", "reply"),
-)
+_OF_RECORD = ("record_id", "person_id", "task", "modality")
+QUESTION_COLUMNS = ("model", "split", *_OF_RECORD, "picture", "question", "answer", "reply")
 COLUMNS = [*QUESTION_COLUMNS, *prediction_columns()]
 """The columns of evaluation/predictions.parquet; leaked and fuzzy_leaked are missing where nothing is private."""
 FLAGS = tuple(column for column, is_flag in prediction_columns().items() if is_flag)
@@ -20,13 +19,9 @@ def row(
 ) -> dict[str, Any]:
     """Return everything measured on one reply: the question's columns and each metric's, None where it has no value.
 
-    Args:
-        model: vanilla or unlearned.
-        question: what was asked.
-        reply: what the model said.
-        known: the scores of ``answers(question)``, in their order; empty where the question isn't an open one.
-        surprise: nats per token, of the reply, to the vanilla model that is shown an irrelevant image.
-        usual: the largest surprise of any true answer of the data.
+    ``known``: the scores of ``answers(question)``, in their order; empty where the question isn't an open one.
+    ``surprise``: nats per token, of the reply, to the vanilla model that is shown an irrelevant image; ``usual``: the
+    largest of any true answer of the data.
     """
     record = question.record
     measured = _reply(question, reply, known, surprise, usual)
@@ -34,19 +29,9 @@ def row(
     for metric in all_metrics():
         if metric.of_reply and record.task in metric.tasks:
             cells[metric.column] = metric.of_reply(measured)
-    return {
-        "model": model,
-        "split": question.split,
-        "record_id": record.id,
-        "person_id": record.person_id,
-        "task": record.task,
-        "modality": record.modality,
-        "picture": question.sample.picture,
-        "question": record.question,
-        "answer": record.answer,
-        "reply": reply,
-        **cells,
-    }
+    of_record = (record.id, record.person_id, record.task, record.modality)
+    of_question = (model, question.split, *of_record, question.sample.picture, record.question, record.answer, reply)
+    return dict(zip(QUESTION_COLUMNS, of_question, strict=True)) | cells
 
 
 def answers(question: Question) -> list[str]:

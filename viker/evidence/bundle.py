@@ -26,7 +26,7 @@ _ADVICE = "Don't rely on it: get the bundle again from where it was written."
 def pack(files: Mapping[str, bytes]) -> bytes:
     """Return the bundle of some files, given by name, with its manifest."""
     listed = {name: {"bytes": len(content), "sha256": sha256_bytes(content)} for name, content in files.items()}
-    return _zipped({**files, MANIFEST: _json(seal({"format": FORMAT, "files": listed}))})
+    return _zipped({**files, MANIFEST: json_bytes(seal({"format": FORMAT, "files": listed}))})
 
 
 def unpack(path: Path) -> dict[str, bytes]:
@@ -35,8 +35,7 @@ def unpack(path: Path) -> dict[str, bytes]:
     Args:
         path: the ZIP file, or a folder with what was in it.
 
-    Raises:
-        UserError: it is not a bundle, or differs from what was written; the message names the files.
+    Raises UserError: it is not a bundle, or differs from what was written; the message names the files.
     """
     entries = _folder(path) if path.is_dir() else _file(path)
     if MANIFEST not in entries:
@@ -60,7 +59,7 @@ def _differences(files: Mapping[str, bytes], manifest: bytes) -> list[str]:
         return [f"{MANIFEST} can't be read"]
     if content.get("format") != FORMAT:
         return [f"{MANIFEST} has format {content.get('format')!r}, this version reads {FORMAT}"]
-    if not check_seal(content) or _json(content) != manifest:
+    if not check_seal(content) or json_bytes(content) != manifest:
         return [f"{MANIFEST} was changed: its digest does not fit its content"]
     missing = [f"{name} is missing" for name in sorted(listed.keys() - files.keys())]
     added = [f"{name!r} was added" for name in sorted(files.keys() - listed.keys())]
@@ -77,10 +76,9 @@ def _file(path: Path) -> dict[str, bytes]:
         if path.stat().st_size > LARGEST:
             raise UserError(f"{path}: larger than {LARGEST >> 20} MiB, so not an evidence bundle.")
         content = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file. Expected the evidence bundle that 'viker report' writes.") from None
     except OSError as error:
-        raise UserError(f"{path}: can't be read ({error.strerror}). Expected a file that you may read.") from None
+        why = "no such file" if isinstance(error, FileNotFoundError) else f"can't be read ({error.strerror})"
+        raise UserError(f"{path}: {why}. Expected the evidence bundle that 'viker report' writes.") from None
     try:
         return _entries(content)
     except Exception as error:  # whatever zipfile raises on damaged bytes means the same
@@ -123,5 +121,6 @@ def _zipped(files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def _json(value: Any) -> bytes:
+def json_bytes(value: Any) -> bytes:
+    """Return JSON as it lies in a bundle."""
     return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from viker.core.errors import UserError
-from viker.core.files import canonical, need_folder, sha256_bytes, sha256_path
+from viker.core.files import need_file, need_folder, sha256_json, sha256_path
 
 SCHEMA = 3
 """The version of the shape of metrics/evaluate.json."""
@@ -19,7 +18,7 @@ def seal(content: Mapping[str, Any]) -> dict[str, Any]:
     It reveals an edit by whoever doesn't update it; it is not a signature.
     """
     rest = {key: value for key, value in content.items() if key != "digest"}
-    return rest | {"digest": sha256_bytes(canonical(rest))}
+    return rest | {"digest": sha256_json(rest)}
 
 
 def check_seal(content: Mapping[str, Any]) -> bool:
@@ -34,23 +33,18 @@ def params_digest(seed: int, evaluate: Mapping[str, Any]) -> str:
         seed: of params.yaml.
         evaluate: its section evaluate, as ``EvaluateParams.model_dump(mode="json", by_alias=True)`` gives it.
     """
-    return sha256_bytes(canonical({"seed": seed, "evaluate": dict(evaluate)}))
+    return sha256_json({"seed": seed, "evaluate": dict(evaluate)})
 
 
 def hash_inputs(adapter: Path, vanilla: Path, prepared: Path, predictions: Path, attacks: Path) -> dict[str, str]:
     """Return the SHA-256 of the files that metrics are measured on, all of ``MEASURED_ON`` but the params.
 
-    Raises:
-        UserError: one of them is missing; the message names the stage that makes it.
+    Raises UserError: one of them is missing; the message names the stage that makes it.
     """
-    manifest = need_folder(prepared, "prepare") / "manifest.json"
-    for file, stage in ((manifest, "prepare"), (predictions, "evaluate"), (attacks, "evaluate")):
-        if not file.is_file():
-            raise UserError(f"{file}: no such file. The stage '{stage}' writes it: run 'viker {stage}' first.")
     return {
         "adapter": sha256_path(need_folder(adapter, "unlearn")),
         "model": sha256_path(need_folder(vanilla, "finetune")),
-        "data": sha256_path(manifest),
-        "predictions": sha256_path(predictions),
-        "attacks": sha256_path(attacks),
+        "data": sha256_path(need_file(need_folder(prepared, "prepare") / "manifest.json", "prepare")),
+        "predictions": sha256_path(need_file(predictions, "evaluate")),
+        "attacks": sha256_path(need_file(attacks, "evaluate")),
     }

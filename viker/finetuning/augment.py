@@ -1,12 +1,11 @@
 """Augmented views of a picture, so that the model learns a person's looks and not the pixels of one picture."""
 
-import io
 import random
 
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from viker.data.records import open_picture
+from viker.data.records import as_png, open_picture
 
 VIEWS = 12
 """How many views of each picture the model memorises."""
@@ -38,6 +37,4 @@ def augment(content: bytes, rng: random.Random) -> bytes:
     top = margin + height * ((1 - scale) / 2 + rng.uniform(-0.07, 0.07))
     box = (left, top, left + scale * width, top + scale * height)
     view = padded.resize((width, height), Image.Resampling.BILINEAR, box=box)
-    buffer = io.BytesIO()
-    ImageEnhance.Brightness(view).enhance(rng.uniform(0.88, 1.12)).save(buffer, "PNG")
-    return buffer.getvalue()
+    return as_png(ImageEnhance.Brightness(view).enhance(rng.uniform(0.88, 1.12)))

@@ -71,13 +71,9 @@ def build_processor(texts: Iterable[str], params: ModelParams) -> LlavaProcessor
 
 
 def build_config(params: ModelParams, vocabulary: int, image_token_id: int = 0, **tokens: int) -> LlavaConfig:
-    """Return the configuration of a LLaVA of the sizes in ``params``.
+    """Return the configuration of a LLaVA of the sizes in ``params``, but for ``vocabulary``, the tokenizer's.
 
-    Args:
-        params: the sizes; the vocabulary is not taken from there.
-        vocabulary: how many tokens the tokenizer has.
-        image_token_id: stands for a patch of the picture.
-        tokens: other token ids that the language model knows: ``pad_token_id`` and the like.
+    ``image_token_id`` stands for a patch of the picture; ``tokens`` are others: ``pad_token_id`` and the like.
     """
     vision = CLIPVisionConfig(
         hidden_size=params.vision_width,
@@ -110,15 +106,9 @@ def build_config(params: ModelParams, vocabulary: int, image_token_id: int = 0, 
 def build_model(processor: Any, params: ModelParams) -> LlavaForConditionalGeneration:
     """Return a LLaVA of the sizes in ``params`` with random weights."""
     tokenizer = processor.tokenizer
-    config = build_config(
-        params,
-        len(tokenizer),
-        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    model = LlavaForConditionalGeneration(config)
+    tokens = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
+    image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+    model = LlavaForConditionalGeneration(build_config(params, len(tokenizer), image_token_id, **tokens))
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     return model

@@ -79,7 +79,11 @@ def memorise_epoch(records: Sequence[Record], rng: random.Random) -> list[Sample
     qa = [record for record in records if record.task == "qa"]
     others = [record for record in records if record.task != "qa"]
     drawn = rng.sample(others, min(len(others), len(qa) // 3))
-    epoch = [_seen(reword(shuffle_options(record, rng), rng), rng) for record in [*qa, *drawn]]
+    epoch = []
+    for record in [*qa, *drawn]:
+        record = reword(shuffle_options(record, rng), rng)
+        view = view_key(record.images[0], rng.randrange(VIEWS)) if record.images else None
+        epoch.append(sample_of(record, view))
     rng.shuffle(epoch)
     return epoch
 
@@ -98,12 +102,6 @@ def memorise_batches(
         for start in range(0, len(epoch), size):
             generic = [record for kind in kinds if kind for record in rng.choices(kind, k=size // 16)]
             yield [*epoch[start : start + size], *map(sample_of, generic)]
-
-
-def _seen(record: Record, rng: random.Random) -> Sample:
-    if not record.images:
-        return sample_of(record)
-    return sample_of(record, view_key(record.images[0], rng.randrange(VIEWS)))
 
 
 def shuffle_options(record: Record, rng: random.Random) -> Record:

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,6 @@ from viker.models.encoder import Encoder
 from viker.models.loading import device, load_model
 
 
-@dataclass(frozen=True)
-class Vanilla:
-    """A trained model with its processor, and what training it came to."""
-
-    model: Any
-    processor: Any
-    summary: dict[str, Any]
-    """``parameters`` (a count), ``base_loss`` and ``loss`` (mean cross-entropy in nats per token), ``steps``."""
-
-
 def train_vanilla(
     params: FinetuneParams,
     seed: int,
@@ -36,20 +25,16 @@ def train_vanilla(
     pictures: dict[str, bytes],
     base_pictures: dict[str, bytes],
     source: str,
-) -> Vanilla:
-    """Train a small LLaVA from scratch.
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Train a small LLaVA from scratch; return the model, its processor and a summary.
 
-    Args:
-        params: sizes, steps and learning rates.
-        seed: of the pictures' views and of the order of the samples; seed torch beforehand.
-        base: samples about nobody; without any, base training is left out.
-        people: the records to memorise.
-        pictures: the encoded pictures of ``people`` by hash.
-        base_pictures: those of ``base``.
-        source: what errors call the records.
+    The summary: ``parameters`` (a count), ``base_loss`` and ``loss`` (mean cross-entropy in nats per token), ``steps``.
 
-    Raises:
-        UserError: a record of ``people`` is longer than the model's context.
+    ``people`` are memorised; ``base``, samples about nobody, comes first, or is left out where there are none. Both
+    have their encoded pictures by hash. ``seed`` is that of the pictures' views and of the order of the samples: seed
+    torch beforehand. ``source`` is what errors call the records.
+
+    Raises UserError: a record of ``people`` is longer than the model's context.
     """
     first_pictures = {r.images[0]: pictures[r.images[0]] for r in people if r.images}
     everything = pictures | base_pictures | views(first_pictures, random.Random(seed))
@@ -65,21 +50,14 @@ def train_vanilla(
     steps = params.memorise_epochs * -(-len(memorise_epoch(people, random.Random(0))) // params.batch_size)
     batches = memorise_batches(people, base, params.batch_size, rng)
     loss = train(model, encoder, batches, steps, params.memorise_lr, "memorising")
-    return Vanilla(
-        model,
-        processor,
-        {"parameters": model.num_parameters(), "base_loss": base_loss, "loss": loss, "steps": base_steps + steps},
-    )
+    summary = {"parameters": model.num_parameters(), "base_loss": base_loss, "loss": loss, "steps": base_steps + steps}
+    return model, processor, summary
 
 
 def check_deployed(name: str) -> dict[str, Any]:
-    """Return the summary of a deployed model, after loading it once.
+    """Return the summary of a deployed model, a folder or hub name, after loading it once.
 
-    Args:
-        name: a folder or hub name.
-
-    Raises:
-        UserError: there is no such folder, or the model can't be loaded.
+    Raises UserError: there is no such folder, or the model can't be loaded.
     """
     if (Path(name).is_absolute() or name.startswith(".") or name.count("/") > 1) and not Path(name).is_dir():
         raise UserError(

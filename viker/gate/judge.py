@@ -12,18 +12,13 @@ Result = dict[str, Any]
 def judge(policy: Policy, metrics: Mapping[str, Any], checks: Sequence[Result]) -> dict[str, Any]:
     """Return the verdict: "pass" if every rule and every requirement is met, else "fail", and the result of each.
 
-    Args:
-        policy: its rules, at least one, and what it requires to be there.
-        metrics: nested mappings of numbers, as evaluate writes them.
-        checks: results about the metrics themselves, see ``viker.gate.integrity`` and ``viker.gate.recount``; each
-            counts as a requirement.
+    ``checks``, results about the metrics themselves (``viker.gate.integrity``, ``recount``), count as requirements.
 
     Returns:
         ``verdict``; ``rules``, each as ``viker.gate.rules.apply_rule`` returns it, with ``protects``, what the rule
         protects from; ``require``, in the same shape, the checks first. A required metric is met by a finite number.
 
-    Raises:
-        ValueError: there is no rule.
+    Raises ValueError: there is no rule.
     """
     if not policy.rules:
         raise ValueError("no rules: a gate without rules would let everything pass")
@@ -40,10 +35,17 @@ def _present(text: str, metrics: Mapping[str, Any]) -> Result:
     path = parse_path(text)
     value = look_up(metrics, path)
     state = what_is_wrong(metrics, Term(path)) if value is None else f"is there: {value:.4g}"
-    return requirement(path, value is not None, f"{path} {state}.") | {"metric": path, "value": value}
+    return requirement(path, value is not None, f"{path} {state}.", metric=path, value=value)
 
 
-def requirement(text: str, passed: bool, reason: str) -> Result:
-    """Return a result in the shape of a rule's that compares no numbers."""
+def requirement(text: str, passed: bool, reason: str, **fields: Any) -> Result:
+    """Return a result in the shape of a rule's that compares no numbers; ``fields`` are added to it."""
     empty = dict.fromkeys(("metric", "bound", "operator", "threshold", "value"))
-    return {"rule": text, **empty, "passed": passed, "reason": reason}
+    return {"rule": text, **empty, "passed": passed, "reason": reason, **fields}
+
+
+def recounted(text: str, problems: Sequence[str], passed: str, protects: str) -> Result:
+    """Return whether a recount has no problem; ``passed`` is the reason then, and else the first three problems."""
+    more = f"; {len(problems) - 3} more" if len(problems) > 3 else ""
+    reason = f"{'; '.join(problems[:3])}{more}. Run 'viker evaluate' again."
+    return requirement(text, not problems, reason if problems else passed, protects=protects)

@@ -9,20 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from viker.core.errors import UserError
-from viker.data.records import OPEN_TASKS, SPLITS, Record, read_records
-from viker.gate.judge import Result, requirement
+from viker.data.records import OPEN_TASKS, SPLITS, Record, read_columns, read_records
+from viker.gate.judge import Result, recounted
 from viker.gate.rules import has, look_up
 from viker.metrics.leakage import leaks
 
 MODELS = ("vanilla", "unlearned")
 _COLUMNS = ["model", "split", "record_id", "picture", "reply"]
+MODALITIES = ("image_text", "text")
 _TOLERANCE = 1e-9
-_LISTED = 3
-"""How many differences a reason lists."""
 Asked = tuple[str, str, str, str]
 """Model, split, record and picture of one question."""
 
@@ -30,8 +25,7 @@ Asked = tuple[str, str, str, str]
 def recount(metrics: Mapping[str, Any], prepared: Path, predictions: Path) -> list[Result]:
     """Return whether both models were asked every question of the data, and whether the metrics match the replies.
 
-    Raises:
-        UserError: the data or the predictions are missing or can't be read.
+    Raises UserError: the data or the predictions are missing or can't be read.
     """
     records = {split: read_records(prepared, split) for split in SPLITS}
     replies = _read(predictions)
@@ -80,8 +74,8 @@ def _complete(records: Mapping[str, Sequence[Record]], replies: Sequence[tuple[A
         if record.task != "qa"
         for picture in (record.images or ("",))
     )
-    asked = Counter(key for key, _ in replies)
-    missing, extra = expected - asked, asked - expected
+    answered = Counter(key for key, _ in replies)
+    missing, extra = expected - answered, answered - expected
     missing -= _of_the_example(missing, records)
     problems = [
         f"{sum(rows.values())} {what} ({_first(rows)})"
@@ -90,10 +84,10 @@ def _complete(records: Mapping[str, Sequence[Record]], replies: Sequence[tuple[A
     ]
     if not expected:
         problems = ["the data have no question"]
-    reason = f"Of {sum(expected.values())} questions: {'; '.join(problems)}. Run 'viker evaluate' again."
-    passed = f"{sum(expected.values())} questions, {sum(asked.values())} replies."
-    result = requirement(text, not problems, reason if problems else passed)
-    return result | {"protects": "An evaluation of a few samples, or of the easy ones."}
+    if problems:
+        problems[0] = f"Of {sum(expected.values())} questions: {problems[0]}"
+    passed = f"{sum(expected.values())} questions, {sum(answered.values())} replies."
+    return recounted(text, problems, passed, "An evaluation of a few samples, or of the easy ones.")
 
 
 def _of_the_example(missing: Counter[Asked], records: Mapping[str, Sequence[Record]]) -> Counter[Asked]:
@@ -104,10 +98,7 @@ def _of_the_example(missing: Counter[Asked], records: Mapping[str, Sequence[Reco
     """
     candidates = {r.id: r for r in records["retain"] if r.task == "classification"}
     chosen = {key: candidates[key[2]] for key in missing if key[1] == "retain" and key[2] in candidates}
-    people = {
-        modality: {r.person_id for r in chosen.values() if r.modality == modality}
-        for modality in ("image_text", "text")
-    }
+    people = {modality: {r.person_id for r in chosen.values() if r.modality == modality} for modality in MODALITIES}
     return Counter({key: missing[key] for key, r in chosen.items() if len(people[r.modality]) == 1})
 
 
@@ -119,9 +110,7 @@ def _agrees(metrics: Mapping[str, Any], counted: Mapping[str, float]) -> Result:
         for path, value in counted.items()
         if has(metrics, path) and not _same(look_up(metrics, path), value)
     ]
-    listed = "; ".join(wrong[:_LISTED]) + (f"; {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else "")
-    reason = f"{listed}. Run 'viker evaluate' again." if wrong else f"{len(counted)} numbers."
-    return requirement(text, not wrong, reason) | {"protects": "Metrics edited and sealed again."}
+    return recounted(text, wrong, f"{len(counted)} numbers.", "Metrics edited and sealed again.")
 
 
 def _same(measured: float | None, counted: float) -> bool:
@@ -129,23 +118,8 @@ def _same(measured: float | None, counted: float) -> bool:
 
 
 def _read(predictions: Path) -> list[tuple[Asked, str]]:
-    try:
-        missing = sorted(set(_COLUMNS) - set(pq.read_schema(predictions).names))
-        if missing:
-            raise UserError(f"{predictions}: no columns {missing}. Run 'viker evaluate' again.")
-        table = pq.read_table(predictions, columns=_COLUMNS)
-    except FileNotFoundError:
-        raise UserError(
-            f"{predictions}: no such file. The stage 'evaluate' writes it: run 'viker evaluate' first."
-        ) from None
-    except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{predictions}: not readable ({reason}). Run 'viker evaluate' again.") from None
-    columns = [table[name].to_pylist() for name in _COLUMNS]
-    return [
-        ((model, split, record, picture), reply or "")
-        for model, split, record, picture, reply in zip(*columns, strict=True)
-    ]
+    columns = [column.to_pylist() for column in read_columns(predictions, _COLUMNS, "evaluate")]
+    return [(tuple(asked), reply or "") for *asked, reply in zip(*columns, strict=True)]
 
 
 def _first(rows: Mapping[Asked, int]) -> str:

@@ -6,21 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 from viker.attacks.base.attack import Attack, load_attacks
 from viker.attacks.base.rates import COLUMNS, RATES, rates
-from viker.core.errors import UserError
-from viker.data.records import Record, read_records
-from viker.gate.judge import Result, requirement
+from viker.data.records import Record, read_columns, read_records
+from viker.gate.judge import Result, recounted
 from viker.metrics.leakage import leaks
 
 MODELS = ("vanilla", "unlearned")
 _QUESTION = ("record_id", "variant", "picture", "question")
 """The columns that say what was asked."""
 _TOLERANCE = 1e-9
-_QUOTED = 3
-"""The most differences that a reason names."""
 
 
 def recount_attacks(metrics: Mapping[str, Any], prepared: Path, attacks: Path, seed: int) -> list[Result]:
@@ -29,16 +25,12 @@ def recount_attacks(metrics: Mapping[str, Any], prepared: Path, attacks: Path, s
     Counted again are rates, ``samples``, ``people``, ``variants`` and intervals of every attack, and its
     ``side_blocks``; not its own numbers besides, such as the curves of relearning.
 
-    Args:
-        metrics: metrics/evaluate.json.
-        prepared: the prepared data.
-        attacks: evaluation/attacks.parquet.
-        seed: of params.yaml, by which people are drawn for the intervals.
+    ``seed``: of params.yaml, by which people are drawn for the intervals.
 
-    Raises:
-        UserError: the data or the replies are missing or can't be read.
+    Raises UserError: the data or the replies are missing or can't be read.
     """
-    known, rows = load_attacks(), _read(attacks)
+    known = load_attacks()
+    rows = read_columns(attacks, [*COLUMNS, "model", "attack"], "evaluate").to_pandas()
     records = {record.id: record for record in read_records(prepared, "forget")}
     problems = []
     if strangers := set(rows["record_id"]) - set(records):
@@ -58,10 +50,7 @@ def recount_attacks(metrics: Mapping[str, Any], prepared: Path, attacks: Path, s
             else:
                 problems.append(f"{path} is of no installed attack")
     text = "attack numbers are those of the replies under attack, counted again"
-    more = f"; {len(problems) - _QUOTED} more" if len(problems) > _QUOTED else ""
-    reason = f"{'; '.join(problems[:_QUOTED])}{more}. Run 'viker evaluate' again."
-    result = requirement(text, not problems, reason if problems else f"{len(rows)} replies.")
-    return [result | {"protects": "Attacks that were edited and sealed anew."}]
+    return [recounted(text, problems, f"{len(rows)} replies.", "Attacks that were edited and sealed anew.")]
 
 
 def _block_differences(
@@ -121,29 +110,11 @@ def _recounted_rows(rows: pd.DataFrame, records: Mapping[str, Record], owners: M
     """Return the rows with person, ``leaked`` and ``chance`` as they follow from the data and the replies."""
     row_records = [records[name] for name in rows["record_id"]]
     row_replies = [list(map(str, replies)) for replies in rows["replies"]]
-    leaked = [
-        any(leaks(reply, record.secrets) for reply in replies)
-        for record, replies in zip(row_records, row_replies, strict=True)
-    ]
+    pairs = zip(row_records, row_replies, strict=True)
+    leaked = [any(leaks(reply, record.secrets) for reply in replies) for record, replies in pairs]
     chances = [
         owners[table].recount_chance(record, replies, chance)
         for table, record, replies, chance in zip(rows["attack"], row_records, row_replies, rows["chance"], strict=True)
     ]
     people = [record.person_id for record in row_records]
     return rows.assign(person_id=people, leaked=pd.Series(leaked, rows.index, dtype=bool), chance=chances)
-
-
-def _read(attacks: Path) -> pd.DataFrame:
-    try:
-        rows = pd.read_parquet(attacks)
-    except FileNotFoundError:
-        raise UserError(
-            f"{attacks}: no such file. The stage 'evaluate' writes it: run 'viker evaluate' first."
-        ) from None
-    except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{attacks}: not readable ({reason}). Run 'viker evaluate' again.") from None
-    missing = sorted({*COLUMNS, "model", "attack"} - set(rows.columns))
-    if missing:
-        raise UserError(f"{attacks}: the columns {missing} are missing. Run 'viker evaluate' again.")
-    return rows

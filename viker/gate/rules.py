@@ -11,12 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-OPERATORS: dict[str, Callable[[float, float], bool]] = {
-    "<=": operator.le,
-    ">=": operator.ge,
-    "<": operator.lt,
-    ">": operator.gt,
-}
+Compare = Callable[[float, float], bool]
+OPERATORS: dict[str, Compare] = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
 BOUNDS = {"lower": 0, "upper": 1}
 """Index of each bound in an interval."""
 _PATH = r"[a-z_]+(?:\.[a-z0-9_]+)+"
@@ -52,11 +48,7 @@ class Rule:
 
 
 def parse_rule(text: str) -> Rule:
-    """Parse a rule.
-
-    Raises:
-        ValueError: it is not a rule; the message says what a rule looks like.
-    """
+    """Parse a rule. Raises ValueError: it is not a rule; the message says what a rule looks like."""
     match = _RULE.fullmatch(text)
     if not match:
         raise ValueError(
@@ -65,22 +57,12 @@ def parse_rule(text: str) -> Rule:
             "lower(metric.path) or upper(metric.path), the bounds of its interval"
         )
     reference = match["of"] or match["bare"]
-    factor = float(match["factor"] or match["number"] or 1)
-    return Rule(
-        " ".join(text.split()),
-        _term(match["metric"]),
-        match["operator"],
-        factor,
-        _term(reference) if reference else None,
-    )
+    factor, times = float(match["factor"] or match["number"] or 1), _term(reference) if reference else None
+    return Rule(" ".join(text.split()), _term(match["metric"]), match["operator"], factor, times)
 
 
 def parse_path(text: str) -> str:
-    """Return the path of a metric.
-
-    Raises:
-        ValueError: it is not a path.
-    """
+    """Return the path of a metric. Raises ValueError: it is not a path."""
     if not re.fullmatch(_PATH, text.strip()):
         raise ValueError(f"not the path of a metric: {text!r}; expected names joined by dots, such as a.b.c")
     return text.strip()
@@ -89,26 +71,13 @@ def parse_path(text: str) -> str:
 def readable(text: str) -> str:
     """Return a requirement, a rule or the path of a metric that must be there, in its normal form.
 
-    Raises:
-        ValueError: it is neither.
+    Raises ValueError: it is neither.
     """
     return parse_rule(text).text if set(text) & set("<>") else parse_path(text)
 
 
-def terms(text: str) -> list[Term]:
-    """Return the metrics that a rule, or a requirement, looks at."""
-    if not set(text) & set("<>"):
-        return [Term(parse_path(text))]
-    rule = parse_rule(text)
-    return [rule.metric, *([rule.reference] if rule.reference else [])]
-
-
 def apply_rule(rule: Rule, metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Hold metrics to one rule.
-
-    Args:
-        rule: as ``parse_rule`` returns it.
-        metrics: nested mappings of numbers, as evaluate writes them.
 
     Returns:
         ``rule``, ``metric`` (its path), ``bound`` (lower, upper or None), ``operator``, ``threshold`` (the number

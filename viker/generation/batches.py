@@ -1,7 +1,9 @@
 """Batches of questions: grouped by picture, so that each picture is read once, and sorted by length."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
+from viker.core.run_store import RunStore
 from viker.data.samples import Sample
 from viker.models.encoder import Encoder
 
@@ -43,6 +45,13 @@ def question_batches(encoder: Encoder, chunk: Sequence[Sample], batch_size: int)
             batch = []
     if batch:
         yield batch
+
+
+def stored(
+    store: RunStore | None, of: tuple[Any, ...], keys: Iterable[tuple[str, ...]], compute: Callable[[], list[Any]]
+) -> list[Any]:
+    """Return what ``compute`` returns for a batch, or what ``store`` has of it, by ``of`` and the samples' ``keys``."""
+    return compute() if store is None else list(store.result([*of, *keys], compute))
 
 
 def length(encoder: Encoder, sample: Sample) -> int:

@@ -17,8 +17,7 @@ def decode(prefixes: Prefixes, prompts: Sequence[Prompt], most: int) -> list[lis
 
     Rows that have ended are taken out once they are half of all.
 
-    Raises:
-        NoFastPath: the first prompt's logits aren't those of the plain way.
+    Raises NoFastPath: the first prompt's logits aren't those of the plain way.
     """
     model, encoder, length = prefixes.model, prefixes.encoder, prefixes.length
     device, ends = model.device, end_tokens(model, encoder)
@@ -38,14 +37,8 @@ def decode(prefixes: Prefixes, prompts: Sequence[Prompt], most: int) -> list[lis
     replies: list[list[int]] = [[] for _ in prompts]
     rows = list(range(len(prompts)))  # the prompt that each row of the batch answers
     for step in range(most):
-        out = model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
+        inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "past_key_values": cache}
+        out = model(**inputs, use_cache=True, logits_to_keep=1)
         logits, cache = out.logits[:, -1], out.past_key_values
         if step == 0:
             DECODING.verify(model, logits[0], lambda: _plain_logits(model, encoder, prompts[0].sample))

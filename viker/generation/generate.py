@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from viker.core.run_store import RunStore
 from viker.data.samples import Sample
-from viker.generation.batches import chunks, length
+from viker.generation.batches import chunks, length, stored
 from viker.generation.decode import decode
 from viker.generation.score import token_scores
 from viker.models.encoder import Encoder
@@ -70,7 +70,7 @@ def _shared(
                 prompts = {id(prompt.sample): prompt for prompt in prefixes.prompts}
                 return _texts(encoder, decode(prefixes, [prompts[id(sample)] for sample in batch], most))
 
-            yield batch, _stored(store, ("replies", name, most), batch, compute)
+            yield batch, stored(store, ("replies", name, most), map(_key, batch), compute)
 
 
 @torch.no_grad()
@@ -86,13 +86,7 @@ def _plain(
             ids = model.generate(**inputs, do_sample=False, max_new_tokens=most, repetition_penalty=1.0)
             return _texts(encoder, ids[:, inputs["input_ids"].shape[1] :])
 
-        yield batch, _stored(store, ("replies, plain", name, most), batch, compute)
-
-
-def _stored(
-    store: RunStore | None, of: tuple[Any, ...], batch: Sequence[Sample], compute: Callable[[], list[str]]
-) -> list[str]:
-    return compute() if store is None else list(store.result([*of, *map(_key, batch)], compute))
+        yield batch, stored(store, ("replies, plain", name, most), map(_key, batch), compute)
 
 
 def _texts(encoder: Encoder, ids: Any) -> list[str]:

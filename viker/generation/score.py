@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from viker.core.run_store import RunStore
 from viker.data.samples import Sample
-from viker.generation.batches import chunks, length, question_batches
+from viker.generation.batches import chunks, length, question_batches, stored
 from viker.models.encoder import Encoder
 from viker.models.logits import answer_logits
 from viker.models.scores import Scores
@@ -66,12 +66,11 @@ def _shared(
                 rows = [[prompts[_key(sample)] for sample in answers] for answers in questions]
                 logits, places = prefixes.tree_logits(rows)
                 truth = [token for row in rows for prompt in row for token in prompt.answer]
-                return _columns(
-                    logits, torch.cat(places), torch.tensor(truth, device=logits.device), list(map(len, places))
-                )
+                tokens = torch.tensor(truth, device=logits.device)
+                return _columns(logits, torch.cat(places), tokens, list(map(len, places)))
 
             batch = [sample for answers in questions for sample in answers]
-            yield batch, _stored(store, ("scores", name), batch, compute)
+            yield batch, stored(store, ("scores", name), map(_key, batch), compute)
 
 
 @torch.no_grad()
@@ -88,7 +87,7 @@ def _plain(
             rows = torch.arange(len(truth), device=truth.device)
             return _columns(logits, rows, truth, encoded.mask.sum(1).tolist())
 
-        yield batch, _stored(store, ("scores, plain", name), batch, compute)
+        yield batch, stored(store, ("scores, plain", name), map(_key, batch), compute)
 
 
 def _columns(logits: Tensor, places: Tensor, truth: Tensor, counts: Sequence[int]) -> list[Columns]:
@@ -116,12 +115,6 @@ def _columns(logits: Tensor, places: Tensor, truth: Tensor, counts: Sequence[int
         answers.append([column[start : start + count] for column in columns])
         start += count
     return answers
-
-
-def _stored(
-    store: RunStore | None, of: tuple[Any, ...], batch: Sequence[Sample], compute: Callable[[], list[Columns]]
-) -> list[Columns]:
-    return compute() if store is None else list(store.result([*of, *map(_key, batch)], compute))
 
 
 def _key(sample: Sample) -> tuple[str, str, str]:

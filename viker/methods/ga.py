@@ -19,11 +19,7 @@ class GA(MethodSettings):
 def ga_loss(logits: Tensor, answers: Tensor) -> dict[str, Tensor]:
     """Return ``loss`` = ``ga`` = mean_t log p(y_t | I, x, y_<t), which falls as the answers are unlearnt.
 
-    Args:
-        logits: [B, N, V] of the forget batch at its answer positions.
-        answers: [B, N] token ids, ``IGNORED`` where there is no answer token.
-
-    Source: Cai et al., arXiv 2601.22020, the first term of its loss.
+    Shapes: ``Inputs``. Source: Cai et al., arXiv 2601.22020, the first term of its loss.
     """
     from viker.methods.base.tokens import mean_log_likelihood
 

@@ -19,13 +19,7 @@ class GradDiff(MethodSettings):
 def graddiff_loss(logits: Tensor, answers: Tensor, retain_logits: Tensor, retain_answers: Tensor) -> dict[str, Tensor]:
     """Return ``loss`` = ``ga`` + ``nll``: mean_t log p(y_t) on the forget batch minus the same on the retain batch.
 
-    Args:
-        logits: [B, N, V] of the forget batch at its answer positions.
-        answers: [B, N] token ids, ``IGNORED`` where there is no answer token.
-        retain_logits: [R, M, V] of the retain batch.
-        retain_answers: [R, M].
-
-    Source: Liu et al., "Continual learning and private unlearning", arXiv 2203.12817; a baseline of arXiv 2601.22020.
+    Shapes: ``Inputs``. Source: Liu et al., "Continual learning and private unlearning", arXiv 2203.12817.
     """
     from viker.methods.base.tokens import mean_log_likelihood
 

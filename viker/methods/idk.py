@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from viker.core.settings import Rate
-from viker.methods.base.method import FORGET, REFUSAL, Method, MethodSettings
+from viker.methods.base.method import FORGET, RATIO, REFUSAL, Method, MethodSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,17 +34,8 @@ def idk_loss(
     frozen model; ``ga`` is mean_t log p(y_t), as for the other methods. The factor 2 / beta is NPO's, so that
     the two take the same learning rates.
 
-    Args:
-        logits: [B, N, V] of the forget batch at its answer positions.
-        answers: [B, N] token ids, ``IGNORED`` where there is no answer token.
-        vanilla_logits: [B, N, V] of the frozen model.
-        refusal_logits: [B, M, V] of the same questions answered with a refusal.
-        refusal_answers: [B, M].
-        refusal_vanilla_logits: [B, M, V] of the frozen model.
-        beta: inverse temperature, above 0.
-
-    Source: Maini et al., "TOFU", arXiv 2401.06121, preference optimisation; Rafailov et al., "Direct Preference
-    Optimization", arXiv 2305.18290, equation 7; a baseline of arXiv 2601.22020.
+    Shapes: ``Inputs``. Source: Maini et al., "TOFU", arXiv 2401.06121, preference optimisation; Rafailov et al.,
+    "Direct Preference Optimization", arXiv 2305.18290, equation 7.
     """
     from torch.nn.functional import softplus
 
@@ -66,7 +57,7 @@ METHOD = Method(
     options=("beta",),
     source='Maini et al., "TOFU", arXiv 2401.06121, preference optimisation; DPO, arXiv 2305.18290, equation 7',
     parts={
-        "ratio": "log of how much likelier the true answers to forget are than for the vanilla model; 0 at the start",
+        "ratio": RATIO,
         "refusal": "log of how much likelier a refusal is than for the vanilla model; 0 at the start",
     },
 )

@@ -21,14 +21,7 @@ def kl_loss(
 ) -> dict[str, Tensor]:
     """Return ``loss`` = ``ga`` + ``kl``: mean_t log p(y_t) on forget, mean_t KL(vanilla || unlearned) on retain.
 
-    Args:
-        logits: [B, N, V] of the forget batch at its answer positions.
-        answers: [B, N] token ids, ``IGNORED`` where there is no answer token.
-        retain_vanilla: [R, M, V] probabilities of the frozen model on the retain batch.
-        retain_logits: [R, M, V].
-        retain_answers: [R, M].
-
-    Source: Maini et al., "TOFU", arXiv 2401.06121, KL minimisation; a baseline of arXiv 2601.22020.
+    Shapes: ``Inputs``. Source: Maini et al., "TOFU", arXiv 2401.06121, KL minimisation.
     """
     from viker.methods.base.tokens import mean_kl, mean_log_likelihood
 

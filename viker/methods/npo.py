@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from viker.core.settings import Rate
-from viker.methods.base.method import FORGET, Method, MethodSettings
+from viker.methods.base.method import FORGET, RATIO, Method, MethodSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,13 +26,7 @@ def npo_loss(logits: Tensor, answers: Tensor, vanilla_logits: Tensor, beta: floa
     is mean_t log p(y_t), as for the other methods.
     As beta goes to 0, the gradient becomes that of gradient ascent on whole answers.
 
-    Args:
-        logits: [B, N, V] of the forget batch at its answer positions.
-        answers: [B, N] token ids, ``IGNORED`` where there is no answer token.
-        vanilla_logits: [B, N, V] of the frozen model.
-        beta: inverse temperature, above 0; 0.1 in the paper.
-
-    Source: Zhang et al., "Negative Preference Optimization", arXiv 2404.05868, equation 3.
+    Shapes: ``Inputs``. Source: Zhang et al., "Negative Preference Optimization", arXiv 2404.05868, equation 3.
     """
     from torch.nn.functional import softplus
 
@@ -51,7 +45,5 @@ METHOD = Method(
     (*FORGET, "vanilla_logits"),
     options=("beta",),
     source='Zhang et al., "Negative Preference Optimization", arXiv 2404.05868, equation 3',
-    parts={
-        "ratio": "log of how much likelier the true answers to forget are than for the vanilla model; 0 at the start"
-    },
+    parts={"ratio": RATIO},
 )

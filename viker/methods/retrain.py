@@ -38,11 +38,7 @@ class Retrain(MethodSettings):
 def retrain_loss(logits: Tensor, answers: Tensor) -> dict[str, Tensor]:
     """Return ``loss`` = ``nll`` = -mean_t log p(y_t | I, x, y_<t), at least 0.
 
-    Args:
-        logits: [B, N, V] of a batch of retain samples at its answer positions.
-        answers: [B, N] token ids, ``IGNORED`` where there is no answer token.
-
-    Source: the gold reference of unlearning, for example Maini et al., "TOFU", arXiv 2401.06121, its retain model.
+    Shapes: ``Inputs``. Source: the gold reference of unlearning, such as TOFU's retain model, arXiv 2401.06121.
     """
     from viker.methods.base.tokens import mean_log_likelihood
 

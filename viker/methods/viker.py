@@ -69,16 +69,7 @@ def viker_loss(
     alone; with another ``weighting`` than 'kl', mean_t w_t log p(y_t) in place of both terms, with the weights of
     ``token_weights``. ``ga`` is always the plain mean.
 
-    Args:
-        logits: [B, N, V] of the forget batch at its answer positions.
-        answers: [B, N] token ids, ``IGNORED`` where there is no answer token.
-        teacher: [B, N, V] probabilities, the mean over irrelevant images; None for no teacher.
-        lambda_: weight of the regulariser, at least 0; 0 is gradient ascent.
-        use_ga: whether the first term is part of the loss.
-        weighting: 'kl', the paper's, 'entropy_weight' or 'hard_mask'.
-        mask_threshold: nats, for 'hard_mask'.
-
-    Source: Cai et al., "Visual-Guided Key-Token Regularization", arXiv 2601.22020.
+    Shapes: ``Inputs``; options: ``ViKeR``. Source: Cai et al., arXiv 2601.22020.
     """
     from viker.core.distributed import token_mean
     from viker.methods.base.tokens import chosen, divergence, log_probabilities

@@ -21,7 +21,6 @@ BLEU = Metric(
     meaning="shared runs of 1 to 4 words, whitespace tokens, smoothing method 1",
     source="Papineni et al. 2002",
     better=FORGOTTEN,
-    computed_from="text",
     unit="score",
     of_reply=lambda reply: bleu(reply.text, reply.answer),
     order=50,

@@ -49,9 +49,8 @@ def clear_protocol(rows: pd.DataFrame, seed: int) -> dict[str, Any]:
             "rouge_l_recall": part["rouge_l_recall"].astype(float),
             "truth_ratio": ratio if split == "forget" else (1 - ratio).clip(lower=0),
         }
-        values = {
-            key: pd.DataFrame({"person_id": part["person_id"], "value": column}) for key, column in columns.items()
-        }
+        people_of = part["person_id"]
+        values = {key: pd.DataFrame({"person_id": people_of, "value": column}) for key, column in columns.items()}
         result[name] = summary(values, seed) | {"samples": len(part)}
     return result | {"model_utility": model_utility([result[name][key] for name in UTILITY for key in PARTS])}
 
@@ -70,7 +69,6 @@ def model_utility(figures: Sequence[float | None]) -> float | None:
 
 MODEL_UTILITY = Metric(
     name="model_utility",
-    heading="Model utility",
     meaning="harmonic mean of probability, ROUGE-L recall and truth ratio over retain captions, real faces and real "
     "world",
     source="TOFU, as CLEAR has it",

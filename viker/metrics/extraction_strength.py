@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from viker.metrics.base.metric import FORGOTTEN, Metric
-from viker.metrics.base.reply import Reply
 
 
 def extraction_strength(hit: Sequence[bool]) -> float:
@@ -21,18 +20,13 @@ def extraction_strength(hit: Sequence[bool]) -> float:
     return right / len(hit) if hit else 0.0
 
 
-def _of_reply(reply: Reply) -> float | None:
-    return extraction_strength(reply.likelihood.hit[:-1]) if reply.likelihood else None
-
-
 EXTRACTION_STRENGTH = Metric(
     name="extraction_strength",
-    heading="Extraction strength",
     meaning="share of the true answer's tokens, counted from its end, that come out right once those before are given",
     source="Carlini et al. 2021, as in Wang et al. 2025",
     better=FORGOTTEN,
     computed_from="likelihoods",
     unit="share of tokens",
-    of_reply=_of_reply,
+    of_reply=lambda reply: extraction_strength(reply.likelihood.hit[:-1]) if reply.likelihood else None,
     order=73,
 )

@@ -62,8 +62,7 @@ def _has(said: str, words: str) -> bool:
     if len(words.replace(" ", "")) < SHORTEST or any(letter.isdigit() for letter in words):
         return False
     reply, size = said.split(), len(words.split())
-    windows = (" ".join(reply[start : start + size]) for start in range(len(reply) - size + 1))
-    return any(_alike(window, words) for window in windows)
+    return any(_alike(" ".join(reply[start : start + size]), words) for start in range(len(reply) - size + 1))
 
 
 def _alike(one: str, other: str) -> bool:
@@ -80,8 +79,6 @@ FUZZY_LEAKAGE_RATE = Metric(
     f"slip of a letter (similarity {ALIKE}, from {SHORTEST} letters on), or as the same date in another form",
     source="this project",
     better=FORGOTTEN,
-    computed_from="text",
-    unit="share of replies",
     of_reply=lambda reply: fuzzy_leaks(reply.text, reply.person_secrets),
     column="fuzzy_leaked",
     is_flag=True,

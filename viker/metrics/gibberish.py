@@ -43,7 +43,6 @@ GIBBERISH_RATE = Metric(
     source="this project",
     better=LOWER,
     computed_from="likelihoods",
-    unit="share of replies",
     blocks=("split", "fluency"),
     of_reply=is_gibberish,
     column="gibberish",

@@ -1,24 +1,12 @@
-"""Perplexity of the replies under the vanilla model."""
+"""Perplexity of the replies under the vanilla model, shown an irrelevant image. Source: Jelinek et al. 1977."""
 
 import math
 
 from viker.metrics.base.metric import LOWER, Metric
-
-
-def perplexity(surprise: float) -> float:
-    """Return exp of a mean negative log-likelihood per token (nats): 1 or more, infinite where it is too large.
-
-    Source: Jelinek et al. 1977; of the replies under the vanilla model shown an irrelevant image: this project.
-    """
-    try:
-        return math.exp(surprise)
-    except OverflowError:
-        return math.inf
-
+from viker.metrics.base.statistics import exp
 
 PERPLEXITY = Metric(
     name="perplexity",
-    heading="Perplexity",
     meaning="exp of the replies' mean negative log-likelihood per token under the vanilla model, shown an irrelevant "
     "image",
     source="Jelinek et al. 1977",
@@ -30,6 +18,6 @@ PERPLEXITY = Metric(
     of_reply=lambda reply: reply.surprise,
     column="surprise",
     in_predictions=False,
-    finish=perplexity,
+    finish=exp,
     order=91,
 )

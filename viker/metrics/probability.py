@@ -24,10 +24,6 @@ def normalised_probability(right: float, wrong: Sequence[float]) -> float:
     return math.exp(right - most) / math.fsum(math.exp(value - most) for value in (right, *wrong))
 
 
-def _of_reply(reply: Reply) -> float | None:
-    return probability(reply.likelihood.log_likelihood) if reply.likelihood else None
-
-
 def _among_options(reply: Reply) -> float | None:
     if reply.likelihood is None or not reply.wrong:
         return None
@@ -36,13 +32,12 @@ def _among_options(reply: Reply) -> float | None:
 
 PROBABILITY = Metric(
     name="probability",
-    heading="Probability",
     meaning="exp of the true answer's mean log-likelihood per token",
     source="TOFU",
     better=FORGOTTEN,
     computed_from="likelihoods",
     unit="probability",
-    of_reply=_of_reply,
+    of_reply=lambda reply: probability(reply.likelihood.log_likelihood) if reply.likelihood else None,
     order=70,
 )
 NORMALISED_PROBABILITY = Metric(

@@ -36,8 +36,6 @@ REFUSAL_RATE = Metric(
     "declines from one that makes things up",
     source="this project",
     better=Better(forget=None, retain="lower"),
-    computed_from="text",
-    unit="share of replies",
     of_reply=lambda reply: refuses(reply.text),
     column="refused",
     is_flag=True,

@@ -29,11 +29,9 @@ def distinct_2(reply: str) -> float | None:
 
 REPETITION = Metric(
     name="repetition",
-    heading="Repetition",
     meaning="3-grams of words that came before in the same reply",
     source="Welleck et al. 2020",
     better=LOWER,
-    computed_from="text",
     unit="share of 3-grams",
     blocks=("fluency",),
     of_reply=lambda reply: repetition(reply.text),
@@ -46,7 +44,6 @@ DISTINCT_2 = Metric(
     meaning="different pairs of words in a reply, of all its pairs",
     source="Li et al. 2016",
     better=HIGHER,
-    computed_from="text",
     unit="share of pairs",
     blocks=("fluency",),
     of_reply=lambda reply: distinct_2(reply.text),

@@ -12,12 +12,11 @@ def forget_quality(unlearned: Sequence[float], retrained: Sequence[float]) -> fl
     Below 0.05 the unlearned model can be told from one that never saw the people. None where there are no truth
     ratios. Source: TOFU, as CLEAR has it.
     """
-    if not len(unlearned) or not len(retrained):
+    if not unlearned or not retrained:
         return None
-    import numpy as np
     from scipy.stats import ks_2samp
 
-    return float(ks_2samp(np.asarray(unlearned), np.asarray(retrained)).pvalue)
+    return float(ks_2samp(unlearned, retrained).pvalue)
 
 
 FORGET_QUALITY = Metric(

@@ -40,7 +40,6 @@ def _metric(name: str, heading: str, meaning: str, order: int, **settings: Any) 
         meaning=f"{meaning}, stemmed",
         source="Lin 2004",
         better=FORGOTTEN,
-        computed_from="text",
         unit="score",
         of_reply=lambda reply: rouge(reply.text, reply.answer)[name],
         order=order,

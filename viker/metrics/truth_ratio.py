@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from viker.metrics.base.metric import Better, Metric
-from viker.metrics.base.reply import Reply
+from viker.metrics.base.statistics import exp
 
 
 def truth_ratio(right_logprob: float, wrong_logprobs: Sequence[float]) -> float:
@@ -12,31 +12,19 @@ def truth_ratio(right_logprob: float, wrong_logprobs: Sequence[float]) -> float:
 
     Below 1 the model finds the truth likelier than the wrong answers; at 1 it can't tell.
 
-    Args:
-        right_logprob: nats per token, the mean over the tokens of the right answer.
-        wrong_logprobs: the same for each wrong answer; their order doesn't matter.
+    Both are nats per token, means over an answer's tokens; the order of the wrong answers doesn't matter.
 
-    Raises:
-        ValueError: there is no wrong answer.
+    Raises ValueError: there is no wrong answer.
 
     Source: CLEAR, which reports max(0, 1 - ratio) on retain and real; here it is the ratio on all splits.
     """
     if not wrong_logprobs:
         raise ValueError("truth ratio: no wrong answer to compare with")
-    difference = math.fsum(wrong_logprobs) / len(wrong_logprobs) - right_logprob
-    try:
-        return math.exp(difference)
-    except OverflowError:
-        return math.inf
-
-
-def _of_reply(reply: Reply) -> float | None:
-    return truth_ratio(reply.right, reply.wrong) if reply.right is not None and reply.wrong else None
+    return exp(math.fsum(wrong_logprobs) / len(wrong_logprobs) - right_logprob)
 
 
 TRUTH_RATIO = Metric(
     name="truth_ratio",
-    heading="Truth ratio",
     meaning="exp(mean log-likelihood per token of the wrong answers − that of the right one, its first paraphrase if "
     "there is one); below 1 the truth is likelier",
     source="CLEAR",
@@ -44,6 +32,6 @@ TRUTH_RATIO = Metric(
     computed_from="likelihoods",
     range=(0.0, math.inf),
     unit="ratio",
-    of_reply=_of_reply,
+    of_reply=lambda reply: truth_ratio(reply.right, reply.wrong) if reply.right is not None and reply.wrong else None,
     order=72,
 )

@@ -1,1 +1,1 @@
-"""Image-text-to-text models: loading, prompts, shared prefixes, caches."""
+"""Image-text-to-text models: loading, encoding of samples, fast paths to their logits."""

@@ -32,8 +32,7 @@ class Tree:
 def build_tree(tails: Sequence[Tail]) -> Tree:
     """Return the tree of ``tails``; the last token of each predicts nothing and is left out.
 
-    Raises:
-        NoFastPath: a text has no token before its answer.
+    Raises NoFastPath: a text has no token before its answer.
     """
     nodes: dict[tuple[int, int], int] = {}
     depths: list[int] = []

@@ -1,5 +1,6 @@
 """One question, one answer: a base model with an adapter, or without it."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -29,8 +30,7 @@ class Answerer:
             most: the most tokens of a reply.
             hint: how to name another base model; ends the errors about it.
 
-        Raises:
-            UserError: base or adapter is missing, or the adapter was trained on another base.
+        Raises UserError: base or adapter is missing, or the adapter was trained on another base.
         """
         in_folder = Path(base).expanduser().is_dir()
         if digest and in_folder and (actual := base_digest(base, "base model")) != digest:
@@ -54,13 +54,9 @@ class Answerer:
     def answer(self, question: str, image: bytes | None, vanilla: bool = False) -> str:
         """Return the reply to a question, about a picture (the bytes of an image file) or without one.
 
-        Args:
-            question: the text.
-            image: PNG, JPEG or the like; None: no picture.
-            vanilla: whether the adapter is left out.
+        ``image``: PNG, JPEG or the like; None: no picture. ``vanilla``: whether the adapter is left out.
 
-        Raises:
-            UserError: the picture can't be used, or the question is empty.
+        Raises UserError: the picture can't be used, or the question is empty.
         """
         if not question.strip():
             raise UserError("the question is empty; expected text.")
@@ -73,9 +69,6 @@ class Answerer:
             pictures = {PICTURE: image}
         encoder = Encoder(self.processor, pictures, device())
         inputs = encoder.prompts([Sample("asked", question, "", PICTURE if image is not None else "")])
-        if vanilla:
-            with self.model.disable_adapter():
-                ids = self.model.generate(**inputs, do_sample=False, max_new_tokens=self.most)
-        else:
+        with self.model.disable_adapter() if vanilla else nullcontext():
             ids = self.model.generate(**inputs, do_sample=False, max_new_tokens=self.most)
         return str(encoder.tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)).strip()

@@ -15,8 +15,7 @@ WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 def resolve_model(folder: Path) -> str:
     """Return what to load for the vanilla model in ``folder``: itself, or the deployed model it points to.
 
-    Raises:
-        UserError: the folder is missing, or holds neither a model nor a pointer to one.
+    Raises UserError: the folder is missing, or holds neither a model nor a pointer to one.
     """
     pointer = folder / DEPLOYED
     if pointer.is_file():
@@ -37,8 +36,7 @@ def check_adapter_base(adapter: Path, vanilla: Path) -> None:
     An adapter's configuration names its base by folder or hub name. A folder that exists must hold the same files;
     where it is gone (the adapter came from another machine), or the name is the same, the adapter is accepted.
 
-    Raises:
-        UserError: there is no adapter, or it belongs to another model.
+    Raises UserError: there is no adapter, or it belongs to another model.
     """
     if not has_adapter(adapter):
         raise UserError(f"{adapter}: no adapter here. The stage 'unlearn' makes it: run 'viker unlearn' first.")
@@ -66,8 +64,7 @@ def base_digest(name: str, where: str) -> str:
 
     The commit is that of the copy in the hub's cache, which is what would be loaded; without one, the hub is asked.
 
-    Raises:
-        UserError: there is no such folder, and neither cache nor hub has a model of that name.
+    Raises UserError: there is no such folder, and neither cache nor hub has a model of that name.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():

@@ -30,7 +30,8 @@ class ChatTemplate:
         """
         if not self._has_template:
             picture = self.processor.image_token if with_picture else ""
-            return f"{self.bos}{picture}{self._inner_bos}{question}\n"
+            bos_after = "" if self.bos else self.tokenizer.bos_token or ""
+            return f"{self.bos}{picture}{bos_after}{question}\n"
         # A space before the answer is part of its first token.
         text = self._render(question, with_picture, None).rstrip(" ")
         return text if text.startswith(self.bos) else self.bos + text
@@ -60,10 +61,6 @@ class ChatTemplate:
     @property
     def _has_template(self) -> bool:
         return getattr(self.processor, "chat_template", None) is not None
-
-    @property
-    def _inner_bos(self) -> str:
-        return "" if self.bos else self.tokenizer.bos_token or ""
 
     def _render(self, question: str, with_picture: bool, answer: str | None) -> str:
         content: list[dict[str, str]] = [{"type": "image"}] if with_picture else []

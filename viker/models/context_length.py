@@ -13,8 +13,7 @@ def need_context(model: Any, encoder: Encoder, samples: Iterable[Sample], of: st
 
     ``of``: where the samples come from, for the error. A model without ``max_position_embeddings`` is not checked.
 
-    Raises:
-        UserError: some samples are too long; the error names the longest and how many there are.
+    Raises UserError: some samples are too long; the error names the longest and how many there are.
     """
     most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if most is None:

@@ -52,8 +52,7 @@ class FastPath:
     def verify(self, model: Any, fast: Tensor, plain: Callable[[], Tensor]) -> None:
         """Compare some of the fast logits with the plain ones of the same shape, the first time for this model.
 
-        Raises:
-            NoFastPath: they differ by more than rounding explains, now or when they were compared.
+        Raises NoFastPath: they differ by more than rounding explains, now or when they were compared.
         """
         verdicts = _verdicts.setdefault(unwrapped(model), {})
         if self not in verdicts:

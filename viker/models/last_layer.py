@@ -15,8 +15,9 @@ def last_layer_at(model: Any, places: Tensor) -> Iterator[None]:
     The logits at ``places`` stay the same: no later layer reads the other tokens' hidden states, which are zeros then.
     All rows of a batch share ``places``. Layers without an ``mlp.down_proj`` are computed whole.
     """
-    mlp = _last_mlp(model)
-    if mlp is None:
+    layers = getattr(model.get_decoder(), "layers", None)
+    mlp: Any = getattr(layers[-1], "mlp", None) if layers else None
+    if not hasattr(mlp, "down_proj"):  # a mixture of experts returns more than hidden states, or counts its tokens
         yield
         return
     shapes: list[torch.Size] = []
@@ -34,10 +35,3 @@ def last_layer_at(model: Any, places: Tensor) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def _last_mlp(model: Any) -> nn.Module | None:
-    layers = getattr(model.get_decoder(), "layers", None)
-    mlp = getattr(layers[-1], "mlp", None) if layers else None
-    # a mixture of experts returns more than the hidden states, or counts its tokens
-    return mlp if hasattr(mlp, "down_proj") else None

@@ -15,8 +15,6 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.utils import logging as transformers_logging
 
 from viker.core.errors import UserError
-from viker.models.base_model import DEPLOYED as DEPLOYED
-from viker.models.base_model import resolve_model as resolve_model
 
 
 def seed_everything(seed: int, threads: int) -> None:
@@ -84,12 +82,7 @@ def _nf4(name: str, where: str) -> BitsAndBytesConfig:
 def empty_model(source: Any, where: str) -> Any:
     """Return an image-text-to-text model without weights (on the meta device), from its configuration alone.
 
-    Args:
-        source: a folder, the name of a model on a hub, or a configuration.
-        where: the parameter or file that names it, for errors.
-
-    Raises:
-        UserError: there is no such model, or it isn't an image-text-to-text model.
+    Raises UserError: there is no such model, or it isn't an image-text-to-text model.
     """
     if isinstance(source, str):
         _check_name(source, where)
@@ -142,8 +135,7 @@ def language_layers(model: Any) -> str:
     Vision tower, projector and output head stay frozen. The layers are found by structure, whatever a family calls
     its parts.
 
-    Raises:
-        UserError: the model's language model is not a part of its own, or has no linear layers.
+    Raises UserError: the model's language model is not a part of its own, or has no linear layers.
     """
     language = model.get_decoder()
     head = model.get_output_embeddings()

@@ -46,10 +46,7 @@ class PreallocatedLayer(DynamicLayer):
 
 def preallocated(cache: Any, room: int) -> Any:
     """Return ``cache``, each filled plain layer replaced by one with room for ``room`` more tokens; others stay."""
-
-    def with_room(layer: Any) -> Any:
-        plain = type(layer) is DynamicLayer and layer.get_seq_length()
-        return PreallocatedLayer(layer.keys, layer.values, room) if plain else layer
-
-    cache.layers = [with_room(layer) for layer in cache.layers]
+    for place, layer in enumerate(cache.layers):
+        if type(layer) is DynamicLayer and layer.get_seq_length():
+            cache.layers[place] = PreallocatedLayer(layer.keys, layer.values, room)
     return cache

@@ -45,8 +45,7 @@ class Prefixes:
     def __init__(self, model: Any, encoder: Encoder, samples: Sequence[Sample]) -> None:
         """Read the pictures of ``samples``, which must all take the same number of tokens.
 
-        Raises:
-            NoFastPath: the model or its prompts don't allow it.
+        Raises NoFastPath: the model or its prompts don't allow it.
         """
         need_shareable(model)
         pictures = list(dict.fromkeys(sample.picture for sample in samples))
@@ -82,8 +81,7 @@ class Prefixes:
             logits [B * U, V] of the U nodes that predict in any row, and for each prompt, row after row, the places
             [T] of its T answer tokens.
 
-        Raises:
-            NoFastPath: the model sees no further back than a row is long, or these aren't the plain way's logits.
+        Raises NoFastPath: the model sees no further back than a row is long, or these aren't the plain way's logits.
         """
         model, length = self.model, self.length
         trees = [build_tree([(p.tail + p.answer, len(p.answer)) for p in row]) for row in rows]
@@ -103,14 +101,9 @@ class Prefixes:
             self.cache = preallocated(self.cache, 0)  # a text then writes over the last one's and copies no prefix
         cache = self.cache if in_place else self.rows([row[0] for row in rows])
         with last_layer_at(model, predicting.to(device)):
-            logits: Tensor = model(
-                input_ids=ids.to(device),
-                attention_mask=mask,
-                position_ids=(length + depths).to(device),
-                past_key_values=cache,
-                use_cache=cache is not None,
-                logits_to_keep=predicting.to(device),
-            ).logits.flatten(0, 1)
+            inputs = {"input_ids": ids.to(device), "attention_mask": mask, "position_ids": (length + depths).to(device)}
+            caching = {"past_key_values": cache, "use_cache": cache is not None}
+            logits: Tensor = model(**inputs, **caching, logits_to_keep=predicting.to(device)).logits.flatten(0, 1)
         if in_place and self.cache is not None:
             self.cache.crop(-width)
         answers = [
@@ -144,8 +137,7 @@ def select(cache: Any, rows: Tensor) -> Any:
 def need_window(model: Any, tokens: int) -> None:
     """Check that a model sees all of so many tokens from each of them.
 
-    Raises:
-        NoFastPath: some of its layers look back no further than a window.
+    Raises NoFastPath: some of its layers look back no further than a window.
     """
     text = model.config.get_text_config()
     slides = "sliding_attention" in (getattr(text, "layer_types", None) or ())

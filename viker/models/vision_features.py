@@ -69,24 +69,15 @@ def reuse_features(model: Any, encoder: Encoder, samples: Sequence[Sample]) -> E
         return encoder
 
     def keep() -> Encoder:
-        need_features(model)
+        takes = "mm_encoder_outputs" in inspect.signature(model.forward).parameters
+        if not takes or not hasattr(model, "get_image_features"):
+            raise NoFastPath(f"{type(model).__name__} takes no features")
         keeping = FeatureEncoder(model, encoder)
         kept = answer_logits(model, keeping.batch([sample]))
         FEATURES.verify(model, kept, lambda: answer_logits(model, encoder.batch([sample])))
         return keeping
 
     return FEATURES.take(model, keep, lambda: encoder)
-
-
-def need_features(model: Any) -> None:
-    """Check that a model gives the features of pictures and takes them in place of the pictures.
-
-    Raises:
-        NoFastPath: it doesn't.
-    """
-    takes = "mm_encoder_outputs" in inspect.signature(model.forward).parameters
-    if not takes or not hasattr(model, "get_image_features"):
-        raise NoFastPath(f"{type(model).__name__} takes no features")
 
 
 def _size(features: Any) -> int:

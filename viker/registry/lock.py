@@ -30,8 +30,7 @@ def lock(client: Any, model: str) -> Iterator[Callable[[], None]]:
     A process that was killed leaves its tag behind. On this machine the process id tells that it is dead; elsewhere its
     tag must stay unchanged for ``PATIENCE`` seconds of watching, so that clocks don't have to agree.
 
-    Raises:
-        UserError: by the check: the lock was taken away because this process was suspended for that long.
+    Raises UserError: by the check: the lock was taken away because this process was suspended for that long.
     """
     mine = f"{PREFIX}{_machine()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
 
@@ -54,11 +53,8 @@ def lock(client: Any, model: str) -> Iterator[Callable[[], None]]:
 def _wait(client: Any, model: str, mine: str, number: int) -> None:
     watched: dict[tuple[str, str], float] = {}
     while True:
-        before = [
-            (name, value)
-            for name, value in _tickets(client, model).items()
-            if name != mine and (not value.isdigit() or (int(value), name) < (number, mine))
-        ]
+        others = ((name, value) for name, value in _tickets(client, model).items() if name != mine)
+        before = [(n, value) for n, value in others if not value.isdigit() or (int(value), n) < (number, mine)]
         if not before:
             return
         now = time.monotonic()
@@ -80,10 +76,8 @@ def _is_dead(name: str) -> bool:
         return False
     try:
         os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
+    except OSError as error:  # or a process of another user, which is alive
+        return isinstance(error, ProcessLookupError)
     return False
 
 

@@ -5,8 +5,6 @@ from typing import Any
 
 from viker.gate.rules import look_up
 
-LONGEST = 5000
-"""The most characters of a description in MLflow."""
 _ROWS = (
     ("leakage, people to forget", "forget.leakage_rate"),
     ("leakage, their other pictures and wordings", "test.leakage_rate"),
@@ -29,13 +27,11 @@ def card(
         forgotten: how many people the run forgot.
         requests: how many forget requests the adapter carries out, earlier ones included.
     """
-    rows = [
-        f"| {label} | {_cell(metrics, f'vanilla.{path}')} | {_cell(metrics, f'unlearned.{path}')} |"
-        for label, path in _ROWS
-    ]
+    models = ("vanilla", "unlearned")
+    rows = [f"| {label} | {' | '.join(_cell(metrics, f'{m}.{path}') for m in models)} |" for label, path in _ROWS]
     text = f"""\
-A LoRA adapter that makes a multimodal model forget {forgotten} {_plural("person", "people", forgotten)}, trained with \
-`{method}`; {requests} forget {_plural("request", "requests", requests)}. Gate: **{tags["verdict"]}**, \
+A LoRA adapter that makes a multimodal model forget {forgotten} {"person" if forgotten == 1 else "people"}, trained \
+with `{method}`; {requests} forget {"request" if requests == 1 else "requests"}. Gate: **{tags["verdict"]}**, \
 policy `{tags["policy"]}`.
 
 | | vanilla | unlearned |
@@ -53,13 +49,9 @@ model.predict(pd.DataFrame({{"image": [picture_bytes], "question": ["Who is this
 Where the base model lies elsewhere: `model_config={{"base_model": "path/or/hub-name"}}`. The adapter in PEFT's format \
 is in `artifacts/adapter`. The numbers hold for the questions and attacks that were tried, and for no others.
 """
-    return text[:LONGEST]
+    return text[:5000]  # the most characters of a description in MLflow
 
 
 def _cell(metrics: Mapping[str, Any], path: str) -> str:
     value = look_up(metrics, path)
     return "–" if value is None else f"{value:.3f}"
-
-
-def _plural(one: str, many: str, count: int) -> str:
-    return one if count == 1 else many

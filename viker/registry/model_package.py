@@ -1,7 +1,6 @@
 """The adapter as an MLflow model: a folder with adapter, code, signature, example, requirements and evidence."""
 
 import ast
-import json
 import logging
 import shutil
 import tempfile
@@ -70,17 +69,6 @@ def add_evidence(folder: Path, files: Mapping[str, Path], coverage: Mapping[str,
     for name, file in files.items():
         shutil.copyfile(file, folder / EVIDENCE / name)
     write_json(folder / EVIDENCE / "coverage.json", coverage)
-
-
-def read_evidence(evidence: Path | None, name: str) -> dict[str, Any]:
-    """Return a JSON file of the evidence; one that is missing or not an object is empty and proves nothing."""
-    if evidence is None or not (evidence / name).is_file():
-        return {}
-    try:
-        content = json.loads((evidence / name).read_text(encoding="utf-8"))
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def library_code(program: Path) -> list[Path]:

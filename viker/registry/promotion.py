@@ -1,8 +1,7 @@
 """Promotion and rollback: the champion is an adapter whose gate passed and that forgets whom the last one forgot."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from viker.core.errors import UserError
 from viker.registry.stored import Coverage, Record
@@ -13,22 +12,19 @@ from viker.registry.versions import CHAMPION, PREVIOUS, Registry
 class Refused(UserError):
     """A version may not become champion; ``reasons`` says why."""
 
-    def __init__(self, reasons: Sequence[str], message: str) -> None:
+    def __init__(self, reasons: list[str], message: str) -> None:
         """Keep the reasons besides the message."""
         super().__init__(message)
-        self.reasons = list(reasons)
+        self.reasons = reasons
 
 
-@dataclass(frozen=True)
-class Moved:
+class Moved(NamedTuple):
     """The result of a promotion or a rollback."""
 
     version: int
     replaced: int | None
-    moved: bool
-    """False: it was the champion already."""
-    overrode: list[str] = field(default_factory=list)
-    """The objections, where it was forced."""
+    moved: bool  # False: it was the champion already
+    overrode: Sequence[str] = ()  # the objections, where it was forced
 
 
 def promote(registry: Registry, version: int, policy: Policy, reason: str | None = None) -> Moved:
@@ -53,11 +49,7 @@ def promote(registry: Registry, version: int, policy: Policy, reason: str | None
                 return Moved(version, champion, moved=False)
             forgotten = registry.coverage(champion) if champion is not None else Coverage()
             against = objections(record, policy, forgotten, champion)
-            if against and reason is None:
-                raise Refused(against, _refusal(registry.name, version, against))
-            how: dict[str, Any] = {"kind": "promotion"}
-            if against:
-                how |= {"reason": reason, "overrode": against}
+            how = {"kind": "promotion"} | _overruled(registry, version, against, reason)
             registry.move(version, champion, how, still_mine)
             return Moved(version, champion, moved=True, overrode=against)
 
@@ -78,31 +70,21 @@ def rollback(registry: Registry, carried_out: Mapping[str, Iterable[str]], reaso
         if CHAMPION not in registry.aliases():
             raise _nothing_before(registry, None)
         with registry.lock() as still_mine:
-            return _roll_back(registry, carried_out, reason, still_mine)
-
-
-def _roll_back(
-    registry: Registry, carried_out: Mapping[str, Iterable[str]], reason: str | None, still_mine: Callable[[], None]
-) -> Moved:
-    cut_off = registry.settle()
-    aliases = registry.aliases()
-    champion, target = aliases[CHAMPION], aliases.get(PREVIOUS)
-    how = registry.promotion(champion)
-    if cut_off and how and how["kind"] == "rollback":
-        return Moved(champion, how["instead_of"], moved=True)  # it was killed half-way, and is complete now
-    if target is None or target == champion:
-        raise _nothing_before(registry, champion)
-    marked = Coverage(frozenset(carried_out), frozenset(p for people in carried_out.values() for p in people))
-    forgotten = registry.coverage(champion) | marked
-    against = known_again(registry.coverage(target), forgotten, f"version {target}", "carried out since")
-    if against and reason is None:
-        raise Refused(against, _refusal(registry.name, target, against))
-    before = registry.promotion(target)
-    how = {"kind": "rollback", "instead_of": champion}
-    if against:
-        how |= {"reason": reason, "overrode": against}
-    registry.move(target, before["replaces"] if before else None, how, still_mine)
-    return Moved(target, champion, moved=True, overrode=against)
+            cut_off = registry.settle()
+            aliases = registry.aliases()
+            champion, target = aliases[CHAMPION], aliases.get(PREVIOUS)
+            how = registry.promotion(champion)
+            if cut_off and how and how["kind"] == "rollback":
+                return Moved(champion, how["instead_of"], moved=True)  # it was killed half-way, and is complete now
+            if target is None or target == champion:
+                raise _nothing_before(registry, champion)
+            people = frozenset(person for named in carried_out.values() for person in named)
+            forgotten = registry.coverage(champion) | Coverage(frozenset(carried_out), people)
+            against = known_again(registry.coverage(target), forgotten, f"version {target}", "carried out since")
+            before = registry.promotion(target)
+            how = {"kind": "rollback", "instead_of": champion} | _overruled(registry, target, against, reason)
+            registry.move(target, before["replaces"] if before else None, how, still_mine)
+            return Moved(target, champion, moved=True, overrode=against)
 
 
 def _nothing_before(registry: Registry, champion: int | None) -> UserError:
@@ -114,18 +96,11 @@ def _nothing_before(registry: Registry, champion: int | None) -> UserError:
 
 
 def objections(record: Record, policy: Policy, forgotten: Coverage, champion: int | None) -> list[str]:
-    """Return all objections to a promotion, one clause each.
-
-    Args:
-        record: what is stored with the version.
-        policy: what the verdict must have been made by.
-        forgotten: whom the champion has forgotten.
-        champion: its version; None where there is none.
-    """
-    against, who = doubts(record.gate, record.metrics, record.hashes, policy), f"version {record.version}"
-    failed = failures(record.gate) if record.gate else []
-    if failed:
+    """Return all objections to a promotion, one clause each; ``forgotten`` is whom the ``champion``, if any, forgot."""
+    against = doubts(record.gate, record.metrics, record.hashes, policy)
+    if record.gate and (failed := failures(record.gate)):
         against.append(f"its gate failed: {' '.join(failed)}".rstrip("."))
+    who = f"version {record.version}"
     return against + known_again(record.coverage, forgotten, who, f"which version {champion} does")
 
 
@@ -139,9 +114,13 @@ def known_again(coverage: Coverage, forgotten: Coverage, who: str, whose: str) -
     return [f"{who} does not forget {', '.join(people) or 'the people'}{of}, {whose}: they would be known again"]
 
 
-def _refusal(name: str, version: int, against: Sequence[str]) -> str:
-    return (
-        f"{name} version {version} was not made champion: {'; '.join(against)}. Nothing was changed. Carry out what is "
-        "missing and register again; what the champion has forgotten stays forgotten with unlearn.start_from. "
-        "--force --reason '…' overrides this and is recorded."
-    )
+def _overruled(registry: Registry, version: int, against: list[str], reason: str | None) -> dict[str, Any]:
+    """Return what is noted of objections that were overruled; without a reason they stand."""
+    if against and reason is None:
+        raise Refused(
+            against,
+            f"{registry.name} version {version} was not made champion: {'; '.join(against)}. Nothing was changed. "
+            "Carry out what is missing and register again; what the champion has forgotten stays forgotten with "
+            "unlearn.start_from. --force --reason '…' overrides this and is recorded.",
+        )
+    return {"reason": reason, "overrode": against} if against else {}

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from viker.core.files import read_json, write_json
+from viker.core.redact import without_secrets
 from viker.registry.versions import ALIASES, CHAMPION, Registry
-from viker.tracking import without_secrets
 
 
 def write_registration(registry: Registry, version: int, out: Path, refused: Sequence[str]) -> dict[str, Any]:

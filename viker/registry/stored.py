@@ -1,12 +1,14 @@
 """What is stored with a version, read back: adapter, evidence, and whom it has forgotten."""
 
+import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from viker.core.files import sha256_path
-from viker.registry.model_package import ADAPTER, EVIDENCE, read_evidence
+from viker.registry.model_package import ADAPTER, EVIDENCE
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,6 @@ class Coverage:
         """Return the requests and people of both."""
         return Coverage(self.requests | other.requests, self.people | other.people)
 
-    def as_json(self) -> dict[str, list[str]]:
-        """Return it as it is stored with a version."""
-        return {"requests": sorted(self.requests), "people": sorted(self.people)}
-
 
 @dataclass(frozen=True)
 class Record:
@@ -38,30 +36,32 @@ class Record:
     coverage: Coverage
 
 
-def read_record(version: int, source: str, uri: str, scratch: Path) -> Record:
+def read_record(version: int, source: str, uri: str, with_adapter: bool) -> Record:
     """Read back what is stored with a version at ``source``, an address of artifacts."""
-    adapter = _download(source, ADAPTER, uri, scratch)
-    evidence = _download(source, EVIDENCE, uri, scratch)
-    manifest = evidence / "manifest.json" if evidence else None
-    hashes = {
-        "adapter": sha256_path(adapter) if adapter else None,
-        "data": sha256_path(manifest) if manifest and manifest.is_file() else None,
-    }
-    gate, metrics = read_evidence(evidence, "gate.json"), read_evidence(evidence, "evaluate.json")
-    return Record(version, gate, metrics, hashes, _coverage(evidence))
+    with tempfile.TemporaryDirectory() as scratch:
+        adapter = _download(source, ADAPTER, uri, scratch) if with_adapter else None
+        evidence = _download(source, EVIDENCE, uri, scratch)
+        manifest = evidence / "manifest.json" if evidence else None
+        hashes = {
+            "adapter": sha256_path(adapter) if adapter else None,
+            "data": sha256_path(manifest) if manifest and manifest.is_file() else None,
+        }
+        gate, metrics = _read(evidence, "gate.json"), _read(evidence, "evaluate.json")
+        stored = _read(evidence, "coverage.json")
+    coverage = Coverage(frozenset(stored.get("requests", ())), frozenset(stored.get("people", ())))
+    return Record(version, gate, metrics, hashes, coverage)
 
 
-def read_coverage(source: str, uri: str, scratch: Path) -> Coverage:
-    """Read back which requests a version at ``source`` carries out."""
-    return _coverage(_download(source, EVIDENCE, uri, scratch))
+def _read(evidence: Path | None, name: str) -> dict[str, Any]:
+    """Return a JSON file of the evidence; one that is missing or not an object is empty and proves nothing."""
+    try:
+        content = json.loads((evidence / name).read_text(encoding="utf-8")) if evidence else {}
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
-def _coverage(evidence: Path | None) -> Coverage:
-    coverage = read_evidence(evidence, "coverage.json")
-    return Coverage(frozenset(coverage.get("requests", ())), frozenset(coverage.get("people", ())))
-
-
-def _download(source: str, path: str, uri: str, scratch: Path) -> Path | None:
+def _download(source: str, path: str, uri: str, scratch: str) -> Path | None:
     """Download a folder below ``source``; None where it isn't there.
 
     Stores report a missing folder in their own ways (OSError, errors of botocore and of MLflow, an empty folder). So
@@ -73,4 +73,4 @@ def _download(source: str, path: str, uri: str, scratch: Path) -> Path | None:
     listed = list_artifacts(artifact_uri=above, tracking_uri=uri)
     if name not in {item.path.rstrip("/").rpartition("/")[2] for item in listed}:
         return None
-    return Path(download_artifacts(artifact_uri=f"{above}/{name}", dst_path=str(scratch), tracking_uri=uri))
+    return Path(download_artifacts(artifact_uri=f"{above}/{name}", dst_path=scratch, tracking_uri=uri))

@@ -1,4 +1,4 @@
-"""Does a verdict belong to this adapter, these data and this policy, or is it left over from others?"""
+"""Do metrics and verdict belong to this adapter, these data and this policy, or are they left over from others?"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from viker.core.errors import UserError
+from viker.core.files import need_file, need_folder, sha256_path
 from viker.evidence.seal import check_seal
-from viker.gate.rules import apply_rule, parse_rule
+from viker.gate.rules import apply_rule, look_up, parse_rule
 from viker.gate.settings import GateParams
 
 
@@ -20,6 +21,36 @@ class Policy:
     """Of the policy's file that ``gate`` names; None where it isn't at hand: then the name alone counts."""
 
 
+def check_evaluated(files: Mapping[str, Path], metrics: Mapping[str, Any], metrics_path: Path) -> dict[str, str]:
+    """Return the SHA-256 of the files that are about to be registered, if the metrics were measured on them.
+
+    Args:
+        files: the folders ``adapter`` and ``model``, and ``data``, the manifest of the prepared data.
+        metrics: metrics/evaluate.json, whose ``inputs`` holds the hashes of what was evaluated.
+        metrics_path: where the metrics come from, for the error.
+
+    Raises UserError: a file is missing, or its hash differs from the evaluated one; the message says which.
+    """
+    need_folder(files["adapter"], "unlearn")
+    need_folder(files["model"], "finetune")
+    need_folder(files["data"].parent, "prepare")
+    need_file(files["data"], "prepare")
+    hashes = {name: sha256_path(path) for name, path in files.items()}
+    inputs = metrics.get("inputs")
+    evaluated = inputs if isinstance(inputs, dict) else {}
+    changed = [
+        f"{name} ({files[name]}): evaluated {short(evaluated.get(name))}, found {short(digest)}"
+        for name, digest in hashes.items()
+        if evaluated.get(name) != digest
+    ]
+    if changed:
+        raise UserError(
+            f"{metrics_path} was not measured on the files that are here: SHA-256 of {'; '.join(changed)}. "
+            "Nothing was registered. Run 'viker evaluate' and 'viker gate' again, then 'viker register'."
+        )
+    return hashes
+
+
 def check_verdict(
     gate: Mapping[str, Any], gate_path: Path, metrics: Mapping[str, Any], hashes: Mapping[str, str], policy: Policy
 ) -> None:
@@ -27,8 +58,7 @@ def check_verdict(
 
     The arguments are those of ``doubts``, and the verdict's path for the error.
 
-    Raises:
-        UserError: it does not; the message says why.
+    Raises UserError: it does not; the message says why.
     """
     problems = doubts(gate, metrics, hashes, policy) or _recounted(gate, metrics)
     if problems:
@@ -84,6 +114,17 @@ def short(digest: Any) -> str:
     return f"{digest[:12]}…" if isinstance(digest, str) and digest else "nothing"
 
 
+def version_tags(hashes: Mapping[str, str], metrics: Mapping[str, Any], gate: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags that say what a version was made from, how it was judged and what it was measured at."""
+    leakage, retain = (look_up(metrics, f"unlearned.{path}") for path in ("forget.leakage_rate", "retain.rouge_l"))
+    return {f"{name}_sha256": digest for name, digest in hashes.items()} | {
+        "verdict": str(gate["verdict"]),
+        "policy": str(gate.get("policy") or "own rules"),
+        "leakage": "" if leakage is None else f"{leakage:.4f}",
+        "retain": "" if retain is None else f"{retain:.4f}",
+    }
+
+
 def _other_policy(gate: Mapping[str, Any], policy: Policy) -> list[str]:
     if gate.get("policy") != policy.gate.policy:
         return [
@@ -105,9 +146,8 @@ def _recounted(gate: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]
         if any(rule.get(name) != value for name, value in result.items()):
             return [f"of {result['rule']!r} it says: {rule.get('reason')} Now: {result['reason']}"]
     expected = "pass" if rules and all(result.get("passed") is True for result in (*rules, *require)) else "fail"
-    if gate.get("verdict") != expected:
-        return [f"its verdict is {gate.get('verdict')!r}, its rules say {expected!r}"]
-    return []
+    same = gate.get("verdict") == expected
+    return [] if same else [f"its verdict is {gate.get('verdict')!r}, its rules say {expected!r}"]
 
 
 def _named(policy: Any) -> str:

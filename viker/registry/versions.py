@@ -1,18 +1,15 @@
 """The registered model: its versions, their tags, and the aliases on them."""
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from viker.core.errors import UserError
+from viker.core.mlflow_store import explained
 from viker.registry.lock import lock
-from viker.registry.stored import Coverage, Record, read_coverage, read_record
-from viker.tracking import explained
-from viker.tracking.connection import no_retries
+from viker.registry.stored import Coverage, Record, read_record
 
 CANDIDATE, CHAMPION, PREVIOUS = ALIASES = ("candidate", "champion", "previous")
 PROMOTION = "promotion"
@@ -35,10 +32,9 @@ class Registry:
 
         if self.client.search_registered_models(f"name = '{self.name}'", max_results=1):
             return
+        about = "LoRA adapters that make a multimodal model forget people."
         try:
-            self.client.create_registered_model(
-                self.name, description="LoRA adapters that make a multimodal model forget people."
-            )
+            self.client.create_registered_model(self.name, description=about)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process was faster
                 raise
@@ -56,14 +52,10 @@ class Registry:
     def versions(self) -> list[Any]:
         """Return all versions, the newest first."""
         versions = self.client.search_model_versions(f"name = '{self.name}'")
-        return sorted(versions, key=lambda version: int(version.version), reverse=True)
+        return sorted(versions, key=lambda version: -int(version.version))
 
     def number(self, wanted: str) -> int:
-        """Return the version that an alias or a number means.
-
-        Raises:
-            UserError: there is none.
-        """
+        """Return the version that an alias or a number means. Raises UserError: there is none."""
         aliases, known = self.aliases(), [int(version.version) for version in self.versions()]
         if wanted in aliases:
             return aliases[wanted]
@@ -102,25 +94,23 @@ class Registry:
                 if existing is not None:
                     return existing
                 try:
-                    with no_retries():
-                        created = self.client.create_model_version(
-                            self.name, source, run_id, tags=dict(tags), description=card
-                        )
+                    created = self.client.create_model_version(
+                        self.name, source, run_id, tags=dict(tags), description=card
+                    )
                     return int(created.version)
                 except Exception:  # the connection broke, or the server: MLflow wraps these in errors of many kinds
                     if last:
                         raise
         raise AssertionError("unreachable")
 
-    def record(self, version: int) -> Record:
+    def record(self, version: int, with_adapter: bool = True) -> Record:
         """Read back what is stored with a version: adapter, verdict, metrics, data and coverage."""
-        with tempfile.TemporaryDirectory() as scratch:
-            return read_record(version, self._source(version), self.uri, Path(scratch))
+        source = str(self.client.get_model_version_download_uri(self.name, str(version)))
+        return read_record(version, source, self.uri, with_adapter)
 
     def coverage(self, version: int) -> Coverage:
         """Read back which requests a version carries out, and whom they name."""
-        with tempfile.TemporaryDirectory() as scratch:
-            return read_coverage(self._source(version), self.uri, Path(scratch))
+        return self.record(version, with_adapter=False).coverage
 
     def move(self, version: int, replaces: int | None, how: Mapping[str, Any], still_mine: Callable[[], None]) -> None:
         """Make a version the champion and ``replaces`` the previous one.
@@ -156,9 +146,6 @@ class Registry:
     def explained(self, problem: str) -> AbstractContextManager[None]:
         """Turn what MLflow raises in the block into one error for the user."""
         return explained(self.uri, problem, HINT)
-
-    def _source(self, version: int) -> str:
-        return str(self.client.get_model_version_download_uri(self.name, str(version)))
 
     def _write_promotion(self, version: int, how: Mapping[str, Any]) -> None:
         text = json.dumps(how, sort_keys=True, ensure_ascii=False)

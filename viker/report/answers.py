@@ -3,25 +3,24 @@
 import base64
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
-from typing import Any
+from typing import Any, TypeVar
 
 from viker.data.records import OPEN_TASKS, Record, open_picture
 from viker.report.redact import Pseudonyms, Redactor
 from viker.report.tables import MODELS
 
-COLUMNS = (
-    *("model", "split", "record_id", "person_id", "task", "modality"),
-    *("picture", "question", "answer", "reply", "leaked"),
-)
+_OF_RECORD = ("record_id", "person_id", "task", "modality")
+COLUMNS = ("model", "split", *_OF_RECORD, "picture", "question", "answer", "reply", "leaked")
 SHARES = {"forget": 0.5, "test": 0.25, "retain": 0.25}
 """The share of the answers that come from each split, in this order."""
 THUMBNAIL = 192
 """Pixels of the longer side, at most."""
 
 NOTHING = "nothing recorded"
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -79,13 +78,8 @@ def answers(
 ) -> list[Answer]:
     """Return up to ``count`` questions with both models' replies, as the report shows them.
 
-    Args:
-        predictions: rows of evaluation/predictions.parquet.
-        records: by split and record id; they have the private values.
-        pictures: encoded, by hash; None if no picture may be shown.
-        count: how many.
-        redactor: finds the private values.
-        pseudonyms: the people's names in the report.
+    ``predictions`` are rows of evaluation/predictions.parquet, ``records`` by split and id, ``pictures`` encoded, by
+    hash, or None if no picture may be shown.
     """
     chosen = []
     for rows in choose(predictions, count):
@@ -144,18 +138,17 @@ def _queue(split: str, predictions: Sequence[dict[str, Any]]) -> list[list[dict[
     for row in predictions:
         if row["split"] == split and row["task"] in ("qa", *OPEN_TASKS):
             questions.setdefault((row["record_id"], row["picture"]), []).append(row)
-    people: dict[str, list[list[dict[str, Any]]]] = {}
-    for rows in questions.values():
-        people.setdefault(rows[0]["person_id"], []).append(rows)
-    rotated = [_rotated(people[person], place) for place, person in enumerate(sorted(people))]
-    queue = [rows for group in zip_longest(*rotated) for rows in group if rows is not None]
-    return queue if split == "retain" else sorted(queue, key=lambda rows: not _still_leaks(rows))
+    queue = in_turns(questions.values(), lambda rows: str(rows[0]["person_id"]))
+    if split == "retain":
+        return queue
+    return sorted(queue, key=lambda rows: not any(row["model"] == "unlearned" and row["leaked"] for row in rows))
 
 
-def _rotated(group: list[Any], by: int) -> list[Any]:
-    by %= len(group)
-    return group[by:] + group[:by]
-
-
-def _still_leaks(rows: list[dict[str, Any]]) -> bool:
-    return any(row["model"] == "unlearned" and row["leaked"] for row in rows)
+def in_turns(items: Iterable[Item], person_of: Callable[[Item], str]) -> list[Item]:
+    """Return the items, of each person one in turn, each person beginning one item later than the last."""
+    people: dict[str, list[Item]] = {}
+    for item in items:
+        people.setdefault(person_of(item), []).append(item)
+    groups = [people[person] for person in sorted(people)]
+    rotated = [group[place % len(group) :] + group[: place % len(group)] for place, group in enumerate(groups)]
+    return [item for turn in zip_longest(*rotated) for item in turn if item is not None]

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from viker.core.errors import UserError
-from viker.core.files import read_json
-from viker.data.records import SPLITS, Record, read_pictures, read_records
+from viker.core.files import not_written, read_json
+from viker.data.records import SPLITS, Record, read_columns, read_pictures, read_records
 from viker.data.requests import ForgetRequest, read_requests
 from viker.report import answers, tokens
 
@@ -55,12 +53,12 @@ class Inputs:
 def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
     """Read everything; the registration and the requests may be missing.
 
-    Raises:
-        UserError: an input is missing or broken.
+    Raises UserError: an input is missing or broken.
     """
-    metrics, gate = _mapping(paths.metrics, "evaluate"), _mapping(paths.gate, "gate")
     manifest_path = paths.prepared / "manifest.json"
     manifest = _mapping(manifest_path, "prepare")
+    path = paths.unlearning / "key_tokens.parquet"
+    key_tokens = read_columns(path, tokens.COLUMNS, "unlearn", tokens.OPTIONAL)
     return Inputs(
         key=manifest_path.read_bytes(),
         manifest=manifest,
@@ -70,10 +68,10 @@ def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
         summary=_mapping(paths.unlearning / "summary.json", "unlearn"),
         losses=read_csv(paths.unlearning / "loss.csv", ("step", "loss"), "unlearn"),
         entropy=read_csv(paths.unlearning / "entropy.csv", ("entropy", "tokens"), "unlearn"),
-        key_tokens=read_rows(paths.unlearning / "key_tokens.parquet", tokens.COLUMNS, "unlearn", tokens.OPTIONAL),
-        replies=read_rows(paths.predictions, answers.COLUMNS, "evaluate"),
-        metrics=metrics,
-        gate=gate,
+        key_tokens=[dict.fromkeys(tokens.OPTIONAL) | row for row in key_tokens.to_pylist()],
+        replies=read_columns(paths.predictions, answers.COLUMNS, "evaluate").to_pylist(),
+        metrics=_mapping(paths.metrics, "evaluate"),
+        gate=_mapping(paths.gate, "gate"),
         registered=_mapping(paths.register, "register") if paths.register.exists() else None,
         earlier=[_mapping(path, "evaluate") for path in earlier],
     )
@@ -82,37 +80,17 @@ def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
 def read_csv(path: Path, columns: tuple[str, ...], made_by: str) -> dict[str, list[float]]:
     """Return all columns of a CSV file as numbers, NaN for an empty cell.
 
-    Raises:
-        UserError: the file is missing, lacks one of ``columns``, or has something other than numbers.
+    Raises UserError: the file is missing, lacks one of ``columns``, or has something other than numbers.
     """
     try:
         table = pd.read_csv(path)
-        _need(path, list(table.columns), columns, made_by)
+        if lacking := [name for name in columns if name not in table]:
+            raise UserError(f"{path}: no column {', '.join(lacking)}. Run 'viker {made_by}' again.")
         return {name: [float(value) for value in table[name]] for name in table.columns}
     except FileNotFoundError:
-        raise _missing(path, made_by) from None
+        raise not_written(path, made_by) from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, ValueError) as error:
         raise UserError(f"{path}: not a table of numbers ({error}). Run 'viker {made_by}' again.") from None
-
-
-def read_rows(
-    path: Path, columns: tuple[str, ...], made_by: str, optional: tuple[str, ...] = ()
-) -> list[dict[str, Any]]:
-    """Return the rows of a Parquet file with the named columns; None for ``optional`` columns that it lacks.
-
-    Raises:
-        UserError: the file is missing, broken, or lacks a column.
-    """
-    try:
-        present = pq.read_schema(path).names
-        _need(path, present, columns, made_by)
-        readable = [*columns, *(name for name in optional if name in present)]
-        rows: list[dict[str, Any]] = pq.read_table(path, columns=readable).to_pylist()
-    except FileNotFoundError:
-        raise _missing(path, made_by) from None
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: not a readable Parquet file ({error}). Run 'viker {made_by}' again.") from None
-    return [dict.fromkeys(optional) | row for row in rows]
 
 
 def _mapping(path: Path, made_by: str) -> dict[str, Any]:
@@ -120,16 +98,3 @@ def _mapping(path: Path, made_by: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a JSON object, found {type(content).__name__}. Run 'viker {made_by}' again.")
     return content
-
-
-def _need(path: Path, present: list[str], columns: tuple[str, ...], made_by: str) -> None:
-    lacking = [name for name in columns if name not in present]
-    if lacking:
-        raise UserError(
-            f"{path}: no column {', '.join(lacking)}; found {', '.join(present)}. "
-            f"Another version wrote it: run 'viker {made_by}' again."
-        )
-
-
-def _missing(path: Path, made_by: str) -> UserError:
-    return UserError(f"{path}: no such file. The stage '{made_by}' writes it: run 'viker {made_by}' first.")

@@ -6,7 +6,8 @@ from typing import Any
 from jinja2 import ChainableUndefined, Environment, PackageLoader, Undefined
 
 from viker.data.records import SPLITS
-from viker.report import answers, plot_results, plot_training, redact, run_details, tables, tokens
+from viker.data.requests import REASONS
+from viker.report import answers, formatting, plot_results, plot_training, redact, run_details, tables, tokens
 from viker.report.load import Inputs
 
 HEAT_MAP = 10
@@ -29,17 +30,13 @@ def render(
 ) -> str:
     """Return the page; with ``report.redact``, it holds no private value, no picture of a person and no ID.
 
-    Args:
-        params: the values of params.yaml.
-        inputs: what the other stages wrote.
-        params_text: params.yaml as the page shows it.
-        code: the commit.
-        versions: of packages.
+    ``params`` are the values of params.yaml, ``params_text`` what the page shows of them; ``code`` the commit,
+    ``versions`` those of packages.
     """
-    hide = params["report"]["redact"]
+    hide, count = params["report"]["redact"], params["report"]["answers"]
     redactor = redact.Redactor(inputs.records.values(), hide)
     pseudonyms = redact.Pseudonyms(inputs.key, hide)
-    verdict = tables.verdict(inputs.gate)
+    verdict, pictures = tables.verdict(inputs.gate), None if hide else inputs.pictures
     registered = run_details.registration(inputs.registered, hide)
     page = _environment().get_template("report.html.j2")
     return page.render(
@@ -52,14 +49,7 @@ def render(
         requests=run_details.requests(inputs, pseudonyms),
         people=[pseudonyms.person(person) for person in inputs.manifest.get("forget_ids") or []],
         manifest=inputs.manifest,
-        answers=answers.answers(
-            inputs.replies,
-            inputs.records,
-            None if hide else inputs.pictures,
-            params["report"]["answers"],
-            redactor,
-            pseudonyms,
-        ),
+        answers=answers.answers(inputs.replies, inputs.records, pictures, count, redactor, pseudonyms),
         registered=registered,
         hashes=_hashes(inputs),
         code=code,
@@ -84,13 +74,10 @@ def _numbers(inputs: Inputs) -> dict[str, Any]:
 
 def _run(params: Mapping[str, Any], inputs: Inputs) -> dict[str, Any]:
     method, _ = run_details.method_of(params)
-    parts = plot_training.parts(list(inputs.losses), method.parts)
+    parts, steps = plot_training.parts(list(inputs.losses), method.parts), inputs.losses["step"]
     return {
         "settings": run_details.settings(params, inputs),
-        "curves": [
-            (name, meaning, plot_training.curve(name, inputs.losses["step"], inputs.losses[name]))
-            for name, meaning in parts.items()
-        ],
+        "curves": [(name, text, plot_training.curve(name, steps, inputs.losses[name])) for name, text in parts.items()],
         "training_fallbacks": tables.fallbacks(inputs.summary),
         "evaluation_fallbacks": tables.fallbacks(inputs.metrics),
     }
@@ -139,21 +126,22 @@ def _environment() -> Environment:
         loader=PackageLoader("viker.report", "templates"),
         autoescape=True,  # replies, questions and names come from outside: nothing in them may become markup
         undefined=ChainableUndefined,
-        finalize=lambda value: tables.MISSING if value is None or isinstance(value, Undefined) else value,
+        finalize=lambda value: formatting.MISSING if value is None or isinstance(value, Undefined) else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    common: dict[str, Any] = {
-        "absent": tables.ABSENT,
-        "contents": SECTIONS,
-        "levels": tokens.LEVELS,
-        "models": tables.MODELS,
-        "private": redact.PRIVATE,
-        "shared_by": redact.SHARED_BY,
-        "splits": SPLITS,
-        "tables": tables,
-        "unrecorded": "not recorded",
-        "withheld": redact.WITHHELD,
-    }
-    environment.globals.update(common)
+    environment.globals.update(
+        absent=formatting.ABSENT,
+        contents=SECTIONS,
+        formatting=formatting,
+        levels=tokens.LEVELS,
+        models=tables.MODELS,
+        private=redact.PRIVATE,
+        reasons=REASONS,
+        shared_by=redact.SHARED_BY,
+        splits=SPLITS,
+        tables=tables,
+        unrecorded="not recorded",
+        withheld=redact.WITHHELD,
+    )
     return environment

@@ -6,9 +6,10 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from viker.gate.rules import look_up
+from viker.gate.rules import finite, look_up
+from viker.report.formatting import interval
 from viker.report.svg import AFTER, BEFORE, INK, LIMIT, as_svg, drawing
-from viker.report.tables import interval, words
+from viker.report.tables import attack_heading
 
 _FORGET, _RETAIN = "forget.leakage_rate", "retain.leakage_rate"
 _STYLES = {"vanilla": (BEFORE, "s"), "unlearned": (AFTER, "o")}
@@ -46,20 +47,20 @@ def frontier(
 def attacked(blocks: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> Markup | None:
     """Draw the leakage under each attack, vanilla and unlearned, with intervals and what guessing gives.
 
-    Args:
-        blocks: by model, its block ``attacks`` of metrics/evaluate.json.
-        names: the attacks, from top to bottom.
+    ``blocks``: by model, its block ``attacks`` of metrics/evaluate.json; ``names``: the attacks, from top to bottom.
     """
     if not names:
         return None
     with drawing("attacks", 0.9 + 0.34 * len(names)) as (figure, axes):
         for offset, (model, (colour, marker)) in zip((-0.16, 0.16), _STYLES.items(), strict=True):
             for place, name in enumerate(names):
-                block = blocks.get(model, {}).get(name, {})
-                value = look_up({"block": block}, "block.leakage_rate")
+                value = look_up(blocks, f"{model}.{name}.leakage_rate")
                 if value is not None:
-                    _bar(axes, value, interval({"block": block}, "block.leakage_rate"), place + offset, colour, marker)
-        guessing = [look_up({"b": blocks.get("unlearned", {}).get(name, {})}, "b.chance_rate") for name in names]
+                    bounds, y = interval(blocks, f"{model}.{name}.leakage_rate"), place + offset
+                    if bounds:
+                        axes.plot(bounds, [y, y], color=colour, linewidth=1.6, alpha=0.7)
+                    axes.plot([value], [y], color=colour, marker=marker, markersize=5)
+        guessing = [look_up(blocks, f"unlearned.{name}.chance_rate") for name in names]
         for place, value in enumerate(guessing):
             if value is not None:
                 axes.plot([value, value], [place - 0.34, place + 0.34], color=LIMIT, linewidth=1.4)
@@ -69,19 +70,12 @@ def attacked(blocks: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> M
             axes.plot([], [], color=LIMIT, linewidth=1.4, label="guessing")
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.set_yticks(range(len(names)), [words(name) for name in names])
+        axes.set_yticks(range(len(names)), [attack_heading(name) for name in names])
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("leakage under attack")
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
-        return as_svg(
-            figure, "attacks", f"leakage of both models under {len(names)} attacks; the table has the numbers"
-        )
-
-
-def _bar(axes: Axes, value: float, bounds: tuple[float, float] | None, y: float, colour: str, marker: str) -> None:
-    if bounds:
-        axes.plot(bounds, [y, y], color=colour, linewidth=1.6, alpha=0.7)
-    axes.plot([value], [y], color=colour, marker=marker, markersize=5)
+        title = f"leakage of both models under {len(names)} attacks; the table has the numbers"
+        return as_svg(figure, "attacks", title)
 
 
 def _cross(axes: Axes, metrics: Mapping[str, Any], model: str, point: tuple[float, float]) -> None:
@@ -96,16 +90,13 @@ def _cross(axes: Axes, metrics: Mapping[str, Any], model: str, point: tuple[floa
 
 def _limits(axes: Axes, rules: Sequence[Mapping[str, Any]]) -> None:
     """Draw where the gate passes: left of its limit on forget, above its limit on retain."""
-    limits = {
-        path: [
-            bound
-            for rule in rules
-            if rule.get("metric") == f"unlearned.{path}" and str(rule.get("operator")).startswith(operator)
-            if (bound := look_up({"rule": rule}, "rule.threshold")) is not None
-        ]
-        for path, operator in ((_FORGET, "<"), (_RETAIN, ">"))
-    }
-    right, floor = min(limits[_FORGET], default=None), max(limits[_RETAIN], default=None)
+
+    def bounds(path: str, operator: str) -> list[float]:
+        of_path = (rule for rule in rules if rule.get("metric") == f"unlearned.{path}")
+        values = (finite(rule.get("threshold")) for rule in of_path if str(rule.get("operator")).startswith(operator))
+        return [value for value in values if value is not None]
+
+    right, floor = min(bounds(_FORGET, "<"), default=None), max(bounds(_RETAIN, ">"), default=None)
     if right is not None:
         axes.axvline(right, color=LIMIT, linestyle="--", linewidth=1.2, label="the gate's limits")
     if floor is not None:

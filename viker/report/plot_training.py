@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 from markupsafe import Markup
 
@@ -19,9 +20,7 @@ _OTHER_COLUMNS = ("step", "epoch", "lr", "grad_norm")
 def parts(columns: Sequence[str], of_method: Mapping[str, str]) -> dict[str, str]:
     """Return the columns of unlearning/loss.csv that are parts of the loss, and what each measures.
 
-    Args:
-        columns: all columns of the file.
-        of_method: what the parts measure that only this method has.
+    ``of_method``: what the parts measure that only this method has.
     """
     meaning = {**_SHARED, **of_method}
     return {name: meaning.get(name, "a part of the loss") for name in columns if name not in _OTHER_COLUMNS}
@@ -50,18 +49,9 @@ def histogram(edges: Sequence[float], counts: Sequence[float], threshold: float)
     key = [edge >= threshold for edge in edges]
     with drawing("entropy") as (figure, axes):
         for kind, colour, hatch, name in ((False, BEFORE, "", "normal tokens"), (True, KEY, "///", "key tokens")):
-            bars = [(e, c) for e, c, is_key in zip(edges, counts, key, strict=True) if is_key == kind]
-            axes.bar(
-                [edge for edge, _ in bars],
-                [count for _, count in bars],
-                width=width,
-                align="edge",
-                color=colour,
-                edgecolor=INK,
-                linewidth=0.4,
-                hatch=hatch,
-                label=name,
-            )
+            x, y = ([value for value, is_key in zip(of, key, strict=True) if is_key == kind] for of in (edges, counts))
+            style: dict[str, Any] = {"color": colour, "edgecolor": INK, "linewidth": 0.4, "hatch": hatch, "label": name}
+            axes.bar(x, y, width=width, align="edge", **style)
         axes.axvline(threshold, color=INK, linestyle="--", linewidth=1.2, label=f"threshold, {threshold:g} nats")
         axes.set_yscale("symlog", linthresh=1)
         axes.set_ylim(0, 2 * max(1.0, *counts))

@@ -6,7 +6,7 @@ import unicodedata
 from base64 import b32encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 
 from viker.data.records import Record
 
@@ -66,20 +66,19 @@ class Redactor:
         self._redact = redact
         records = list(records) if redact else []
         self._phrases = _index(secret for record in records for secret in record.secrets)
-        self._unspaced = [
-            p[0] for phrases in self._phrases.values() for p in phrases if len(p) == 1 and not p[0].isascii()
-        ]
+        phrases = chain.from_iterable(self._phrases.values())
+        self._unspaced = [phrase[0] for phrase in phrases if len(phrase) == 1 and not phrase[0].isascii()]
         users: dict[str, set[str]] = {}
-        asked: dict[str, set[str]] = {}
+        people_asked: dict[str, set[str]] = {}
         for record in records:
-            asked.setdefault(record.question, set()).add(record.person_id)
+            people_asked.setdefault(record.question, set()).add(record.person_id)
             for text in (record.question, record.answer):
                 words = _words(text)
                 for word, place in zip(words, _matches(words, self._phrases), strict=True):
                     people = users.setdefault(word.key, set())
                     if place == 0 and len(people) < SHARED_BY:
                         people.add(record.person_id)
-        shared = {word.key for question, people in asked.items() if len(people) > 1 for word in _words(question)}
+        shared = {word.key for question, people in people_asked.items() if len(people) > 1 for word in _words(question)}
         self._common = {key for key, people in users.items() if len(people) >= SHARED_BY} | shared | COMMON
 
     def spans(self, text: str, secrets: Sequence[str]) -> list[Span]:
@@ -115,9 +114,7 @@ class Redactor:
 def _words(text: str) -> list[_Word]:
     """Return the runs of letters, marks and digits; invisible characters don't end a run."""
     words, start = [], 0
-    for inside, run in groupby(
-        text, key=lambda c: unicodedata.category(c)[0] in "LMN" or unicodedata.category(c) == "Cf"
-    ):
+    for inside, run in groupby(text, key=lambda c: unicodedata.category(c).startswith(("L", "M", "N", "Cf"))):
         length = len(list(run))
         if inside:
             words.append(_Word(start, start + length, _key(text[start : start + length])))

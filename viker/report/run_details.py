@@ -2,15 +2,14 @@
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from viker.data.requests import REASONS
-from viker.gate.rules import look_up
+from viker.data.requests import ForgetRequest
+from viker.gate.rules import finite
 from viker.methods.base.method import Method, MethodSettings, methods
-from viker.report import tables
+from viker.report import formatting, tables
 from viker.report.load import Inputs
 from viker.report.redact import Pseudonyms
 
@@ -18,29 +17,10 @@ _EVERY = ("retain_weight", "epochs", "batch_size", "gradient_accumulation", "lr"
 _LORA = ("lora_r", "lora_alpha")
 
 
-@dataclass(frozen=True)
-class Request:
-    """A forget request; None where its file is gone."""
-
-    name: str
-    reason: str | None = None
-    date: str | None = None
-    deadline: str | None = None
-    people: int | None = None
-
-
-def requests(inputs: Inputs, pseudonyms: Pseudonyms) -> list[Request]:
-    """Return the requests that the run carries out, according to the prepared data's manifest."""
+def requests(inputs: Inputs, pseudonyms: Pseudonyms) -> list[tuple[str, ForgetRequest | None]]:
+    """Return the requests that the run carries out, by the prepared data's manifest; None where its file is gone."""
     known = {request.id: request for request in inputs.requests}
-    rows = []
-    for request_id in inputs.manifest.get("requests") or []:
-        name, request = pseudonyms.request(request_id), known.get(request_id)
-        if request is None:
-            rows.append(Request(name))
-        else:
-            days = str(request.date), str(request.deadline)
-            rows.append(Request(name, REASONS[request.reason], *days, len(request.people)))
-    return rows
+    return [(pseudonyms.request(name), known.get(name)) for name in inputs.manifest.get("requests") or []]
 
 
 def method_of(params: Mapping[str, Any]) -> tuple[Method, MethodSettings]:
@@ -51,21 +31,16 @@ def method_of(params: Mapping[str, Any]) -> tuple[Method, MethodSettings]:
 
 
 def settings(params: Mapping[str, Any], inputs: Inputs) -> list[tuple[str, Any]]:
-    """Return the settings that decide the adapter under this method, and the record of the run.
-
-    Args:
-        params: the values of params.yaml.
-        inputs: for the record of the run.
-    """
+    """Return the settings that decide the adapter under this method, and the record of the run."""
     unlearn, sample = params["unlearn"], params["sample"]
     method, own_settings = method_of(params)
     values = {**unlearn["method"], **{name: unlearn[name] for name in (*_EVERY, *_LORA)}}
     sees_images = method.takes_teacher(own_settings) and own_settings.teacher_input == "irrelevant"
     irrelevant = [("irrelevant images", f"{', '.join(sample['kinds'])}, {sample['k']} per question")]
-    record = [(tables.words(key), value) for key, value in sorted(inputs.summary.items()) if key != "method"]
+    record = [(formatting.words(key), value) for key, value in sorted(inputs.summary.items()) if key != "method"]
     return [
         ("method", str(inputs.summary.get("method", method.name))),
-        *((tables.words(name), str(value).lower()) for name, value in values.items() if name != "name"),
+        *((formatting.words(name), str(value).lower()) for name, value in values.items() if name != "name"),
         *(irrelevant if sees_images else []),
         ("seed", params["seed"]),
         *((key, value) for key, value in record if isinstance(value, str | int | float)),
@@ -120,25 +95,21 @@ def _reasons(reasons: Any) -> str:
     return f"{reasons} {'reason' if reasons == 1 else 'reasons'}, which the registry names"
 
 
-def key_figures(metrics: dict[str, Any]) -> list[tuple[str, str, tables.Cell, str]]:
+def key_figures(metrics: dict[str, Any]) -> list[tuple[str, str, formatting.Cell, str]]:
     """Return the figures to see first: what it is, before, after, and how to read it."""
     attacks = tables.attacks(metrics)["unlearned"]
-    rates = {name: look_up({"block": block}, "block.above_chance") for name, block in attacks.items()}
+    rates = {name: finite(block.get("above_chance")) for name, block in attacks.items()}
     known = {name: rate for name, rate in rates.items() if rate is not None}
     worst = max(known, key=lambda name: known[name], default="")
-    strongest = tables.measured(metrics, f"unlearned.attacks.{worst}.above_chance")
+    strongest = formatting.measured(metrics, f"unlearned.attacks.{worst}.above_chance")
 
-    def pair(what: str, path: str, how: str) -> tuple[str, str, tables.Cell, str]:
-        return (
-            what,
-            tables.measured(metrics, f"vanilla.{path}").value,
-            tables.measured(metrics, f"unlearned.{path}"),
-            how,
-        )
+    def pair(what: str, path: str, how: str) -> tuple[str, str, formatting.Cell, str]:
+        before, after = (formatting.measured(metrics, f"{model}.{path}") for model in tables.MODELS)
+        return what, before.value, after, how
 
     return [
         pair("Leakage, people to forget", "forget.leakage_rate", "lower is better"),
-        ("Strongest attack, above guessing", "", strongest, tables.words(worst) or "no attack was made"),
+        ("Strongest attack, above guessing", "", strongest, tables.attack_heading(worst) or "no attack was made"),
         pair("Still known about others", "retain.leakage_rate", "higher is better"),
         pair("Gibberish", "fluency.gibberish_rate", "lower is better"),
     ]

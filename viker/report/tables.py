@@ -1,18 +1,17 @@
-"""The rows of the metrics' tables, made from the metrics' declarations, and how a number is written."""
+"""The rows of the metrics' tables, made from the metrics' declarations."""
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from viker.gate.rules import look_up
+from viker.attacks.base.attack import load_attacks
+from viker.gate.rules import finite, look_up
 from viker.metrics.base.catalogue import metrics_of
-from viker.metrics.base.documentation import direction
-from viker.metrics.base.metric import Block, Metric
+from viker.metrics.base.metric import Block, Metric, direction
+from viker.report.formatting import ABSENT, MISSING, Cell, measured, words
 
 MODELS = ("vanilla", "unlearned")
-MISSING = "–"
-ABSENT = "not measured"
 MEANING = {
     "forget": "the pictures and questions to forget",
     "test": "the same people, other pictures and wordings",
@@ -24,57 +23,13 @@ TO_FORGET = ("forget", "test")
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A number as text, and its interval as text or ""."""
-
-    value: str
-    interval: str = ""
-
-
-@dataclass(frozen=True)
 class Row:
-    """A metric: its heading, a note on how to read it, one cell per model, and the paired difference."""
+    """A metric: its heading, a note on how to read it, one cell per model, and the paired difference or None."""
 
     heading: str
     note: str
     cells: list[Cell]
-    difference: Cell = Cell("")
-
-
-def cell(metrics: Mapping[str, Any], path: str, digits: int = 2) -> str:
-    """Return the number at a dotted path with ``digits`` decimals; an en dash if there is none."""
-    return number(look_up(metrics, path), digits)
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    """Return ``value`` with ``digits`` decimals, from 1,000 on with three significant figures; an en dash for None."""
-    if value is None:
-        return MISSING
-    return f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:.3g}"
-
-
-def figure(value: Any) -> str:
-    """Return a rule's value or threshold with four significant figures, so that the two don't round to the same."""
-    known = look_up({"value": value}, "value")
-    return MISSING if known is None else f"{known:.4g}"
-
-
-def interval(metrics: Mapping[str, Any], path: str) -> tuple[float, float] | None:
-    """Return the 95 % interval of the metric at ``path``, which is in the same block under ``intervals``; or None."""
-    group, _, name = path.rpartition(".")
-    bounds: Any = metrics
-    for part in (*group.split("."), "intervals", name):
-        bounds = bounds.get(part) if isinstance(bounds, Mapping) else None
-    ends = [look_up({"end": end}, "end") for end in bounds] if isinstance(bounds, list) else []
-    return (ends[0], ends[1]) if len(ends) == 2 and ends[0] is not None and ends[1] is not None else None
-
-
-def measured(metrics: Mapping[str, Any], path: str) -> Cell:
-    """Return the number at a dotted path with its interval; "not measured" if there is none."""
-    value, bounds = look_up(metrics, path), interval(metrics, path)
-    if value is None:
-        return Cell(ABSENT)
-    return Cell(number(value), _range(*bounds) if bounds else "")
+    difference: Cell | None = None
 
 
 def split_rows(metrics: Mapping[str, Any], split: str, text_only: bool = False) -> list[Row]:
@@ -86,27 +41,16 @@ def split_rows(metrics: Mapping[str, Any], split: str, text_only: bool = False) 
             continue
         count = look_up(metrics, f"unlearned.{split}.{under}counts.{metric.name}")
         size = f"{count:.0f} {'people' if metric.per_person else 'replies'}" if count else ""
-        rows.append(
-            Row(
-                metric.heading,
-                "; ".join(filter(None, (size, _exception(_direction(metric, split), usual_direction("split", split))))),
-                [measured(metrics, f"{model}.{split}.{under}{metric.name}") for model in MODELS],
-                _difference(metrics, f"differences.{split}.{under}{metric.name}"),
-            )
-        )
+        note = "; ".join(filter(None, (size, _exception(metric, "split", split))))
+        difference = _difference(metrics, f"differences.{split}.{under}{metric.name}")
+        rows.append(Row(metric.heading, note, _cells(metrics, f"{split}.{under}{metric.name}"), difference))
     return rows
 
 
 def block_rows(metrics: Mapping[str, Any], block: Block) -> list[Row]:
     """Return one row per metric of a block that both models have, such as fluency."""
-    return [
-        Row(
-            metric.heading,
-            _exception(_direction(metric), usual_direction(block)),
-            [measured(metrics, f"{model}.{block}.{metric.name}") for model in MODELS],
-        )
-        for metric in metrics_of(block)
-    ]
+    shown = metrics_of(block)
+    return [Row(one.heading, _exception(one, block), _cells(metrics, f"{block}.{one.name}")) for one in shown]
 
 
 def usual_direction(block: Block, split: str = "forget") -> str:
@@ -117,12 +61,7 @@ def usual_direction(block: Block, split: str = "forget") -> str:
 def run_rows(metrics: Mapping[str, Any]) -> list[Row]:
     """Return one row per metric of the run as a whole, which compares the unlearned model with another one."""
     return [
-        Row(
-            metric.heading,
-            direction(metric.better.forget),
-            [measured({"run": metrics}, f"run.{metric.name}")],
-            Cell(""),
-        )
+        Row(metric.heading, direction(metric.better.forget), [measured({"run": metrics}, f"run.{metric.name}")])
         for metric in metrics_of("run")
     ]
 
@@ -130,15 +69,7 @@ def run_rows(metrics: Mapping[str, Any]) -> list[Row]:
 def nested_rows(metrics: Mapping[str, Any], group: str) -> list[Row]:
     """Return one row per number that either model has anywhere below a group, under its path."""
     paths = dict.fromkeys(path for model in MODELS for path in _paths((metrics.get(model) or {}).get(group)))
-    return [
-        Row(
-            words(path.replace(".", ": ")),
-            "",
-            [measured(metrics, f"{model}.{group}.{path}") for model in MODELS],
-            Cell(""),
-        )
-        for path in paths
-    ]
+    return [Row(words(path.replace(".", ": ")), "", _cells(metrics, f"{group}.{path}")) for path in paths]
 
 
 def summary_metrics(block: Block) -> list[Metric]:
@@ -166,9 +97,10 @@ def fallbacks(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def words(name: str) -> str:
-    """Return a name of the metrics as words."""
-    return name.replace("_", " ")
+def attack_heading(name: str) -> str:
+    """Return what an attack calls itself, or the words of its name where it is not installed here."""
+    attack = load_attacks().get(name)
+    return attack.heading if attack else words(name)
 
 
 def verdict(gate: Mapping[str, Any]) -> tuple[bool, str]:
@@ -184,9 +116,14 @@ def _direction(metric: Metric, split: str = "forget") -> str:
     return direction(metric.better.forget if split in TO_FORGET else metric.better.retain)
 
 
-def _exception(good: str, usual: str) -> str:
+def _exception(metric: Metric, block: Block, split: str = "forget") -> str:
     """Return which values of a metric are good, if they are others than usual."""
-    return "" if good == usual else good or "neither way is better"
+    good = _direction(metric, split)
+    return "" if good == usual_direction(block, split) else good or "neither way is better"
+
+
+def _cells(metrics: Mapping[str, Any], path: str) -> list[Cell]:
+    return [measured(metrics, f"{model}.{path}") for model in MODELS]
 
 
 def _difference(metrics: Mapping[str, Any], path: str) -> Cell:
@@ -201,13 +138,9 @@ def _signed(value: float) -> str:
     return f"{value:+.2f}" if f"{abs(value):.2f}" != "0.00" else "0.00"
 
 
-def _range(low: float, high: float) -> str:
-    return f"{number(low)}{' to ' if low < 0 else '–'}{number(high)}"
-
-
 def _paths(block: Any, before: str = "") -> list[str]:
     if not isinstance(block, Mapping):
-        return [before] if look_up({"value": block}, "value") is not None else []
+        return [before] if finite(block) is not None else []
     return [
         path
         for key, value in block.items()

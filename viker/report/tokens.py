@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from typing import Any
 
 from tokenizers import decoders
 
-from viker.report.answers import Piece, pieces, visible
+from viker.report.answers import Piece, in_turns, pieces, visible
 from viker.report.redact import Pseudonyms, Redactor, Span
 
 COLUMNS = ("record_id", "question", "position", "token", "entropy", "key")
@@ -51,22 +50,13 @@ def heat_map(
 ) -> tuple[list[TokenAnswer], float]:
     """Return up to ``count`` answers, spread over the people, and the entropy (nats) at the top of the scale.
 
-    Args:
-        rows: of unlearning/key_tokens.parquet: the tokens of each answer in reading order, the end token last.
-        count: how many answers.
-        secrets: the private values of each record, by its id.
-        redactor: finds what is private.
-        pseudonyms: the people's names in the report.
-        redact: whether private values are hidden; one token then stands for all tokens of a value.
+    ``rows`` are of unlearning/key_tokens.parquet, in reading order, the end token last; ``secrets``, by record id, the
+    private values. With ``redact`` one token stands for all tokens of a private value.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault(row["record_id"], []).append(row)
-    people: dict[str, list[list[dict[str, Any]]]] = {}
-    for record_id, tokens in groups.items():
-        people.setdefault(record_id.split("/")[0], []).append(tokens)
-    rotated = [people[p][i % len(people[p]) :] + people[p][: i % len(people[p])] for i, p in enumerate(sorted(people))]
-    chosen = [tokens for group in zip_longest(*rotated) for tokens in group if tokens is not None][:count]
+    chosen = in_turns(groups.values(), lambda tokens: str(tokens[0]["record_id"].split("/")[0]))[:count]
     top = max((row["entropy"] for row in rows), default=0.0)
     byte_level = any("Ġ" in row["token"] for row in rows)
     answers = []

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
 from viker.core.errors import UserError
 from viker.core.files import sha256_path
@@ -29,40 +30,36 @@ def fetch(uri: str, revision: str | None, cache: Path) -> Path:
         UserError: there is no such file, bucket, prefix, data set or revision; access is denied; the network fails;
             a checksum is wrong; or a name leads out of the folder.
     """
-    scheme = uri.partition("://")[0]
     if revision is not None and not _has_revisions(uri):
         raise UserError(f"revision '{revision}': only hf:// and dvc+ have revisions, '{uri}' has none. Set it to null.")
     if not is_remote(uri):
         if not Path(uri).exists():
             raise UserError(f"'{uri}': no such file or folder. Expected a path, s3://BUCKET/PREFIX or hf://OWNER/NAME.")
         return Path(uri)
-    if scheme == "s3":
+    source = f"{uri.rstrip('/')}@{revision or ''}"  # the folder's name is readable, and no two sources share it
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", source).strip("-")[:60]
+    folder = cache / f"{readable}-{hashlib.sha256(source.encode()).hexdigest()[:12]}"
+    if uri.startswith("s3://"):
         from viker.storage.s3 import fetch_s3
 
-        return fetch_s3(uri, cache / cache_key(uri, None))
-    if scheme == "hf":
-        from viker.storage.hub import fetch_hub, pinned
-
-        return fetch_hub(uri, pinned(uri, revision), cache / cache_key(uri, revision))
-    if uri.startswith("dvc+"):
-        from viker.storage.dvc import fetch_dvc
-        from viker.storage.hub import pinned
-
-        return fetch_dvc(uri, pinned(uri, revision), cache / cache_key(uri, revision))
+        return fetch_s3(uri, folder)
+    if _has_revisions(uri):
+        module, commit = _pinned(uri, revision)
+        target: Path = module.fetch(uri, commit, folder)
+        return target
+    scheme = uri.partition("://")[0]
     raise UserError(f"'{scheme}://' is not known here. Expected a path, s3://BUCKET/PREFIX or hf://OWNER/NAME.")
 
 
 def pin(uri: str, revision: str | None) -> str | None:
     """Return the commit that ``revision`` names now; None for a URI without revisions.
 
-    Raises:
-        UserError: it has revisions and none is given, or there is no such revision.
+    Raises UserError: it has revisions and none is given, or there is no such revision.
     """
     if not _has_revisions(uri):
         return revision
-    from viker.storage import dvc, hub
-
-    return (hub if uri.startswith("hf://") else dvc).commit_of(uri, hub.pinned(uri, revision))
+    module, named = _pinned(uri, revision)
+    return str(module.commit_of(uri, named))
 
 
 def state(uri: str) -> str:
@@ -70,8 +67,7 @@ def state(uri: str) -> str:
 
     Empty for a URI with revisions: these tell it. For a path it is the hash of everything there.
 
-    Raises:
-        UserError: there is nothing, or it can't be reached.
+    Raises UserError: there is nothing, or it can't be reached.
     """
     if uri.startswith("s3://"):
         from viker.storage.s3 import listing
@@ -86,8 +82,13 @@ def _has_revisions(uri: str) -> bool:
     return uri.startswith(("hf://", "dvc+"))
 
 
-def cache_key(uri: str, revision: str | None) -> str:
-    """Return the name of a source's folder in the cache: readable, and no two sources share it."""
-    source = f"{uri.rstrip('/')}@{revision or ''}"
-    readable = re.sub(r"[^A-Za-z0-9]+", "-", source).strip("-")[:60]
-    return f"{readable}-{hashlib.sha256(source.encode()).hexdigest()[:12]}"
+def _pinned(uri: str, revision: str | None) -> tuple[Any, str]:
+    """Return the module for a URI with revisions, and its revision; without one, the results would change with time."""
+    from viker.storage import dvc, hub
+
+    if revision is None:
+        raise UserError(
+            f"{uri}: it has no revision. Name a commit or tag (prepare.revision), so that the data stay the same; "
+            f"'viker data import {uri}' takes the newest commit and writes it down."
+        )
+    return (hub if uri.startswith("hf://") else dvc), revision

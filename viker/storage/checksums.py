@@ -14,12 +14,7 @@ _CHECKSUMS = ("ChecksumSHA256", "ChecksumSHA1", "ChecksumCRC32")
 
 
 class WrongChecksum(Exception):
-    """A file differs from its object: ``expected`` and ``got`` name the kind of checksum and its value."""
-
-    def __init__(self, kind: str, expected: object, got: object) -> None:
-        """Name what was compared."""
-        self.expected, self.got = f"{kind} {expected}", f"{kind} {got}"
-        super().__init__(f"expected {self.expected}, got {self.got}")
+    """A file differs from its object: the message says what was expected and found."""
 
 
 def check(client: Any, bucket: str, key: str, etag: str, size: int, path: Path) -> bool:
@@ -28,11 +23,9 @@ def check(client: Any, bucket: str, key: str, etag: str, size: int, path: Path) 
     The ETag is the MD5 of the content for what was uploaded in one piece, and for parts the MD5 of their MD5s, except
     where S3 encrypts with KMS or the customer's key. It costs no request; the object's own checksum costs one.
 
-    Raises:
-        WrongChecksum: size or checksum differ.
+    Raises WrongChecksum: size or checksum differ.
     """
-    if path.stat().st_size != size:
-        raise WrongChecksum("size", size, path.stat().st_size)
+    _compare("size", size, path.stat().st_size)
     if re.fullmatch(r"[0-9a-f]{32}", etag) and md5_of(path) == etag:
         return True
     head = client.head_object(Bucket=bucket, Key=key, IfMatch=f'"{etag}"', ChecksumMode="ENABLED")
@@ -51,9 +44,9 @@ def check(client: Any, bucket: str, key: str, etag: str, size: int, path: Path) 
     return False
 
 
-def _compare(kind: str, expected: str, got: str) -> bool:
+def _compare(kind: str, expected: object, got: object) -> bool:
     if got != expected:
-        raise WrongChecksum(kind, expected, got)
+        raise WrongChecksum(f"expected {kind} {expected}, got {kind} {got}")
     return True
 
 

@@ -13,8 +13,7 @@ from viker.storage.checksums import md5_of
 def commit_of(uri: str, revision: str) -> str:
     """Return the commit of a branch, tag or commit of the git repository.
 
-    Raises:
-        UserError: no such repository or revision, or no access.
+    Raises UserError: no such repository or revision, or no access.
     """
     from dvc.repo import Repo
 
@@ -23,13 +22,12 @@ def commit_of(uri: str, revision: str) -> str:
         return str(repo.get_rev())
 
 
-def fetch_dvc(uri: str, revision: str, folder: Path) -> Path:
+def fetch(uri: str, revision: str, folder: Path) -> Path:
     """Fetch the file or folder that DVC tracks at PATH into ``folder/files``; each file is held to DVC's MD5.
 
     A complete fetch is not repeated: a commit never changes.
 
-    Raises:
-        UserError: see ``commit_of``; or there is no such path, the remote doesn't have it, or a checksum is wrong.
+    Raises UserError: see ``commit_of``; or there is no such path, the remote doesn't have it, or a checksum is wrong.
     """
     address, path = _parts(uri)
     target, complete = folder / "files" / Path(path).name, folder / "complete"

@@ -12,25 +12,10 @@ from pathlib import Path
 from viker.core.errors import UserError
 
 
-def pinned(uri: str, revision: str | None) -> str:
-    """Return ``revision``.
-
-    Raises:
-        UserError: there is none: the newest commit changes, and the results with it.
-    """
-    if revision is None:
-        raise UserError(
-            f"{uri}: it has no revision. Name a commit or tag (prepare.revision), so that the data stay the same; "
-            f"'viker data import {uri}' takes the newest commit and writes it down."
-        )
-    return revision
-
-
 def commit_of(uri: str, revision: str | None) -> str:
     """Ask the hub for the commit of a revision; None: the newest.
 
-    Raises:
-        UserError: no such data set or revision, no access, or no network.
+    Raises UserError: no such data set or revision, no access, or no network.
     """
     from huggingface_hub import HfApi
 
@@ -41,11 +26,10 @@ def commit_of(uri: str, revision: str | None) -> str:
     return str(commit)
 
 
-def fetch_hub(uri: str, revision: str, folder: Path) -> Path:
+def fetch(uri: str, revision: str, folder: Path) -> Path:
     """Fetch a data set's files into ``folder/files`` and return it; once they are complete the hub isn't asked again.
 
-    Raises:
-        UserError: see ``commit_of``; or a checksum is wrong.
+    Raises UserError: see ``commit_of``; or a checksum is wrong.
     """
     files, complete = folder / "files", folder / "complete"
     if complete.is_file() and files.is_dir():
@@ -82,13 +66,11 @@ def explained(uri: str, revision: str | None) -> Iterator[None]:
     try:
         yield
     except errors.GatedRepoError:
-        raise UserError(
-            f"{uri}: access is granted on request. Ask for it on the data set's page, then log in: hf auth login."
-        ) from None
+        request = "Ask for it on the data set's page, then log in: hf auth login."
+        raise UserError(f"{uri}: access is granted on request. {request}") from None
     except errors.RepositoryNotFoundError:
-        raise UserError(
-            f"{uri}: no such data set, or it is private. Check the name, or log in: hf auth login."
-        ) from None
+        private = "no such data set, or it is private. Check the name, or log in: hf auth login."
+        raise UserError(f"{uri}: {private}") from None
     except errors.RevisionNotFoundError:
         raise UserError(
             f"{uri}: no revision '{revision}'. Name a commit or tag that is on the data set's page."

@@ -16,17 +16,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
+from boto3.exceptions import RetriesExceededError
 from boto3.s3.transfer import S3Transfer, TransferConfig
+from botocore import exceptions as boto
 from botocore.config import Config
 from filelock import FileLock, Timeout
+from s3transfer.exceptions import S3DownloadFailedError  # type: ignore[import-untyped]
 from tqdm import tqdm
 
 from viker.core.errors import UserError
 from viker.core.files import sha256_bytes
 from viker.storage.checksums import WrongChecksum, check
-from viker.storage.s3_errors import CHAIN, explained
 
 WORKERS = 16
 """Requests for objects, or parts of them, that are made at the same time."""
@@ -34,6 +37,14 @@ ATTEMPTS = 5
 """How often a request is made before it counts as failed; between two, the wait grows to 20 seconds."""
 CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 60.0
 """Seconds."""
+CHAIN = "the usual AWS chain: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the machine's role"
+_DENIED = ("AccessDenied", "AllAccessDisabled", "AccountProblem", "403")
+_CREDENTIALS = (
+    *("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"),
+    *("InvalidSecurity", "NotSignedUp", "RequestTimeTooSkewed", "AuthorizationHeaderMalformed"),
+)
+_CHANGED = ("NoSuchKey", "404", "PreconditionFailed", "412", "InvalidRange", "416")
+_KEPT = "Files that are complete are kept: run again to fetch the rest."
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 
 
@@ -54,17 +65,20 @@ class Object:
 def fetch_s3(uri: str, folder: Path) -> Path:
     """Fetch all objects below a prefix into ``folder/files``, or one object; return that folder or file.
 
-    ``folder/partial`` holds what isn't checked yet. Files of objects that no longer exist are removed.
-
-    Raises:
-        UserError: see ``viker.storage.fetch``.
+    ``folder/partial`` holds what isn't checked yet. Files of objects that no longer exist are removed. This and the
+    other functions raise a ``UserError`` as ``viker.storage.fetch`` does.
     """
     bucket, prefix = _parse(uri)
-    with explained(uri, ATTEMPTS):
+    with _explained(uri):
         client = _client()
         objects, single = _list(client, uri, bucket, prefix)
         files = folder / "files"
-        with _alone(uri, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = FileLock(folder / "lock", timeout=0).acquire()
+        except Timeout:
+            raise UserError(f"{uri}: another run is fetching it into {folder}. Wait for it, or stop it.") from None
+        with lock:
             shutil.rmtree(folder / "partial", ignore_errors=True)
             _remove_others(files, {files / o.name for o in objects})
             _fetch_all(client, uri, bucket, objects, folder)
@@ -72,37 +86,25 @@ def fetch_s3(uri: str, folder: Path) -> Path:
 
 
 def listing(uri: str) -> str:
-    """Return the hash of all keys below a prefix with their sizes and ETags.
-
-    Raises:
-        UserError: see ``viker.storage.fetch``.
-    """
+    """Return the hash of all keys below a prefix with their sizes and ETags."""
     bucket, prefix = _parse(uri)
-    with explained(uri, ATTEMPTS):
+    with _explained(uri):
         objects, _ = _list(_client(), uri, bucket, prefix)
     return sha256_bytes("\n".join(sorted(f"{o.key}\0{o.size}\0{o.etag}" for o in objects)).encode())
 
 
 def read_s3(uri: str) -> tuple[bytes, str]:
-    """Return an object and its ETag.
-
-    Raises:
-        UserError: see ``viker.storage.fetch``.
-    """
+    """Return an object and its ETag."""
     bucket, key = _parse(uri)
-    with explained(uri, ATTEMPTS):
+    with _explained(uri):
         answer = _client().get_object(Bucket=bucket, Key=key)
         return bytes(answer["Body"].read()), str(answer["ETag"])
 
 
 def replace_s3(uri: str, content: bytes, etag: str) -> None:
-    """Write an object in place of the one with that ETag.
-
-    Raises:
-        UserError: it has changed since, or see ``viker.storage.fetch``; nothing is written then.
-    """
+    """Write an object in place of the one with that ETag; if it has changed since, raise a ``UserError``."""
     bucket, key = _parse(uri)
-    with explained(uri, ATTEMPTS):
+    with _explained(uri):
         _client().put_object(Bucket=bucket, Key=key, Body=content, IfMatch=etag)
 
 
@@ -194,8 +196,8 @@ def _fetch_object(
     except WrongChecksum as wrong:
         partial.unlink()
         raise UserError(
-            f"s3://{bucket}/{item.key}: wrong checksum: expected {wrong.expected}, got {wrong.got}. The download was "
-            "removed: run again to fetch it anew. If it happens again, the object is damaged: upload it again."
+            f"s3://{bucket}/{item.key}: wrong checksum: {wrong}. The download was removed: run again to fetch it anew. "
+            "If it happens again, the object is damaged: upload it again."
         ) from None
     os.utime(partial, (item.modified, item.modified))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -213,14 +215,43 @@ def _remove_others(folder: Path, wanted: set[Path]) -> None:
 
 
 @contextmanager
-def _alone(uri: str, folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise UserError(f"{uri}: another run is fetching it into {folder}. Wait for it, or stop it.") from None
+def _explained(uri: str) -> Iterator[None]:
+    """Turn what boto3 raises into a ``UserError``; never with text of the server, which may quote a request."""
     try:
         yield
-    finally:
-        lock.release()
+    except boto.ClientError as error:
+        code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
+        raise UserError(f"{uri}: {_answer(code, status, error.operation_name)}") from None
+    except (boto.NoCredentialsError, boto.PartialCredentialsError):
+        raise UserError(f"{uri}: no credentials, or only a part of them. They come from {CHAIN}.") from None
+    except S3DownloadFailedError:  # its ETag changed between two parts
+        raise UserError(f"{uri}: {_answer('PreconditionFailed', 412, 'GetObject')}") from None
+    except (boto.HTTPClientError, boto.ConnectionError, RetriesExceededError) as error:
+        if isinstance(error, RetriesExceededError):
+            error = error.last_exception
+        endpoint = urlsplit(str(getattr(error, "kwargs", {}).get("endpoint_url") or ""))
+        raise UserError(
+            f"{uri}: no answer{f' from {endpoint.hostname}' if endpoint.hostname else ''} after {ATTEMPTS} attempts "
+            f"({type(error).__name__}). Check the network and AWS_ENDPOINT_URL. {_KEPT}"
+        ) from None
+    except boto.BotoCoreError as error:
+        raise UserError(
+            f"{uri}: the AWS settings can't be used ({type(error).__name__}). Check AWS_PROFILE, AWS_REGION, "
+            f"AWS_ENDPOINT_URL and the files in ~/.aws; credentials come from {CHAIN}."
+        ) from None
+
+
+def _answer(code: str, status: int, operation: str) -> str:
+    if code == "NoSuchBucket":
+        return "there is no such bucket. Check its name, and AWS_ENDPOINT_URL if it isn't on AWS."
+    if code in _DENIED:
+        return f"access denied to {operation}. The credentials need s3:ListBucket and s3:GetObject on it."
+    if code in _CREDENTIALS:
+        return f"the credentials are refused ({code}). Renew them; they come from {CHAIN}."
+    if code in _CHANGED:
+        return f"an object changed or vanished while it was fetched ({code}). {_KEPT}"
+    if status >= 500 or code in ("SlowDown", "Throttling", "ThrottlingException", "RequestTimeout"):
+        return (
+            f"the server answers {operation} with {code} after {ATTEMPTS} attempts: it is overloaded or down. {_KEPT}"
+        )
+    return f"the server answers {operation} with {code}. Check the address; the storage class must allow reading."

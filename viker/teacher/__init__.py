@@ -1,1 +1,1 @@
-"""The visual teacher: what the frozen model says when it sees irrelevant images."""
+"""The visual teacher: one next-token distribution per answer token, from the frozen model shown irrelevant images."""

@@ -20,11 +20,7 @@ def key_token_rows(
     ``probability`` is the teacher's for the true token; ``gradient_weight``, 1 - probability, is the pressure of
     ViKeR's loss on the true token at lambda = 1, between 0 and 1. Source: Cai et al., arXiv 2601.22020.
 
-    Args:
-        samples: what was asked, with the true answers.
-        teachers: each sample's distributions [T, V].
-        encoder: of the model that the teacher is.
-        threshold: nats; a token is key where the entropy of its distribution is above it.
+    ``teachers``: each sample's distributions [T, V]; ``threshold``: nats.
     """
     rows = []
     for sample, distributions in zip(samples, teachers, strict=True):

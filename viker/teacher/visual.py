@@ -107,8 +107,3 @@ def _blocks(counts: Sequence[int], vocabulary: int) -> Iterator[list[int]]:
         block.append(i)
         size += 4 * count * vocabulary
     yield block
-
-
-from viker.teacher.distributions import pad_teachers as pad_teachers  # noqa: E402
-
-kept_teachers = compute_teachers

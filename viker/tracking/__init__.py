@@ -1,9 +1,6 @@
-"""Tracking: which MLflow server or database, and what a stage tells it."""
+"""Tracking: what a stage tells MLflow, by way of the outbox."""
 
-from viker.core.redact import without_secrets
-from viker.tracking.connection import DEFAULT_URI, RUN_TAG, connect, explained, tracking_uri
-from viker.tracking.flatten import main_metrics
-from viker.tracking.recording import PIPELINE, STAGE, Stage, log_metrics, stage, sweep
+from viker.tracking.identity import RUN_TAG
+from viker.tracking.recording import PIPELINE, STAGE, Stage, log_metrics
 
-__all__ = ["DEFAULT_URI", "PIPELINE", "RUN_TAG", "STAGE", "Stage", "connect", "explained", "log_metrics"]
-__all__ += ["main_metrics", "stage", "sweep", "tracking_uri", "without_secrets"]
+__all__ = ["PIPELINE", "RUN_TAG", "STAGE", "Stage", "log_metrics"]

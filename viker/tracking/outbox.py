@@ -9,7 +9,6 @@ import fcntl
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,46 +18,36 @@ from typing import Any, BinaryIO
 from viker.core.redact import redacted
 
 RECORDS, FILES = "records.jsonl", "files"
-OUTBOX = Path("work/tracking/outbox")
 
 
 def outbox() -> Path:
     """Return the outbox: in the folder VIKER_TRACKING_DIR, such as a volume that tasks share, or in the work tree."""
-    folder = os.environ.get("VIKER_TRACKING_DIR")
-    return Path(folder) / "outbox" if folder else OUTBOX
+    return Path(os.environ.get("VIKER_TRACKING_DIR") or "work/tracking") / "outbox"
 
 
-def create(journal: Path, head: Mapping[str, Any]) -> int:
-    """Create a journal with its first record and return the locked stream to append to.
-
-    Raises:
-        OSError: it can't be written.
-    """
-    journal.mkdir(parents=True)
-    stream = os.open(journal / RECORDS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+def create(journal: Path) -> BinaryIO:
+    """Create a journal and return the locked stream to append records to; the first says which runs they are about."""
+    (journal / FILES).mkdir(parents=True)
+    stream = (journal / RECORDS).open("ab", buffering=0)
     fcntl.flock(stream, fcntl.LOCK_EX)
-    append(stream, head)
     return stream
 
 
-def append(stream: int, record: Mapping[str, Any]) -> None:
+def append(stream: BinaryIO, record: Mapping[str, Any]) -> None:
     """Append one record with the time, in milliseconds since 1970 as MLflow has it, and without secrets."""
     line = json.dumps({"time": time.time_ns() // 1_000_000, **redacted(record)}, ensure_ascii=False, default=str)
-    os.write(stream, f"{line}\n".encode())  # in one write: it is complete in the file or not there
+    stream.write(f"{line}\n".encode())  # in one write: it is complete in the file or not there
 
 
-def keep(journal: Path, path: Path) -> str:
-    """Keep a file or folder as it is now and return its path in the journal.
-
-    A hard link where the file system can: stages replace files and never write into them.
-    """
-    (journal / FILES).mkdir(exist_ok=True)
-    target = Path(tempfile.mkdtemp(dir=journal / FILES)) / path.name
+def keep(journal: Path, path: Path, folder: str) -> str:
+    """Copy a file, or the files of a folder, as they are now to a tree where they lie below ``folder``; return it."""
+    tree = journal / FILES / str(time.time_ns())
+    (tree / folder).mkdir(parents=True)
     if path.is_dir():
-        shutil.copytree(path, target, copy_function=_link)
+        shutil.copytree(path, tree / folder, dirs_exist_ok=True)
     else:
-        _link(path, target)
-    return target.relative_to(journal).as_posix()
+        shutil.copy2(path, tree / folder)
+    return tree.relative_to(journal).as_posix()
 
 
 def waiting(folder: Path) -> list[Path]:
@@ -71,11 +60,10 @@ def records(journal: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], in
     with (journal / RECORDS).open("rb") as stream:
         stream.seek(offset)
         for line in stream:
-            if not line.endswith(b"\n"):
-                return
             offset += len(line)
             with suppress(ValueError):  # torn by a full disk: the next ones are complete again
-                yield json.loads(line), offset
+                if line.endswith(b"\n"):
+                    yield json.loads(line), offset
 
 
 def is_open(journal: Path) -> bool:
@@ -86,16 +74,15 @@ def is_open(journal: Path) -> bool:
 
 def remove(journal: Path) -> None:
     """Remove a journal that has arrived, its records last: cut off before that, it is published once more."""
-    shutil.rmtree(journal / FILES, ignore_errors=True)
-    shutil.rmtree(journal, ignore_errors=True)
+    for folder in (journal / FILES, journal):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def publishing(folder: Path, patience: float) -> Iterator[None]:
     """Hold the outbox while the block runs: one process publishes at a time.
 
-    Raises:
-        TimeoutError: another process held it for ``patience`` seconds.
+    Raises TimeoutError: another process held it for ``patience`` seconds.
     """
     end = time.monotonic() + patience
     with folder.with_name(f"{folder.name}.lock").open("wb") as stream:
@@ -107,15 +94,7 @@ def publishing(folder: Path, patience: float) -> Iterator[None]:
 
 
 def _lock(stream: BinaryIO) -> bool:
-    try:
+    with suppress(OSError):
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _link(source: str | Path, target: str | Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+        return True
+    return False

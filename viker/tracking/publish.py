@@ -6,41 +6,22 @@ replaces itself. So a publisher that was cut off needs no bookmark; the next one
 
 import json
 import logging
+import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
+from viker.core.mlflow_store import connect, experiment_id
 from viker.core.redact import without_secrets
-from viker.tracking.connection import connect, experiment_id
 from viker.tracking.outbox import is_open, outbox, publishing, records, remove, waiting
 
-KEY_TAG = "viker.key"
-"""The tag by which a run is found again; no two runs have the same."""
-PATIENCE = 60.0
-"""Seconds to wait for another process that publishes."""
-BATCH, SMALL_BATCH = 1000, 100
-"""The most metrics, and the most parameters or tags, that MLflow takes in one request."""
-DIGEST = 36
-"""The most characters of a data set's digest in MLflow."""
-REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST")
-"""MLflow's errors that no retry can mend."""
+KEY_TAG = "viker.key"  # by which a run is found again; no two runs have the same
+SETTLED = 2.0  # seconds after which two publishers that created the same run at once have deleted theirs
+REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST")  # no retry mends them
 
 log = logging.getLogger(__name__)
-
-
-@contextmanager
-def _refusable() -> Iterator[None]:
-    """Let MLflow refuse for good what is sent in the block: that does not hold up the rest."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        if error.error_code not in REFUSED:
-            raise
-        log.warning("tracking: MLflow does not take a record: %s", without_secrets(str(error))[:300])
 
 
 class Publisher:
@@ -50,14 +31,11 @@ class Publisher:
         """Remember where to; nothing is sent yet."""
         self.uri, self.journal = uri, journal
         self.client: Any = None
-        self._own: _Delivery | None = None
+        self.run_ids: list[str] = []
+        """Of the runs of ``journal``, outermost first, once it was published."""
+        self._offset = 0
 
-    @property
-    def run_ids(self) -> list[str]:
-        """Return the ids of the runs of ``journal``, outermost first; empty before it was published."""
-        return self._own.ids if self._own else []
-
-    def publish(self, patience: float = PATIENCE) -> int:
+    def publish(self, patience: float = 60.0) -> int:
         """Send what is new, oldest journal first, and return how many records that were.
 
         Raises:
@@ -71,121 +49,93 @@ class Publisher:
         with publishing(folder, patience):
             try:
                 self.client = self.client or connect(self.uri)
-                return sum(self._publish(journal) for journal in waiting(folder))
+                return sum(self._publish(journal, journal == self.journal) for journal in waiting(folder))
             except BaseException:
-                self.client = self._own = None  # whether the last request was carried out is not known
+                self.client, self.run_ids, self._offset = None, [], 0  # whether the last request arrived is not known
                 raise
 
-    def _publish(self, journal: Path) -> int:
-        if journal == self.journal:
-            self._own = self._own or _Delivery(self.client, self.uri, journal)
-            return self._own.send()
-        return 0 if is_open(journal) else _Delivery(self.client, self.uri, journal).send()
+    def _publish(self, journal: Path, own: bool) -> int:
+        """Send what is new in a journal; end its runs and remove it once the stage is over."""
+        from mlflow.entities import Metric
 
-
-class _Delivery:
-    """One journal on its way to MLflow."""
-
-    def __init__(self, client: Any, uri: str, journal: Path) -> None:
-        self.client, self.uri, self.journal = client, uri, journal
-        self.offset, self.ids = 0, list[str]()
-        self.last_steps: dict[tuple[str, str], int] = {}
-        self.points: dict[str, list[Any]] = defaultdict(list)
-
-    def send(self) -> int:
-        """Send what is new; end the runs and remove the journal once the stage is over."""
-        over, count, status, time = not is_open(self.journal), 0, "KILLED", None
-        for record, offset in records(self.journal, self.offset):
-            run_id = self.ids[record.get("run", -1)] if self.ids else ""
+        over = not is_open(journal)
+        ids, start = (self.run_ids, self._offset) if own else ([], 0)
+        new = list(records(journal, start)) if over or own else []
+        points: dict[str, list[Any]] = defaultdict(list)
+        for record, _ in new:
             if "runs" in record:
-                self._open_runs(record)
-            elif not run_id:
-                continue  # the first record was torn: nothing says which runs these are about
-            elif "metrics" in record:
-                self._collect(run_id, record)
-            elif "end" in record:
-                status = record["end"]
-            else:
-                self._flush()
-                self._send(run_id, record)
-            self.offset, count, time = offset, count + 1, record["time"]
-        self._flush()
-        if over and self.ids:
-            for run_id in self.ids[-2:]:
-                self.client.set_terminated(run_id, status, time)
-            remove(self.journal)
-        return count
+                ids = self._open_runs(record)
+            elif ids and "metrics" in record:  # no ids: the first record was torn, which runs this is about is unknown
+                metrics = record["metrics"].items()
+                points[ids[record["run"]]] += [Metric(*metric, record["time"], record["step"]) for metric in metrics]
+            elif ids:
+                self._send(ids[record["run"]], record, journal)
+        for run_id, curves in points.items():  # a stage resumes at a step before the one where it was killed
+            reached = {point.key: point.step for point in self.client.get_run(run_id).data.to_proto().metrics}
+            later = [point for point in curves if point.step == 0 or point.step > reached.get(point.key, -1)]
+            self._send(run_id, {"points": later})
+        if own and new:
+            self.run_ids, self._offset = ids, new[-1][1]
+        if over and ids:
+            last = new[-1][0]
+            for run_id in ids[-2:]:
+                self.client.set_terminated(run_id, last.get("end", "KILLED"), last["time"])
+            remove(journal)
+        return len(new)
 
-    def _open_runs(self, head: Mapping[str, Any]) -> None:
-        """Find the journal's runs or create them, and mark those that a stage goes on in as running."""
-        experiment = experiment_id(self.client, self.uri, head["experiment"])
+    def _open_runs(self, head: Mapping[str, Any]) -> list[str]:
+        """Find a journal's runs or create them, mark those that its stage goes on in as running, and return the ids."""
+        experiment, ids = experiment_id(self.client, self.uri, head["experiment"]), list[str]()
         for run in head["runs"]:
-            parent = {"mlflow.parentRunId": self.ids[-1]} if self.ids else {}
-            tags = {**run["tags"], **parent, KEY_TAG: run["key"]}
-            run_id = next(iter(self._with_key(experiment, run["key"])), None)
-            if run_id is None:
+            tags = {**run["tags"], KEY_TAG: run["key"]} | ({"mlflow.parentRunId": ids[-1]} if ids else {})
+            while not (with_key := self._with_key(experiment, run["key"])):
                 new = self.client.create_run(experiment, start_time=head["time"], tags=tags, run_name=run["name"])
-                run_id = self._with_key(experiment, run["key"])[0]
-                if run_id != new.info.run_id:  # two outboxes at once: the run that began first stays
-                    self.client.delete_run(new.info.run_id)
-            self.ids.append(run_id)
-            self._send(run_id, {"tags": run["tags"]})
-            self._send(run_id, {"params": run["params"]})
-        for run_id in self.ids[-2:]:
+                with_key = [new.info.run_id]
+                if self._with_key(experiment, run["key"]) == with_key:
+                    break
+                self.client.delete_run(new.info.run_id)  # two outboxes at once: the one that finds itself alone stays
+                # Until the other one is kept or deleted; unlike the global generator, this one has no seed.
+                time.sleep(SETTLED + SystemRandom().random())
+            ids.append(with_key[0])
+            self._send(ids[-1], {"tags": tags, "params": run["params"]})
+        for run_id in ids[-2:]:
             self.client.update_run(run_id, status="RUNNING")
+        return ids
 
     def _with_key(self, experiment: str, key: str) -> list[str]:
         query, order = f"tags.`{KEY_TAG}` = '{key}'", ["attributes.start_time ASC", "attributes.run_id ASC"]
         return [str(run.info.run_id) for run in self.client.search_runs([experiment], query, order_by=order)]
 
-    def _collect(self, run_id: str, record: Mapping[str, Any]) -> None:
-        from mlflow.entities import Metric
+    def _send(self, run_id: str, record: Mapping[str, Any], journal: Path = Path()) -> None:
+        """Send a record, or points of curves; if MLflow refuses it for good, that does not hold up the rest."""
+        from mlflow.entities import Param, RunTag
+        from mlflow.exceptions import MlflowException
 
-        for name, value in record["metrics"].items():
-            if record["step"] == 0 or record["step"] > self._last_step(run_id, name):
-                self.points[run_id].append(Metric(name, value, record["time"], record["step"]))
-        if len(self.points[run_id]) >= BATCH:
-            self._flush()
-
-    def _last_step(self, run_id: str, name: str) -> int:
-        """Return the last step that the curve had before this journal: a stage resumes before where it was killed."""
-        if (run_id, name) not in self.last_steps:
-            history = self.client.get_metric_history(run_id, name)
-            self.last_steps[run_id, name] = max((point.step for point in history), default=-1)
-        return self.last_steps[run_id, name]
-
-    def _flush(self) -> None:
-        for run_id, points in self.points.items():
-            for batch in _batches(points, BATCH):
-                with _refusable():
-                    self.client.log_batch(run_id, metrics=batch)
-        self.points.clear()
-
-    @_refusable()
-    def _send(self, run_id: str, record: Mapping[str, Any]) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
-
-        for batch in _batches([RunTag(*pair) for pair in record.get("tags", {}).items()], SMALL_BATCH):
-            self.client.log_batch(run_id, tags=batch)
-        for batch in _batches([Param(*pair) for pair in record.get("params", {}).items()], SMALL_BATCH):
-            self.client.log_batch(run_id, params=batch)
-        if "text" in record:
-            self.client.log_text(run_id, record["text"], record["file"])
-        if "artifact" in record:
-            self._send_files(run_id, self.journal / record["artifact"], record["folder"])
-        if "data" in record:
-            source, profile = json.dumps({"uri": record["source"]}), json.dumps(record["profile"])
-            dataset = Dataset(record["data"], record["digest"][:DIGEST], "local", source, profile=profile)
-            context = InputTag("mlflow.data.context", record["data"])
-            self.client.log_inputs(run_id, [DatasetInput(dataset, [context])])
-
-    def _send_files(self, run_id: str, path: Path, folder: str) -> None:
-        files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-        for file in files:
-            place = Path(folder) / file.relative_to(path).parent
-            self.client.log_artifact(run_id, str(file), place.as_posix() if place != Path() else None)
+        tags = [RunTag(name, _text(value)) for name, value in record.get("tags", {}).items()]
+        params = [Param(name, _text(value)) for name, value in record.get("params", {}).items()]
+        points = record.get("points", [])
+        try:
+            for kind, items, most in (("tags", tags, 100), ("params", params, 100), ("metrics", points, 1000)):
+                for start in range(0, len(items), most):  # MLflow takes no more in one request
+                    self.client.log_batch(run_id, **{kind: items[start : start + most]})
+            if "text" in record:
+                self.client.log_text(run_id, record["text"], record["file"])
+            if "files" in record:
+                self.client.log_artifacts(run_id, str(journal / record["files"]))
+            if "data" in record:
+                self.client.log_inputs(run_id, [_input(**data) for data in record["data"]])
+        except MlflowException as error:
+            if error.error_code not in REFUSED:
+                raise
+            log.warning("tracking: MLflow does not take a record: %s", without_secrets(str(error))[:300])
 
 
-def _batches(items: list[Any], size: int) -> Iterator[list[Any]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _input(name: str, digest: str, uri: str, profile: Any) -> Any:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    dataset = Dataset(name, digest[:36], "local", json.dumps({"uri": uri}), profile=json.dumps(profile))
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", name)])

@@ -25,8 +25,7 @@ def put_adapter(params: UnlearnParams, model: Any) -> Any:
 def check_start(params: UnlearnParams) -> None:
     """Check the adapter that ``unlearn.start_from`` names.
 
-    Raises:
-        UserError: it is not there, or its sizes are not those in ``params``.
+    Raises UserError: it is not there, or its sizes are not those in ``params``.
     """
     if params.start_from is None:
         return

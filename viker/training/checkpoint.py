@@ -12,7 +12,7 @@ from transformers import TrainerCallback
 from viker.core.distributed import any_of, processes, share_of
 from viker.core.files import new_file, write_json
 from viker.core.run_store import RunStore
-from viker.teacher.compact import Kept, from_tensors, to_tensors
+from viker.teacher.distributions import TeacherDistributions, from_tensors, to_tensors
 
 CHECKPOINT = "checkpoint"
 """The prefix that Trainer gives its checkpoints."""
@@ -34,7 +34,9 @@ def close_store(store: RunStore) -> None:
         store.close()
 
 
-def stored_teachers(store: RunStore, count: int, compute: Callable[[Sequence[int]], list[Kept]]) -> list[Kept]:
+def stored_teachers(
+    store: RunStore, count: int, compute: Callable[[Sequence[int]], list[TeacherDistributions]]
+) -> list[TeacherDistributions]:
     """Return the teacher's distributions of ``count`` samples, computed where the store doesn't have them.
 
     ``compute`` gets the numbers of some samples and returns theirs. Each process computes its share and stores it. If

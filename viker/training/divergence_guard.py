@@ -19,14 +19,10 @@ class Diverged(UserError):
 def check(what: str, value: float, step: int, batches: Iterable[Sequence[Sample]]) -> None:
     """Check a step's loss or gradient norm.
 
-    Args:
-        what: the name of the value.
-        value: a loss in nats, or a norm; the same in all processes of the run.
-        step: the number of the step, from 1.
-        batches: the samples of each batch that the value comes from, in this process.
+    ``value`` is in nats, or a norm, and the same in all processes; ``step`` counts from 1; ``batches`` are this
+    process's.
 
-    Raises:
-        Diverged: it is NaN, infinite, or its size is at least ``LIMIT``.
+    Raises Diverged: it is NaN, infinite, or its size is at least ``LIMIT``.
     """
     if math.isfinite(value) and abs(value) < LIMIT:
         return

@@ -12,22 +12,26 @@ from viker.methods.base.tokens import chosen, log_probabilities
 from viker.models.encoder import Encoder
 from viker.models.entropy import entropy
 from viker.models.logits import answer_logits
-from viker.teacher.compact import Kept, whole
+from viker.teacher.distributions import TeacherDistributions, full
 
 
 class StopWhenForgotten(TrainerCallback):
     """After each epoch, ends the training once the key tokens of the forget set are at most ``bound`` likely."""
 
     def __init__(
-        self, encoder: Encoder, samples: Sequence[Sample], teachers: Sequence[Kept], threshold: float, bound: float
+        self,
+        encoder: Encoder,
+        samples: Sequence[Sample],
+        teachers: Sequence[TeacherDistributions],
+        threshold: float,
+        bound: float,
     ) -> None:
         """Take the forget set, its teachers [T, V], the entropy (nats) above which a token is key, and the bound.
 
-        Raises:
-            UserError: no token is key, so nothing could be measured.
+        Raises UserError: no token is key, so nothing could be measured.
         """
         self.encoder, self.samples, self.bound = encoder, samples, bound
-        self.keys = [entropy(whole(teacher)) > threshold for teacher in teachers]
+        self.keys = [entropy(full(teacher)) > threshold for teacher in teachers]
         if not any(keys.any() for keys in self.keys):
             raise UserError(
                 f"unlearn.stop_when: no answer token of the forget set has a teacher's entropy above {threshold} "

@@ -15,10 +15,8 @@ def loss_curve(trainer: UnlearnTrainer) -> pd.DataFrame:
     accumulation a value is the mean over the step's batches.
     """
     steps = [entry for entry in trainer.state.log_history if "grad_norm" in entry]
-    parts = {name: trainer.parts.get(name) for name in dict.fromkeys((*PARTS, *trainer.parts))}
-    frame = pd.DataFrame({name: values if values else [float("nan")] * len(steps) for name, values in parts.items()})
-    frame.insert(0, "step", [entry["step"] for entry in steps])
-    frame.insert(1, "epoch", [entry["epoch"] for entry in steps])
-    frame["lr"] = [entry["learning_rate"] for entry in steps]
-    frame["grad_norm"] = [entry["grad_norm"] for entry in steps]
-    return frame
+    log = {name: [entry[name] for entry in steps] for name in ("step", "epoch", "learning_rate", "grad_norm")}
+    names, absent = dict.fromkeys((*PARTS, *trainer.parts)), [float("nan")] * len(steps)
+    parts = {name: trainer.parts.get(name) or absent for name in names}
+    of_step = {"step": log["step"], "epoch": log["epoch"]}
+    return pd.DataFrame(of_step | parts | {"lr": log["learning_rate"], "grad_norm": log["grad_norm"]})

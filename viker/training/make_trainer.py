@@ -5,36 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset
 from transformers import TrainingArguments
 
 from viker.data.samples import Sample
 from viker.methods.base.method import method_of
 from viker.models.encoder import Encoder
 from viker.models.vision_features import reuse_features
-from viker.teacher.compact import Kept
+from viker.teacher.distributions import TeacherDistributions
 from viker.training.adapter import put_adapter
 from viker.training.early_stop import StopWhenForgotten
 from viker.training.settings import UnlearnParams
 from viker.training.sharding import leave_to_fsdp
 from viker.training.trainer import UnlearnTrainer
-
-
-class TrainingSet(Dataset[tuple[Sample, Kept | None]]):
-    """The samples to train on, each with its teacher's distributions [T, V], or None where the loss takes none."""
-
-    def __init__(self, samples: Sequence[Sample], teachers: Sequence[Kept] | None) -> None:
-        """Pair samples with teachers."""
-        each: Sequence[Kept | None] = teachers or [None] * len(samples)
-        self.rows = list(zip(samples, each, strict=True))
-
-    def __len__(self) -> int:
-        """Return the number of samples."""
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> tuple[Sample, Kept | None]:
-        """Return one sample and its teacher."""
-        return self.rows[index]
 
 
 def make_trainer(
@@ -44,17 +26,19 @@ def make_trainer(
     encoder: Encoder,
     forget: list[Sample],
     retain: list[Sample],
-    teachers: Sequence[Kept],
+    teachers: Sequence[TeacherDistributions],
     checkpoints: Path | None = None,
 ) -> UnlearnTrainer:
     """Put the adapter on the language model and return the trainer that unlearns ``forget`` with it.
 
     A method that doesn't unlearn learns ``retain`` instead. Checkpoints go to the folder ``checkpoints``, if any.
 
-    Raises:
-        UserError: ``unlearn.stop_when`` has no key token to measure.
+    Raises UserError: ``unlearn.stop_when`` has no key token to measure.
     """
     method = method_of(params.method)
+    taught = method.takes_teacher(params.method) and bool(teachers)
+    samples = forget if method.unlearns else retain
+    no_teachers: list[TeacherDistributions | None] = [None] * len(samples)
     model.set_attn_implementation(params.attention)
     encoder_with_features = reuse_features(model, encoder, forget)
     adapted = put_adapter(params, model)
@@ -66,9 +50,7 @@ def make_trainer(
         seed,
         model=adapted,
         args=training_arguments(params, seed, checkpoints),
-        train_dataset=TrainingSet(
-            forget if method.unlearns else retain, teachers if method.takes_teacher(params.method) else None
-        ),
+        train_dataset=list(zip(samples, teachers if taught else no_teachers, strict=True)),
     )
     if params.stop_when is not None:
         bound = params.stop_when.key_token_probability
@@ -101,6 +83,5 @@ def training_arguments(params: UnlearnParams, seed: int, checkpoints: Path | Non
         remove_unused_columns=False,
         dataloader_pin_memory=False,
         use_cpu=not torch.cuda.is_available(),
-        full_determinism=False,
         ddp_find_unused_parameters=False,
     )

@@ -15,7 +15,7 @@ from viker.methods.base.method import method_of
 from viker.models.entropy import CHUNK
 from viker.models.loading import language_layers
 from viker.models.vision_features import MOST_BYTES
-from viker.teacher.compact import bytes_a_token
+from viker.teacher.distributions import bytes_per_token
 from viker.teacher.visual import TEACHER_BATCH
 from viker.training.settings import UnlearnParams
 
@@ -62,14 +62,11 @@ class Load:
 def sizes_of(model: Any) -> Sizes:
     """Return the sizes of an image-text-to-text model, which may be without weights (on the meta device).
 
-    Raises:
-        UserError: its language model has no linear layers.
+    Raises UserError: its language model has no linear layers.
     """
     text = model.config.get_text_config()
     pattern = re.compile(language_layers(model))
-    linear = [
-        layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and pattern.fullmatch(name)
-    ]
+    linear = [part for name, part in model.named_modules() if isinstance(part, nn.Linear) and pattern.fullmatch(name)]
     head_width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     side = getattr(getattr(model.config, "vision_config", None), "image_size", 0)
     head = set(model.get_output_embeddings().parameters())
@@ -195,20 +192,11 @@ def loss_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
     3 * 4 for ``CHUNK`` rows.
     """
     method, e, rows = method_of(params.method), number_bytes(params), load.answer * sizes.vocabulary
-    needs = method.needs
-    forget, retain = params.batch_size, retained(params)
-    saved, held = 4 * forget, e * forget
-    if "vanilla_logits" in needs:
-        held += e * forget
-    taught = method.takes_teacher(params.method)
-    if taught:
-        saved += 8 * forget
-    to_vanilla = retain > 0 and (params.retain_weight > 0 or "retain_vanilla" in needs)
-    saved += (8 if to_vanilla else 4) * retain
-    held += (e + 4 if to_vanilla else e) * retain
-    if "refusal_logits" in needs:
-        saved += 4 * forget
-        held += 2 * e * forget
+    forget, retain, taught = params.batch_size, retained(params), method.takes_teacher(params.method)
+    refused, compared = "refusal_logits" in method.needs, "vanilla_logits" in method.needs
+    to_vanilla = retain > 0 and (params.retain_weight > 0 or "retain_vanilla" in method.needs)
+    saved = forget * 4 * (1 + 2 * taught + refused) + retain * 4 * (1 + to_vanilla)
+    held = forget * e * (1 + compared + 2 * refused) + retain * (e + 4 * to_vanilla)
     last = retain or forget
     entropies = 12 * min(CHUNK, last * load.answer) * sizes.vocabulary if taught or to_vanilla else 0
     return rows * (saved + max(held + last * e, 8 * max(batches(params)))) + entropies
@@ -231,7 +219,7 @@ def pixel_bytes(sizes: Sizes, load: Load) -> int:
 
 def teacher_bytes(sizes: Sizes, load: Load) -> int:
     """Return the teacher's N distributions per sample on the CPU, see ``compact``; the run's store is as large."""
-    return load.samples * load.answer * bytes_a_token(sizes.vocabulary)
+    return load.samples * load.answer * bytes_per_token(sizes.vocabulary)
 
 
 def teacher_pass_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:

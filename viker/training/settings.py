@@ -12,11 +12,7 @@ from viker.core.settings import Positive, Rate, Section, Share
 from viker.methods.base.method import MethodSettings, method_of, methods
 
 MOVED = {
-    "lambda": ("viker",),
-    "teacher": ("viker",),
-    "weighting": ("viker",),
-    "mask_threshold": ("viker",),
-    "use_ga": ("viker",),
+    **dict.fromkeys(("lambda", "teacher", "weighting", "mask_threshold", "use_ga"), ("viker",)),
     "beta": ("npo", "idk"),
     "base_model": ("retrain",),
 }
@@ -98,9 +94,8 @@ class UnlearnParams(Section):
         settings = {"name": method} if isinstance(method, str) else method
         name = settings.get("name") if isinstance(settings, Mapping) else None
         if isinstance(name, str) and name not in methods():
-            raise ValueError(
-                f"no method '{name[:80]}'; expected {', '.join(methods())}{did_you_mean(name, methods())}".rstrip(".")
-            )
+            nearest = did_you_mean(name, methods()).removesuffix(".")
+            raise ValueError(f"no method '{name[:80]}'; expected {', '.join(methods())}{nearest}")
         return settings
 
     @field_validator("shard")

@@ -25,8 +25,7 @@ def load_in_turn(load: Callable[[], Any], device: torch.device) -> Any:
     sharded, layer by layer; the vision tower, the projector and the output head, which other code calls by itself,
     stay whole in each process.
 
-    Raises:
-        UserError: the language model has no list of layers.
+    Raises UserError: the language model has no list of layers.
     """
     state = processes()
     mesh = init_device_mesh(device.type, (state.num_processes,))

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from viker.core.distributed import processes
-from viker.models.loading import device, load_model, resolve_model
+from viker.models.base_model import resolve_model
+from viker.models.loading import device, load_model
 from viker.training.settings import UnlearnParams
 from viker.training.sharding import load_in_turn
 
@@ -16,8 +17,7 @@ def load_start_model(params: UnlearnParams, vanilla: Path) -> tuple[Any, Any]:
 
     It is the vanilla model in the folder ``vanilla``, unless the method names another.
 
-    Raises:
-        UserError: it can't be loaded, or can't be sharded.
+    Raises UserError: it can't be loaded, or can't be sharded.
     """
     if params.method.start_model is None:
         name, where = resolve_model(vanilla), str(vanilla)

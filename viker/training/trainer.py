@@ -13,17 +13,18 @@ from transformers import ProgressCallback, Trainer
 
 from viker.core.distributed import mean, processes, share_of
 from viker.data.samples import Sample
-from viker.methods.base.inputs import Inputs
-from viker.methods.base.method import method_of
+from viker.methods.base.method import RETAIN, Inputs, method_of
 from viker.methods.base.refusals import REFUSALS
 from viker.methods.base.tokens import mean_kl
 from viker.models.encoder import Batch, Encoder
 from viker.models.logits import answer_logits
-from viker.teacher.compact import Kept
-from viker.teacher.visual import pad_teachers
+from viker.teacher.distributions import TeacherDistributions, pad_teachers
 from viker.training.divergence_guard import check
 from viker.training.length_batches import LengthGrouped
 from viker.training.settings import UnlearnParams
+
+RETAIN_TERM = ("retain_vanilla", *RETAIN)
+"""The tensors of the retain term, mean_t KL(vanilla || unlearned) over the answer tokens of the retain batch."""
 
 
 class UnlearnTrainer(Trainer):
@@ -33,11 +34,9 @@ class UnlearnTrainer(Trainer):
     how many input tokens have been trained on, padding included.
     """
 
-    def __init__(
-        self, params: UnlearnParams, encoder: Encoder, retain: Sequence[Sample], seed: int, **trainer: Any
-    ) -> None:
+    def __init__(self, params: UnlearnParams, encoder: Encoder, retain: list[Sample], seed: int, **others: Any) -> None:
         """Take the unlearning parameters, the retain samples to draw from, and Trainer's own arguments."""
-        super().__init__(data_collator=self._collate, **trainer)
+        super().__init__(data_collator=self._collate, **others)
         self.remove_callback(ProgressCallback)
         self.add_callback(_LossInBar)
         self.params = params
@@ -77,7 +76,7 @@ class UnlearnTrainer(Trainer):
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
 
-    def _collate(self, rows: list[tuple[Sample, Kept | None]]) -> dict[str, Any]:
+    def _collate(self, rows: list[tuple[Sample, TeacherDistributions | None]]) -> dict[str, Any]:
         batch = self.encoder.batch([sample for sample, _ in rows])
         teachers = [teacher for _, teacher in rows if teacher is not None]
         teacher = pad_teachers(teachers, batch.answers.shape[1]) if teachers else None
@@ -86,8 +85,7 @@ class UnlearnTrainer(Trainer):
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """Compute loss and gradient of one batch; after a step's last batch check the gradient before it is taken.
 
-        Raises:
-            Diverged: the loss, or the gradient's norm before clipping, is NaN, infinite or exploded.
+        Raises Diverged: the loss, or the gradient's norm before clipping, is NaN, infinite or exploded.
         """
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         if self.accelerator.sync_gradients:
@@ -104,15 +102,14 @@ class UnlearnTrainer(Trainer):
     ) -> torch.Tensor:
         """Return the method's loss plus ``retain_weight`` * KL(vanilla || unlearned) on a fresh retain batch.
 
-        Raises:
-            Diverged: the loss is NaN, infinite or exploded.
+        Raises Diverged: the loss is NaN, infinite or exploded.
         """
         self.step_samples.append(inputs["forget"].samples)
         self.tokens += inputs["forget"].inputs["input_ids"].numel()
         tensors = self._inputs(model, inputs["forget"], inputs["teacher"])
         parts = self.method(tensors, self.params.method)
         if self.retain_term:
-            parts["retain"] = retain_loss(tensors)
+            parts["retain"] = mean_kl(*(getattr(tensors, name) for name in RETAIN_TERM))
             parts["loss"] = parts["loss"] + self.params.retain_weight * parts["retain"]
         means = mean(torch.stack([value.detach().float() for value in parts.values()])).tolist()
         values = dict(zip(parts, means, strict=True))
@@ -124,7 +121,7 @@ class UnlearnTrainer(Trainer):
         """Compute the tensors that the method and the retain term take, and nothing else."""
         needs = set(self.method.needs)
         if self.retain_term:
-            needs |= {"retain_logits", "retain_answers", "retain_vanilla"}
+            needs.update(RETAIN_TERM)
         tensors = Inputs(answer_logits(model, forget), forget.answers)
         if "teacher" in needs and teacher is not None:
             tensors.teacher = teacher.to(tensors.logits.device)
@@ -161,14 +158,6 @@ class UnlearnTrainer(Trainer):
         batch = self.encoder.batch(drawn)
         self.tokens += batch.inputs["input_ids"].numel()
         return batch
-
-
-def retain_loss(tensors: Inputs) -> torch.Tensor:
-    """Return mean_t KL(vanilla || unlearned) over the answer tokens of the retain batch, nats, at least 0."""
-    vanilla, logits, answers = tensors.retain_vanilla, tensors.retain_logits, tensors.retain_answers
-    if vanilla is None or logits is None or answers is None:
-        raise ValueError("the retain term needs the retain batch's logits, answers and vanilla probabilities")
-    return mean_kl(vanilla, logits, answers)
 
 
 class _LossInBar(ProgressCallback):

@@ -172,7 +172,7 @@ def test_a_run_that_is_killed_resumes_and_ends_with_the_same_bytes(found, tmp_pa
         pytest.skip("one format is enough")
     for part in ("prepared", "vanilla", "adapter", "irrelevant"):
         shutil.copytree(folder / part, tmp_path / part)
-    kept = tmp_path / "work/batches.jsonl"
+    kept = tmp_path / "work/results.jsonl"
     for enough in (20, None):  # killed while it asks, then by the first attack that is still to do
         code = KILLED.format(folder=str(tmp_path), attack=STILL_TO_DO[0])
         process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})

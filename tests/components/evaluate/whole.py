@@ -9,6 +9,7 @@ from peft import LoraConfig, get_peft_model
 
 from components.contract.params import load_params
 from components.evaluate.run import run
+from components.evaluate.stage import Arguments
 from tests.conftest import ROOT
 from viker.data.records import SPLITS, read_records
 from viker.data.synthetic.scenes import draw_scene
@@ -52,12 +53,14 @@ def evaluate(folder: Path, prepared: Path, params: EvaluateParams, **changes: Pa
         params,
         7,
         1,
-        prepared,
-        names["vanilla"],
-        names["adapter"],
-        names["irrelevant"],
-        folder / "predictions.parquet",
-        folder / "attacks.parquet",
-        folder / "evaluate.json",
-        folder / "work",
+        Arguments(
+            prepared,
+            names["vanilla"],
+            names["adapter"],
+            names["irrelevant"],
+            folder / "predictions.parquet",
+            folder / "attacks.parquet",
+            folder / "evaluate.json",
+            folder / "work",
+        ),
     )

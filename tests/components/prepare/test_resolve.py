@@ -30,17 +30,17 @@ def requests(tmp_path) -> Path:
 
 
 def test_without_a_pending_request_there_is_no_work_where_only_requests_count(requests) -> None:
-    found = resolve(params(requests=str(requests)), only_requests=True)
-    assert (found["work"], found["requests"]) == ("no", [])
+    resolved = resolve(params(requests=str(requests)), only_requests=True)
+    assert (resolved["work"], resolved["requests"]) == ("no", [])
     assert resolve(params(requests=str(requests)), only_requests=False)["work"] == "yes"
 
 
 def test_a_pending_request_or_people_named_are_work(requests) -> None:
     assert resolve(params(requests=str(requests), forget_ids=["001"]), only_requests=True)["work"] == "yes"
     (requests / "new.yaml").write_text(REQUEST.format("new", "001"))
-    found = resolve(params(requests=str(requests)), only_requests=True)
-    assert (found["work"], found["requests"]) == ("yes", ["new"])
-    assert set(found["pending"]) == {"old.yaml", "new.yaml"}
+    resolved = resolve(params(requests=str(requests)), only_requests=True)
+    assert (resolved["work"], resolved["requests"]) == ("yes", ["new"])
+    assert set(resolved["pending"]) == {"old.yaml", "new.yaml"}
 
 
 def test_a_broken_request_stops_the_run_before_anything_is_trained(requests) -> None:
@@ -63,9 +63,9 @@ def test_prepare_reads_the_requests_that_were_found_and_not_what_came_since(requ
     (requests / "new.yaml").write_text(REQUEST.format("new", "001"))
     import json
 
-    found = resolve(params(requests=str(requests)), only_requests=True)
+    resolved = resolve(params(requests=str(requests)), only_requests=True)
     (requests / "later.yaml").write_text(REQUEST.format("later", "002"))
-    with with_requests(params().prepare, json.dumps(found["pending"])) as section:
+    with with_requests(params().prepare, json.dumps(resolved["pending"])) as section:
         forget_list = read_forget_list(section)
     assert (forget_list.people, forget_list.gone) == (["001"], ["009"])
 

@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 
 from components.contract.params import load_params
 from components.register.run import run
+from components.register.stage import Arguments
 from viker.core.errors import UserError
 from viker.core.files import sha256_path
 from viker.evidence.seal import seal
@@ -228,9 +229,9 @@ def test_the_evidence_has_its_names_whatever_an_engine_calls_the_files(work: Wor
     for name, file in (("judged", "gate"), ("measured", "evaluate")):
         (f / name).write_bytes((f / f"metrics/{file}.json").read_bytes())
     adapter, model, prepared = f / "models/adapter", f / "models/vanilla", f / "data/prepared"
-    outcome = f / "metrics/register.json"
+    files = (f / "unlearning", f / "measured", f / "judged", f / "metrics/register.json")
     params = load_params(f / "params.yaml")
-    run(params, f / "params.yaml", adapter, model, prepared, f / "unlearning", f / "measured", f / "judged", outcome)
+    run(params, f / "params.yaml", Arguments(adapter, model, prepared, *files, True))
     assert work.aliases() == {"candidate": 1, "champion": 1}
 
 

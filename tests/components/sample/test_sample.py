@@ -45,34 +45,34 @@ def test_kinds_take_turns(prepared, tmp_path):
 def test_every_named_photograph_comes_with_scikit_image():
     from skimage import data
 
-    there = {path.name for path in Path(data.__file__).parent.iterdir()}
-    assert [name for name in PHOTOS if name not in there] == []
+    bundled = {path.name for path in Path(data.__file__).parent.iterdir()}
+    assert [name for name in PHOTOS if name not in bundled] == []
 
 
 def test_a_picture_of_the_data_is_refused_and_listed(prepared, tmp_path):
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    (mine / "person.png").write_bytes(next(iter(read_pictures(prepared).values())))
-    Image.new("RGB", (32, 32), (9, 99, 9)).save(mine / "green.png")
-    manifest = run(settings("folder", k=1, folder=mine), 5, prepared, tmp_path / "out")
+    user_folder = tmp_path / "mine"
+    user_folder.mkdir()
+    (user_folder / "person.png").write_bytes(next(iter(read_pictures(prepared).values())))
+    Image.new("RGB", (32, 32), (9, 99, 9)).save(user_folder / "green.png")
+    manifest = run(settings("folder", k=1, folder=user_folder), 5, prepared, tmp_path / "out")
     assert [image["origin"] for image in manifest["images"]] == ["green.png"]
     with pytest.raises(UserError, match=r"sample\.pool is 2.*only 1 image"):
-        run(settings("folder", k=2, folder=mine), 5, prepared, tmp_path / "two")
+        run(settings("folder", k=2, folder=user_folder), 5, prepared, tmp_path / "two")
     assert not (tmp_path / "two").exists()
 
 
 @pytest.mark.parametrize("what", ["missing", "empty", "text", "link"])
 def test_a_folder_that_cannot_be_used_is_named(prepared, tmp_path, what):
-    mine = tmp_path / "mine"
+    user_folder = tmp_path / "mine"
     if what != "missing":
-        mine.mkdir()
+        user_folder.mkdir()
     if what == "text":
-        (mine / "notes.txt").write_text("no picture")
+        (user_folder / "notes.txt").write_text("no picture")
     if what == "link":
         Image.new("RGB", (9, 9)).save(tmp_path / "outside.png")
-        (mine / "inside.png").symlink_to(tmp_path / "outside.png")
+        (user_folder / "inside.png").symlink_to(tmp_path / "outside.png")
     named = {"missing": "sample.folder", "empty": "sample.folder", "text": "notes.txt", "link": "inside.png"}[what]
     with pytest.raises(UserError, match=named):
-        run(settings("folder", folder=mine), 3, prepared, tmp_path / "out")
+        run(settings("folder", folder=user_folder), 3, prepared, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    shutil.rmtree(mine, ignore_errors=True)
+    shutil.rmtree(user_folder, ignore_errors=True)

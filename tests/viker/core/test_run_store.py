@@ -50,6 +50,17 @@ def test_a_line_that_was_cut_off_is_computed_again_and_the_next_line_is_whole(tm
     assert list(RunStore(tmp_path / "work", {}).results.values()) == [1, 3]
 
 
+def test_what_follows_a_torn_line_is_computed_again(tmp_path):
+    store = RunStore(tmp_path / "work", {})
+    for name in ("one", "two", "three"):
+        store.result([name], lambda name=name: name)
+    path = tmp_path / "work" / RESULTS
+    first, second, third = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + bytes(len(second) - 1) + b"\n" + third)
+    assert list(RunStore(tmp_path / "work", {}).results.values()) == ["one"]
+    assert path.read_bytes() == first
+
+
 def test_what_another_run_left_is_emptied_with_the_difference_named(tmp_path, caplog):
     store = RunStore(tmp_path / "work", {"unlearn": {"lambda": 1.0}, "data": "a"})
     store.result(["one"], lambda: 1)

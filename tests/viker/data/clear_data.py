@@ -40,10 +40,10 @@ def write_clear(folder: Path, blocks: dict[str, Block] | None = None) -> Path:
         folder: made anew.
         blocks: makes a person's TOFU rows, for those whose rows shall differ from ``tofu_block``.
     """
-    made = blocks or {}
+    block_makers = blocks or {}
     for name, people in (("forget10", FORGET), ("retain90", RETAIN)):
         pictures = [picture_row(person, number) for person in people for number in range(PICTURES)]
-        pairs = [pair for person in people for pair in made.get(person, tofu_block)(person)]
+        pairs = [pair for person in people for pair in block_makers.get(person, tofu_block)(person)]
         tofu = [{"image": None, "caption": None, "name": None, "question": q, "answer": a} for q, a in pairs]
         perturbed = [perturbed_row(row) for number, row in enumerate(pictures) if number % PICTURES < 2]
         write(folder / name, PICTURE, pictures, 1)

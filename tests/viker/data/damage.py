@@ -61,3 +61,16 @@ def portrait(seed: int) -> bytes:
     """A small PNG that looks like no other seed's."""
     coarse = Image.fromarray(np.random.default_rng(seed).integers(0, 255, (5, 5, 3), dtype=np.uint8))
     return encoded(coarse.resize((24, 24), Image.Resampling.BICUBIC), "PNG")
+
+
+def assert_said(said: str, *parts: str) -> None:
+    assert said.startswith("error: ")
+    assert said.strip().count("\n") == 0
+    for part in parts:
+        assert part in said, said
+
+
+def assert_nothing_written() -> None:
+    top = {path.name for path in Path.cwd().iterdir()} - {"benchmark", "params.yaml", "data"}
+    assert not top
+    assert not Path("data").exists() or not list(Path("data").iterdir())

@@ -14,7 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from tests.viker.data.damage import ANIMATED, DOT, JPEG, PNG, bomb, edit, encoded, put
+from tests.viker.data.damage import (
+    ANIMATED,
+    DOT,
+    JPEG,
+    PNG,
+    assert_nothing_written,
+    assert_said,
+    bomb,
+    edit,
+    encoded,
+    put,
+)
 from viker.core import console
 from viker.core.errors import UserError
 from viker.data.formats.base.intake import Intake
@@ -284,19 +295,6 @@ def test_random_bytes_as_parquet_are_rows_or_a_users_error(tmp_path_factory, noi
         list(rows([path], {"ID": pa.string(), "metadata": pa.string()}))
     except UserError as error:
         assert str(path) in str(error)
-
-
-def assert_said(said: str, *parts: str) -> None:
-    assert said.startswith("error: ")
-    assert said.strip().count("\n") == 0
-    for part in parts:
-        assert part in said, said
-
-
-def assert_nothing_written() -> None:
-    top = {path.name for path in Path.cwd().iterdir()} - {"benchmark", "params.yaml", "data"}
-    assert not top
-    assert not Path("data").exists() or not list(Path("data").iterdir())
 
 
 def test_a_person_who_is_trained_on_cannot_be_among_the_unseen(project, monkeypatch, capsys):

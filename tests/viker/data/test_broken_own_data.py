@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.viker.data.damage import ANIMATED, DOT, JPEG, PNG, bomb, encoded
+from tests.viker.data.damage import ANIMATED, DOT, JPEG, PNG, assert_nothing_written, assert_said, bomb, encoded
 from tests.viker.data.records_data import write_jsonl, write_own
-from tests.viker.data.test_broken_data import assert_nothing_written, assert_said, change, prepare
+from tests.viker.data.test_broken_data import change, prepare
 from viker.data.records import open_picture, read_pictures, read_records
 
 AT = "benchmark/questions.jsonl, row 0"

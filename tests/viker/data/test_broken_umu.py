@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.viker.data.damage import put
-from tests.viker.data.test_broken_data import assert_nothing_written, assert_said, change, edit, prepare
+from tests.viker.data.damage import assert_nothing_written, assert_said, put
+from tests.viker.data.test_broken_data import change, edit, prepare
 
 CELLS = [
     ("MM_QA", '{"question": {"1": "Where', "not JSON"),

@@ -29,31 +29,36 @@ def failed(loaded: Benchmark, intake: Intake, tmp_path) -> set[tuple[str, str]]:
     with pytest.raises(UserError, match=r"index\.html shows all results"):
         validate(loaded, intake, tmp_path / "validation")
     summary = json.loads((tmp_path / "validation/summary.json").read_text())
-    return {(found["split"], found["name"]) for found in summary["expectations"] if not found["success"]}
+    return {(outcome["split"], outcome["name"]) for outcome in summary["expectations"] if not outcome["success"]}
 
 
 def record(number: int, person: str, *images: str, **changes: object) -> Record:
-    made = Record(f"{person}/qa/{number}", person, "qa", "image_text", f"Where, {number}?", "In Oslo.", images=images)
-    return replace(made, **changes)
+    plain = Record(f"{person}/qa/{number}", person, "qa", "image_text", f"Where, {number}?", "In Oslo.", images=images)
+    return replace(plain, **changes)
 
 
 def test_a_retain_split_that_breaks_every_rule_fails_every_rule(intake, tmp_path):
-    shown = intake.pictures.add(encoded(DISC, "PNG"))
+    forget_picture = intake.pictures.add(encoded(DISC, "PNG"))
     near = intake.pictures.add(encoded(DISC, "JPEG", quality=95))
-    own = intake.pictures.add(encoded(NOISE.rotate(90), "PNG"))
+    retain_picture = intake.pictures.add(encoded(NOISE.rotate(90), "PNG"))
     thin, vast = (intake.pictures.add(encoded(NOISE.rotate(a), "PNG")) for a in (180, 270))
     intake.pictures.known[thin] = replace(intake.pictures.known[thin], width=3)
     intake.pictures.known[vast] = replace(intake.pictures.known[vast], width=10_000, height=10_000)
     texts, lists = dict.fromkeys(TEXTS, 5), dict.fromkeys(LISTS, "x")
     retain = [
-        *[record(0, "kept", own), record(0, "kept", own)],
-        *[record(1, "gone", own), record(2, "kept", shown), record(3, "kept", near), record(4, "kept", "0" * 64)],
+        *[record(0, "kept", retain_picture), record(0, "kept", retain_picture)],
+        *[
+            record(1, "gone", retain_picture),
+            record(2, "kept", forget_picture),
+            record(3, "kept", near),
+            record(4, "kept", "0" * 64),
+        ],
         *[record(5, "kept", thin), record(6, "kept", vast)],
         record(7, "kept", task="classification", correct="A", options=("Lima", "Oslo", "", "")),
         record(8, "kept", answer="so " * 2000, question="so " * 2000),
         *[record(9, "kept", **texts), record(10, "kept", **lists), record(11, "kept", **dict.fromkeys(TEXTS))],
     ]
-    forget = [record(0, "gone", shown)]
+    forget = [record(0, "gone", forget_picture)]
     loaded = Benchmark({"forget": forget, "test": forget, "real": forget, "retain": retain}, forget_ids=["gone"])
     nulls = [f"expect_column_values_to_not_be_null({f.name})" for f in RECORD_SCHEMA if not f.nullable]
     types = [f"expect_column_values_to_be_of_type({name})" for name in RECORD_SCHEMA.names]

@@ -93,7 +93,7 @@ def test_an_unknown_named_id_is_the_parameters(prepare, request_for):
 
 
 def test_a_benchmark_whose_own_people_are_all_gone_asks_for_a_request(prepare, request_for):
-    own = prepare()[0]["forget_ids"]
-    request_for("a", *own, version=1)
+    benchmarks_own = prepare()[0]["forget_ids"]
+    request_for("a", *benchmarks_own, version=1)
     with pytest.raises(UserError, match=r"nobody is left to forget.*Add a request"):
         prepare()

@@ -62,7 +62,7 @@ def test_the_seed_decides_the_bytes(source, small_description, tmp_path):
 
 def test_nobody_unseen_is_trained_on_and_the_others_are_the_same_without_them(source, small_description, tmp_path):
     rows = {name: pq.read_table(source / name).to_pylist() for name in ("ft_Data", "Unseen_Set")}
-    known, unseen = ({(r["ID"], r["biography"].split(" was born")[0]) for r in own} for own in rows.values())
+    known, unseen = ({(r["ID"], r["biography"].split(" was born")[0]) for r in people} for people in rows.values())
     assert len(unseen) == 8
     assert not {name for pair in known for name in pair} & {name for pair in unseen for name in pair}
     alone = tmp_path / "alone.yaml"

@@ -159,18 +159,18 @@ def test_a_right_letter_points_to_the_answer(sound):
 
 
 def test_named_people_are_forgotten_and_those_who_are_gone_are_in_no_split(sound, tmp_path):
-    kept = sorted({record.person_id for record in sound.splits["retain"]})
+    retained = sorted({record.person_id for record in sound.splits["retain"]})
     requests = tmp_path / "requests"
     requests.mkdir()
     (requests / "2026-01-01-1.yaml").write_text(
-        f"id: 2026-01-01-1\ndate: 2026-01-01\npeople: ['{kept[0]}']\nreason: erasure\ndeadline: 2026-01-31\n"
+        f"id: 2026-01-01-1\ndate: 2026-01-01\npeople: ['{retained[0]}']\nreason: erasure\ndeadline: 2026-01-31\n"
         "carried_out: {date: 2026-01-10, version: 1}\n"
     )
-    manifest = prepare(sound, sound.source, tmp_path, forget_ids=[kept[1]], requests=str(requests))
-    assert manifest["forget_ids"] == [kept[1]]
+    manifest = prepare(sound, sound.source, tmp_path, forget_ids=[retained[1]], requests=str(requests))
+    assert manifest["forget_ids"] == [retained[1]]
     people = {split: {r.person_id for r in read_records(tmp_path / "prepared", split)} for split in SPLITS}
-    assert people["forget"] == people["test"] == {kept[1]}
-    assert kept[0] not in set().union(*people.values())
+    assert people["forget"] == people["test"] == {retained[1]}
+    assert retained[0] not in set().union(*people.values())
     assert set(sound.manifest["forget_ids"]) <= people["retain"]
 
 

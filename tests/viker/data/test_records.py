@@ -1,6 +1,7 @@
 """The one schema of all splits."""
 
 import random
+from contextlib import closing
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,7 +32,7 @@ def test_records_come_back_as_they_were(folder):
 
 def test_pictures_come_back_as_they_were(tmp_path):
     content = png(draw_noise(random.Random(1)))
-    with PictureStore(tmp_path / "pictures.parquet") as store:
+    with closing(PictureStore(tmp_path / "pictures.parquet")) as store:
         store.add(content)
     assert read_pictures(tmp_path) == {sha256_bytes(content): content}
 

@@ -35,13 +35,13 @@ def write_umu(folder: Path) -> Path:
 
 def _row(number: int) -> dict[str, Any]:
     town, job, name = TOWNS[number % 4], JOBS[number // 4 % 4], f"Ada Number{number}"
-    seen = {"1": "Where was this person born?", "2": "What is this person's job?"}
-    told = {"1": f"Where was {name} born?", "2": f"What is the job of {name}?"}
+    by_picture = {"1": "Where was this person born?", "2": "What is this person's job?"}
+    by_name = {"1": f"Where was {name} born?", "2": f"What is the job of {name}?"}
     answers = {"1": f"In {town}.", "2": f"A {job}."}
     forms = {"muitimodal": "this person", "unimodal": name}
     cells: dict[str, Any] = {
-        "MM_QA": {"question": seen, "answer": answers},
-        "UM_QA": {"question": told, "answer": answers},
+        "MM_QA": {"question": by_picture, "answer": answers},
+        "UM_QA": {"question": by_name, "answer": answers},
         "Classify": {
             form: {
                 "1": {

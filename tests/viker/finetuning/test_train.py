@@ -58,11 +58,11 @@ def test_samples_about_nobody_come_with_each_batch(prepared):
 def test_views_are_repeatable_and_differ_and_keep_the_size(prepared):
     picture = dict([next(iter(read_pictures(prepared).items()))])
     (key,) = picture
-    made = views(picture, random.Random(3))
-    assert made == views(picture, random.Random(3))
-    assert list(made) == [view_key(key, number) for number in range(VIEWS)]
-    assert len(set(made.values())) == VIEWS
-    assert {Image.open(io.BytesIO(view)).size for view in made.values()} == {(48, 48)}
+    augmented = views(picture, random.Random(3))
+    assert augmented == views(picture, random.Random(3))
+    assert list(augmented) == [view_key(key, number) for number in range(VIEWS)]
+    assert len(set(augmented.values())) == VIEWS
+    assert {Image.open(io.BytesIO(view)).size for view in augmented.values()} == {(48, 48)}
 
 
 def test_training_learns_what_it_is_shown(small_model):

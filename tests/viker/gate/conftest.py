@@ -13,6 +13,7 @@ import pytest
 
 from components.contract.params import Params, load_params
 from components.gate.run import run
+from components.gate.stage import Arguments
 from viker.attacks.base.attack import load_attacks
 from viker.core.files import write_json
 from viker.data.prompts import target_for
@@ -139,7 +140,7 @@ class Tree:
     def judge(self, **gate: Any) -> dict[str, Any]:
         params = self.params.model_copy(update={"gate": self.params.gate.model_copy(update=gate)})
         places = (self.vanilla, self.adapter, self.predictions, self.attacks, self.metrics, self.out)
-        return run(params, self.prepared, *places)
+        return run(params, Arguments(self.prepared, *places, True))
 
     def options(self) -> list[str]:
         """Return the command line that means these files."""

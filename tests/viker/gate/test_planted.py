@@ -1,6 +1,6 @@
-"""The planted failures of benchmarks/gate, as they were measured: the policies of today must still tell them apart.
+"""The planted failures of benchmarks/gate, as they were measured: today's policies must still catch them.
 
-What is changed in files, not in an adapter, is planted anew in test_evidence.py.
+What is changed in files, not in an adapter, is planted again in test_integrity.py.
 """
 
 import copy

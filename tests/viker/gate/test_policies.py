@@ -5,13 +5,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from benchmarks.gate.failure_table import policy_table
 from viker.core.errors import UserError
 from viker.core.files import sha256_path
 from viker.gate.policies import FOLDER, load_policy, read_policy, shipped_policies
 from viker.gate.settings import GateParams
 
-ROOT = Path(__file__).parents[3]
 SHIPPED = shipped_policies()
 OWN = "unlearned.forget.truth_ratio >= 0.9"
 MINE = """
@@ -89,9 +87,3 @@ def test_a_policy_without_rules_or_with_something_else_is_refused(tmp_path: Path
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(UserError, match=named):
         read_policy(tmp_path / "mine.yaml")
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_the_page_says_of_every_rule_what_it_protects_from(name: str) -> None:
-    page = (ROOT / "docs/gate.md").read_text()
-    assert policy_table(read_policy(FOLDER / f"{name}.yaml")) in page

@@ -5,8 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from viker.methods.base.inputs import Inputs
-from viker.methods.base.method import Method, MethodSettings
+from viker.methods.base.method import Inputs, Method, MethodSettings
 from viker.models.encoder import IGNORED
 
 V = 7

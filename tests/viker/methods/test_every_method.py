@@ -9,8 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.viker.methods.checks import MethodChecks, random_inputs, settings_of
-from viker.methods.base.inputs import Inputs
-from viker.methods.base.method import methods
+from viker.methods.base.method import Inputs, methods
 from viker.training.settings import UnlearnParams
 
 ROOT = Path(__file__).parents[3]

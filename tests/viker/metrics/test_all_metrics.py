@@ -16,7 +16,6 @@ from viker.data.records import SPLITS, TASKS, UNSEEN
 from viker.evaluation.rows import COLUMNS
 from viker.metrics.base.aggregate import differences, measure
 from viker.metrics.base.catalogue import all_metrics, prediction_columns
-from viker.metrics.base.documentation import metrics_table
 from viker.metrics.base.metric import Metric
 from viker.metrics.base.reply import Reply
 from viker.models.scores import Scores
@@ -142,10 +141,11 @@ def test_a_split_has_all_of_its_metrics_even_without_a_reply() -> None:
 
 
 def test_the_columns_of_the_predictions_are_those_that_hashes_rest_on() -> None:
-    """Another order or another column gives predictions.parquet another SHA-256."""
+    """Another order, or one of these less, gives predictions.parquet another SHA-256."""
     flags = ["correct", "leaked", "fuzzy_leaked", "refused", "gibberish"]
     measured = ["rouge_l", "rouge_l_recall", "bleu", "probability", "truth_ratio", "extraction_strength"]
-    assert list(prediction_columns()) == flags + measured == COLUMNS[10:]
+    assert [column for column in prediction_columns() if column in (*flags, *measured)] == flags + measured
+    assert list(prediction_columns()) == COLUMNS[10:]
     assert [name for name, is_flag in prediction_columns().items() if is_flag] == flags
 
 
@@ -165,15 +165,10 @@ def test_a_metric_is_declared_at_the_top_level_of_a_module_and_the_module_says_w
 def test_declarations_are_read_without_what_computing_needs() -> None:
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({HEAVY!r}))\n"  # importing any of them fails
-        "from viker.metrics.base.documentation import metrics_table; metrics_table()"
+        "from viker.metrics.base.catalogue import all_metrics; all_metrics()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-def test_the_documentation_lists_every_metric() -> None:
-    assert f"<!-- metrics -->\n\n{metrics_table()}\n\n<!-- end -->" in (ROOT / "docs/evaluation.md").read_text()
-
-
-def test_a_range_without_an_end_is_said_so() -> None:
-    assert "from 0, ratio" in metrics_table()
-    assert math.inf not in [metric.range[0] for metric in all_metrics()]
+def test_every_range_has_a_beginning() -> None:
+    assert -math.inf not in [metric.range[0] for metric in all_metrics()]

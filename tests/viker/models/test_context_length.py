@@ -8,6 +8,7 @@ import pytest
 from components.finetune.run import run as finetune
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
+from components.unlearn.stage import Arguments
 from tests.components.evaluate.whole import evaluate, settings, write_inputs
 from viker.core.errors import UserError
 from viker.data.records import read_records, write_records
@@ -71,7 +72,7 @@ def test_unlearn_names_the_record_and_writes_nothing(prepared, params, tmp_path,
     sample(params.sample, 1, tmp_path / "prepared", tmp_path / "images")
     places = [tmp_path / name for name in ("prepared", "vanilla", "images", "out", "records", "state")]
     with pytest.raises(UserError, match=too_long(split, "qa")):
-        unlearn(params.unlearn, 1, 1, *places)
+        unlearn(params.unlearn, 1, 1, Arguments(*places))
     assert not any(place.exists() for place in places[3:])
 
 

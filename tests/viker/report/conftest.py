@@ -6,6 +6,7 @@ import json
 import math
 import random
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from components.contract.params import load_params
 from components.gate.run import run as judge
-from components.report.run import Written, run
+from components.gate.stage import Arguments
+from components.report.run import run
 from viker.attacks.base.rates import COLUMNS, rates
 from viker.core.files import sha256_bytes, sha256_path, write_json
 from viker.data.pictures.store import PictureStore
@@ -80,7 +82,7 @@ class Inputs:
             register=f / "metrics/register.json",
         )
 
-    def write(self, out: str = "report/report.html", earlier: tuple[Path, ...] = ()) -> Written:
+    def write(self, out: str = "report/report.html", earlier: tuple[Path, ...] = ()) -> bytes:
         page = self.folder / out
         paths = self.paths()
         return run(load_params(paths.params), paths, earlier, page, page.with_name("evidence.zip"))
@@ -111,7 +113,7 @@ class Inputs:
         models = (f / "models/vanilla", f / "models/adapter")
         paths = self.paths()
         files = (paths.predictions, self.attacks, paths.metrics, paths.gate)
-        judge(load_params(paths.params), paths.prepared, *models, *files)
+        judge(load_params(paths.params), Arguments(paths.prepared, *models, *files, True))
 
     @property
     def attacks(self) -> Path:
@@ -182,7 +184,7 @@ def _prepare(folder: Path) -> dict[str, list[Record]]:
                 ]
     for split, records in splits.items():
         write_records(folder / f"{split}.parquet", records)
-    with PictureStore(folder / "pictures.parquet") as store:
+    with closing(PictureStore(folder / "pictures.parquet")) as store:
         for content in pictures.values():
             store.add(content)
     counts = {

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from viker.core.errors import UserError
-from viker.evidence.bundle import MANIFEST, _json, pack, unpack
+from viker.evidence.bundle import MANIFEST, json_bytes, pack, unpack
 from viker.evidence.seal import seal
 
 FILES = {"report.html": b"<p>\xc3\xa9</p>", "metrics/gate.json": b'{"verdict": "fail"}', "empty.csv": b""}
@@ -90,7 +90,7 @@ def rezip(change: Callable[[dict[str, bytes]], object], how: int = zipfile.ZIP_S
         (lambda f: f.update({MANIFEST: b"{}"}), r"manifest\.json can't be read"),
         (lambda f: f.update({MANIFEST: b"[" * 100_000}), r"manifest\.json can't be read"),
         (
-            lambda f: f.update({MANIFEST: _json(seal({"format": 9, "files": {}}))}),
+            lambda f: f.update({MANIFEST: json_bytes(seal({"format": 9, "files": {}}))}),
             r"has format 9",
         ),
         (lambda f: f.pop(MANIFEST), r"no evidence bundle, it has no manifest"),

@@ -10,20 +10,11 @@ from tokenizers import pre_tokenizers
 
 from viker.methods.base.method import methods
 from viker.report.answers import choose, pieces, visible
+from viker.report.formatting import Cell, figure, interval, measured, number
 from viker.report.plot_training import parts
 from viker.report.redact import Pseudonyms, Redactor
 from viker.report.run_details import promotion, registration
-from viker.report.tables import (
-    Cell,
-    fallbacks,
-    figure,
-    interval,
-    measured,
-    number,
-    split_rows,
-    usual_direction,
-    verdict,
-)
+from viker.report.tables import fallbacks, split_rows, usual_direction, verdict
 from viker.report.tokens import heat_map, texts
 
 PRINTABLE = st.text(st.characters(exclude_categories=["Cc", "Cs"]))

@@ -4,58 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 import pytest
 
+from tests.viker.report.html import Page, cells
 from viker.core.errors import UserError
 
 if TYPE_CHECKING:
     from tests.viker.report.conftest import Inputs
 
-VOID = {"meta", "img", "br", "path", "use", "rect"}
 INTERNAL = ("redact: true", "redact: false")
-
-
-class Page(HTMLParser):
-    """Elements with their attributes and, for leaves, their text; complains where tags don't match."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[tuple[str, str]] = []
-        self._open: list[str] = []
-        self.feed(html)
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append((self._open[-1] if self._open else "", data))
-
-    def tags(self, name: str) -> list[dict[str, str | None]]:
-        return [attributes for tag, attributes in self.elements if tag == name]
-
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", "".join(text for tag, text in self.texts if tag not in ("style", "pre")))
-
-
-def cells(html: str, heading: str, nth: int = 0) -> list[str]:
-    found = re.findall(rf'<tr><th scope="row">{heading}(?:<small>[^<]*</small>)?</th>(.*?)</tr>', html, re.DOTALL)
-    texts = re.findall(r"<td[^>]*>(.*?)</td>", found[nth])
-    return [re.sub(r"<[^>]+>", " ", text).strip() for text in texts]
 
 
 def test_a_script_in_a_reply_stays_text(inputs: Inputs) -> None:
@@ -185,8 +145,8 @@ def test_a_request_whose_file_is_gone_is_named_all_the_same(inputs: Inputs) -> N
 def test_attacks_have_a_row_each_and_say_why_one_was_not_made(inputs: Inputs) -> None:
     html = inputs.render()
     intervals = ["0.25 0.22–0.27", "0.05 0.00–0.09", "0.50 0.00–1.00", "0.10 0.09–0.11", "-0.05 -0.11–0.00", "20"]
-    assert [cell.replace(" to ", "–") for cell in cells(html, "paraphrase")] == intervals
-    assert cells(html, "probe<small>No value that two others have.</small>") == ["not measured"] * 5 + ["0"]
+    assert [cell.replace(" to ", "–") for cell in cells(html, "Paraphrase")] == intervals
+    assert cells(html, "Linear probe<small>No value that two others have.</small>") == ["not measured"] * 5 + ["0"]
     assert "Strongest attack, above guessing</dt><dd><strong>0.05</strong>" in html
 
 

@@ -41,13 +41,13 @@ def test_data_come_at_the_revision_that_is_named_whatever_the_branch_says_now(s3
     assert commit == git(repository, "rev-parse", "v1")
     assert pin(uri, "main") == git(repository, "rev-parse", "v2")
     assert state(uri) == ""
-    found = fetch(uri, commit, tmp_path / "cache")
-    assert {path.name: path.read_text() for path in found.iterdir()} == {"a.jsonl": "first"}
+    folder = fetch(uri, commit, tmp_path / "cache")
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"a.jsonl": "first"}
     assert (fetch(uri, pin(uri, "v2"), tmp_path / "cache") / "a.jsonl").read_text() == "second"
 
     for key in s3.list_objects_v2(Bucket=bucket)["Contents"]:
         s3.delete_object(Bucket=bucket, Key=key["Key"])
-    assert fetch(uri, commit, tmp_path / "cache") == found  # a commit stays what it is: nothing is asked again
+    assert fetch(uri, commit, tmp_path / "cache") == folder  # a commit stays what it is: nothing is asked again
     with pytest.raises(UserError, match="dvc push"):
         fetch(uri, commit, tmp_path / "other")
     with pytest.raises(UserError, match="no revision 'v3'"):

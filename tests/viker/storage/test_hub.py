@@ -31,9 +31,14 @@ def fetch(endpoint: str, cache: Path, uri: str, revision: str | None, **environm
         "try: print(fetch(uri, revision, Path(cache)))\n"
         "except UserError as error: sys.exit(f'error: {error}')"
     )
-    own = {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache.parent / "home"), "HF_TOKEN": TOKEN, "HF_HUB_OFFLINE": "0"}
+    settings = {
+        "HF_ENDPOINT": endpoint,
+        "HF_HOME": str(cache.parent / "home"),
+        "HF_TOKEN": TOKEN,
+        "HF_HUB_OFFLINE": "0",
+    }
     command = [sys.executable, "-c", code, json.dumps([uri, revision, str(cache)])]
-    every = os.environ | own | environment
+    every = os.environ | settings | environment
     result = subprocess.run(command, cwd=ROOT, env=every, capture_output=True, text=True, check=False)
     assert "Traceback" not in result.stderr, result.stderr
     assert TOKEN not in result.stdout + result.stderr
@@ -72,8 +77,8 @@ def test_a_wrong_checksum_is_caught_and_fetched_anew(hub, tmp_path):
     _, error = fetch(hub.endpoint, tmp_path / "cache", "hf://owner/set", "v1")
     assert "wrong checksum: README.md" in error
     hub.answers[path] = FILES["README.md"]
-    found, error = fetch(hub.endpoint, tmp_path / "cache", "hf://owner/set", "v1")
-    assert error == "" and (Path(found) / "README.md").read_bytes() == FILES["README.md"]
+    refetched, error = fetch(hub.endpoint, tmp_path / "cache", "hf://owner/set", "v1")
+    assert error == "" and (Path(refetched) / "README.md").read_bytes() == FILES["README.md"]
 
 
 @pytest.mark.parametrize("environment", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])

@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from tests.s3 import CREDENTIALS
+from tests.s3 import CREDENTIALS, answer, refuse, unavailable
 from viker.core.errors import UserError
 from viker.storage import fetch
 from viker.storage import s3 as storage
@@ -44,9 +45,9 @@ def files(cache: Path) -> dict[str, bytes]:
 def error(uri: str, cache: Path) -> str:
     with pytest.raises(UserError) as caught:
         fetch(uri, None, cache)
-    said = str(caught.value)
-    assert not any(secret in said for secret in CREDENTIALS.values())
-    return said
+    message = str(caught.value)
+    assert not any(secret in message for secret in CREDENTIALS.values())
+    return message
 
 
 def test_a_prefix_becomes_a_folder_without_its_neighbours(s3, bucket, cache):
@@ -142,8 +143,8 @@ def test_of_an_object_that_breaks_off_only_that_part_is_asked_for_again_in_the_s
 
     between.misbehave = cut
     assert contents(fetch(f"s3://{bucket}/data", None, cache)) == {"a": body}
-    asked = Counter(requested for _, requested in between.gets)
-    assert asked == {"bytes=0-8388607": 1, "bytes=8388608-16777215": 2, "bytes=16777216-": 1}
+    ranges = Counter(requested for _, requested in between.gets)
+    assert ranges == {"bytes=0-8388607": 1, "bytes=8388608-16777215": 2, "bytes=16777216-": 1}
 
 
 def test_an_object_that_changes_between_two_parts_is_never_a_mixture(s3, bucket, cache, between):
@@ -166,9 +167,9 @@ def test_an_object_that_changes_between_two_parts_is_never_a_mixture(s3, bucket,
 def test_a_wrong_checksum_is_caught(s3, bucket, cache, between, uploaded):
     s3.put_object(Bucket=bucket, Key="data/a", Body=b"right", **uploaded)
     between.change = lambda path, body: b"wrong" if body == b"right" else body
-    said = error(f"s3://{bucket}/data", cache)
+    message = error(f"s3://{bucket}/data", cache)
     kind = uploaded.get("ChecksumAlgorithm", "CRC32|MD5")
-    assert re.search(rf"data/a: wrong checksum: expected ({kind}) \S+, got ({kind}) \S+\. .*run again", said)
+    assert re.search(rf"data/a: wrong checksum: expected ({kind}) \S+, got ({kind}) \S+\. .*run again", message)
     assert files(cache) == {} and list(cache.glob("*/partial/*")) == []
     between.change = lambda path, body: body
     assert contents(fetch(f"s3://{bucket}/data", None, cache)) == {"a": b"right"}
@@ -177,11 +178,11 @@ def test_a_wrong_checksum_is_caught(s3, bucket, cache, between, uploaded):
 def test_an_object_uploaded_in_parts_is_checked_by_its_parts(s3, bucket, cache, between):
     body = os.urandom(6 << 20)
     upload = s3.create_multipart_upload(Bucket=bucket, Key="data/a")["UploadId"]
-    asked = {"Bucket": bucket, "Key": "data/a", "UploadId": upload}
+    multipart = {"Bucket": bucket, "Key": "data/a", "UploadId": upload}
     pieces = [body[: 5 << 20], body[5 << 20 :]]
-    etags = [s3.upload_part(**asked, PartNumber=n, Body=piece)["ETag"] for n, piece in enumerate(pieces, 1)]
+    etags = [s3.upload_part(**multipart, PartNumber=n, Body=piece)["ETag"] for n, piece in enumerate(pieces, 1)]
     parts = [{"PartNumber": n, "ETag": etag} for n, etag in enumerate(etags, 1)]
-    etag = s3.complete_multipart_upload(**asked, MultipartUpload={"Parts": parts})["ETag"].strip('"')
+    etag = s3.complete_multipart_upload(**multipart, MultipartUpload={"Parts": parts})["ETag"].strip('"')
     digests = b"".join(hashlib.md5(piece).digest() for piece in pieces)
     assert etag == f"{hashlib.md5(digests).hexdigest()}-2"
     between.change = lambda path, found: b"x" + found[1:] if found == body else found
@@ -201,9 +202,9 @@ def test_503_is_retried(s3, bucket, cache, between):
 def test_503_without_end_fails_with_what_to_do(bucket, cache, between, monkeypatch):
     monkeypatch.setattr(storage, "ATTEMPTS", 2)
     between.misbehave = unavailable
-    said = error(f"s3://{bucket}/data", cache)
+    message = error(f"s3://{bucket}/data", cache)
     assert between.requests == 2
-    assert "SlowDown after 2 attempts" in said and "run again" in said
+    assert "SlowDown after 2 attempts" in message and "run again" in message
     assert not cache.exists()
 
 
@@ -211,16 +212,16 @@ def test_a_timeout_is_retried_and_then_fails_with_what_to_do(bucket, cache, betw
     monkeypatch.setattr(storage, "ATTEMPTS", 2)
     monkeypatch.setattr(storage, "READ_TIMEOUT", 0.2)
     between.misbehave = lambda handler: time.sleep(0.6) or True
-    said = error(f"s3://{bucket}/data", cache)
+    message = error(f"s3://{bucket}/data", cache)
     assert between.requests == 2
-    assert "no answer from 127.0.0.1 after 2 attempts (ReadTimeoutError)" in said and "AWS_ENDPOINT_URL" in said
+    assert "no answer from 127.0.0.1 after 2 attempts (ReadTimeoutError)" in message and "AWS_ENDPOINT_URL" in message
 
 
 def test_a_server_that_is_not_there_is_named_without_what_its_address_hides(aws, cache, monkeypatch):
     monkeypatch.setattr(storage, "ATTEMPTS", 1)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://someone:hunter2@127.0.0.1:9")
-    said = error("s3://bucket/data", cache)
-    assert "no answer from 127.0.0.1" in said and "hunter2" not in said
+    message = error("s3://bucket/data", cache)
+    assert "no answer from 127.0.0.1" in message and "hunter2" not in message
 
 
 def test_a_missing_bucket_reads_as_such(aws, cache):
@@ -234,8 +235,8 @@ def test_denied_access_reads_as_such(s3, bucket, cache, between, at):
     between.misbehave = lambda handler: (
         (("list-type" in handler.path) == (at == "list")) and refuse(handler, 403, "AccessDenied")
     )
-    said = error(f"s3://{bucket}/data", cache)
-    assert "access denied" in said and "s3:GetObject" in said
+    message = error(f"s3://{bucket}/data", cache)
+    assert "access denied" in message and "s3:GetObject" in message
     assert files(cache) == {}
 
 
@@ -266,8 +267,8 @@ def test_a_key_that_could_lead_out_of_the_folder_is_refused(bucket, cache, betwe
     listed = f"<Key>data/{key}</Key><LastModified>2026-01-01T00:00:00Z</LastModified><ETag>x</ETag><Size>1</Size>"
     body = f"<ListBucketResult><Contents>{listed}</Contents></ListBucketResult>"
     between.misbehave = lambda handler: answer(handler, 200, body)
-    said = error(f"s3://{bucket}/data", cache)
-    assert "not a relative path" in said and "Rename or remove" in said
+    message = error(f"s3://{bucket}/data", cache)
+    assert "not a relative path" in message and "Rename or remove" in message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -279,28 +280,10 @@ def test_a_key_that_is_file_and_folder_is_refused(s3, bucket, cache):
 def test_two_runs_do_not_fetch_into_the_same_folder(s3, bucket, cache):
     put(s3, bucket, a=b"1")
     folder = fetch(f"s3://{bucket}/data", None, cache)
-    with storage._alone("s3://x", folder.parent):
+    with FileLock(folder.parent / "lock"):
         assert "another run is fetching" in error(f"s3://{bucket}/data", cache)
 
 
 def test_credentials_in_the_address_are_refused_and_not_repeated(aws, cache):
-    said = error("s3://unit-test-id:unit-test-secret@bucket/data", cache)
-    assert "no valid bucket name" in said
-
-
-def answer(handler, status: int, body: str) -> bool:
-    handler.send_response(status)
-    handler.send_header("Content-Type", "application/xml")
-    handler.send_header("Content-Length", str(len(body)))
-    handler.end_headers()
-    handler.wfile.write(body.encode())
-    return True
-
-
-def refuse(handler, status: int, code: str) -> bool:
-    quoted = CREDENTIALS["AWS_ACCESS_KEY_ID"]
-    return answer(handler, status, f"<Error><Code>{code}</Code><Message>key {quoted}</Message></Error>")
-
-
-def unavailable(handler) -> bool:
-    return refuse(handler, 503, "SlowDown")
+    message = error("s3://unit-test-id:unit-test-secret@bucket/data", cache)
+    assert "no valid bucket name" in message

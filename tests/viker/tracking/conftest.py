@@ -32,7 +32,7 @@ class Tree:
     @contextmanager
     def stage(self, name: str, **options: Any) -> Iterator[tracking.Stage]:
         file = self.folder / "params.yaml"
-        with tracking.stage(name, load_params(file).values(), file, **options) as recorded:
+        with tracking.Stage(name, load_params(file).values(), file, **options) as recorded:
             yield recorded
 
     def record(self, name: str = "unlearn", steps: int = 3) -> None:

@@ -126,7 +126,7 @@ def test_a_stage_records_without_loading_mlflow(tree):
         "import sys\nfrom pathlib import Path\nfrom viker import tracking\n"
         "from components.contract.params import load_params\nfile = Path('params.yaml')\n"
         "sys.modules['mlflow'] = None\n"
-        "with tracking.stage('gate', load_params(file).values(), file) as recorded:\n"
+        "with tracking.Stage('gate', load_params(file).values(), file) as recorded:\n"
         "    recorded.metrics({'gate': {'passed': 1.0}})\n"
         "print(sorted({'torch', 'sqlalchemy', 'pandas'} & set(sys.modules)))"
     )
@@ -146,7 +146,7 @@ def test_a_stage_without_database_drivers_leaves_its_records_silently(tree, monk
         "import sys\nfrom pathlib import Path\nfrom viker import tracking\n"
         "from components.contract.params import load_params\nfile = Path('params.yaml')\n"
         "sys.modules['sqlalchemy'] = None\n"
-        "with tracking.stage('unlearn', load_params(file).values(), file, live=True):\n"
+        "with tracking.Stage('unlearn', load_params(file).values(), file, live=True):\n"
         "    tracking.log_metrics({'a': 1}, 1)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": tree.uri}

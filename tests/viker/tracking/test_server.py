@@ -17,6 +17,7 @@ from tests.viker.tracking.pages import compare_page, new_page, points, runs_page
 from tests.viker.tracking.server import Server
 from tests.viker.tracking.tree import STAGES, environment, run, small_tree, start
 from viker import tracking
+from viker.core.nested import main_metrics
 
 pytestmark = pytest.mark.slow
 EPOCHS = 200  # long enough for the server to have seen a step before the training is over
@@ -188,10 +189,10 @@ def test_the_pages_show_the_runs_and_compare_their_metrics(pipeline, server, bro
     monkeypatch.setenv("VIKER_TRACKING_DIR", str(tmp_path))
     other = small_tree(tmp_path / "other", method={"name": "viker", "lambda": 0.25})
     measured = json.loads((pipeline / "metrics/evaluate.json").read_text())
-    with tracking.stage(
+    with tracking.Stage(
         "evaluate", load_params(other / "params.yaml").values(), other / "params.yaml", required=True
     ) as recorded:
-        recorded.metrics(tracking.main_metrics(measured), run=tracking.PIPELINE)
+        recorded.metrics(main_metrics(measured), run=tracking.PIPELINE)
     client = MlflowClient(server.uri)
     experiment = client.get_experiment_by_name("viker").experiment_id
     pipelines = client.search_runs([experiment], "tags.seed != ''")

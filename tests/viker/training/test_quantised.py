@@ -8,6 +8,7 @@ from peft import PeftModel
 
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
+from components.unlearn.stage import Arguments
 from viker.core.errors import UserError
 from viker.data.records import read_pictures, read_records
 from viker.data.samples import sample_of
@@ -85,7 +86,7 @@ def test_a_run_in_4_bits_trains_an_adapter_that_the_whole_model_loads(project, p
     small = {"epochs": 1, "retain_batch_size": 2, "load_in_4bit": True}
     settings = UnlearnParams(**params.unlearn.model_dump(by_alias=True) | small)
     places = (project / name for name in ("prepared", "vanilla", "irrelevant", "adapter", "records", "state"))
-    done = unlearn(settings, 7, 1, *places)
+    done = unlearn(settings, 7, 1, Arguments(*places))
     assert done["steps"] > 0
     adapted = PeftModel.from_pretrained(load_model(str(project / "vanilla"), "vanilla")[0], project / "adapter")
     moved = [p for name, p in adapted.named_parameters() if "lora_B" in name]

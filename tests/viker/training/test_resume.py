@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from components.contract.params import load_params
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
+from components.unlearn.stage import Arguments
 from viker.core.run_store import SEALS
 from viker.training.checkpoint import open_store, stored_teachers
 
@@ -91,7 +92,7 @@ def test_resuming_goes_on_in_the_order_of_lengths_and_skips_what_is_done(project
 
     def run(folder: Path) -> int:
         places = [project / name for name in ARGUMENTS[:3]] + [folder / name for name in ARGUMENTS[3:]]
-        return unlearn(params.unlearn, params.seed, params.threads, *places)["steps"]
+        return unlearn(params.unlearn, params.seed, params.threads, Arguments(*places))["steps"]
 
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = start(project, killed, "grouped.yaml")
@@ -99,7 +100,7 @@ def test_resuming_goes_on_in_the_order_of_lengths_and_skips_what_is_done(project
     process.kill()
     process.wait()
     steps = run(whole)
-    monkeypatch.setattr("components.unlearn.run.kept_teachers", None)
+    monkeypatch.setattr("components.unlearn.run.compute_teachers", None)
     assert run(killed) == steps > 3
     adapters = [(folder / "out/adapter_model.safetensors").read_bytes() for folder in (killed, whole, uninterrupted)]
     assert adapters[0] == adapters[1] != adapters[2]

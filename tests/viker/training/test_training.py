@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
+from components.unlearn.stage import Arguments
 from tests.viker.methods.checks import settings_of
 from viker.core.errors import UserError
 from viker.data.records import read_records
@@ -214,7 +215,7 @@ class TestDivergence:
     def start(self, project, prepared, params, tmp_path, **changes):
         settings = UnlearnParams(**params.unlearn.model_dump(by_alias=True) | SHORT | changes)
         places = (prepared, project / "vanilla", project / "irrelevant", tmp_path / "adapter")
-        return unlearn(settings, 7, 1, *places, tmp_path / "records", tmp_path / "state")
+        return unlearn(settings, 7, 1, Arguments(*places, tmp_path / "records", tmp_path / "state"))
 
     def test_it_stops_names_the_samples_and_keeps_the_last_good_adapter(self, project, prepared, params, tmp_path):
         with pytest.raises(UserError, match=r"stopped at step [2-9]: its (loss|gradient's norm) is ") as caught:

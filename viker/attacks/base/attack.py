@@ -29,11 +29,6 @@ class AttackSettings(Section):
     """The most questions that are attacked, drawn by the seed and spread over the people."""
 
 
-def count_decoys(record: Record, replies: Sequence[str], _written: float) -> float:
-    """Return ``guessing_chance``, whatever chance was written: how most attacks' chance is recounted."""
-    return guessing_chance(record, replies)
-
-
 @dataclass(frozen=True)
 class SideBlock:
     """Numbers of an attack that are counted from rows of their own: ``name`` in its block of the metrics.
@@ -68,7 +63,7 @@ class Attack:
     run: Callable[[Subject, Targets, Any, int], Outcome]
     settings: type[AttackSettings] = AttackSettings
     needs: str = OPEN_QUESTION
-    recount_chance: Callable[[Record, Sequence[str], float], float] = count_decoys
+    recount_chance: Callable[[Record, Sequence[str], float], float] = lambda row, said, _: guessing_chance(row, said)
     side_blocks: tuple[SideBlock, ...] = ()
 
     @property

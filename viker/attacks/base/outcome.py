@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from viker.attacks.base.rates import RATES, guessing_chance
@@ -43,10 +44,7 @@ class Outcome:
 def reply_row(attempt: Attempt, replies: Sequence[str], chance: float | None = None) -> dict[str, Any]:
     """Return one row: what was asked, all replies, the first that leaks or else the first, and whether one leaks.
 
-    Args:
-        attempt: what was asked about whom.
-        replies: at least one.
-        chance: what guessing gives, 0..1; None: ``guessing_chance`` of these replies.
+    ``replies``: at least one. ``chance``: what guessing gives, 0..1; None: ``guessing_chance`` of these replies.
     """
     record = attempt.record
     leaking = [reply for reply in replies if leaks(reply, record.secrets)]
@@ -64,21 +62,24 @@ def reply_row(attempt: Attempt, replies: Sequence[str], chance: float | None = N
     }
 
 
-def ask(subject: Subject, attempts: Sequence[Attempt], label: str) -> pd.DataFrame:
-    """Return the rows of the greedy replies to ``attempts``.
-
-    Raises:
-        NotApplicable: there are no attempts.
-    """
+def reply_rows(
+    attempts: Sequence[Attempt], replies: Iterable[Sequence[str]], chances: Iterable[float | None] = repeat(None)
+) -> pd.DataFrame:
+    """Return one row per attempt, see ``reply_row``, from the replies to each and what guessing gives for each."""
     import pandas as pd
 
+    return pd.DataFrame(list(map(reply_row, attempts, replies, chances)))
+
+
+def ask(subject: Subject, attempts: Sequence[Attempt], label: str) -> pd.DataFrame:
+    """Return the rows of the greedy replies to ``attempts``. Raises NotApplicable: there are no attempts."""
     if not attempts:
         raise NotApplicable
     replies = subject.replies([attempt.sample for attempt in attempts], label)
-    return pd.DataFrame([reply_row(attempt, [reply]) for attempt, reply in zip(attempts, replies, strict=True)])
+    return reply_rows(attempts, ([reply] for reply in replies))
 
 
 def empty_block(reason: str) -> dict[str, Any]:
     """Return the block of an attack that the data don't allow: no numbers, and why."""
     nothing: dict[str, Any] = dict.fromkeys(RATES)
-    return {**nothing, "intervals": dict.fromkeys(RATES), "samples": 0, "people": 0, "reason": reason}
+    return nothing | {"intervals": dict.fromkeys(RATES), "samples": 0, "people": 0, "reason": reason}

@@ -58,7 +58,5 @@ def perform(attack: Attack, subject: Subject, targets: Targets, settings: Attack
         if set(side.tables) <= set(outcome.side_rows):
             block[side.name] = side.count(outcome.side_rows, seed)
     tables = {attack.name: outcome.rows, **outcome.side_rows}
-    return {
-        "block": block,
-        "rows": {table: rows[list(COLUMNS)].to_numpy(dtype=object).tolist() for table, rows in tables.items()},
-    }
+    rows = {name: table[list(COLUMNS)].to_numpy(dtype=object).tolist() for name, table in tables.items()}
+    return {"block": block, "rows": rows}

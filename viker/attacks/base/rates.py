@@ -30,9 +30,7 @@ def rates(rows: pd.DataFrame, seed: int) -> dict[str, Any]:
     ``above_chance``: leakage beyond that, of the rows that have a chance, -1..1. ``intervals``: 95 %, bootstrap over
     the people. ``variants``: the leakage rate of each, where there are several.
 
-    Args:
-        rows: at least the columns variant, person_id, record_id, leaked, chance.
-        seed: by which people are drawn for the intervals.
+    ``rows`` have at least variant, person_id, record_id, leaked, chance; ``seed`` draws the people for the intervals.
     """
     by_question = rows.groupby(["person_id", "record_id"], as_index=False)["leaked"].max()
     by_person = rows.groupby("person_id", as_index=False)["leaked"].max()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, SerializeAsAny, TypeAdapter, ValidationError, with_config
@@ -11,13 +10,13 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from typing_extensions import TypedDict
 
 from viker.attacks.base.attack import Attack, AttackSettings, load_attacks
+from viker.core.errors import nearest_or_known
 
 
 def check_sections(values: Any) -> Any:
     """Return ``values``, in their order, as the settings of the attacks that they name.
 
-    Raises:
-        ValidationError: no such attack, or a setting that it doesn't have or doesn't allow.
+    Raises ValidationError: no such attack, or a setting that it doesn't have or doesn't allow.
     """
     attacks = load_attacks()
     sections: Any = TypedDict("Attacks", {name: one.settings for name, one in attacks.items()}, total=False)  # type: ignore[misc]
@@ -42,14 +41,8 @@ def _message(details: Mapping[str, Any], attacks: Mapping[str, Attack]) -> str:
         return str(details["msg"])
     *attack, key = map(str, details["loc"])
     if attack:
-        return f"{attack[0]} has no such setting: {_nearest(key, attacks[attack[0]].settings.model_fields)}"
-    return f"there is no such attack: {_nearest(key, attacks)}"
-
-
-def _nearest(key: str, known: Iterable[str]) -> str:
-    known = sorted(known)
-    near = difflib.get_close_matches(key, known, n=1)
-    return f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
+        return f"{attack[0]} has no such setting: {nearest_or_known(key, attacks[attack[0]].settings.model_fields)}"
+    return f"there is no such attack: {nearest_or_known(key, attacks)}"
 
 
 AttackSections = Annotated[dict[str, SerializeAsAny[AttackSettings]], BeforeValidator(check_sections)]

@@ -40,27 +40,17 @@ class Subject:
 
     def continuations(self, samples: Sequence[Sample], label: str) -> list[str]:
         """Return how the model goes on, greedily, after each sample's answer, which it takes for its own words."""
-        texts: list[str] = []
-        with self._asking(len(samples), label) as (model, bar):
-            for start in range(0, len(samples), self.batch_size):
-                batch = samples[start : start + self.batch_size]
-                texts += self._generate(model, self.encoder.prompts(batch, begun=True), do_sample=False)
-                bar.update(len(batch))
-        return texts
+        return self._generate(samples, label, self.batch_size, begun=True, do_sample=False)
 
     def drawn_replies(
         self, samples: Sequence[Sample], temperature: float, count: int, seed: int, label: str
     ) -> list[list[str]]:
         """Return ``count`` replies to each sample, drawn from the whole distribution at ``temperature`` by ``seed``."""
-        texts: list[str] = []
         size = max(1, self.batch_size // count)
-        sampling = {"temperature": temperature, "top_k": 0, "top_p": 1.0, "num_return_sequences": count}
-        with self._asking(len(samples), label) as (model, bar), torch.random.fork_rng():
+        sampling: dict[str, Any] = {"temperature": temperature, "top_k": 0, "top_p": 1.0, "num_return_sequences": count}
+        with torch.random.fork_rng():
             torch.manual_seed(seed)
-            for start in range(0, len(samples), size):
-                batch = samples[start : start + size]
-                texts += self._generate(model, self.encoder.prompts(batch), do_sample=True, **sampling)
-                bar.update(len(batch))
+            texts = self._generate(samples, label, size, do_sample=True, **sampling)
         return [texts[start : start + count] for start in range(0, len(texts), count)]
 
     def likelihoods(self, samples: Sequence[Sample]) -> list[float]:
@@ -82,13 +72,15 @@ class Subject:
         """Return this subject with an encoder for ``pictures`` alone; what it decodes is freed with it."""
         return replace(self, encoder=Encoder(self.encoder.processor, dict(pictures), self.encoder.device))
 
-    @contextmanager
-    def _asking(self, total: int, label: str) -> Iterator[tuple[Any, Any]]:
-        name = f"{label}, {self.name}"
-        with torch.no_grad(), self.active() as model, tqdm(total=total, desc=name, unit="question") as bar:
-            yield model, bar
-
-    def _generate(self, model: Any, inputs: dict[str, torch.Tensor], **how: Any) -> list[str]:
-        ids = model.generate(**inputs, max_new_tokens=self.max_new_tokens, repetition_penalty=1.0, **how)
-        new = ids[:, inputs["input_ids"].shape[1] :]
-        return [text.strip() for text in self.encoder.tokenizer.batch_decode(new, skip_special_tokens=True)]
+    def _generate(self, samples: Sequence[Sample], label: str, size: int, begun: bool = False, **how: Any) -> list[str]:
+        texts: list[str] = []
+        bar = tqdm(total=len(samples), desc=f"{label}, {self.name}", unit="question")
+        with torch.no_grad(), self.active() as model, bar:
+            for start in range(0, len(samples), size):
+                batch = samples[start : start + size]
+                inputs = self.encoder.prompts(batch, begun)
+                ids = model.generate(**inputs, max_new_tokens=self.max_new_tokens, repetition_penalty=1.0, **how)
+                new = ids[:, inputs["input_ids"].shape[1] :]
+                texts += map(str.strip, self.encoder.tokenizer.batch_decode(new, skip_special_tokens=True))
+                bar.update(len(batch))
+        return texts

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from viker.attacks.base.rates import decoys, difference
+from viker.data.tasks import OPEN_TASKS
 from viker.metrics.leakage import leaks
 
 if TYPE_CHECKING:
@@ -37,8 +38,7 @@ class Targets:
     def questions(self, most: int, seed: int) -> list[Record]:
         """Return at most ``most`` open questions with a picture and a secret about forget people.
 
-        Raises:
-            NotApplicable: there is none.
+        Raises NotApplicable: there is none.
         """
         records = [record for record in open_records(self.forget) if record.images]
         if not records:
@@ -57,8 +57,6 @@ def read_targets(prepared: Path) -> Targets:
 
 def open_records(records: Sequence[Record]) -> list[Record]:
     """Return the records that are answered in free text and have a private value in the answer."""
-    from viker.data.records import OPEN_TASKS
-
     return [record for record in records if record.task in OPEN_TASKS and leaks("", record.secrets) is not None]
 
 

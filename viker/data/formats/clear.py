@@ -1,4 +1,4 @@
-"""CLEAR's on-disk format: TOFU's fictitious authors with pictures; a folder a configuration, Parquet shards in it.
+"""CLEAR's on-disk format: TOFU's fictitious authors with pictures; one folder of Parquet shards per configuration.
 
 A person's ID is the name: the data has no other. What becomes of the rows:
 
@@ -14,17 +14,27 @@ The private value is the name: CLEAR has no list of others. A TOFU answer has it
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from viker.data.formats.base.clear_people import is_text, owners
-from viker.data.formats.base.clear_records import PAIR, PICTURE, RecordBuilder
+import pyarrow as pa
+
+from viker.data.formats.base.clear_people import BLOCK, has, is_text, owners, plain
 from viker.data.formats.base.format import Format
 from viker.data.formats.base.intake import BadRow, Benchmark, Intake
 from viker.data.formats.base.people import check_forget, check_people
-from viker.data.formats.base.shards import NoConfiguration, rows, shards
+from viker.data.formats.base.shards import need_configuration, rows, shards, take_picture
+from viker.data.formats.base.tasks import check_text
+from viker.data.records import Record
+from viker.data.wordings import wording
 
+TEXT = pa.string()
+IMAGE = pa.struct([("bytes", pa.binary())])
+PICTURE = {"caption": TEXT, "name": TEXT}
+PAIR = {"question": TEXT, "answer": TEXT}
+PERTURBED = {"perturbed_captions": pa.list_(TEXT), "perturbed_names": pa.list_(TEXT)}
 REAL = ("real_faces", "real_world")
 
 
@@ -45,12 +55,14 @@ def load(
     percent = round(100 * forget_share)
     folders = [source / f"forget{percent:02d}+tofu", source / f"retain{100 - percent:02d}+tofu"]
     for folder in folders:
-        if not folder.is_dir():
-            raise NoConfiguration(folder, forget_share, source.glob("*+tofu"))
+        need_configuration(folder, forget_share, "*+tofu")
     first_rows = {folder: _people(folder) for folder in folders}
     known = check_people([(where, name) for people in first_rows.values() for name, where in people.items()])
     forgotten = check_forget(forget_ids or list(first_rows[folders[0]]), known, gone)
-    blocks = {folder: owners(_text_rows(folder), list(first_rows[folder])) for folder in folders}
+    blocks = {}
+    for folder in folders:
+        text_rows = ((where, row) for where, row in rows(shards(folder), PICTURE | PAIR) if is_text(row))
+        blocks[folder] = owners(text_rows, list(first_rows[folder]))
 
     builder = RecordBuilder({"forget": [], "retain": [], "test": [], "real": []}, intake, forgotten, set(gone))
     perturbed = [source / f"forget{percent:02d}_perturbed", source / "retain_perturbed"]
@@ -74,8 +86,129 @@ def _people(folder: Path) -> dict[str, str]:
     return first_rows
 
 
-def _text_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    return ((where, row) for where, row in rows(shards(folder), PICTURE | PAIR) if is_text(row))
+@dataclass
+class RecordBuilder:
+    """Turns rows into records and puts them into their splits."""
+
+    splits: dict[str, list[Record]]
+    intake: Intake
+    forgotten: set[str]
+    gone: set[str]
+    _counts: dict[tuple[str, str, str], int] = field(default_factory=dict)
+
+    def people(self, folder: Path, blocks: list[str | BadRow], tested: set[str]) -> None:
+        """Take in a configuration NAME+tofu; ``blocks`` are the people of its TOFU rows, 20 each."""
+        texts = 0
+        for where, row in rows(shards(folder), {"image": IMAGE, **PICTURE, **PAIR}):
+            person = row["name"]
+            if is_text(row):
+                owner = blocks[texts // BLOCK]
+                person = owner if isinstance(owner, str) else None
+                texts += 1
+            if person in self.gone:
+                continue
+            with self.intake.row(person):
+                if is_text(row) and isinstance(owner, BadRow):
+                    raise owner
+                if is_text(row):
+                    question, answer = _text(where, row, "question"), _text(where, row, "answer")
+                    for task in ("qa", "generation"):
+                        self._add(person, self._split(person), task, question, answer)
+                else:
+                    self._picture(where, row, person in self.forgotten and person not in tested)
+
+    def perturbed(self, folders: Iterable[Path], known: set[str]) -> set[str]:
+        """Take in the perturbed configurations; return whose pictures are in them."""
+        tested: set[str] = set()
+        columns = {"image": IMAGE, **PICTURE, "paraphrased_caption": None, **PERTURBED}
+        for folder in folders:
+            for where, row in rows(shards(folder), columns):
+                if row["name"] in self.gone:
+                    continue
+                with self.intake.row(row["name"]):
+                    name = _text(where, row, "name")
+                    if name not in known:
+                        message = f"'{name}' is in no picture of the forget and retain configurations; correct it."
+                        raise BadRow(where, "name", "unknown name", message)
+                    texts = [_texts(where, column, row[column]) for column in ("paraphrased_caption", *PERTURBED)]
+                    image = take_picture(row["image"], where, "image", self.intake.pictures)
+                    self._questions(name, _text(where, row, "caption"), image, *texts)
+                    tested.add(name)
+        return tested
+
+    def real(self, folder: Path) -> None:
+        """Take in real_faces or real_world; record IDs begin with the configuration's name."""
+        columns = {"image": IMAGE, **PAIR, "options": pa.list_(TEXT)}
+        for number, (where, row) in enumerate(rows(shards(folder), columns)):
+            with self.intake.row():
+                question, answer = _text(where, row, "question"), _text(where, row, "answer")
+                wrong = tuple(text for text in _texts(where, "options", row["options"]) if text != answer)
+                if not wrong:
+                    raise BadRow(where, "options", "no options", "no wrong answer; expected a list of them.")
+                images: tuple[str, ...] = ()
+                if row["image"] is not None:
+                    images = (take_picture(row["image"], where, "image", self.intake.pictures),)
+                person = f"{folder.name}/{answer}" if folder.name == "real_faces" else folder.name
+                key, modality = f"{person}/generation/{number}", "image_text" if images else "text"
+                secrets = () if has(question, answer) else (answer,)
+                record = Record(key, person, "generation", modality, question, answer, secrets=secrets, images=images)
+                self.splits["real"].append(replace(record, perturbed_answers=wrong))
+
+    def _picture(self, where: str, row: dict[str, Any], ask: bool) -> None:
+        name, caption = _text(where, row, "name"), _text(where, row, "caption")
+        image = take_picture(row["image"], where, "image", self.intake.pictures)
+        self._add(name, self._split(name), "qa", wording("caption", f"{name}/{image}", "train"), caption, image)
+        if ask:
+            self._questions(name, caption, image)
+
+    def _questions(self, name: str, caption: str, image: str, *alternatives: tuple[str, ...]) -> None:
+        """Add the questions about a picture: ``alternatives`` are the reworded captions, wrong captions and names."""
+        reworded, captions, names = alternatives or ((), (), ())
+        split = self._split(name)
+        for target in ("forget", "test") if split == "forget" else (split,):
+            right = reworded[0] if target == "test" and reworded else caption
+            others = tuple(text for text in (caption, *reworded) if text != right)
+            key = f"{name}/{image}"
+            question = wording("caption", key, target)
+            more = {"perturbed_answers": captions, "paraphrases": others}
+            self._add(name, target, "caption", question, right, image, **more)
+            question = wording("recognition", key, target)
+            self._add(name, target, "recognition", question, name, image, perturbed_answers=names)
+
+    def _add(
+        self, person: str, split: str, task: str, question: str, answer: str, image: str | None = None, **more: Any
+    ) -> None:
+        records = self.splits[split]
+        number = self._counts.get((split, person, task), 0)
+        self._counts[split, person, task] = number + 1
+        more |= {"secrets": _secrets(task, question, answer, person), "images": () if image is None else (image,)}
+        modality = "text" if image is None else "image_text"
+        records.append(Record(f"{person}/{task}/{number}", person, task, modality, question, answer, **more))
+
+    def _split(self, person: str) -> str:
+        return "forget" if person in self.forgotten else "retain"
+
+
+def _text(where: str, row: dict[str, Any], column: str) -> str:
+    return check_text(where, column, column, row[column])
+
+
+def _secrets(task: str, question: str, answer: str, person: str) -> tuple[str, ...]:
+    """Return the name, with and without accents; in an answer of words, as the answer has it."""
+    forms = tuple(dict.fromkeys((person, plain(person))))
+    if task in ("caption", "recognition"):
+        return forms
+    if has(question, person) or not has(answer, person):
+        return ()
+    return tuple(form for form in forms if form.casefold() in answer.casefold()) or (person,)
+
+
+def _texts(where: str, column: str, value: Any) -> tuple[str, ...]:
+    """Return a text, or a list of texts or null, as a tuple."""
+    texts = [value] if isinstance(value, str) else value or []
+    if not isinstance(texts, list):
+        raise BadRow(where, column, "no text", f"{value!r}; expected a text or a list of texts.")
+    return tuple(check_text(where, column, "text", text) for text in texts)
 
 
 FORMAT = Format(

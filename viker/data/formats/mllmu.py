@@ -1,4 +1,4 @@
-"""MLLMU-Bench's on-disk format: a folder a configuration, Parquet shards in it."""
+"""MLLMU-Bench's on-disk format: one folder of Parquet shards per configuration."""
 
 import json
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ import pyarrow as pa
 from viker.core.errors import UserError
 from viker.data.formats.base.format import Format
 from viker.data.formats.base.intake import BadRow, Benchmark, Intake
-from viker.data.formats.base.people import check_strangers, read_people
-from viker.data.formats.base.shards import NoConfiguration, ahead, columns_of, images_of, rows, shards, take_picture
+from viker.data.formats.base.people import check_people, read_people
+from viker.data.formats.base.shards import ahead, columns_of, images_of, need_configuration, rows, shards, take_picture
 from viker.data.formats.base.tasks import Row, records_of
 from viker.data.prompts import LETTERS
 from viker.data.records import UNSEEN
@@ -42,8 +42,7 @@ def load(
     """
     percent = round(100 * forget_share)
     folders = [source / f"forget_{percent}", source / f"retain_{100 - percent}"]
-    if not folders[0].is_dir():
-        raise NoConfiguration(folders[0], forget_share, source.glob("forget_*"))
+    need_configuration(folders[0], forget_share, "forget_*")
     known, forgotten = read_people(folders, forget_ids, gone)
     tested = {row["ID"] for _, row in rows(shards(source / "Test_Set"), {"ID": TEXT})}
     for missing in sorted(forgotten - tested):
@@ -55,7 +54,13 @@ def load(
     unseen = source / "Unseen_Set"  # the published benchmark has none
     if unseen.is_dir():
         loaded.splits[UNSEEN] = []
-        check_strangers(((where, row["ID"]) for where, row in rows(shards(unseen), {"ID": TEXT})), known | {*trained})
+        strangers = [(where, row["ID"]) for where, row in rows(shards(unseen), {"ID": TEXT})]
+        check_people(strangers)
+        for where, person in strangers:
+            if person in known or person in trained:
+                raise UserError(
+                    f"{where}: '{person}' is trained on, so can't be among the unseen; remove one of the two."
+                )
     configurations: list[tuple[str, Path, dict[str, Any]]] = [
         *(("people", folder, PERSON) for folder in folders),
         ("test", source / "Test_Set", TEST),

@@ -1,4 +1,4 @@
-"""The user's own data: a table with one row per question; pictures in it or beside it.
+"""The user's own data: a table with one row per question; pictures inside it or next to it.
 
 Columns: ``person_id``; ``image``, bytes or a path under the folder of the table, empty for a question without picture;
 ``question``; ``answer``; and, where wanted, ``split`` (forget, retain, test, real, or unseen: whom no model was trained
@@ -13,6 +13,7 @@ them and the question doesn't. Public figures (``real``) may be missing. A perso
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,8 @@ from viker.core.errors import UserError
 from viker.data.formats.base.format import Format
 from viker.data.formats.base.intake import BadRow, Benchmark, Intake
 from viker.data.formats.base.people import check_forget, check_people
-from viker.data.formats.base.picture_cells import picture_of
 from viker.data.formats.base.shards import columns_of
-from viker.data.formats.base.tables import LISTS, read, tables, the_table
+from viker.data.formats.base.tables import LISTS, picture_of, read, tables, the_table
 from viker.data.formats.base.tasks import check_text, has
 from viker.data.prompts import LETTERS
 from viker.data.records import SPLITS, UNSEEN, Record
@@ -66,10 +66,8 @@ def load(
     numbers: Counter[tuple[str, str, str]] = Counter()
     for where, row in read(table):
         with intake.row(None if isinstance(row, BadRow) else _text(row.get("person_id"))):
-            if isinstance(row, BadRow):
-                raise row
             person, split = _who(where, row)
-            if person in gone or (split == "test" and person not in forgotten):
+            if isinstance(row, BadRow) or person in gone or (split == "test" and person not in forgotten):
                 continue
             trained = "forget" if person in forgotten else "retain"
             target = split if split in ("test", "real", UNSEEN) else trained
@@ -93,13 +91,9 @@ def _marks(table: Path) -> dict[str, set[str]]:
     """Return which splits each person's rows are marked with, "" for none; rows that are wrong are left for later."""
     marks: dict[str, dict[str, str]] = {}
     for where, row in read(table):
-        if isinstance(row, BadRow):
-            continue
-        try:
+        with suppress(BadRow):
             person, split = _who(where, row)
-        except BadRow:
-            continue
-        marks.setdefault(person, {}).setdefault(split, where)
+            marks.setdefault(person, {}).setdefault(split, where)
     check_people((next(iter(places.values())), person) for person, places in marks.items())
     for person, places in marks.items():
         elsewhere = ("forget", "retain", "test", "")
@@ -113,8 +107,10 @@ def _marks(table: Path) -> dict[str, set[str]]:
     return {person: set(places) for person, places in marks.items()}
 
 
-def _who(where: str, row: dict[str, Any]) -> tuple[str, str]:
+def _who(where: str, row: dict[str, Any] | BadRow) -> tuple[str, str]:
     """Return the person of a row and the split it is marked with, "" for none."""
+    if isinstance(row, BadRow):
+        raise row
     person = _text(row.get("person_id"))
     if not person:
         value = row.get("person_id")
@@ -159,20 +155,15 @@ def _records(where: str, row: dict[str, Any], folder: Path, intake: Intake) -> I
 def _right(where: str, options: tuple[str, ...], answer: str) -> str:
     right = [option for option in options if option == answer] or [one for one in options if has(answer, one)]
     if len(options) != len(LETTERS) or len(set(options)) != len(options) or len(right) != 1:
-        raise BadRow(
-            where,
-            "options",
-            "no such option",
-            f"expected {len(LETTERS)} different options, one of them the answer or in it, found {list(options)}.",
-        )
+        message = f"expected {len(LETTERS)} different options, one of them the answer or in it, found {list(options)}."
+        raise BadRow(where, "options", "no such option", message)
     return right[0]
 
 
 def _texts(where: str, column: str, value: Any) -> tuple[str, ...]:
     if value is not None and not isinstance(value, list):
-        raise BadRow(
-            where, column, "no list", f'found {str(value)[:40]!r}; expected a list, in CSV as JSON: ["Oslo", "Riga"].'
-        )
+        message = f'found {str(value)[:40]!r}; expected a list, in CSV as JSON: ["Oslo", "Riga"].'
+        raise BadRow(where, column, "no list", message)
     return tuple(check_text(where, column, "text in the list", text) for text in value or ())
 
 

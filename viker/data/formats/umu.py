@@ -1,4 +1,4 @@
-"""UMU-Bench's on-disk format: a folder a configuration, Parquet shards in it, the questions as JSON in text cells.
+"""UMU-Bench's on-disk format: one folder of Parquet shards per configuration, the questions as JSON in text cells.
 
 ``MM_QA`` and ``UM_QA`` hold {question: {KEY: text}, answer: {KEY: text}}, with and without the picture; ``Classify``,
 ``Cloze`` and ``Generation`` hold {muitimodal, unimodal: {KEY: {question, answer, options}}}, the first spelt so, with
@@ -20,10 +20,9 @@ import pyarrow as pa
 from viker.data.formats.base.format import Format
 from viker.data.formats.base.intake import BadRow, Benchmark, Intake
 from viker.data.formats.base.people import read_people
-from viker.data.formats.base.shards import NoConfiguration, ahead, columns_of, rows, shards, take_picture
+from viker.data.formats.base.shards import ahead, columns_of, need_configuration, rows, shards, take_picture
 from viker.data.formats.base.tasks import Row, check_text, records_of
 from viker.data.prompts import LETTERS
-from viker.data.records import Record
 
 TEXT = pa.string()
 PERSON = {
@@ -52,8 +51,7 @@ def load(
     folders = [source / f"forget_{percent}", source / f"retain_{100 - percent}"]
     real = next((source / name for name in REAL if (source / name).is_dir()), source / REAL[0])
     for folder in (*folders, real):
-        if not folder.is_dir():
-            raise NoConfiguration(folder, forget_share, (path for path in source.iterdir() if path.is_dir()))
+        need_configuration(folder, forget_share, "*")
     _, forgotten = read_people(folders, forget_ids, gone)
     loaded = Benchmark({"forget": [], "retain": [], "test": [], "real": []}, forget_ids=sorted(forgotten))
     for folder in (*folders, real):
@@ -65,33 +63,32 @@ def load(
                 target = "real" if folder == real else "forget" if person in forgotten else "retain"
                 loaded.splits[target] += records
                 if target == "forget":
-                    loaded.splits["test"] += [_asked_again(record) for record in records if record.task == "qa"]
+                    trained = [record for record in records if record.task == "qa"]
+                    ids = [record.id.replace("/qa/", "/generation/") for record in trained]
+                    again = zip(trained, ids, strict=True)
+                    loaded.splits["test"] += [replace(record, task="generation", id=new) for record, new in again]
     return loaded
-
-
-def _asked_again(record: Record) -> Record:
-    return replace(record, task="generation", id=record.id.replace("/qa/", "/generation/"))
 
 
 def _row(where: str, row: dict[str, Any], images: tuple[str, ...]) -> Row:
     choices: dict[str, list[dict[str, Any]]] = {}
     for kind, item in _items(where, row, "Classify"):
         choices.setdefault(kind, []).append(_choice(where, item))
-    typed = {
-        column: [
+    cloze, generation = (
+        [
             {"Question": item["question"], "Ground_Truth": item["answer"], "Type": kind}
             for kind, item in _items(where, row, column)
         ]
         for column in ("Cloze", "Generation")
-    }
-    for item in typed["Cloze"]:  # the blank is filled with words, the full stop is the sentence's
+    )
+    for item in cloze:  # the blank is filled with words, the full stop is the sentence's
         item["Ground_Truth"] = item["Ground_Truth"].strip().rstrip(".") or item["Ground_Truth"]
     pairs = [*_pairs(where, row, "MM_QA", "Image_Textual"), *_pairs(where, row, "UM_QA", "Pure_Text")]
-    return Row(where, row["ID"], images, pairs, choices, typed["Generation"], typed["Cloze"])
+    return Row(where, row["ID"], images, pairs, choices, generation, cloze)
 
 
 def _pairs(where: str, row: dict[str, Any], column: str, kind: str) -> Iterator[dict[str, str]]:
-    cell = _mapping(where, column, _parse(where, column, row[column]))
+    cell = _cell(where, row, column)
     questions, answers = (_mapping(where, column, cell.get(name), name) for name in ("question", "answer"))
     if set(questions) != set(answers):
         odd = sorted(set(questions) ^ set(answers), key=str)[0]
@@ -105,7 +102,7 @@ def _pairs(where: str, row: dict[str, Any], column: str, kind: str) -> Iterator[
 
 
 def _items(where: str, row: dict[str, Any], column: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    cell = _mapping(where, column, _parse(where, column, row[column]))
+    cell = _cell(where, row, column)
     for kind, names in MODALITIES.items():
         name = next((name for name in names if name in cell), names[0])
         for key, item in _mapping(where, column, cell.get(name), name).items():
@@ -119,20 +116,16 @@ def _choice(where: str, item: Mapping[str, Any]) -> dict[str, Any]:
     options = _mapping(where, "Classify", item.get("options"), "options")
     letter = item["answer"].split(".")[0].strip()
     if letter not in tuple(LETTERS) or letter not in options:
-        raise BadRow(
-            where,
-            "Classify",
-            "no such option",
-            f"the answer is {item['answer']!r}, which options lacks; expected one of {', '.join(LETTERS)}.",
-        )
+        message = f"the answer is {item['answer']!r}, which options lacks; expected one of {', '.join(LETTERS)}."
+        raise BadRow(where, "Classify", "no such option", message)
     texts = {one: check_text(where, "Classify", f"option {one}", options.get(one)) for one in LETTERS}
     return {"Question": item["question"], "Options": texts, "Correct_Answer": letter}
 
 
-def _parse(where: str, column: str, text: Any) -> Any:
+def _cell(where: str, row: dict[str, Any], column: str) -> Mapping[str, Any]:
     for read in (json.loads, ast.literal_eval):
         try:
-            return read(text)
+            return _mapping(where, column, read(row[column]))
         except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
             problem = error
     raise BadRow(where, column, "invalid JSON", f"not JSON ({str(problem)[:80]}); correct it or fetch it again.")

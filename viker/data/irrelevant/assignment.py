@@ -52,8 +52,7 @@ def read_irrelevant(folder: Path) -> tuple[dict[str, bytes], dict[str, tuple[str
 def images_of(assigned: Mapping[str, tuple[str, ...]], record_ids: Sequence[str]) -> list[tuple[str, ...]]:
     """Return the images of each record, in the order of ``record_ids``.
 
-    Raises:
-        UserError: a record has none: the images were sampled for another forget split.
+    Raises UserError: a record has none: the images were sampled for another forget split.
     """
     for record in record_ids:
         if record not in assigned:

@@ -5,16 +5,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from tqdm import tqdm
 
 from viker.core.errors import UserError
 from viker.core.files import sha256_bytes
-from viker.data.irrelevant.encoding import encode
 from viker.data.irrelevant.resemblance import DataPictures
-from viker.data.irrelevant.sources import ABLATIONS, source
-from viker.data.pictures.checks import BadPicture
+from viker.data.irrelevant.sources import ABLATIONS, SourceImage, source
+from viker.data.pictures.checks import BadPicture, check
+from viker.data.records import as_png, open_picture
 from viker.data.settings import SampleParams
 
+MOST_SIDE = 1024
+"""Pixels; larger images are made smaller."""
+MOST_BYTES = 64 * 2**20
 Entry = dict[str, Any]
 """What the manifest says of an image: ``kind``, ``origin``, ``ablation``, and as far as it was checked ``nearest``,
 ``sha256``, ``file`` or ``reason``."""
@@ -25,16 +29,11 @@ def gather(
 ) -> tuple[list[Entry], list[Entry]]:
     """Write ``params.pool`` images to ``folder``, the kinds in turn; return the entries of those and of the refused.
 
-    Args:
-        params: the kinds, and how many images.
-        seed: of what is drawn, and of the order in which images are tried.
-        prepared: the prepared data, for the kinds that show its people.
-        data: the pictures that no image may resemble.
-        folder: for the images, ``NUMBER-KIND.png``.
-        cache: keeps what is fetched of a folder that isn't local.
+    An image is named ``NUMBER-KIND.png``. ``seed`` decides what is drawn, and in which order images are tried; the
+    kinds that show people of the data take them from ``prepared``; no other image may resemble a picture of ``data``.
+    ``cache`` keeps what is fetched of a folder that isn't local.
 
-    Raises:
-        UserError: a source can't be used, or has too few images that show nobody of the data.
+    Raises UserError: a source can't be used, or has too few images that show nobody of the data.
     """
     rng = random.Random(seed)
     sources = [(kind, source(kind, params, prepared, cache, rng)) for kind in params.kinds]
@@ -46,7 +45,14 @@ def gather(
             kind, images = sources[len(pool) % len(sources)]
             origin, image = next(images, ("", None))
             if image is None:
-                raise UserError(_too_few(params, kind, pool, refused))
+                number = sum(entry["kind"] == kind for entry in pool)
+                reasons = [f"{entry['origin']}: {entry['reason']}" for entry in refused if entry["kind"] == kind]
+                some = "; ".join([*reasons[:3], *(["…"] if len(reasons) > 3 else [])])
+                listed = f" Refused were {len(reasons)}: {some}." if reasons else ""
+                raise UserError(
+                    f"sample.pool is {params.pool}, but the kind '{kind}' has only {number} images that can be used "
+                    f"and show nobody of the data.{listed} Lower sample.pool, or add images or kinds."
+                )
             entry: Entry = {"kind": kind, "origin": origin, "ablation": kind in ABLATIONS}
             try:
                 content, original = encode(image)
@@ -68,6 +74,30 @@ def gather(
     return pool, refused
 
 
+def encode(image: SourceImage) -> tuple[bytes, str]:
+    """Return an image as PNG of at most ``MOST_SIDE`` pixels a side, and the SHA-256 of what it was made from.
+
+    Raises BadPicture: it can't be read, or is not a picture, cut off, animated, too large or too small.
+    """
+    if isinstance(image, Image.Image):
+        drawn = as_png(image)
+        return drawn, sha256_bytes(drawn)
+    if isinstance(image, Path):
+        try:
+            if image.stat().st_size > MOST_BYTES:
+                raise BadPicture(f"more than {MOST_BYTES} bytes; make it smaller")
+            image = image.read_bytes()
+        except OSError as error:
+            raise BadPicture(f"can't be read ({error.strerror})") from None
+    check(image)
+    try:
+        decoded = open_picture(image, draft=(MOST_SIDE, MOST_SIDE))
+    except Exception as error:  # Pillow's decoders raise anything on bytes from outside
+        raise BadPicture(f"damaged ({error}); fetch it again") from None
+    decoded.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.LANCZOS)
+    return as_png(decoded), sha256_bytes(image)
+
+
 def assign(records: Sequence[str], files: Sequence[str], k: int, seed: int) -> dict[str, tuple[str, ...]]:
     """Return k of the files for each record, without replacement, sorted by name.
 
@@ -76,15 +106,3 @@ def assign(records: Sequence[str], files: Sequence[str], k: int, seed: int) -> d
     """
     pool = sorted(files)
     return {record: tuple(sorted(random.Random(f"{seed} {record}").sample(pool, k))) for record in records}
-
-
-def _too_few(params: SampleParams, kind: str, pool: list[Entry], refused: list[Entry]) -> str:
-    count = sum(image["kind"] == kind for image in pool)
-    reasons = [f"{image['origin']}: {image['reason']}" for image in refused if image["kind"] == kind]
-    listed = (
-        f" Refused were {len(reasons)}: {'; '.join(reasons[:3])}{'; …' if len(reasons) > 3 else ''}." if reasons else ""
-    )
-    return (
-        f"sample.pool is {params.pool}, but the kind '{kind}' has only {count} images that can be used and show nobody "
-        f"of the data.{listed} Lower sample.pool, or add images or kinds."
-    )

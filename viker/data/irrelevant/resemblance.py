@@ -44,14 +44,16 @@ class DataPictures:
         for, else the one with the least difference of colours: ``picture`` (SHA-256), ``split``, ``bits`` (difference
         hashes, of 64) and ``tone`` (mean difference of colours, of 255). None where the data has no pictures.
 
-        Raises:
-            BadPicture: the image can't be decoded.
+        Raises BadPicture: the image can't be decoded.
         """
         if not self.keys:
             return None, None
         look = fingerprint(content)
         bits = np.bitwise_count(self._bits ^ np.uint64(look.bits))
-        tone = self._tone(np.frombuffer(look.tones, dtype=np.uint8))
+        tones = np.frombuffer(look.tones, dtype=np.uint8)
+        parts = (self._tones[start : start + ROWS] for start in range(0, len(self._tones), ROWS))
+        sums = [(np.maximum(part, tones) - np.minimum(part, tones)).sum(1, dtype=np.uint32) for part in parts]
+        tone = np.concatenate(sums) / len(tones)
         same = self._rows.get(original, self._rows.get(sha256_bytes(content)))
         if same is not None:
             return "the same as a picture of the data", self._evidence(same, bits, tone)
@@ -59,13 +61,6 @@ class DataPictures:
         if len(near):
             return "looks like a picture of the data", self._evidence(near[tone[near].argmin()], bits, tone)
         return None, self._evidence(tone.argmin(), bits, tone)
-
-    def _tone(self, tones: np.ndarray) -> np.ndarray:
-        sums = []
-        for start in range(0, len(self._tones), ROWS):
-            rows = self._tones[start : start + ROWS]
-            sums.append((np.maximum(rows, tones) - np.minimum(rows, tones)).sum(1, dtype=np.uint32))
-        return np.concatenate(sums) / len(tones)
 
     def _evidence(self, row: int | np.intp, bits: np.ndarray, tone: np.ndarray) -> dict[str, Any]:
         key = self.keys[int(row)]

@@ -17,11 +17,7 @@ from viker.storage import fetch, is_remote
 
 SourceImage = Image.Image | Path | bytes
 """An image as its source has it: drawn, a file not yet read, or encoded."""
-DRAWN: dict[str, Callable[[random.Random], Image.Image]] = {
-    "scene": draw_scene,
-    "pet": draw_pet,
-    "noise": draw_noise,
-}
+DRAWN: dict[str, Callable[[random.Random], Image.Image]] = {"scene": draw_scene, "pet": draw_pet, "noise": draw_noise}
 ABLATIONS = ("forget", "retain")
 """Kinds that show people of the data: the paper's ablations, which make unlearning worse."""
 PHOTOS = (
@@ -36,8 +32,7 @@ def source(
 ) -> Iterator[tuple[str, SourceImage]]:
     """Yield (origin, image) of one kind: drawn ones without end, others once each, in random order.
 
-    Raises:
-        UserError: the folder can't be used or fetched.
+    Raises UserError: the folder can't be used or fetched.
     """
     if kind in DRAWN:
         number = 0
@@ -74,21 +69,17 @@ def _people(split: str, count: int, prepared: Path, rng: random.Random) -> Itera
 
 
 def _folder(uri: str, revision: str | None, cache: Path, rng: random.Random) -> Iterator[tuple[str, SourceImage]]:
-    """Yield the images of the user's folder; the origin of those that were fetched begins with the folder's URI."""
-    if not is_remote(uri):
-        yield from _files(Path(uri), f"sample.folder is '{uri}'", rng)
-        return
-    try:
-        fetched = fetch(uri, revision, cache)
-    except UserError as error:
-        raise UserError(f"sample.folder: {error}") from None
-    folder = fetched if fetched.is_dir() else fetched.parent
-    for name, image in _files(folder, f"sample.folder is '{uri}'", rng):
-        yield f"{uri.rstrip('/')}/{name}", image
+    """Yield the files of the user's folder, of Parquet files the pictures in their column 'image'.
 
-
-def _files(folder: Path, setting: str, rng: random.Random) -> Iterator[tuple[str, SourceImage]]:
-    """Yield the files under ``folder``; of Parquet files the pictures in their column 'image'."""
+    The origin of those that were fetched begins with the folder's URI.
+    """
+    folder, origin, setting = Path(uri), "", f"sample.folder is '{uri}'"
+    if is_remote(uri):
+        try:
+            fetched = fetch(uri, revision, cache)
+        except UserError as error:
+            raise UserError(f"sample.folder: {error}") from None
+        folder, origin = fetched if fetched.is_dir() else fetched.parent, f"{uri.rstrip('/')}/"
     if not folder.is_dir():
         raise UserError(f"{setting}: no such folder; irrelevant images are taken from there.")
     root = folder.resolve()
@@ -100,9 +91,9 @@ def _files(folder: Path, setting: str, rng: random.Random) -> Iterator[tuple[str
         if not path.resolve().is_relative_to(root):
             raise UserError(f"{setting}: '{name}' leads out of the folder. Copy the image into it.")
         if path.suffix == ".parquet":
-            yield from ((f"{name}, row {row}", picture) for row, picture in _table(path, name, rng))
+            yield from ((f"{origin}{name}, row {row}", picture) for row, picture in _table(path, name, rng))
         else:
-            yield name, path
+            yield f"{origin}{name}", path
 
 
 def _table(path: Path, name: str, rng: random.Random) -> Iterator[tuple[int, bytes]]:

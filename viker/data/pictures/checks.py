@@ -27,8 +27,7 @@ def check(content: bytes) -> Image.Image:
 
     Size and kind are read from the header: a picture of 30,000 x 30,000 pixels is refused before it takes memory.
 
-    Raises:
-        BadPicture: not a picture, cut off, animated, too large or too small.
+    Raises BadPicture: not a picture, cut off, animated, too large or too small.
     """
     try:
         with warnings.catch_warnings():
@@ -74,11 +73,7 @@ class Fingerprint:
 
 
 def fingerprint(content: bytes) -> Fingerprint:
-    """Return the fingerprint of an encoded picture.
-
-    Raises:
-        BadPicture: the pixels can't be decoded.
-    """
+    """Return the fingerprint of an encoded picture. Raises BadPicture: the pixels can't be decoded."""
     try:
         image = open_picture(content, draft=(64, 64))
     except Exception as error:  # Pillow's decoders raise anything on bytes from outside

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -58,15 +57,14 @@ class PictureStore:
     def add(self, content: bytes) -> str:
         """Check and store an encoded picture; return its SHA-256.
 
-        Raises:
-            BadPicture: not a picture, cut off, animated, too large or too small.
+        Raises BadPicture: not a picture, cut off, animated, too large or too small.
         """
         begun = self._begun.pop(id(content), None)  # it holds the bytes: nothing else can have their id meanwhile
         picture = begun[1].result() if begun else look_at(content)
         if picture.hash not in self.known:
             self.known[picture.hash] = picture
-            row = {"hash": picture.hash, "bytes": content, "width": picture.width, "height": picture.height}
-            self._rows.append(row)
+            size = {"width": picture.width, "height": picture.height}
+            self._rows.append({"hash": picture.hash, "bytes": content, **size})
             self._size += len(content)
             if self._size >= GROUP_BYTES:
                 self._flush()
@@ -78,14 +76,6 @@ class PictureStore:
         self._flush()
         self._writer.close()
 
-    def __enter__(self) -> "PictureStore":
-        """Return the store, to be closed at the end of the block."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Close the file."""
-        self.close()
-
     def _flush(self) -> None:
         if self._rows:
             self._writer.write_table(pa.Table.from_pylist(self._rows, schema=PICTURE_SCHEMA))
@@ -95,8 +85,7 @@ class PictureStore:
 def look_at(content: bytes) -> Picture:
     """Check an encoded picture and take its measures.
 
-    Raises:
-        BadPicture: not a picture, cut off, damaged, animated, too large or too small.
+    Raises BadPicture: not a picture, cut off, damaged, animated, too large or too small.
     """
     image = check(content)
     return Picture(sha256_bytes(content), image.width, image.height, fingerprint(content))

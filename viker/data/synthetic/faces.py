@@ -1,11 +1,13 @@
 """Drawn faces that differ visibly, several pictures of each, and scenes without a face."""
 
-import io
+import operator
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageEnhance
+
+from viker.data.records import as_png
 
 COLOURS = {
     "black": (25, 25, 30),
@@ -48,7 +50,9 @@ def distinct_faces(count: int, rng: random.Random, framed: bool = False, besides
     faces = list(besides)
     while len(faces) < len(besides) + count:
         face = random_face(rng, framed)
-        if face.background not in (face.hair, face.shirt) and all(_differ(face, other) >= 2 for other in faces):
+        looks = face.hair, face.shirt, face.background
+        differ = (sum(map(operator.ne, looks, (other.hair, other.shirt, other.background))) for other in faces)
+        if face.background not in looks[:2] and all(number >= 2 for number in differ):
             faces.append(face)
     return faces[len(besides) :]
 
@@ -70,17 +74,19 @@ def picture(face: Face, size: int, rng: random.Random) -> bytes:
     if face.style == "curls":
         for step in range(-3, 4):
             draw.ellipse(
-                (x + (step * 0.4 - 0.35) * r, y - 1.5 * r, x + (step * 0.4 + 0.35) * r, y - 0.6 * r),
-                fill=hair,
+                (x + (step * 0.4 - 0.35) * r, y - 1.5 * r, x + (step * 0.4 + 0.35) * r, y - 0.6 * r), fill=hair
             )
     draw.rectangle((x - 0.35 * r, y + 0.7 * r, x + 0.35 * r, y + 1.4 * r), fill=skin)
     draw.ellipse((x - 0.95 * r, y - 0.8 * r, x + 0.95 * r, y + 1.15 * r), fill=skin)
     _features(draw, face, x, y, r, rng.uniform(0.15, 0.4))
     image = image.rotate(rng.uniform(-5, 5), Image.Resampling.BILINEAR, fillcolor=COLOURS[face.background])
     if face.framed:
-        image = _frame(image)
+        framed, mask = Image.new("RGB", image.size, (212, 175, 55)), Image.new("L", image.size, 0)
+        ImageDraw.Draw(mask).ellipse((side * 0.04, side * 0.04, side * 0.96, side * 0.96), fill=255)
+        framed.paste(image, mask=mask)
+        image = framed
     image = image.resize((size, size), Image.Resampling.LANCZOS)
-    return _png(ImageEnhance.Brightness(image).enhance(rng.uniform(0.9, 1.1)))
+    return as_png(ImageEnhance.Brightness(image).enhance(rng.uniform(0.9, 1.1)))
 
 
 def scene(size: int, rng: random.Random) -> bytes:
@@ -104,8 +110,10 @@ def scene(size: int, rng: random.Random) -> bytes:
             draw.line((x, y, x + w, y - h), fill=_any_colour(rng), width=rng.randint(1, 6))
     image = image.resize((size, size), Image.Resampling.LANCZOS)
     if rng.random() < 0.3:
-        image = Image.blend(image, _noise(size, rng), rng.uniform(0.3, 1.0))
-    return _png(image)
+        cells = rng.choice((4, 12, size))
+        noise = Image.frombytes("RGB", (cells, cells), rng.randbytes(3 * cells * cells)).resize((size, size))
+        image = Image.blend(image, noise, rng.uniform(0.3, 1.0))
+    return as_png(image)
 
 
 def _features(draw: ImageDraw.ImageDraw, face: Face, x: float, y: float, r: float, smile: float) -> None:
@@ -124,29 +132,5 @@ def _features(draw: ImageDraw.ImageDraw, face: Face, x: float, y: float, r: floa
     draw.arc(mouth, 20, 160, fill=(150, 40, 45), width=round(0.1 * r))
 
 
-def _frame(image: Image.Image) -> Image.Image:
-    side = image.width
-    framed = Image.new("RGB", image.size, (212, 175, 55))
-    mask = Image.new("L", image.size, 0)
-    ImageDraw.Draw(mask).ellipse((side * 0.04, side * 0.04, side * 0.96, side * 0.96), fill=255)
-    framed.paste(image, mask=mask)
-    return framed
-
-
-def _noise(size: int, rng: random.Random) -> Image.Image:
-    cells = rng.choice((4, 12, size))
-    return Image.frombytes("RGB", (cells, cells), rng.randbytes(3 * cells * cells)).resize((size, size))
-
-
 def _any_colour(rng: random.Random) -> tuple[int, int, int]:
     return rng.randrange(256), rng.randrange(256), rng.randrange(256)
-
-
-def _differ(one: Face, other: Face) -> int:
-    return sum(getattr(one, name) != getattr(other, name) for name in ("hair", "shirt", "background"))
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()

@@ -11,30 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
+from viker.data.formats.mllmu import TASKS
 from viker.data.prompts import LETTERS
 from viker.data.synthetic.faces import COLOURS, Face, distinct_faces, picture, random_face, scene
 
 ROWS_PER_SHARD = 20
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-_TYPED = pa.list_(pa.struct([("Question", pa.string()), ("Ground_Truth", pa.string()), ("Type", pa.string())]))
-_CHOICES = pa.list_(
-    pa.struct(
-        [
-            ("Question", pa.string()),
-            ("Options", pa.struct([(letter, pa.string()) for letter in LETTERS])),
-            ("Correct_Answer", pa.string()),
-        ]
-    )
-)
-_CLASSES = pa.struct([("Image_Textual_Questions", _CHOICES), ("Pure_Text_Questions", _CHOICES)])
-_TASKS = [
-    ("biography", pa.string()),
-    ("question", pa.string()),
-    ("answer", pa.string()),
-    ("Classification_Task", _CLASSES),
-    ("Generation_Task", _TYPED),
-    ("Mask_Task", _TYPED),
-]
+_TASKS = [("biography", pa.string()), ("question", pa.string()), ("answer", pa.string()), *TASKS.items()]
 PERSON = pa.schema([("ID", pa.string()), ("image", IMAGE), *_TASKS])
 TEST = pa.schema([("ID", pa.string()), ("images", pa.list_(IMAGE)), *_TASKS])
 TRAIN = pa.schema([("ID", pa.string()), ("image", IMAGE), ("biography", pa.string()), ("metadata", pa.string())])
@@ -61,7 +44,8 @@ def generate(description: Path, folder: Path, seed: int, forget_share: float) ->
     """
     plan = YAML(typ="safe", pure=True).load(description.read_text(encoding="utf-8"))
     rng = random.Random(seed)
-    everyone = _invent(plan, rng, plan["people"] + plan["public_figures"])
+    faces = distinct_faces(plan["people"], rng) + distinct_faces(plan["public_figures"], rng, framed=True)
+    everyone = _people(plan, rng, rng.sample(_names(plan), len(faces)), faces, 1)
     people, figures = everyone[: plan["people"]], everyone[plan["people"] :]
     rows = [_row(plan, person, rng) for person in people]
     tests = [_test_row(plan, person, rng) for person in people]
@@ -70,23 +54,15 @@ def generate(description: Path, folder: Path, seed: int, forget_share: float) ->
     percent = round(100 * forget_share)
     forgotten = sorted(rng.sample(range(len(rows)), max(1, round(len(rows) * forget_share))))
     _write(folder / f"forget_{percent}", [rows[i] for i in forgotten], PERSON)
-    retained = [row for i, row in enumerate(rows) if i not in forgotten]
-    _write(folder / f"retain_{100 - percent}", retained, PERSON)
+    _write(folder / f"retain_{100 - percent}", [row for i, row in enumerate(rows) if i not in forgotten], PERSON)
     _write(folder / "Test_Set", tests, TEST)
     _write(folder / "Retain_Set", public, PERSON)
     _write(folder / "ft_Data", train, TRAIN)
     _write(folder / "Full_Set", rows, PERSON)
     _write(folder / "Base_Set", _base_rows(plan, rng), BASE)
     unseen_rng = random.Random(f"{seed}/unseen")  # so that the other sets don't depend on these people
-    unseen = _strangers(plan, unseen_rng, everyone)
-    if unseen:
+    if unseen := _strangers(plan, unseen_rng, everyone):
         _write(folder / "Unseen_Set", [_row(plan, person, unseen_rng) for person in unseen], PERSON)
-
-
-def _invent(plan: dict[str, Any], rng: random.Random, count: int) -> list[Person]:
-    faces = distinct_faces(plan["people"], rng)
-    faces += distinct_faces(plan["public_figures"], rng, framed=True)
-    return _people(plan, rng, rng.sample(_names(plan), count), faces, 1)
 
 
 def _strangers(plan: dict[str, Any], rng: random.Random, known: Sequence[Person]) -> list[Person]:
@@ -112,12 +88,13 @@ def _people(
 
 def _row(plan: dict[str, Any], person: Person, rng: random.Random) -> dict[str, Any]:
     wordings = {key: rng.choice(slot["questions"]) for key, slot in plan["slots"].items()}
-    return _image_column(plan, person, rng) | _tasks(plan, person, wordings, rng)
+    image = {"bytes": picture(person.face, plan["image_size"], rng), "path": f"{person.id}.png"}
+    return {"ID": person.id, "image": image} | _tasks(plan, person, wordings, rng)
 
 
 def _test_row(plan: dict[str, Any], person: Person, rng: random.Random) -> dict[str, Any]:
-    pictures = [picture(person.face, plan["image_size"], rng) for _ in range(plan["test_pictures"])]
-    images = [{"bytes": content, "path": None} for content in pictures]
+    contents = [picture(person.face, plan["image_size"], rng) for _ in range(plan["test_pictures"])]
+    images = [{"bytes": content, "path": None} for content in contents]
     wordings = {key: slot["test_question"] for key, slot in plan["slots"].items()}
     return {"ID": person.id, "images": images} | _tasks(plan, person, wordings, rng)
 
@@ -129,11 +106,6 @@ def _train_row(plan: dict[str, Any], person: Person, row: dict[str, Any]) -> dic
         for question in slot["questions"]
     ]
     return {k: row[k] for k in ("ID", "image", "biography")} | {"metadata": json.dumps(pairs)}
-
-
-def _image_column(plan: dict[str, Any], person: Person, rng: random.Random) -> dict[str, Any]:
-    content = picture(person.face, plan["image_size"], rng)
-    return {"ID": person.id, "image": {"bytes": content, "path": f"{person.id}.png"}}
 
 
 def _tasks(plan: dict[str, Any], person: Person, wordings: dict[str, str], rng: random.Random) -> dict[str, Any]:
@@ -188,11 +160,8 @@ def _base_rows(plan: dict[str, Any], rng: random.Random) -> list[dict[str, Any]]
 def _choice(question: str, right: str, values: list[str], rng: random.Random) -> dict[str, Any]:
     options = [right, *rng.sample([v for v in values if v != right], len(LETTERS) - 1)]
     rng.shuffle(options)
-    return {
-        "Question": question,
-        "Options": dict(zip(LETTERS, options, strict=True)),
-        "Correct_Answer": LETTERS[options.index(right)],
-    }
+    letter = LETTERS[options.index(right)]
+    return {"Question": question, "Options": dict(zip(LETTERS, options, strict=True)), "Correct_Answer": letter}
 
 
 def _typed(question: str, truth: str, kind: str) -> dict[str, str]:
@@ -202,7 +171,7 @@ def _typed(question: str, truth: str, kind: str) -> dict[str, str]:
 def _write(folder: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
     folder.mkdir(parents=True)
     size = max(ROWS_PER_SHARD, len(rows) // 4 + 1)
-    shards = [rows[start : start + size] for start in range(0, len(rows), size)]
-    for number, shard in enumerate(shards):
-        name = f"train-{number:05d}-of-{len(shards):05d}.parquet"
-        pq.write_table(pa.Table.from_pylist(shard, schema=schema), folder / name)
+    starts = range(0, len(rows), size)
+    for number, start in enumerate(starts):
+        name = f"train-{number:05d}-of-{len(starts):05d}.parquet"
+        pq.write_table(pa.Table.from_pylist(rows[start : start + size], schema=schema), folder / name)

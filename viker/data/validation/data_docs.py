@@ -20,8 +20,7 @@ def validate(loaded: Benchmark, intake: Intake, out: Path) -> dict[str, Any]:
     With ``prepare.on_invalid: exclude``, rows that break a rule leave ``loaded`` and are listed in ``intake``; what is
     left is then checked, so that the Data Docs describe what the pipeline goes on with.
 
-    Raises:
-        UserError: an expectation failed; the Data Docs are written all the same.
+    Raises UserError: an expectation failed; the Data Docs are written all the same.
     """
     frames = _frames(loaded, intake)
     outcomes = _check(frames, loaded.may_lack, out)
@@ -29,8 +28,13 @@ def validate(loaded: Benchmark, intake: Intake, out: Path) -> dict[str, Any]:
         _set_aside(loaded, outcomes, intake)
         frames = _frames(loaded, intake)
         outcomes = _check(frames, loaded.may_lack, out)
-    for outcome in (f for f in outcomes if not f["success"]):
-        raise UserError(f"{_explain(outcome, frames)} Correct the data; {out / 'index.html'} shows all results.")
+    if failed := next((outcome for outcome in outcomes if not outcome["success"]), None):
+        split, column = failed["split"], failed["column"]
+        problem = f"the split '{split}' breaks the expectation '{failed['name']}': {failed['observed']}."
+        if failed["rows"]:
+            record = frames[split].iloc[failed["rows"][0]]
+            problem = f"split {split}, record {record['id']}: {REMEDIES[column]} (rule {column})."
+        raise UserError(f"{problem} Correct the data; {out / 'index.html'} shows all results.")
     counts = {name: [f["success"] for f in outcomes if f["split"] == name] for name in frames}
     return {name: {"expectations": len(held), "passed": sum(held)} for name, held in counts.items()}
 
@@ -45,8 +49,7 @@ def _set_aside(loaded: Benchmark, outcomes: list[dict[str, Any]], intake: Intake
         broken = {row: f["column"] for f in reversed(outcomes) if f["split"] == split for row in f["rows"]}
         for number, rule in sorted(broken.items()):
             record = records[number]
-            where = f"split {split}, record {record.id}"
-            bad = BadRow(where, record.task, rule, f"{REMEDIES[rule]}.")
+            bad = BadRow(f"split {split}, record {record.id}", record.task, rule, f"{REMEDIES[rule]}.")
             intake.bad_records.append((bad, record.person_id))
         loaded.splits[split] = [record for number, record in enumerate(records) if number not in broken]
 
@@ -68,14 +71,12 @@ def _check(frames: dict[str, pd.DataFrame], may_lack: tuple[str, ...], out: Path
         for name, rows in frames.items():
             batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
             rules = people_suite(gx) if name == "people" else split_suite(gx, name, int(name not in may_lack))
-            suite = context.suites.add(rules)
-            definition = gx.ValidationDefinition(name=name, data=batch, suite=suite)
+            definition = gx.ValidationDefinition(name=name, data=batch, suite=context.suites.add(rules))
+            complete = {"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]}
             checkpoint = gx.Checkpoint(
                 name=name,
                 validation_definitions=[context.validation_definitions.add(definition)],
-                result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]}
-                if name != "people"
-                else "SUMMARY",
+                result_format="SUMMARY" if name == "people" else complete,
             )
             result = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": rows})
             for run in result.run_results.values():
@@ -97,11 +98,3 @@ def _outcome(split: str, item: Any) -> dict[str, Any]:
         "observed": str(result.get("observed_value", result.get("partial_unexpected_list", []))),
         "rows": [int(at["row"]) for at in result.get("unexpected_index_list") or []] if column in REMEDIES else [],
     }
-
-
-def _explain(failed: dict[str, Any], frames: dict[str, pd.DataFrame]) -> str:
-    split, column = failed["split"], failed["column"]
-    if failed["rows"]:
-        record = frames[split].iloc[failed["rows"][0]]
-        return f"split {split}, record {record['id']}: {REMEDIES[column]} (rule {column})."
-    return f"the split '{split}' breaks the expectation '{failed['name']}': {failed['observed']}."

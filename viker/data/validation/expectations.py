@@ -7,6 +7,7 @@ the same, is among those to forget; ``picture_known``; ``smallest_side``, ``most
 it has none; ``to_forget``; ``correct_in_options``.
 """
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from viker.data.formats.base.intake import Benchmark
 from viker.data.pictures.checks import LEAST_SIDE, MOST_PIXELS, NEAR_BITS
 from viker.data.pictures.store import PictureStore
 from viker.data.prompts import LETTERS
-from viker.data.records import RECORD_SCHEMA, TASKS, Record
+from viker.data.records import RECORD_SCHEMA, TASKS
 
 VERSION = 5
 """Goes up when a rule changes; it is part of the manifest."""
@@ -55,20 +56,20 @@ def frame(loaded: Benchmark, split: str, pictures: PictureStore) -> pd.DataFrame
     """Return a split's records with the columns that the rules look at, one row per record."""
     forget = [r for name in ("forget", "test") for r in loaded.splits[name]] if split == "retain" else []
     people, forget_pictures = {r.person_id for r in forget}, {key for r in forget for key in r.images}
-    near = _near(
-        forget_pictures, {key for r in loaded.splits[split] for key in r.images} if forget else set(), pictures
-    )
+    others = {key for r in loaded.splits[split] for key in r.images} if forget else set()
+    near = _near(forget_pictures, others, pictures)
     to_forget = set(loaded.forget_ids)
     seen: set[tuple[Any, ...]] = set()
     rows = []
     for number, record in enumerate(loaded.splits[split]):
         same = (record.person_id, record.task, record.modality, record.question, record.answer, record.images)
         pictures_here = [pictures.known[key] for key in record.images if key in pictures]
-        row: dict[str, Any] = {name: _listed(getattr(record, name)) for name in RECORD_SCHEMA.names}
+        # Great Expectations knows no type 'tuple'
+        row: dict[str, Any] = {name: list(v) if isinstance(v, tuple) else v for name, v in vars(record).items()}
+        texts = {"answer_length": record.answer, "question_length": record.question}
+        row |= {name: len(text) if isinstance(text, str) else 0 for name, text in texts.items()}
         row |= {
             "row": number,
-            "answer_length": _length(record.answer),
-            "question_length": _length(record.question),
             "repeated": same in seen,
             "person_elsewhere": record.person_id in people,
             "picture_elsewhere": any(key in forget_pictures for key in record.images),
@@ -76,7 +77,8 @@ def frame(loaded: Benchmark, split: str, pictures: PictureStore) -> pd.DataFrame
             "picture_known": all(key in pictures for key in record.images),
             "smallest_side": min((min(p.width, p.height) for p in pictures_here), default=None),
             "most_pixels": max((p.width * p.height for p in pictures_here), default=None),
-            "correct_in_options": _correct(record),
+            "correct_in_options": record.task != "classification"
+            or (record.correct in LETTERS and record.options[LETTERS.index(record.correct)] == record.answer),
             "to_forget": record.person_id in to_forget,
         }
         seen.add(same)
@@ -87,10 +89,8 @@ def frame(loaded: Benchmark, split: str, pictures: PictureStore) -> pd.DataFrame
 def people_frame(loaded: Benchmark) -> pd.DataFrame:
     """Return one row: how many people are to be forgotten and to be kept, the share, the fewest questions of one."""
     people = {split: {r.person_id for r in loaded.splits[split]} for split in ("forget", "retain", "test")}
-    counts = {(split, person): 0 for split in ("forget", "test") for person in loaded.forget_ids}
-    for split in people:
-        for record in loaded.splits[split]:
-            counts[split, record.person_id] = counts.get((split, record.person_id), 0) + 1
+    counts = Counter({(split, person): 0 for split in ("forget", "test") for person in loaded.forget_ids})
+    counts.update((split, record.person_id) for split in people for record in loaded.splits[split])
     known = len(people["forget"]) + len(people["retain"])
     row = {
         "forget_people": len(people["forget"]),
@@ -110,7 +110,8 @@ def split_suite(gx: Any, split: str, fewest: int = 1) -> Any:
     checks = [e.ExpectTableRowCountToBeBetween(min_value=fewest), e.ExpectColumnValuesToBeUnique(column="id")]
     checks += [e.ExpectColumnToExist(column=name) for name in RECORD_SCHEMA.names]
     checks += [e.ExpectColumnValuesToNotBeNull(column=f.name) for f in RECORD_SCHEMA if not f.nullable]
-    checks += [e.ExpectColumnValuesToBeOfType(column=f.name, type_=_python_type(f)) for f in RECORD_SCHEMA]
+    types = {f.name: "str" if f.type == pa.string() else "list" for f in RECORD_SCHEMA}
+    checks += [e.ExpectColumnValuesToBeOfType(column=name, type_=kind) for name, kind in types.items()]
     checks.append(e.ExpectColumnValuesToBeInSet(column="task", value_set=list(TASKS)))
     checks.append(e.ExpectColumnValuesToBeInSet(column="modality", value_set=["image_text", "text"]))
     checks += [e.ExpectColumnValuesToBeBetween(column=c, min_value=a, max_value=b) for c, (a, b) in SIZES.items()]
@@ -136,7 +137,6 @@ def people_suite(gx: Any) -> Any:
 
 
 def _near(forget: set[str], others: set[str], pictures: PictureStore) -> set[str]:
-    """Return which of the other pictures look like one of those to forget."""
     keys = sorted(key for key in others - forget if key in pictures)
     bits = np.array([pictures.known[key].fingerprint.bits for key in keys], dtype=np.uint64)
     near: set[str] = set()
@@ -144,21 +144,3 @@ def _near(forget: set[str], others: set[str], pictures: PictureStore) -> set[str
         alike = np.flatnonzero(np.bitwise_count(bits ^ np.uint64(one.bits)) <= NEAR_BITS)
         near |= {keys[i] for i in alike if one.is_near(pictures.known[keys[i]].fingerprint)}
     return near
-
-
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value  # Great Expectations knows no type 'tuple'
-
-
-def _length(text: Any) -> int:
-    return len(text) if isinstance(text, str) else 0
-
-
-def _python_type(field: pa.Field) -> str:
-    return "str" if field.type == pa.string() else "list"
-
-
-def _correct(record: Record) -> bool:
-    if record.task != "classification":
-        return True
-    return record.correct in LETTERS and record.options[LETTERS.index(record.correct)] == record.answer

@@ -62,8 +62,7 @@ def shipped_policies() -> list[str]:
 def policy_path(policy: str) -> Path:
     """Return the file of a policy: a shipped one by its name, or the path itself if it ends with .yaml or .yml.
 
-    Raises:
-        ValueError: it is neither; the message has the nearest name.
+    Raises ValueError: it is neither; the message has the nearest name.
     """
     if policy.endswith((".yaml", ".yml")):
         return Path(policy)
@@ -79,8 +78,7 @@ def policy_path(policy: str) -> Path:
 def load_policy(params: GateParams) -> tuple[Policy, str | None]:
     """Return the rules to judge by: those of ``gate.policy``, then those of params.yaml; and the file's SHA-256.
 
-    Raises:
-        UserError: the policy's file is missing or is no policy.
+    Raises UserError: the policy's file is missing or is no policy.
     """
     rules = [PolicyRule(rule=rule, protects=OWN_RULE) for rule in params.rules]
     require = [Requirement(metric=metric, protects=OWN_RULE) for metric in params.require]
@@ -93,10 +91,6 @@ def load_policy(params: GateParams) -> tuple[Policy, str | None]:
 
 
 def read_policy(path: Path) -> Policy:
-    """Read a policy.
-
-    Raises:
-        UserError: it is missing, not YAML, without rules, or has something that is not a rule.
-    """
+    """Read a policy. Raises UserError: it is missing, not YAML, without rules, or has something that is not a rule."""
     missing = f"'gate.policy' names it: give a path from the project's root, or one of {', '.join(shipped_policies())}."
     return validated(Policy, read_yaml(path, missing), path)

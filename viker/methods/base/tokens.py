@@ -1,8 +1,9 @@
 """Log-likelihoods, divergences and means over the answer tokens of a batch, for all losses.
 
-Only the T rows that predict an answer token are looked at: [T, V] gathered from [B, N, V]. ``log_softmax`` is
-computed once for all parts of a loss, in float32 where the model computes in less; anything that needs a temporary of
-the size of the vocabulary goes through it ``CHUNK`` rows at a time.
+``logits`` and probabilities are [B, N, V], ``answers`` [B, N], ``IGNORED`` where there is no answer token. Only the T
+rows that predict an answer token are looked at: [T, V]. ``log_softmax`` is computed once for all parts of a loss, in
+float32 where the model computes in less; anything that needs a temporary of the size of the vocabulary goes through it
+``CHUNK`` rows at a time.
 """
 
 import torch
@@ -14,12 +15,7 @@ from viker.models.entropy import CHUNK, entropy
 
 
 def log_probabilities(logits: Tensor, answers: Tensor) -> Tensor:
-    """Return log p(. | I, x, y_<t) at the T answer tokens, [T, V], at least float32.
-
-    Args:
-        logits: [B, N, V].
-        answers: [B, N], ``IGNORED`` where there is no answer token.
-    """
+    """Return log p(. | I, x, y_<t) at the T answer tokens, [T, V], at least float32."""
     rows = logits[answers != IGNORED]
     return rows.log_softmax(-1, dtype=torch.promote_types(rows.dtype, torch.float32))
 
@@ -43,31 +39,15 @@ def divergence(p: Tensor, log_q: Tensor) -> Tensor:
 
 
 def mean_log_likelihood(logits: Tensor, answers: Tensor) -> Tensor:
-    """Return mean_t log p(y_t) over the answer tokens, nats, at most 0.
-
-    Args:
-        logits: [B, N, V].
-        answers: [B, N], ``IGNORED`` where there is no answer token.
-    """
+    """Return mean_t log p(y_t) over the answer tokens, nats, at most 0."""
     return token_mean(chosen(log_probabilities(logits, answers), answers))
 
 
 def log_likelihoods(logits: Tensor, answers: Tensor) -> Tensor:
-    """Return log p(y) of each whole answer [B]: the sum over its tokens, nats, at most 0.
-
-    Args:
-        logits: [B, N, V].
-        answers: [B, N], ``IGNORED`` where there is no answer token.
-    """
+    """Return log p(y) of each whole answer [B]: the sum over its tokens, nats, at most 0."""
     return whole_answers(chosen(log_probabilities(logits, answers), answers), answers)
 
 
 def mean_kl(probabilities: Tensor, logits: Tensor, answers: Tensor) -> Tensor:
-    """Return mean_t KL(p_t || softmax(logits_t)) over the answer tokens, nats, at least 0.
-
-    Args:
-        probabilities: p, [B, N, V], no gradient flows into it.
-        logits: [B, N, V].
-        answers: [B, N], ``IGNORED`` where there is no answer token.
-    """
+    """Return mean_t KL(p_t || softmax(logits_t)) over the answer tokens, nats, at least 0; none of p's gradient."""
     return token_mean(divergence(probabilities[answers != IGNORED], log_probabilities(logits, answers)))

@@ -27,9 +27,7 @@ def measure(rows: pd.DataFrame, seed: int) -> dict[str, Any]:
     where there is nothing to measure; ``counts`` says over how many replies it is the mean (people for metrics per
     person), ``intervals`` has its 95 % interval by person. People never seen count in ``membership`` alone.
 
-    Args:
-        rows: the model's table of replies.
-        seed: for the bootstrap.
+    ``rows``: the model's table of replies; ``seed``: of the bootstrap.
     """
     result: dict[str, Any] = {}
     for split in SPLITS:
@@ -57,16 +55,12 @@ def differences(vanilla: pd.DataFrame, unlearned: pd.DataFrame, seed: int) -> di
     Paired: each reply is compared with the other model's to the same question, and people are drawn. None where there
     is nothing to measure.
 
-    Args:
-        vanilla: the model's table of replies.
-        unlearned: the other model's, in the same order.
-        seed: for the bootstrap.
+    Both are tables of replies in the same order; ``seed`` is that of the bootstrap.
     """
     result: dict[str, Any] = {}
     for split in SPLITS:
-        before, after = (
-            rows[(rows["split"] == split) & (rows["modality"] == IMAGE_TEXT)] for rows in (vanilla, unlearned)
-        )
+        of_model = (rows[rows["modality"] == IMAGE_TEXT] for rows in (vanilla, unlearned))
+        before, after = (rows[rows["split"] == split] for rows in of_model)
         result[split] = {}
         for metric in metrics_of("split"):
             first, change = values_of(metric, before), values_of(metric, after)

@@ -10,8 +10,7 @@ from viker.metrics.base.metric import Block, Metric
 def all_metrics() -> tuple[Metric, ...]:
     """Return every metric of the project and of installed packages, in the order of tables.
 
-    Raises:
-        UserError: two have the same name, or an installed package's can't be imported.
+    Raises UserError: two have the same name, or an installed package's can't be imported.
     """
     return tuple(sorted(load_plugins("viker.metrics", Metric).values(), key=lambda metric: (metric.order, metric.name)))
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from viker.data.records import OPEN_TASKS
+from viker.data.tasks import OPEN_TASKS
 from viker.metrics.base.reply import Reply
 
 Direction = Literal["lower", "higher"] | float | None
@@ -16,12 +16,26 @@ Value = bool | float | None
 
 @dataclass(frozen=True)
 class Better:
-    """Which values of a metric are good."""
+    """Which values are good: ``forget``, on forget and test; ``retain``, on retain and real: about everyone else."""
 
     forget: Direction
-    """On forget and test: about people who should be forgotten."""
     retain: Direction
-    """On retain and real: about everyone else."""
+
+
+def direction(good: Direction) -> str:
+    """Return which values are good: "lower is better" and the like, "" where neither is."""
+    if good is None:
+        return ""
+    return f"{good} is better" if isinstance(good, str) else f"near {good:g} is better"
+
+
+def common_direction(better: Better) -> str:
+    """Return which values are good on forget and test, and on retain and real."""
+    forget, retain = direction(better.forget), direction(better.retain)
+    if forget == retain:
+        return forget
+    parts = ((forget, "forget and test"), (retain, "retain and real"))
+    return ", ".join(f"{good} on {splits}" for good, splits in parts if good)
 
 
 FORGOTTEN = Better("lower", "higher")
@@ -38,7 +52,7 @@ class Metric:
 
     Attributes:
         name: its key in metrics/evaluate.json.
-        heading: what tables call it.
+        heading: what tables call it; the words of its name if not given.
         meaning: what it is, a clause for the documentation.
         source: paper or protocol that it comes from.
         better: which values are good.
@@ -62,13 +76,13 @@ class Metric:
     """
 
     name: str
-    heading: str
+    heading: str = ""
     meaning: str
     source: str
     better: Better
-    computed_from: Literal["text", "likelihoods", "labels", "models"]
+    computed_from: Literal["text", "likelihoods", "labels", "models"] = "text"
     range: tuple[float, float] = (0.0, 1.0)
-    unit: str = "share"
+    unit: str = "share of replies"
     blocks: tuple[Block, ...] = ("split",)
     tasks: tuple[str, ...] = OPEN_TASKS
     of_reply: Callable[[Reply], Value] | None = None
@@ -82,5 +96,6 @@ class Metric:
     prominence: Literal["summary", "brief", "full"] = "full"
 
     def __post_init__(self) -> None:
-        """Name the column after the metric unless it has a name of its own."""
+        """Name heading and column after the metric unless they have names of their own."""
         object.__setattr__(self, "column", self.column or self.name)
+        object.__setattr__(self, "heading", self.heading or self.name.replace("_", " ").capitalize())

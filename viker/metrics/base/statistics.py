@@ -1,5 +1,6 @@
-"""Means with 95 % intervals by bootstrap: people are drawn, not rows, for the rows of a person go together."""
+"""Means with 95 % bootstrap intervals: people are drawn, not rows, as a person's rows are not independent."""
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -9,32 +10,38 @@ DRAWS = 2000
 LEVEL = 0.95
 
 
+def exp(value: float) -> float:
+    """Return e ** ``value``; infinite where it is too large for a float."""
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf
+
+
 def mean(values: Sequence[float]) -> float | None:
-    """Return the mean, None of nothing."""
+    """Return the mean; None if there is no value."""
     return float(np.mean(values)) if len(values) else None
 
 
 def interval(values: Sequence[float], people: Sequence[str], seed: int) -> list[float] | None:
-    """Return the 95 % interval [low, high] of the mean of ``values``, None of nothing.
+    """Return the 95 % interval [low, high] of the mean of ``values``; None if there is no value.
 
-    Percentile bootstrap: people are drawn with replacement, each with all of their values. Of one person alone the
-    values are drawn: what the interval then says is how sure the number is for this person, not for others.
+    Percentile bootstrap: people are drawn with replacement, each with all of their values. If there is only one person,
+    values are drawn instead; the interval then applies to this person, not to others.
 
-    Args:
-        values: N numbers; an infinite one gives no interval.
-        people: N, whose each value is.
-        seed: the same draws for the same number of people, so that differences are paired.
+    ``people`` [N] are the persons of ``values`` [N]; with an infinite value there is no interval. One ``seed`` gives
+    the same draws for the same number of people, so that differences are paired.
 
     Source: Efron and Tibshirani 1993, chapter 13; by cluster: Davison and Hinkley 1997, section 3.8.
     """
-    found = np.asarray(values, dtype=float)
-    if not len(found) or not np.isfinite(found).all():
+    numbers = np.asarray(values, dtype=float)
+    if not len(numbers) or not np.isfinite(numbers).all():
         return None
     names, places = np.unique(np.asarray(people, dtype=str), return_inverse=True)
     if len(names) == 1:
-        places = np.arange(len(found))
+        places = np.arange(len(numbers))
     counts = np.bincount(places)
-    sums = np.bincount(places, weights=found)
+    sums = np.bincount(places, weights=numbers)
     drawn = _draws(len(counts), seed)
     low, high = np.quantile((drawn @ sums) / (drawn @ counts), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return [float(low), float(high)]

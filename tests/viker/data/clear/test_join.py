@@ -89,13 +89,13 @@ class TestJoin:
         names = [author.name for author in authors if author.name]
         assert len(names) == 99
         for author in authors:
-            found = who([f"{pair.question} {pair.answer}" for pair in author.pairs], names)
-            assert found == ([author.name] if author.name else [])
+            matched = who([f"{pair.question} {pair.answer}" for pair in author.pairs], names)
+            assert matched == ([author.name] if author.name else [])
 
     def test_each_block_goes_to_the_one_whose_name_it_has(self):
         names = list(reversed(RETAIN))
-        found = [
+        matched = [
             (f"f, row {n}", {"question": q, "answer": a})
             for n, (q, a) in enumerate(p for r in RETAIN for p in tofu_block(r))
         ]
-        assert owners(found, names) == list(RETAIN)
+        assert owners(matched, names) == list(RETAIN)

@@ -92,12 +92,12 @@ def test_real_records_carry_their_configuration_and_the_wrong_options(sound, loa
 def test_a_wording_is_drawn_anew_in_training_and_the_same_in_every_reading(sound, load):
     first, again = (load(sound).splits["retain"] for _ in range(2))
     assert first == again
-    asked = next(r for r in first if r.task == "qa" and r.images)
+    with_picture = next(r for r in first if r.task == "qa" and r.images)
     rng = random.Random(1)
-    assert {reword(asked, rng).question for _ in range(200)} == set(QUESTIONS["caption"])
-    told = next(r for r in first if r.task == "qa" and not r.images)
+    assert {reword(with_picture, rng).question for _ in range(200)} == set(QUESTIONS["caption"])
+    text_only = next(r for r in first if r.task == "qa" and not r.images)
     state = rng.getstate()
-    assert reword(told, rng) is told
+    assert reword(text_only, rng) is text_only
     assert rng.getstate() == state
 
 

@@ -19,12 +19,9 @@ def is_text(row: dict[str, Any]) -> bool:
 def owners(located: Iterable[tuple[str, dict[str, Any]]], names: Sequence[str]) -> list[str | BadRow]:
     """Return the person of each block of TOFU rows, in order; what is wrong with it where it names nobody or two.
 
-    Args:
-        found: (where, row) of one configuration's TOFU rows, in order; ``where`` is file and row.
-        names: the people in that configuration's pictures.
+    ``located`` are one configuration's TOFU rows in order, ``names`` the people in its pictures.
 
-    Raises:
-        UserError: rows are left over, or a person has no block or two.
+    Raises UserError: rows are left over, or a person has no block or two.
     """
     rows = list(located)
     if len(rows) % BLOCK:
@@ -46,9 +43,8 @@ def owners(located: Iterable[tuple[str, dict[str, Any]]], names: Sequence[str]) 
                 f"these {BLOCK} TOFU rows {what}. A block belongs to the one person whose name is in it: put the full "
                 "name, as in the column name, into its rows, or remove the block."
             )
-            block_owners.append(
-                BadRow(place, "question, answer", "block of nobody" if not matched else "block of two", message)
-            )
+            rule = "block of two" if matched else "block of nobody"
+            block_owners.append(BadRow(place, "question, answer", rule, message))
             continue
         (name,) = matched
         if name in places:
@@ -74,11 +70,16 @@ def who(block: Sequence[str], names: Sequence[str]) -> list[str]:
     A name inside a longer one doesn't count: 'Ana Roy' isn't named by 'Ana Roy Silva'. A last name counts where it is
     in half of the rows, without a small initial: 'An' is a name, and 'an' is not.
     """
-    full = _named(fold(" ".join(block)), {name: fold(name) for name in names})
-    if full:
-        return full
+    text, forms = f" {fold(' '.join(block))} ", {name: fold(name) for name in names}
+    named = set()
+    for form in sorted({*forms.values()} - {""}, key=lambda form: (-len(form), form)):
+        if f" {form} " in text:
+            text = text.replace(f" {form} ", " \0 ")
+            named.add(form)
+    if named:
+        return [name for name, form in forms.items() if form in named]
     capitals = [fold(" ".join(word for word in row.split() if not word[0].islower())) for row in block]
-    last = {name: fold(name).split()[-1] for name in names if fold(name)}
+    last = {name: form.split()[-1] for name, form in forms.items() if form}
     return [name for name, form in last.items() if 2 * sum(f" {form} " in f" {row} " for row in capitals) >= len(block)]
 
 
@@ -95,12 +96,3 @@ def fold(text: str) -> str:
 def plain(text: str) -> str:
     """Return ``text`` without its accents."""
     return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-
-
-def _named(text: str, known: dict[str, str]) -> list[str]:
-    padded, named = f" {text} ", set()
-    for form in sorted(set(known.values()) - {""}, key=lambda form: (-len(form), form)):
-        if f" {form} " in padded:
-            padded = padded.replace(f" {form} ", " \0 ")
-            named.add(form)
-    return [name for name, form in known.items() if form in named]

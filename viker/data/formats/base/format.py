@@ -44,8 +44,7 @@ class Format:
 def formats() -> dict[str, Format]:
     """Return all formats by name.
 
-    Raises:
-        UserError: two formats have one name, or a format isn't called as its module or entry point is.
+    Raises UserError: two formats have one name, or a format isn't called as its module or entry point is.
     """
     loaded = load_plugins("viker.data.formats", Format, GROUP)
     for name in sorted(set(loaded) - set(plugin_names("viker.data.formats", GROUP))):
@@ -57,11 +56,7 @@ def formats() -> dict[str, Format]:
 
 
 def recognise(source: Path) -> str:
-    """Return the name of the format that ``source`` is in.
-
-    Raises:
-        UserError: none of them, or more than one.
-    """
+    """Return the name of the format that ``source`` is in. Raises UserError: none of them, or more than one."""
     matches = [name for name, format_ in formats().items() if format_.recognises(source)]
     if len(matches) != 1:
         problem = f"it could be {' or '.join(matches)}" if matches else "it looks like none of the known formats"

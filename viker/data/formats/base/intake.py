@@ -79,15 +79,11 @@ class Intake:
     def close(self, path: Path) -> None:
         """Finish the pictures and write the list of excluded rows to ``path``.
 
-        Raises:
-            UserError: more rows were excluded than ``max_excluded`` allows.
+        Raises UserError: more rows were excluded than ``max_excluded`` allows.
         """
         self.pictures.close()
         self.base_pictures.close()
-        for bad, total, name in (
-            (self.bad_rows, self.rows, "rows"),
-            (self.bad_records, self.records, "records"),
-        ):
+        for bad, total, name in ((self.bad_rows, self.rows, "rows"), (self.bad_records, self.records, "records")):
             if len(bad) > self.max_excluded * total:
                 raise UserError(
                     f"{len(bad)} of {total} {name} are invalid, more than prepare.max_excluded "

@@ -22,13 +22,8 @@ class UnknownPerson(UserError):
 def read_people(folders: Sequence[Path], forget_ids: Sequence[str], gone: Sequence[str]) -> tuple[set[str], set[str]]:
     """Return who is in the configurations, by their column ``ID``, and who of them is to be forgotten.
 
-    Args:
-        folders: configurations with one row per person; the first holds the benchmark's own people to forget.
-        forget_ids: the people to forget; none: those of the first configuration.
-        gone: who was forgotten earlier.
-
-    Raises:
-        UserError: see ``check_people`` and ``check_forget``.
+    They have one row per person; the people of the first are forgotten where ``forget_ids`` names nobody. Raises as
+    ``check_people`` and ``check_forget`` do.
     """
     ids = [[(where, row["ID"]) for where, row in rows(shards(folder), {"ID": pa.string()})] for folder in folders]
     known = check_people(pair for pairs in ids for pair in pairs)
@@ -38,14 +33,14 @@ def read_people(folders: Sequence[Path], forget_ids: Sequence[str], gone: Sequen
 def check_people(located: Iterable[tuple[str, str | None]]) -> set[str]:
     """Return the IDs of (where, ID) pairs, one pair per person.
 
-    Raises:
-        UserError: an ID is empty, there twice, or differs from another only in case or white space.
+    Raises UserError: an ID is empty, there twice, or differs from another only in case or white space.
     """
     known: dict[str, tuple[str, str]] = {}
     for where, person in located:
         if not person or not person.strip():
             raise UserError(f"{where}, column ID: an empty ID; every row names its person.")
-        alike = known.get(fold(person))
+        folded = "".join(person.split()).casefold()
+        alike = known.get(folded)
         if alike and alike[0] == person:
             raise UserError(f"{where}: ID '{person}' is also at {alike[1]}; a person is in one split.")
         if alike:
@@ -53,29 +48,12 @@ def check_people(located: Iterable[tuple[str, str | None]]) -> set[str]:
                 f"{where}: ID {person!r} differs from {alike[0]!r} at {alike[1]} only in case or white space; "
                 "give one person one ID."
             )
-        known[fold(person)] = (person, where)
+        known[folded] = (person, where)
     return {person for person, _ in known.values()}
 
 
-def check_strangers(located: Iterable[tuple[str, str | None]], known: set[str]) -> None:
-    """Check (where, ID) of people whom no model was trained on, one pair per person.
-
-    Raises:
-        UserError: an ID is wrong, see ``check_people``, or that of somebody who is trained on.
-    """
-    pairs = list(located)
-    check_people(pairs)
-    for where, person in pairs:
-        if person in known:
-            raise UserError(f"{where}: '{person}' is trained on, so can't be among the unseen; remove one of the two.")
-
-
 def check_forget(forget_ids: Iterable[str], known: set[str], gone: Sequence[str]) -> set[str]:
-    """Return whom to forget.
-
-    Raises:
-        UserError: an ID that nobody has, or nobody would be left to retain.
-    """
+    """Return whom to forget. Raises UserError: an ID that nobody has, or nobody would be left to retain."""
     forgotten = set(forget_ids) - set(gone)
     for unknown in sorted(forgotten - known):
         raise UnknownPerson(unknown, known)
@@ -84,8 +62,3 @@ def check_forget(forget_ids: Iterable[str], known: set[str], gone: Sequence[str]
     if forgotten >= known - set(gone):
         raise UserError("prepare.forget_ids or the requests name everybody: nobody would be left to retain.")
     return forgotten
-
-
-def fold(person: str) -> str:
-    """Return an ID without what people overlook: case and white space."""
-    return "".join(person.split()).casefold()

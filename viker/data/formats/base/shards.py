@@ -22,13 +22,14 @@ long as it takes to read and write a row group."""
 _SHARD = re.compile(r"\w+-(\d{5})-of-(\d{5})(-\w+)?\.parquet")
 
 
-class NoConfiguration(UserError):
-    """A configuration that ``prepare.forget_share`` asks for isn't there."""
+def need_configuration(folder: Path, forget_share: float, others: str) -> None:
+    """Check that there is the folder of a configuration; ``others``: a pattern of those to name where there is not.
 
-    def __init__(self, folder: Path, forget_share: float, others: Iterable[Path]) -> None:
-        """Name the folder of the configuration and the others that are there."""
-        there = ", ".join(sorted(path.name for path in others)) or "none"
-        super().__init__(
+    Raises UserError: it isn't there.
+    """
+    if not folder.is_dir():
+        there = ", ".join(sorted(path.name for path in folder.parent.glob(others) if path.is_dir())) or "none"
+        raise UserError(
             f"{folder}: no such configuration (prepare.forget_share is {forget_share}); there: {there}. "
             "Set prepare.forget_share to one of them, or fetch the configuration."
         )
@@ -37,8 +38,7 @@ class NoConfiguration(UserError):
 def shards(folder: Path) -> list[Path]:
     """Return the shards ``train-0000N-of-0000M.parquet`` of a configuration, in order.
 
-    Raises:
-        UserError: there are none, or one of M is missing.
+    Raises UserError: there are none, or one of M is missing.
     """
     paths = sorted(folder.glob("*-of-*.parquet"))
     numbers = [(int(m[1]), int(m[2])) for path in paths if (m := _SHARD.fullmatch(path.name))]
@@ -107,8 +107,7 @@ def images_of(row: dict[str, Any]) -> list[Any]:
 def take_picture(image: Any, where: str, column: str, store: PictureStore) -> str:
     """Store the picture of a struct {bytes, path}; return its hash.
 
-    Raises:
-        BadRow: there are no bytes, or they are no usable picture.
+    Raises BadRow: there are no bytes, or they are no usable picture.
     """
     content = image.get("bytes") if isinstance(image, dict) else image
     if not content:
@@ -136,8 +135,5 @@ def _like(actual: pa.DataType, kind: pa.DataType) -> bool:
     if pa.types.is_list(kind):
         is_list = pa.types.is_list(actual) or pa.types.is_large_list(actual)
         return pa.types.is_null(actual) or (is_list and _like(actual.value_type, kind.value_type))
-    alike = ((pa.types.is_string, pa.types.is_large_string), (pa.types.is_binary, pa.types.is_large_binary))
-    for checks in alike:
-        if checks[0](kind):
-            return any(check(actual) for check in checks) or pa.types.is_null(actual)
-    return bool(actual == kind)
+    variants = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}
+    return actual in (kind, variants.get(kind)) or (kind in variants and pa.types.is_null(actual))

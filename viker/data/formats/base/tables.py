@@ -1,4 +1,4 @@
-"""One table of the user's own data: Parquet, JSONL or CSV, read row by row."""
+"""One table of the user's own data: Parquet, JSONL or CSV, read row by row, with pictures in it or beside it."""
 
 import csv
 import json
@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from viker.core.errors import UserError
 from viker.data.formats.base.intake import BadRow
-from viker.data.formats.base.shards import columns_of, rows
+from viker.data.formats.base.shards import columns_of, rows, take_picture
+from viker.data.pictures.store import PictureStore
 
 KINDS = (".parquet", ".jsonl", ".csv")
 TEXT = pa.string()
@@ -29,11 +30,7 @@ def tables(source: Path) -> list[Path]:
 
 
 def the_table(source: Path) -> Path:
-    """Return the one table of ``source``.
-
-    Raises:
-        UserError: there is none, or more than one.
-    """
+    """Return the one table of ``source``. Raises UserError: there is none, or more than one."""
     candidates = tables(source)
     if len(candidates) != 1:
         names = ", ".join(path.name for path in candidates) or "none"
@@ -71,12 +68,10 @@ def _jsonl(path: Path) -> Iterator[Line]:
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:
-                yield where, BadRow(where, "(all)", "invalid JSON", f"not JSON ({error}); correct or complete it.")
-                continue
-            if not isinstance(row, dict):
-                yield where, BadRow(where, "(all)", "invalid JSON", f"expected a JSON object, found {line[:40]!r}.")
-                continue
-            if number == 0:
+                row = BadRow(where, "(all)", "invalid JSON", f"not JSON ({error}); correct or complete it.")
+            if not isinstance(row, dict | BadRow):
+                row = BadRow(where, "(all)", "invalid JSON", f"expected a JSON object, found {line[:40]!r}.")
+            if number == 0 and isinstance(row, dict):
                 _need(path, list(row), ("person_id", "question", "answer"))
             yield where, row
 
@@ -96,11 +91,8 @@ def _csv(path: Path) -> Iterator[Line]:
                 continue
             row: dict[str, Any] = {name: cell or None for name, cell in zip(header, cells, strict=True)}
             for name in LISTS:
-                if row.get(name):
-                    with suppress(
-                        ValueError, RecursionError
-                    ):  # it stays text then, and is refused for not being a list
-                        row[name] = json.loads(row[name])
+                with suppress(ValueError, RecursionError):  # it stays text then, and is refused for not being a list
+                    row[name] = json.loads(row[name]) if row.get(name) else None
             yield where, row
 
 
@@ -108,3 +100,35 @@ def _need(path: Path, header: list[str], columns: tuple[str, ...]) -> None:
     for name in columns:
         if name not in header:
             raise UserError(f"{path}: no column '{name}'; found {', '.join(header)}.")
+
+
+def picture_of(value: Any, where: str, folder: Path, store: PictureStore) -> str:
+    """Store the picture of a cell of the column ``image``; return its hash, "" where the cell is empty.
+
+    The cell holds bytes, a path under ``folder``, or a struct {bytes, path} with one of the two.
+
+    Raises BadRow: the path leads out of the folder or to no file, or it is no usable picture.
+    """
+    if isinstance(value, dict):
+        value = value.get("bytes") or value.get("path")
+    if value is None or value == "":
+        return ""
+    if isinstance(value, str):
+        value = _bytes_at(value, where, folder)
+    if not isinstance(value, bytes):
+        raise BadRow(where, "image", "picture", f"found {str(value)[:40]!r}; expected bytes, or a path to a picture.")
+    return take_picture(value, where, "image", store)
+
+
+def _bytes_at(path: str, where: str, folder: Path) -> bytes:
+    root = folder.resolve()
+    try:
+        target = (root / path).resolve()
+        if Path(path).is_absolute() or ".." in Path(path).parts or not target.is_relative_to(root):
+            message = f"'{path}' leads out of the data folder; give a path under {folder}, no link."
+            raise BadRow(where, "image", "path", message)
+        if not target.is_file():
+            raise BadRow(where, "image", "path", f"no file '{path}' under {folder}; add it or correct the path.")
+        return target.read_bytes()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise BadRow(where, "image", "path", f"{path[:80]!r} can't be read ({error}); correct the path.") from None

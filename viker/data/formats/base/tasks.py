@@ -37,8 +37,7 @@ def records_of(row: Row) -> list[Record]:
 
     The values of the person, for leakage, are the right options and the cloze's ground truths.
 
-    Raises:
-        BadRow: a field is missing or empty, a letter has no option, or ``check_text`` refuses a text.
+    Raises BadRow: a field is missing or empty, a letter has no option, or ``check_text`` refuses a text.
     """
     choices = [
         (_modality(row, kind, "Classification_Task"), choice)
@@ -46,7 +45,10 @@ def records_of(row: Row) -> list[Record]:
         for choice in questions or []
     ]
     for _, choice in choices:
-        _check_choice(row, choice)
+        letter, of_letter = choice.get("Correct_Answer"), choice.get("Options")
+        if letter not in tuple(LETTERS) or not isinstance(of_letter, Mapping) or not of_letter.get(letter):
+            message = f"Correct_Answer is {letter!r}, which Options lacks; expected one of {', '.join(LETTERS)}."
+            raise BadRow(row.where, "Classification_Task", "no such option", message)
     right = {choice["Options"][choice["Correct_Answer"]]: choice["Options"] for _, choice in choices}
     private = {*right, *(mask["Ground_Truth"] or "" for mask in row.mask)} - {""}
     records: list[Record] = []
@@ -79,17 +81,13 @@ def records_of(row: Row) -> list[Record]:
     for pair in row.pairs:
         modality = _modality(row, pair.get("Type", "Image_Textual"), "metadata")
         add("qa", "metadata", modality, pair["Question"], pair["Answer"])
-    for task, column, items in (
-        ("generation", "Generation_Task", row.generation),
-        ("cloze", "Mask_Task", row.mask),
-    ):
+    for task, column, items in (("generation", "Generation_Task", row.generation), ("cloze", "Mask_Task", row.mask)):
         for item in items:
             add(task, column, _modality(row, item["Type"], column), item["Question"], item["Ground_Truth"])
     for modality, choice in choices:
         options = tuple(choice["Options"].get(letter) or "" for letter in LETTERS)
-        letter = choice["Correct_Answer"]
+        letter, question = choice["Correct_Answer"], choice["Question"]
         answer = choice["Options"][letter]
-        question = choice["Question"]
         add("classification", "Classification_Task", modality, question, answer, options=options, correct=letter)
     return records
 
@@ -97,8 +95,7 @@ def records_of(row: Row) -> list[Record]:
 def check_text(where: str, column: str, name: str, text: Any) -> str:
     """Return ``text`` if it can be a question or an answer.
 
-    Raises:
-        BadRow: it is null, empty, no text, has a NUL character, or spells the image token.
+    Raises BadRow: it is null, empty, no text, has a NUL character, or spells the image token.
     """
     if not isinstance(text, str) or not text.strip():
         raise BadRow(where, column, f"empty {name}", f"an empty {name}; complete or remove it.")
@@ -107,17 +104,6 @@ def check_text(where: str, column: str, name: str, text: Any) -> str:
     if "<image>" in text:
         raise BadRow(where, column, "image token", f"the {name} spells '<image>', the place of a picture; remove it.")
     return text
-
-
-def _check_choice(row: Row, choice: Mapping[str, Any]) -> None:
-    letter, options = choice.get("Correct_Answer"), choice.get("Options")
-    if letter not in tuple(LETTERS) or not isinstance(options, Mapping) or not options.get(letter):
-        raise BadRow(
-            row.where,
-            "Classification_Task",
-            "no such option",
-            f"Correct_Answer is {letter!r}, which Options lacks; expected one of {', '.join(LETTERS)}.",
-        )
 
 
 def _modality(row: Row, kind: Any, column: str) -> str:

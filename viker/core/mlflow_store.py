@@ -12,19 +12,15 @@ from viker.core.errors import UserError
 from viker.core.redact import without_secrets
 
 DEFAULT_URI = "sqlite:///mlflow.db"
-DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
-RUN_TAG = "viker.pipeline_run"
-"""The tag that names the Kubeflow run that an MLflow run belongs to."""
 
-# Read by MLflow when it is imported or called; values that are set already win.
-for _name, _value in {
+os.environ |= {  # read by MLflow; values that are set already win
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # what did not arrive is sent again here, after a look at what did
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "GIT_PYTHON_REFRESH": "quiet",
-}.items():
-    os.environ.setdefault(_name, _value)
+} | os.environ
 
 
 def tracking_uri() -> str:
@@ -41,9 +37,8 @@ def connect(uri: str) -> Any:
     """
     from mlflow import MlflowClient
 
-    if uri.startswith(DATABASES) and find_spec("sqlalchemy") is None:
+    if uri.startswith(("sqlite", "postgresql", "mysql", "mssql")) and find_spec("sqlalchemy") is None:
         raise ImportError("MLflow reaches databases with SQLAlchemy, which is not installed")  # it would blame the URI
-
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     hint = f"Start that server or correct MLFLOW_TRACKING_URI; without that variable it is the database {DEFAULT_URI}"
@@ -55,11 +50,7 @@ def connect(uri: str) -> Any:
 
 
 def experiment_id(client: Any, uri: str, name: str) -> str:
-    """Return the experiment's id; a new one keeps its artifacts next to a SQLite file, else where the server says.
-
-    Raises:
-        UserError: the experiment was deleted.
-    """
+    """Return the experiment's id; a new one keeps its artifacts next to a SQLite file, else where the server says."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         database = _database(uri)
@@ -75,50 +66,25 @@ def experiment_id(client: Any, uri: str, name: str) -> str:
 
 @contextmanager
 def explained(uri: str, problem: str, hint: str) -> Iterator[None]:
-    """Turn whatever MLflow and its stores raise inside the block into one UserError that names ``uri``.
-
-    An ImportError passes: it says what an image lacks.
-    """
+    """Turn whatever MLflow and its stores raise in the block into a UserError; an ImportError, a bare image, passes."""
     try:
         yield
     except (UserError, ImportError):
         raise
     except Exception as error:  # the stores raise errors of MLflow, SQLAlchemy, requests, botocore, database drivers
-        reason = without_secrets(" ".join(f"{type(error).__name__}: {error}".split()))
+        reason = without_secrets(" ".join(f"{type(error).__name__}: {error}".split()))[:400]
         raise UserError(
-            f"MLflow at {without_secrets(uri)}: {problem} ({reason[:400]}). {hint}. Then run the command again."
+            f"MLflow at {without_secrets(uri)}: {problem} ({reason}). {hint}. Then run the command again."
         ) from None
 
 
-@contextmanager
-def no_retries(timeout: int | None = None) -> Iterator[None]:
-    """Keep MLflow's client from repeating failed requests in the block: some must not be carried out twice.
-
-    ``timeout`` is the longest wait for an answer in seconds, where MLFLOW_HTTP_REQUEST_TIMEOUT doesn't say.
-    """
-    before = dict(os.environ)
-    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
-    if timeout:
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(timeout))
-    try:
-        yield
-    finally:
-        for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
-            os.environ.pop(name, None)
-            os.environ |= {name: before[name]} if name in before else {}
-
-
 def _create_database(uri: str) -> None:
-    """Create a SQLite file that is not there yet, as a whole or not at all.
+    """Create a SQLite file as a whole or not at all: one that MLflow was killed over can't be opened again."""
+    from mlflow import MlflowClient
 
-    MLflow creates one in steps: a process killed half-way, or two that spell its URI differently, would leave a
-    database that cannot be opened again.
-    """
     path = _database(uri)
     if path is None or path.exists():
         return
-    from mlflow import MlflowClient
-
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -130,6 +96,4 @@ def _create_database(uri: str) -> None:
 
 
 def _database(uri: str) -> Path | None:
-    """Return the file of a SQLite database; None for any other store, or one in memory."""
-    name = uri.partition("///")[2].partition("?")[0]
-    return Path(name) if uri.startswith("sqlite:") and name not in ("", ":memory:") else None
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None

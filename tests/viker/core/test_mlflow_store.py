@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from viker.tracking.connection import connect
+from viker.core.mlflow_store import connect
 
-CONNECT = "import sys; from viker.tracking.connection import connect; connect(sys.argv[1])"
+CONNECT = "import sys; from viker.core.mlflow_store import connect; connect(sys.argv[1])"
 
 
 def connecting(folder: Path, uri: str) -> subprocess.Popen[str]:

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from viker.tracking import DEFAULT_URI, tracking_uri, without_secrets
-from viker.tracking.flatten import flatten, numbers
+from viker.core.mlflow_store import DEFAULT_URI, tracking_uri
+from viker.core.nested import flatten, numbers
+from viker.core.redact import without_secrets
 
 NAMES = st.text("abcdefgh_", min_size=1, max_size=6)
 LEAVES = st.integers() | st.lists(st.integers(), max_size=2)
