@@ -1,5 +1,6 @@
 """Tiny random models of each family, built from configs, with processors that need no torchvision and no network."""
 
+import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoModelForImageTextToText,
@@ -190,6 +191,7 @@ END = {"llava": "</s>", "llava_next": "</s>", "qwen2_vl": "<|im_end|>", "qwen2_5
 
 
 def build(name):
-    """A model of the family with random weights, in evaluation mode, and its processor."""
+    """A model of the family with random weights, always the same, in evaluation mode, and its processor."""
     processor, config = FAMILIES[name]()
+    torch.manual_seed(3)
     return AutoModelForImageTextToText.from_config(config).eval(), processor
