@@ -55,6 +55,7 @@ def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
 
     Raises UserError: an input is missing or broken.
     """
+    metrics = _mapping(paths.metrics, "evaluate")
     manifest_path = paths.prepared / "manifest.json"
     manifest = _mapping(manifest_path, "prepare")
     path = paths.unlearning / "key_tokens.parquet"
@@ -70,7 +71,7 @@ def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
         entropy=read_csv(paths.unlearning / "entropy.csv", ("entropy", "tokens"), "unlearn"),
         key_tokens=[dict.fromkeys(tokens.OPTIONAL) | row for row in key_tokens.to_pylist()],
         replies=read_columns(paths.predictions, answers.COLUMNS, "evaluate").to_pylist(),
-        metrics=_mapping(paths.metrics, "evaluate"),
+        metrics=metrics,
         gate=_mapping(paths.gate, "gate"),
         registered=_mapping(paths.register, "register") if paths.register.exists() else None,
         earlier=[_mapping(path, "evaluate") for path in earlier],

@@ -220,7 +220,7 @@ class TestDivergence:
     def test_it_stops_names_the_samples_and_keeps_the_last_good_adapter(self, project, prepared, params, tmp_path):
         with pytest.raises(UserError, match=r"stopped at step [2-9]: its (loss|gradient's norm) is ") as caught:
             self.start(project, prepared, params, tmp_path, lr=1e18, epochs=4)
-        forget = [r.id for r in read_records(prepared, "forget") if r.task == "qa"]
+        forget = [r.id for r in read_records(prepared, "forget")]
         assert sum(name in str(caught.value) for name in forget) >= 2
         assert str(tmp_path / "adapter.last_good") in str(caught.value)
         assert (tmp_path / "adapter.last_good/adapter_model.safetensors").is_file()
