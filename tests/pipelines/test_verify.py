@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pipelines.cli.verify import check, verify
 from tests.viker.report.conftest import Inputs, finished, inputs  # noqa: F401 - fixtures
 from viker.core.errors import UserError
+from viker.core.files import sha256_bytes
 from viker.evidence.bundle import pack, unpack
 from viker.evidence.seal import check_seal, seal
 
@@ -223,7 +224,7 @@ def test_metrics_that_were_stale_and_failed_for_it_are_honest_evidence(inputs: I
 
 
 def test_the_sha256_that_was_kept_is_compared(passed: Inputs) -> None:
-    kept = passed.write().sha256
+    kept = sha256_bytes(passed.write())
     verify(passed.bundle, sha256=kept.upper())
     files = unpack(passed.bundle)
     passed.bundle.write_bytes(pack(files | {"lineage.json": b"{}"}))
