@@ -20,7 +20,7 @@ def command(
     ),
     out: Annotated[Path, typer.Option(help="Where epochs.csv, table.md and frontier.png go.")] = Path("docs/demo"),
 ) -> None:
-    """Measure ViKeR against gradient ascent on the demo's data, a row an epoch, setting and seed.
+    """Measure ViKeR against gradient ascent on the demo's data, one row per epoch, setting and seed.
 
     Without the retain term, as in the paper, and with it, as in params.yaml. About 20 minutes a seed on two cores.
     """

@@ -23,7 +23,7 @@ DONE = f"carried_out: {{date: {DAY}, version: 1}}\n"
 
 
 def measure_sequence(params: Params, vanilla: Path, work: Path) -> list[dict[str, Any]]:
-    """Return a row a model: who is still known after which request.
+    """Return one row per model: who is still known after which request.
 
     The people that the demo forgets are split into two requests. ``work`` keeps data and adapters.
     """
