@@ -26,7 +26,7 @@ import pandas as pd
 from tests.viker.metrics.test_aggregate import OPEN, asked
 from viker.evaluation.rows import COLUMNS
 from viker.metrics.base.aggregate import differences, measure
-from tests.viker.metrics.documentation import metrics_table
+from docs.hooks import metrics_table
 from viker.report.tables import split_rows
 
 rows = pd.DataFrame([asked(OPEN, "one two three"), asked(OPEN, "one")])

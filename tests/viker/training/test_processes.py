@@ -48,7 +48,7 @@ def unlearn(project: Path, count: int, runs: dict[str, dict[str, object]]) -> "s
         params = yaml.load(ROOT / "params.yaml")
         params["threads"] = 1
         sizes = {key: size * 2 // count for key, size in PER_PROCESS.items()}
-        params["unlearn"] |= {"epochs": 3, "checkpoint_steps": 3} | sizes | changes
+        params["unlearn"] |= {"epochs": 3, "checkpoint_steps": 3, "text_questions": False} | sizes | changes
         yaml.dump(params, folder / "params.yaml")
     launch = (*LAUNCH, "--num_processes", str(count), "--dynamo_backend", "no", "-m") if count > 1 else ()
     command = [sys.executable, "-m", *launch, "tests.viker.training.launched", *(str(project / name) for name in runs)]
