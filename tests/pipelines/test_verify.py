@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.cli.verify import check, verify
-from tests.viker.report.conftest import Inputs, finished, inputs  # noqa: F401 - fixtures
+from tests.viker.report.conftest import finished, inputs  # noqa: F401 - fixtures
+from tests.viker.report.work_tree import Inputs
 from viker.core.errors import UserError
 from viker.core.files import sha256_bytes
 from viker.evidence.bundle import pack, unpack

@@ -1,7 +1,6 @@
 """The outputs of all stages before the report, written as those stages write them, on drawn faces."""
 
 import csv
-import dataclasses
 import json
 import math
 import random
@@ -17,9 +16,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from components.contract.params import load_params
-from components.gate.run import run as judge
-from components.gate.stage import Arguments
-from components.report.run import run
+from tests.viker.report.work_tree import PREDICTIONS, Inputs
 from viker.attacks.base.rates import COLUMNS, rates
 from viker.core.files import sha256_bytes, sha256_path, write_json
 from viker.data.pictures.store import PictureStore
@@ -27,7 +24,6 @@ from viker.data.records import Record, read_records, write_records
 from viker.data.synthetic.faces import distinct_faces, picture
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
 from viker.gate.recount import count
-from viker.report.load import Paths
 
 ROOT = Path(__file__).parents[3]
 PEOPLE = {"forget": ("001", "002"), "retain": ("003", "004", "005"), "real": ("101",)}
@@ -45,11 +41,6 @@ reason: consent_withdrawn
 deadline: 2026-12-24
 """
 ATTACKS = ("paraphrase", "multiple_choice", "prefix")
-PREDICTIONS = pa.schema(
-    [(n, pa.string()) for n in ("model", "split", "record_id", "person_id", "task", "modality", "picture")]
-    + [(n, pa.string()) for n in ("question", "answer", "reply")]
-    + [("correct", pa.bool_()), ("leaked", pa.bool_()), ("rouge_l", pa.float64()), ("gibberish", pa.bool_())]
-)
 TOKENS = pa.schema(
     {
         "record_id": pa.string(),
@@ -61,70 +52,6 @@ TOKENS = pa.schema(
         "probability": pa.float64(),
     }
 )
-
-
-@dataclasses.dataclass
-class Inputs:
-    """A work tree as it is when the report is due."""
-
-    folder: Path
-
-    def paths(self) -> Paths:
-        f = self.folder
-        return Paths(
-            params=f / "params.yaml",
-            prepared=f / "data/prepared",
-            requests=f / "requests",
-            unlearning=f / "unlearning",
-            predictions=f / "evaluation/predictions.parquet",
-            metrics=f / "metrics/evaluate.json",
-            gate=f / "metrics/gate.json",
-            register=f / "metrics/register.json",
-        )
-
-    def write(self, out: str = "report/report.html", earlier: tuple[Path, ...] = ()) -> bytes:
-        page = self.folder / out
-        paths = self.paths()
-        return run(load_params(paths.params), paths, earlier, page, page.with_name("evidence.zip"))
-
-    def render(self, out: str = "report/report.html") -> str:
-        self.write(out)
-        return (self.folder / out).read_text(encoding="utf-8")
-
-    @property
-    def bundle(self) -> Path:
-        return self.folder / "report/evidence.zip"
-
-    def set(self, before: str, after: str) -> None:
-        """Change params.yaml."""
-        path = self.folder / "params.yaml"
-        text = path.read_text(encoding="utf-8")
-        assert before in text
-        path.write_text(text.replace(before, after), encoding="utf-8")
-
-    def edit(self, name: str, **changes: Any) -> None:
-        """Change a JSON file, and seal it where it was sealed."""
-        path = self.folder / name
-        content = json.loads(path.read_text(encoding="utf-8")) | changes
-        write_json(path, seal(content) if "digest" in content else content)
-
-    def judge(self) -> None:
-        f = self.folder
-        models = (f / "models/vanilla", f / "models/adapter")
-        paths = self.paths()
-        files = (paths.predictions, self.attacks, paths.metrics, paths.gate)
-        judge(load_params(paths.params), Arguments(paths.prepared, *models, *files, True))
-
-    @property
-    def attacks(self) -> Path:
-        return self.folder / "evaluation/attacks.parquet"
-
-    def predictions(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = pq.read_table(self.folder / "evaluation/predictions.parquet").to_pylist()
-        return rows
-
-    def predict(self, rows: list[dict[str, Any]]) -> None:
-        pq.write_table(pa.Table.from_pylist(rows, PREDICTIONS), self.folder / "evaluation/predictions.parquet")
 
 
 @pytest.fixture(scope="session")

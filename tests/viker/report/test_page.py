@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.viker.report.conftest import Inputs
+from tests.viker.report.work_tree import Inputs
 from viker.report.svg import AFTER, BEFORE, KEY, LIMIT
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from viker.report.tokens import heat_map
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.viker.report.conftest import Inputs
+    from tests.viker.report.work_tree import Inputs
 
 WORDS = st.text(st.characters(categories=["Ll", "Lu", "Lo"]), min_size=1, max_size=8)
 

@@ -13,7 +13,7 @@ from tests.viker.report.html import Page, cells
 from viker.core.errors import UserError
 
 if TYPE_CHECKING:
-    from tests.viker.report.conftest import Inputs
+    from tests.viker.report.work_tree import Inputs
 
 INTERNAL = ("redact: true", "redact: false")
 
