@@ -77,7 +77,7 @@ def test_the_gate_passes_and_the_version_is_the_champion(demo):
 
 
 def test_entropy_tells_the_secret_from_the_grammar(demo):
-    """A token is an attribute's where it lies in the answer's private value; AUC over all tokens of answers to pictures."""
+    """A token is an attribute's where it lies in the answer's private value; AUC over the answers to pictures."""
     secrets = {r.id: r.secrets for r in read_records(demo / "data/prepared", "forget") if r.modality == "image_text"}
     tokens = pd.read_parquet(demo / "unlearning/key_tokens.parquet").query("record_id in @secrets")
     attribute = pd.concat([in_value(rows, secrets[name]) for name, rows in tokens.groupby("record_id", sort=False)])
