@@ -1,6 +1,7 @@
 """What several tests share: a small benchmark, prepared, and a small model with random weights."""
 
 import io
+import os
 import random
 from pathlib import Path
 
@@ -39,6 +40,16 @@ def _no_tracking():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIKER_TRACKING", "off")
         yield
+
+
+@pytest.fixture(autouse=True)
+def _mlflow_as_before():
+    """MLflow's set_tracking_uri and set_registry_uri write to the environment too, where the next test would read it."""
+    before = {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")}
+    yield
+    for name in [name for name in os.environ if name.startswith("MLFLOW_") and name not in before]:
+        del os.environ[name]
+    os.environ.update(before)
 
 
 @pytest.fixture(autouse=True)

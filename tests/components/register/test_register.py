@@ -202,13 +202,9 @@ def test_the_run_holds_parameters_and_metrics(work: Work) -> None:
 
 def test_the_champion_can_be_downloaded_by_its_alias(work: Work, tmp_path: Path) -> None:
     work.register()
-    mlflow.set_tracking_uri(work.client.tracking_uri)
-    mlflow.set_registry_uri(work.client.tracking_uri)
-    try:
-        folder = mlflow.artifacts.download_artifacts(f"models:/{work.name}@champion", dst_path=str(tmp_path / "down"))
-    finally:
-        mlflow.set_registry_uri("")
-        mlflow.set_tracking_uri("")
+    folder = mlflow.artifacts.download_artifacts(
+        f"models:/{work.name}@champion", dst_path=str(tmp_path / "down"), tracking_uri=work.client.tracking_uri
+    )
     assert sha256_path(Path(folder) / "artifacts/adapter/adapter_model.safetensors") == sha256_path(
         work.folder / "models/adapter/adapter_model.safetensors"
     )
