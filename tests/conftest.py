@@ -44,7 +44,7 @@ def _no_tracking():
 
 @pytest.fixture(autouse=True)
 def _mlflow_as_before():
-    """MLflow's set_tracking_uri and set_registry_uri write to the environment too, where the next test would read it."""
+    """MLflow's set_tracking_uri and set_registry_uri write to the environment too, which the next test would read."""
     before = {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")}
     yield
     for name in [name for name in os.environ if name.startswith("MLFLOW_") and name not in before]:
