@@ -76,7 +76,7 @@ def _method_settings(section: CommentedMap, path: Path) -> list[str]:
         raise UserError(f"{path}: unlearn.method is {name!r}; expected {', '.join(methods())}. Correct it first.")
     if name is None and not set.intersection(*(set(MOVED[key]) for key in moved)):
         raise UserError(
-            f"{path}: {', '.join(moved)} in 'unlearn' are settings of several methods. Add 'method: NAME' beside them."
+            f"{path}: {', '.join(moved)} in 'unlearn' are settings of several methods. Add 'method: NAME' next to them."
         )
     settings, changes = CommentedMap(), []
     if name is not None:

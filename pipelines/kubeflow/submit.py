@@ -50,7 +50,7 @@ def watch(
 
     ``show`` is called with name and state of a task, each time that its state has changed.
 
-    Raises UserError: it has not ended after ``seconds``; it goes on without us.
+    Raises UserError: it has not ended after ``seconds``; it continues in the cluster.
     """
     until, seen = time.monotonic() + seconds, dict[str, str]()
     while True:
@@ -63,7 +63,7 @@ def watch(
             return run
         if time.monotonic() > until:
             raise UserError(
-                f"run {run_id} is still {run.state} after {seconds:.0f} s. It goes on: "
+                f"run {run_id} is still {run.state} after {seconds:.0f} s. It continues: "
                 f"'viker pipeline status {run_id}' says how it ends."
             )
         time.sleep(interval)

@@ -65,7 +65,7 @@ def read_json(path: Path, made_by: str) -> Any:
     except FileNotFoundError:
         raise not_written(path, made_by) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not JSON ({error}). Run 'viker {made_by}' again to write it anew.") from None
+        raise UserError(f"{path}: not JSON ({error}). Run 'viker {made_by}' again.") from None
 
 
 def not_written(path: Path, made_by: str) -> UserError:

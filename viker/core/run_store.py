@@ -34,7 +34,7 @@ class RunStore:
         now = json.loads(canonical(inputs))
         before = _read(folder / INPUTS)
         if before is not None and before != now:
-            log.warning("%s: left by another run, starting anew: %s", folder, "; ".join(differences(before, now)))
+            log.warning("%s: left by another run, starting over: %s", folder, "; ".join(differences(before, now)))
         if before != now:
             shutil.rmtree(folder, ignore_errors=True)
             write_json(folder / INPUTS, now)

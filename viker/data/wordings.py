@@ -1,6 +1,6 @@
 """Ways to ask for a picture's caption, or for the name of the person in it: fixed lists, as in CLEAR's protocol.
 
-Training may draw a wording anew at each visit (``reword``); evaluation asks each record the same way every time
+Training may draw a fresh wording at each visit (``reword``); evaluation asks each record the same way every time
 (``wording``). ``TEST_QUESTIONS`` are for the split test alone, so that it asks in words that nothing was trained on.
 """
 
@@ -53,7 +53,7 @@ def wording(task: str, key: str, split: str) -> str:
 
 
 def reword(record: Record, rng: random.Random) -> Record:
-    """Return a record that asks for a caption, with its wording drawn anew; any other unchanged, without a draw."""
+    """Return a record that asks for a caption, with a freshly drawn wording; any other unchanged, without a draw."""
     if record.task != "qa" or record.question not in QUESTIONS["caption"]:
         return record
     return replace(record, question=rng.choice(QUESTIONS["caption"]))

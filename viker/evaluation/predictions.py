@@ -88,7 +88,7 @@ def _surprises(
     samples = [replace(questions[place].sample, answer=text) for _, place, text in texts]
     samples = [replace(sample, picture=irrelevant) if sample.picture else sample for sample in samples]
     with _as("vanilla", adapted):
-        scores = token_scores(adapted, encoder, samples, batch_size, "what vanilla makes of it", store)
+        scores = token_scores(adapted, encoder, samples, batch_size, "perplexity under vanilla", store)
     surprises: dict[str, list[float | None]] = {name: [None] * len(questions) for name in MODELS}
     usual = 0.0
     for (name, place, _), score in zip(texts, scores, strict=True):

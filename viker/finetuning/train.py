@@ -58,7 +58,7 @@ def train(model: Any, encoder: Encoder, batches: Iterator[list[Sample]], steps: 
 
 
 def base_batches(records: Sequence[Record], size: int, steps: int, rng: random.Random) -> Iterator[list[Sample]]:
-    """Yield ``steps`` batches of samples drawn anew: first visual questions (task qa) only, then half and half.
+    """Yield ``steps`` fresh random batches of samples: first visual questions (task qa) only, then half and half.
 
     Mixed from the start, the profile questions, whose answers nobody can know, drown what the pictures teach.
     """
@@ -74,7 +74,7 @@ def memorise_epoch(records: Sequence[Record], rng: random.Random) -> list[Sample
     """Return one epoch in random order: every qa record, and a third as many of the other tasks' records.
 
     Each is shown with one of its picture's views. The options of a classification question change places at each
-    visit: its letter says nothing. Nor does the wording of a request for a caption: it is drawn anew.
+    visit: its letter says nothing. Nor does the wording of a request for a caption, which is drawn at each visit.
     """
     qa = [record for record in records if record.task == "qa"]
     others = [record for record in records if record.task != "qa"]

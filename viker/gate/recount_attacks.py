@@ -50,7 +50,7 @@ def recount_attacks(metrics: Mapping[str, Any], prepared: Path, attacks: Path, s
             else:
                 problems.append(f"{path} is of no installed attack")
     text = "attack numbers are those of the replies under attack, counted again"
-    return [recounted(text, problems, f"{len(rows)} replies.", "Attacks that were edited and sealed anew.")]
+    return [recounted(text, problems, f"{len(rows)} replies.", "Attacks that were edited and sealed again.")]
 
 
 def _block_differences(

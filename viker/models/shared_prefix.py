@@ -1,4 +1,4 @@
-"""One picture, many questions: the prompt up to the picture's end is computed once, and every text goes on from it."""
+"""One picture, many questions: the prompt up to the end of the picture is computed once and shared by all texts."""
 
 import copy
 import inspect

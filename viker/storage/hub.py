@@ -44,7 +44,7 @@ def fetch(uri: str, revision: str, folder: Path) -> Path:
         for wrong in verified.mismatches:
             (files / wrong["path"]).unlink()
         named = ", ".join([*(wrong["path"] for wrong in verified.mismatches), *verified.missing_paths][:3])
-        raise UserError(f"{uri}: missing, or with a wrong checksum: {named}. Run again to fetch these anew.")
+        raise UserError(f"{uri}: missing, or with a wrong checksum: {named}. Run again to fetch these.")
     shutil.rmtree(files / ".cache", ignore_errors=True)  # the library's own notes
     complete.write_text(f"{commit}\n", encoding="utf-8")
     return files

@@ -196,7 +196,7 @@ def _fetch_object(
     except WrongChecksum as wrong:
         partial.unlink()
         raise UserError(
-            f"s3://{bucket}/{item.key}: wrong checksum: {wrong}. The download was removed: run again to fetch it anew. "
+            f"s3://{bucket}/{item.key}: wrong checksum: {wrong}. The download was removed: run again to fetch it. "
             "If it happens again, the object is damaged: upload it again."
         ) from None
     os.utime(partial, (item.modified, item.modified))

@@ -84,7 +84,7 @@ class Publisher:
         return len(new)
 
     def _open_runs(self, head: Mapping[str, Any]) -> list[str]:
-        """Find a journal's runs or create them, mark those that its stage goes on in as running, and return the ids."""
+        """Find a journal's runs or create them, mark those that its stage continues as running, and return the ids."""
         experiment, ids = experiment_id(self.client, self.uri, head["experiment"]), list[str]()
         for run in head["runs"]:
             tags = {**run["tags"], KEY_TAG: run["key"]} | ({"mlflow.parentRunId": ids[-1]} if ids else {})

@@ -12,7 +12,7 @@ from viker.training.settings import UnlearnParams
 
 
 def put_adapter(params: UnlearnParams, model: Any) -> Any:
-    """Return ``model`` with a fresh LoRA adapter, or with that of earlier requests, which goes on being trained.
+    """Return ``model`` with a fresh LoRA adapter, or with that of earlier requests, to train further.
 
     The adapter that comes out then holds all requests. The frozen model is in both cases the one without an adapter.
     """

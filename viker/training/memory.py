@@ -128,7 +128,7 @@ def kept_per_token(sizes: Sizes, params: UnlearnParams, sequence: int) -> int:
     - 2 * 4d: the inputs of the two norms, which compute in float32;
     - 2 * 4d: the inputs of A, one for query, key and value, one for gate and up. In bfloat16 each of the five casts a
       copy to float32 of its own: 5 * 4d;
-    - e 4q: query, key and value (those of fewer heads repeated for all, as torch needs them beside a mask), and the
+    - e 4q: query, key and value (those of fewer heads repeated for all, as torch needs them with a mask), and the
       attention's result, which is also the input of o's A; in bfloat16 4q more, for its copy;
     - e (3m) + 4m: gate, its activation and up, and their product, the input of down's A;
     - 4 * 7r: A's results;

@@ -39,7 +39,7 @@ class Subject:
             return replies(model, self.encoder, samples, self.batch_size, self.max_new_tokens, name)
 
     def continuations(self, samples: Sequence[Sample], label: str) -> list[str]:
-        """Return how the model goes on, greedily, after each sample's answer, which it takes for its own words."""
+        """Return how the model continues, greedily, after each sample's answer, which it takes for its own words."""
         return self._generate(samples, label, self.batch_size, begun=True, do_sample=False)
 
     def drawn_replies(

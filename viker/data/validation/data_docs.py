@@ -18,7 +18,7 @@ def validate(loaded: Benchmark, intake: Intake, out: Path) -> dict[str, Any]:
     """Check the splits, write Data Docs and summary.json to ``out``; return for each suite how many expectations hold.
 
     With ``prepare.on_invalid: exclude``, rows that break a rule leave ``loaded`` and are listed in ``intake``; what is
-    left is then checked, so that the Data Docs describe what the pipeline goes on with.
+    left is then checked, so that the Data Docs describe what the later stages read.
 
     Raises UserError: an expectation failed; the Data Docs are written all the same.
     """

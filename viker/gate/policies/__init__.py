@@ -1,4 +1,4 @@
-"""Policies: what an adapter must show, one YAML file each beside this one, every rule with what it protects from."""
+"""Policies: what an adapter must show, one YAML file each in this folder, every rule with what it protects from."""
 
 from __future__ import annotations
 

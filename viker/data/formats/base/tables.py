@@ -1,4 +1,4 @@
-"""One table of the user's own data: Parquet, JSONL or CSV, read row by row, with pictures in it or beside it."""
+"""One table of the user's own data: Parquet, JSONL or CSV, read row by row, with pictures in it or next to it."""
 
 import csv
 import json
