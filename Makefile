@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-airflow test-containers images images-push chromium lint docs bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-gate ui clean
+.PHONY: help install demo test test-airflow test-containers images images-push chromium lint docs bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-gate torture ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -103,6 +103,9 @@ bench-demo: $(INSTALLED) ## ViKeR versus its baselines over three seeds; long
 
 bench-gate: $(INSTALLED) ## plant failures and check that the gate catches each; long
 	$(IN_VENV) python -m benchmarks.gate
+
+torture: $(INSTALLED) ## kill, starve, race and misfeed the pipeline, and count what goes wrong; needs root; about an hour
+	$(IN_VENV) python -m benchmarks.torture
 
 ui: $(INSTALLED) ## open the MLflow UI on this machine; UI_PORT=5000
 	@echo "MLflow UI: http://127.0.0.1:$(UI_PORT) (stop it with Ctrl-C)"

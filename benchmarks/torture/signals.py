@@ -19,7 +19,7 @@ def kills(reference: Reference, count: int, seed: int) -> Iterator[Case]:
     rng = random.Random(seed)
     for number in range(count):
         target = TARGETS[number % len(TARGETS)]
-        yield interrupted(reference, target, signal.SIGKILL, rng.random(), f"kill-{number}")
+        yield interrupted(reference, target, signal.SIGKILL, rng.random())
 
 
 def terminations(reference: Reference, seed: int) -> Iterator[Case]:
@@ -27,15 +27,15 @@ def terminations(reference: Reference, seed: int) -> Iterator[Case]:
     rng = random.Random(seed)
     for sent in (signal.SIGTERM, signal.SIGINT):
         for stage in stages():
-            yield interrupted(reference, stage, sent, rng.random(), f"{sent.name.lower()}-{stage}")
+            yield interrupted(reference, stage, sent, rng.random())
 
 
-def interrupted(reference: Reference, target: str, sent: signal.Signals, moment: float, name: str) -> Case:
+def interrupted(reference: Reference, target: str, sent: signal.Signals, moment: float) -> Case:
     """Interrupt a program at a share ``moment`` of its usual time, run it again, and say what is wrong, if anything."""
     dvc = target == "dvc repro"
     first = next(iter(stages())) if dvc else target
     length = sum(reference.seconds.values()) if dvc else reference.seconds[target]
-    with reference.copy(name, first) as tree:
+    with reference.copy("interrupted", first) as tree:
         command = dvc_repro(tree) if dvc else tree.command(target)
         process = tree.start(command)
         time.sleep(moment * length)

@@ -22,11 +22,12 @@ def faults(reference: Reference) -> Iterator[Case]:
         for path in reference.tree.outputs(stage):
             name = path.relative_to(reference.tree.folder)
             for fault in ("full", "read-only"):
-                yield _on_mount(reference, stage, name, fault)
+                yield on_mount(reference, stage, name, fault)
         yield _limited(reference, stage)
 
 
-def _on_mount(reference: Reference, stage: str, output: Path, fault: str) -> Case:
+def on_mount(reference: Reference, stage: str, output: Path, fault: str) -> Case:
+    """Run a stage with one of its outputs on a disk that is full or read-only, and say what is wrong, if anything."""
     with reference.copy(f"space-{stage}", stage) as tree:
         folder = (tree.folder / output).parent
         folder = folder if folder != tree.folder else tree.folder / output
