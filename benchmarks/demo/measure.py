@@ -124,7 +124,7 @@ class _Study:
 
     def _asked(self) -> list[Question]:
         bare = {split: [replace(r, perturbed_answers=()) for r in own] for split, own in self.records.items()}
-        return build_questions(bare, self.params.evaluate.one_sentence)
+        return build_questions(bare, self.params.evaluate.in_force())
 
     def _ask(self, model: Any, asked: list[Question]) -> dict[str, Any]:
         return predict(model, self.encoder, asked, next(iter(self.irrelevant)), self.params.evaluate)

@@ -41,8 +41,9 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
     """
     seed_everything(seed, threads)
     fast_path.start_run()
+    protocol = params.in_force()
     manifest = read_json(need_folder(args.prepared, "prepare") / "manifest.json", "prepare")
-    questions, targets = read_questions(args.prepared, params.one_sentence), read_targets(args.prepared)
+    questions, targets = read_questions(args.prepared, protocol), read_targets(args.prepared)
     image = _first_image(args.irrelevant)
     check_adapter_base(args.adapter, args.vanilla)
     model, processor = load_model(resolve_model(args.vanilla), str(args.vanilla))
@@ -63,7 +64,7 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
     unlearned = tables["unlearned"]
     result |= compare_with_retrained(params.retrained, adapted, encoder, questions, unlearned, params.batch_size)
 
-    sizes = params.batch_size, params.max_new_tokens
+    sizes = params.batch_size, protocol.longest("generation")
     subjects = [Subject(name, adapted, name == "unlearned", encoder, *sizes) for name in tables]
     blocks, replies_under_attack = run_attacks(subjects, targets, params.attacks, seed, store)
     with new_file(args.attacks) as path:
@@ -73,7 +74,9 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
 
     inputs = hash_inputs(args.adapter, args.vanilla, args.prepared, args.predictions, args.attacks)
     inputs["params"] = params_digest(seed, params.model_dump(mode="json", by_alias=True))
-    result = seal(result | fast_path.engine_record() | {"schema": SCHEMA, "inputs": inputs})
+    inputs["protocol"] = protocol.sha256
+    result |= fast_path.engine_record() | {"schema": SCHEMA, "inputs": inputs, "protocol": params.protocol}
+    result = seal(result)
     write_json(args.metrics, result)
     store.close()
     return result
@@ -91,7 +94,8 @@ def _deciding(
 ) -> dict[str, Any]:
     """Return what decides the replies: those that an earlier run left count only where all of this is the same."""
     return {
-        "evaluate": params.model_dump(mode="json", include={"batch_size", "max_new_tokens", "one_sentence"}),
+        "batch_size": params.batch_size,
+        "protocol": params.in_force().sha256,
         "seed": seed,
         "threads": threads,
         "data": sha256_path(prepared / "manifest.json"),

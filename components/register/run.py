@@ -66,7 +66,7 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
             if version is None:
                 coverage = _coverage(registry, manifest, params.unlearn.start_from, args.unlearning)
                 packed, place = Path(scratch) / "model", f"model-{key[:12]}"
-                pack(packed, args.adapter, base, digest, params.evaluate.max_new_tokens)
+                pack(packed, args.adapter, base, digest, params.evaluate.in_force().longest("generation"))
                 files = {"evaluate.json": args.metrics, "gate.json": args.gate, "manifest.json": manifest_file}
                 covered = {"requests": sorted(coverage.requests), "people": sorted(coverage.people)}
                 add_evidence(packed, files | {"params.yaml": params_file}, covered)

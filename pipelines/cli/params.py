@@ -49,7 +49,7 @@ def upgrade_values(values: CommentedMap, path: Path) -> list[str]:
     """Bring the values of a parameter file or profile into today's form, in place, and return what changed.
 
     The settings of a method move from the section 'unlearn' into ``unlearn.method``, swept keys with them; those of
-    methods other than the file's own go.
+    methods other than the file's own go. ``evaluate.one_sentence`` becomes the protocol that asks so.
 
     Raises UserError: a profile has settings of several methods but doesn't name its method.
     """
@@ -57,6 +57,13 @@ def upgrade_values(values: CommentedMap, path: Path) -> list[str]:
     section = values.get("unlearn")
     if isinstance(section, CommentedMap):
         changes += _method_settings(section, path)
+    asked = values.get("evaluate")
+    if isinstance(asked, CommentedMap) and "one_sentence" in asked:
+        protocol = "mllmu" if asked["one_sentence"] else "viker"
+        _rename(asked, "one_sentence", "protocol")
+        asked["protocol"] = protocol
+        asked.ca.items.pop("protocol", None)
+        changes.append(f"evaluate.one_sentence is now evaluate.protocol {protocol}")
     swept = values.get("sweep")
     if isinstance(swept, CommentedMap):
         for key in list(swept):

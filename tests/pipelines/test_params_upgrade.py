@@ -45,7 +45,7 @@ def test_an_old_file_keeps_its_values_and_comments(old: Path) -> None:
     assert loaded.sweep == {"unlearn.method.lambda": [0.5, 1.0, 2.0, 4.0]}
     text = old.read_text()
     assert "    lambda: 2.0 # weight of the regulariser; 0 is gradient ascent\n" in text
-    gone = {"base_model:", "beta:"}
+    gone = {"base_model:", "beta:", "one_sentence:"}
     kept = [line for line in (OLD / "params.yaml").read_text().splitlines() if line.split()[:1] and "#" in line]
     comments = [line.partition("#")[2] for line in kept if line.split()[0] not in gone]
     assert all(comment in text for comment in comments)
@@ -99,6 +99,8 @@ def test_a_profile_is_upgraded_alike(tmp_path: Path, profile: str, method: dict)
     upgrade(path)
     after = read(path)
     assert after["unlearn"].pop("method") == method
+    if before["evaluate"].pop("one_sentence", False):
+        before["evaluate"]["protocol"] = "mllmu"
     assert {**after, "unlearn": None} == {**before, "unlearn": None}
     assert after["unlearn"] == {k: v for k, v in before["unlearn"].items() if k not in ("method", "lambda")}
 

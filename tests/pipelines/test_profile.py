@@ -182,11 +182,11 @@ class TestProfilesThatComeWithTheProject:
         assert written.finetune.deployed_model == f"llava-hf/{model}-hf"
         benchmark, share = data.split("-")
         expected = {
-            "mllmu": ("hf://MLLMMU/MLLMU-Bench", 50, True),
-            "clear": ("hf://therem/CLEAR", 64, False),
+            "mllmu": ("hf://MLLMMU/MLLMU-Bench", "mllmu"),
+            "clear": ("hf://therem/CLEAR", "clear"),
         }[benchmark]
         evaluate = written.evaluate
-        assert (written.prepare.source, evaluate.max_new_tokens, evaluate.one_sentence) == expected
+        assert (written.prepare.source, evaluate.protocol) == expected
         assert (written.prepare.format, written.prepare.revision) == (benchmark, "main")
         assert written.prepare.forget_share == int(share) / 100
         assert written.register_.experiment == f"viker-{model}-{data}"

@@ -35,13 +35,11 @@ def predict(
     Returns:
         the predictions by model, one row per question, see ``rows.row``.
     """
-    samples = [question.sample for question in questions]
     replies_of, scores_of = {}, {}
     for name in MODELS:
         with _as(name, adapted):
-            size, most = params.batch_size, params.max_new_tokens
-            replies_of[name] = replies(adapted, encoder, samples, size, most, f"asking {name}", store)
-            scores_of[name] = answer_scores(adapted, encoder, questions, size, f"scoring {name}", store)
+            replies_of[name] = _replies(adapted, encoder, questions, params, f"asking {name}", store)
+            scores_of[name] = answer_scores(adapted, encoder, questions, params.batch_size, f"scoring {name}", store)
     surprises, usual = _surprises(adapted, encoder, questions, irrelevant, replies_of, params.batch_size, store)
     tables = {}
     for name in MODELS:
@@ -62,6 +60,26 @@ def answer_scores(
     ]
     scores = iter(token_scores(model, encoder, samples, size, label, store))
     return [[next(scores) for _ in texts] for texts in answers_of]
+
+
+def _replies(
+    model: Any,
+    encoder: Encoder,
+    questions: Sequence[Question],
+    params: EvaluateParams,
+    label: str,
+    store: RunStore | None,
+) -> list[str]:
+    """Return the reply to each question, as long as the protocol allows for its task."""
+    protocol = params.in_force()
+    longest = [protocol.longest(question.record.task) for question in questions]
+    answered: dict[int, str] = {}
+    for most in dict.fromkeys(longest):
+        places = [place for place, tokens in enumerate(longest) if tokens == most]
+        samples = [questions[place].sample for place in places]
+        texts = replies(model, encoder, samples, params.batch_size, most, label, store)
+        answered.update(zip(places, texts, strict=True))
+    return [answered[place] for place in range(len(questions))]
 
 
 def _as(name: str, adapted: Any) -> AbstractContextManager[Any]:

@@ -13,6 +13,7 @@ _MEASURED = {
     "model": ("the metrics were measured on this model", "Metrics of another model."),
     "data": ("the metrics were measured on these data", "Metrics of other data."),
     "params": ("the metrics were measured with these params", "Metrics of other settings, or of another seed."),
+    "protocol": ("the metrics were measured by this protocol", "Metrics of easier questions, or of shorter replies."),
     "predictions": ("the metrics were measured on these predictions", "Replies exchanged afterwards."),
     "attacks": ("the metrics were measured on these attacks", "Replies exchanged afterwards."),
 }

@@ -1,14 +1,22 @@
 """Accuracy on questions with one right choice: a letter, or the words of a gap."""
 
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+from viker.data.prompts import LETTERS
 from viker.metrics.base.metric import FORGOTTEN, Metric
 
 
-def classification_correct(reply: str, letter: str) -> bool:
-    """Return whether the reply picks the option ``letter``: its first character, upper-cased.
+def classification_correct(reply: str, letter: str, options: Sequence[str] = ()) -> bool:
+    """Return whether the reply picks the option ``letter``: by its first character, or among ``options`` by likeness.
 
-    A reply that starts with no letter is wrong, not missing; guessing among four options gives 0.25.
-    Source: MLLMU-Bench.
+    With the texts of the options, the reply counts as the one that ``difflib``'s ratio says it is most like, the first
+    of several, whatever the case. A reply that picks none is wrong, not missing; guessing among four gives 0.25.
+    Source: MLLMU-Bench for the first character, UMU-Bench for likeness.
     """
+    if options:
+        ratios = [SequenceMatcher(None, reply.strip().casefold(), text.casefold()).ratio() for text in options]
+        return max(ratios) > 0 and ratios.index(max(ratios)) == LETTERS.index(letter)
     first = reply.strip()[:1].upper()
     return first.isalpha() and first == letter.strip().upper()
 
@@ -25,12 +33,12 @@ def cloze_correct(reply: str, truth: str) -> bool:
 CLASSIFICATION_ACCURACY = Metric(
     name="classification_accuracy",
     heading="Classification",
-    meaning="right letters: the reply's first character; guessing among four gives 0.25",
-    source="MLLMU-Bench",
+    meaning="right options, by the reply's first character or, under UMU-Bench's protocol, by likeness; guessing: 0.25",
+    source="MLLMU-Bench, UMU-Bench",
     better=FORGOTTEN,
     computed_from="labels",
     tasks=("classification",),
-    of_reply=lambda reply: classification_correct(reply.text, reply.option),
+    of_reply=lambda reply: classification_correct(reply.text, reply.option, reply.options),
     column="correct",
     is_flag=True,
     order=60,

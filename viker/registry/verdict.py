@@ -7,7 +7,7 @@ from typing import Any
 
 from viker.core.errors import UserError
 from viker.core.files import need_file, need_folder, sha256_path
-from viker.evidence.seal import check_seal
+from viker.evidence.seal import check_seal, protocol_of
 from viker.gate.rules import apply_rule, look_up, parse_rule
 from viker.gate.settings import GateParams
 
@@ -119,6 +119,8 @@ def version_tags(hashes: Mapping[str, str], metrics: Mapping[str, Any], gate: Ma
     leakage, retain = (look_up(metrics, f"unlearned.{path}") for path in ("forget.leakage_rate", "retain.rouge_l"))
     return {f"{name}_sha256": digest for name, digest in hashes.items()} | {
         "verdict": str(gate["verdict"]),
+        "protocol": str(metrics.get("protocol", "")),
+        "protocol_sha256": protocol_of(metrics) or "",
         "policy": str(gate.get("policy") or "own rules"),
         "leakage": "" if leakage is None else f"{leakage:.4f}",
         "retain": "" if retain is None else f"{retain:.4f}",

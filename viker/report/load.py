@@ -1,5 +1,6 @@
 """The inputs of the report, read from what the other stages wrote."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,10 @@ from viker.core.errors import UserError
 from viker.core.files import not_written, read_json
 from viker.data.records import SPLITS, Record, read_columns, read_pictures, read_records
 from viker.data.requests import ForgetRequest, read_requests
+from viker.evidence.seal import protocol_of
 from viker.report import answers, tokens
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,21 @@ def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
         metrics=metrics,
         gate=_mapping(paths.gate, "gate"),
         registered=_mapping(paths.register, "register") if paths.register.exists() else None,
-        earlier=[_mapping(path, "evaluate") for path in earlier],
+        earlier=[_earlier(path, metrics) for path in earlier],
     )
+
+
+def _earlier(path: Path, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return an earlier run's metrics; warns where another protocol makes them no comparison."""
+    measured = _mapping(path, "evaluate")
+    if protocol_of(measured) != protocol_of(metrics):
+        log.warning(
+            "%s was measured by protocol %s, this run by %s: the plot sets it apart, its numbers are not comparable",
+            path,
+            measured.get("protocol", "unknown"),
+            metrics.get("protocol", "unknown"),
+        )
+    return measured
 
 
 def read_csv(path: Path, columns: tuple[str, ...], made_by: str) -> dict[str, list[float]]:
