@@ -95,12 +95,12 @@ def run(
     if not wait:
         return
     ended = watch(host, run_id, timeout * 3600, interval, lambda task, state: say(f"{task:<10} {state.lower()}"))
-    came_to = outcome(ended)
-    if came_to == FAILED:
-        said = ended.error.message if ended.error and ended.error.message else "see the logs of its tasks"
-        raise UserError(f"run {run_id} is {ended.state}: {said}.")
-    say(f"run {run_id}: {came_to}")
-    raise typer.Exit(EXIT[came_to])
+    result = outcome(ended)
+    if result == FAILED:
+        reason = ended.error.message if ended.error and ended.error.message else "see the logs of its tasks"
+        raise UserError(f"run {run_id} is {ended.state}: {reason}.")
+    say(f"run {run_id}: {result}")
+    raise typer.Exit(EXIT[result])
 
 
 @app.command()
@@ -157,23 +157,19 @@ def status(
 
     host = Host()
     if run_id is not None:
-        found = host.call(host.runs.run_service_get_run, run_id=run_id)
-        _table(("task", "state"), [(task, state.lower()) for task, state in tasks(found).items()])
-        came_to = outcome(found) if found.state in ENDED else ""
-        say(f"run {run_id} ('{found.display_name}'): {came_to or str(found.state).lower()}")
-        raise typer.Exit(EXIT.get(came_to, 0))
+        run = host.call(host.runs.run_service_get_run, run_id=run_id)
+        _table(("task", "state"), [(task, state.lower()) for task, state in tasks(run).items()])
+        result = outcome(run) if run.state in ENDED else ""
+        say(f"run {run_id} ('{run.display_name}'): {result or str(run.state).lower()}")
+        raise typer.Exit(EXIT.get(result, 0))
     where = host.experiment(experiment)
     runs = host.call(host.runs.run_service_list_runs, experiment_id=where, page_size=10, sort_by="created_at desc")
-    rows = []
-    for one in runs.runs or []:
-        state = outcome(one) if one.state in ENDED else one.state
-        rows.append((str(one.created_at or "")[:19], one.run_id, one.display_name, state))
+    states = [(one, outcome(one) if one.state in ENDED else one.state) for one in runs.runs or []]
+    rows = [(str(one.created_at or "")[:19], one.run_id, one.display_name, state) for one, state in states]
     _table(("started", "run", "name", "outcome"), rows)
     listed = host.call(host.schedules.recurring_run_service_list_recurring_runs, experiment_id=where, page_size=100)
-    planned = []
-    for one in listed.recurring_runs or []:
-        cron = one.trigger and one.trigger.cron_schedule
-        planned.append((one.display_name, cron.cron if cron else "", one.status))
+    schedules = [(one, one.trigger and one.trigger.cron_schedule) for one in listed.recurring_runs or []]
+    planned = [(one.display_name, cron.cron if cron else "", one.status) for one, cron in schedules]
     _table(("schedule", "cron", "state"), planned)
 
 
