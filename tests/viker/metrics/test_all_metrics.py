@@ -102,6 +102,7 @@ def test_of_one_reply_it_is_none_or_within_its_range(metric: Metric, reply: Repl
     if metric.is_flag:
         assert value in (True, False, None)
     if value is not None and metric.finish is None and metric.compare is None:
+        value = metric.of_value(value) if metric.of_value else value
         assert metric.range[0] - 1e-9 <= value <= metric.range[1] + 1e-9
 
 
