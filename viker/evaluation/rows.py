@@ -4,6 +4,7 @@ from typing import Any
 
 from viker.evaluation.questions import Question
 from viker.metrics.base.catalogue import all_metrics, prediction_columns
+from viker.metrics.base.private_values import identifies
 from viker.metrics.base.reply import Reply
 from viker.models.scores import Scores
 
@@ -63,8 +64,13 @@ def _reply(question: Question, text: str, known: list[Scores], surprise: float |
         text=text,
         answer=record.answer,
         option=record.correct,
+        question=record.question,
+        person_id=record.person_id,
         secrets=record.secrets,
+        secrets_with_name=question.with_name,
+        identifies=identifies(record),
         person_secrets=question.known,
+        people=question.people,
         likelihood=known[0] if known else None,
         right=compared[0] if compared else None,
         wrong=tuple(compared[1:]),

@@ -98,8 +98,8 @@ MODEL_UTILITY = Metric(
 )
 PARAPHRASED_LOSS = Metric(
     name="paraphrased_loss",
-    meaning="mean negative log-likelihood per token of the right answer that the wrong ones are compared with, its first "
-    "paraphrase if there is one; CLEAR's truth ratio is made from it",
+    meaning="mean negative log-likelihood per token of the right answer that the wrong ones are compared with, its "
+    "first paraphrase if there is one; CLEAR's truth ratio is made from it",
     source="CLEAR",
     better=Better(forget="higher", retain="lower"),
     computed_from="likelihoods",

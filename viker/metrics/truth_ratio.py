@@ -68,8 +68,8 @@ def _metric(
 TRUTH_RATIO = _metric(
     "truth_ratio",
     "Truth ratio",
-    "mean of min(r, 1/r), where r = exp(mean log-likelihood per token of the wrong answers − that of the right one, its "
-    "first paraphrase if there is one); at 1 the model can't tell the truth",
+    "mean of min(r, 1/r), where r = exp(mean log-likelihood per token of the wrong answers − that of the right one, "
+    "its first paraphrase if there is one); at 1 the model can't tell the truth",
     "TOFU; open-unlearning's `closer_to_1_better`",
     Better(forget="higher", retain=None),
     closer_to_1,

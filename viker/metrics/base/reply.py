@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from viker.metrics.base.private_values import PeoplesValues
 from viker.models.scores import Scores
 
 
@@ -14,8 +15,13 @@ class Reply:
         text: what the model said.
         answer: the true answer.
         option: the right letter of a classification question, else "".
-        secrets: private values in the true answer.
-        person_secrets: all private values of the person that the question doesn't mention.
+        question: what is asked, as the data has it.
+        person_id: whom it is about.
+        secrets: private values in the true answer, without the person's own name where that isn't asked for.
+        secrets_with_name: the same with the name.
+        identifies: whether the picture alone is given and the person's name is asked for.
+        person_secrets: all private values of the person that the question doesn't mention, the name likewise.
+        people: whose the private values of forget and retain people are; None where that isn't known.
         likelihood: scores of the true answer under this model; None where the question isn't an open one.
         right: log-likelihood per token, nats, of the right answer that the wrong ones are compared with: its first
             paraphrase, or the true answer itself. None where there are no wrong answers.
@@ -28,8 +34,13 @@ class Reply:
     text: str
     answer: str = ""
     option: str = ""
+    question: str = ""
+    person_id: str = ""
     secrets: tuple[str, ...] = ()
+    secrets_with_name: tuple[str, ...] = ()
+    identifies: bool = False
     person_secrets: tuple[str, ...] = ()
+    people: PeoplesValues | None = None
     likelihood: Scores | None = None
     right: float | None = None
     wrong: tuple[float, ...] = ()
