@@ -13,6 +13,7 @@ from viker.evaluation.rows import answers, row
 from viker.evaluation.settings import EvaluateParams
 from viker.generation.generate import replies
 from viker.generation.score import token_scores
+from viker.metrics.exact_memorisation import private_tokens
 from viker.models.encoder import Encoder
 from viker.models.scores import Scores
 
@@ -43,10 +44,11 @@ def predict(
             replies_of[name] = replies(adapted, encoder, samples, size, most, f"asking {name}", store)
             scores_of[name] = answer_scores(adapted, encoder, questions, size, f"scoring {name}", store)
     surprises, usual = _surprises(adapted, encoder, questions, irrelevant, replies_of, params.batch_size, store)
+    private = [_private_tokens(encoder, question) for question in questions]
     tables = {}
     for name in MODELS:
-        cells = zip(questions, replies_of[name], scores_of[name], surprises[name], strict=True)
-        tables[name] = pd.DataFrame([row(name, *of_question, usual) for of_question in cells])
+        cells = zip(questions, replies_of[name], scores_of[name], surprises[name], private, strict=True)
+        tables[name] = pd.DataFrame([row(name, *of_question, usual, tokens) for *of_question, tokens in cells])
     return tables
 
 
@@ -62,6 +64,15 @@ def answer_scores(
     ]
     scores = iter(token_scores(model, encoder, samples, size, label, store))
     return [[next(scores) for _ in texts] for texts in answers_of]
+
+
+def _private_tokens(encoder: Encoder, question: Question) -> tuple[bool, ...]:
+    """Return of each token of an open question's true answer whether it is part of a private value."""
+    record = question.record
+    if not question.spoken or not record.secrets:
+        return ()
+    places = encoder.answer_places(replace(question.sample, answer=record.answer))
+    return private_tokens(record.answer, record.secrets, places)
 
 
 def _as(name: str, adapted: Any) -> AbstractContextManager[Any]:

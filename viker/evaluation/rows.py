@@ -1,5 +1,6 @@
 """One reply with everything that is measured on it, as a row of the table of replies."""
 
+from dataclasses import replace
 from typing import Any
 
 from viker.evaluation.questions import Question
@@ -16,16 +17,23 @@ FLAGS = tuple(column for column, is_flag in prediction_columns().items() if is_f
 
 
 def row(
-    model: str, question: Question, reply: str, known: list[Scores], surprise: float | None, usual: float
+    model: str,
+    question: Question,
+    reply: str,
+    known: list[Scores],
+    surprise: float | None,
+    usual: float,
+    private: tuple[bool, ...] = (),
 ) -> dict[str, Any]:
     """Return everything measured on one reply: the question's columns and each metric's, None where it has no value.
 
     ``known``: the scores of ``answers(question)``, in their order; empty where the question isn't an open one.
     ``surprise``: nats per token, of the reply, to the vanilla model that is shown an irrelevant image; ``usual``: the
-    largest of any true answer of the data.
+    largest of any true answer of the data. ``private``: of each token of the true answer, whether it is part of a
+    private value.
     """
     record = question.record
-    measured = _reply(question, reply, known, surprise, usual)
+    measured = replace(_reply(question, reply, known, surprise, usual), private=private)
     cells: dict[str, Any] = {metric.column: None for metric in all_metrics() if metric.of_reply}
     for metric in all_metrics():
         if metric.of_reply and record.task in metric.tasks:

@@ -23,6 +23,7 @@ class Reply:
         person_secrets: all private values of the person that the question doesn't mention, the name likewise.
         people: whose the private values of forget and retain people are; None where that isn't known.
         likelihood: scores of the true answer under this model; None where the question isn't an open one.
+        private: of each token of the true answer, whether it is part of a private value among ``secrets``.
         right: log-likelihood per token, nats, of the right answer that the wrong ones are compared with: its first
             paraphrase, or the true answer itself. None where there are no wrong answers.
         wrong: the same for each wrong answer.
@@ -42,6 +43,7 @@ class Reply:
     person_secrets: tuple[str, ...] = ()
     people: PeoplesValues | None = None
     likelihood: Scores | None = None
+    private: tuple[bool, ...] = ()
     right: float | None = None
     wrong: tuple[float, ...] = ()
     surprise: float | None = None
