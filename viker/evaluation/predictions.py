@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from viker.core.run_store import RunStore
@@ -13,6 +14,8 @@ from viker.evaluation.rows import answers, row
 from viker.evaluation.settings import EvaluateParams
 from viker.generation.generate import replies
 from viker.generation.score import token_scores
+from viker.metrics.base.reply import Usual
+from viker.metrics.base.word_salad import excess_bits, words_in
 from viker.metrics.exact_memorisation import private_tokens
 from viker.models.encoder import Encoder
 from viker.models.scores import Scores
@@ -43,7 +46,8 @@ def predict(
             size, most = params.batch_size, params.max_new_tokens
             replies_of[name] = replies(adapted, encoder, samples, size, most, f"asking {name}", store)
             scores_of[name] = answer_scores(adapted, encoder, questions, size, f"scoring {name}", store)
-    surprises, usual = _surprises(adapted, encoder, questions, irrelevant, replies_of, params.batch_size, store)
+    surprises, largest = _surprises(adapted, encoder, questions, irrelevant, replies_of, params.batch_size, store)
+    usual = _usual(questions, largest)
     private = [_private_tokens(encoder, question) for question in questions]
     tables = {}
     for name in MODELS:
@@ -64,6 +68,15 @@ def answer_scores(
     ]
     scores = iter(token_scores(model, encoder, samples, size, label, store))
     return [[next(scores) for _ in texts] for texts in answers_of]
+
+
+def _usual(questions: Sequence[Question], surprise: float) -> Usual:
+    """Return what is usual in the true answers to the open questions; ``surprise``: the largest of theirs."""
+    records = {question.record.id: question.record for question in questions if question.spoken}.values()
+    words = words_in(text for record in records for text in (record.question, record.answer))
+    excess = [excess_bits(answer, words) for answer in {record.answer for record in records}]
+    most = np.quantile(excess, 0.99, method="lower") if excess else 0.0
+    return Usual(surprise=surprise, excess_bits=float(most), words=words)
 
 
 def _private_tokens(encoder: Encoder, question: Question) -> tuple[bool, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 from viker.evaluation.questions import Question
 from viker.metrics.base.catalogue import all_metrics, prediction_columns
 from viker.metrics.base.private_values import identifies
-from viker.metrics.base.reply import Reply
+from viker.metrics.base.reply import NOT_KNOWN, Reply, Usual
 from viker.models.scores import Scores
 
 _OF_RECORD = ("record_id", "person_id", "task", "modality")
@@ -22,14 +22,14 @@ def row(
     reply: str,
     known: list[Scores],
     surprise: float | None,
-    usual: float,
+    usual: Usual,
     private: tuple[bool, ...] = (),
 ) -> dict[str, Any]:
     """Return everything measured on one reply: the question's columns and each metric's, None where it has no value.
 
     ``known``: the scores of ``answers(question)``, in their order; empty where the question isn't an open one.
-    ``surprise``: nats per token, of the reply, to the vanilla model that is shown an irrelevant image; ``usual``: the
-    largest of any true answer of the data. ``private``: of each token of the true answer, whether it is part of a
+    ``surprise``: nats per token, of the reply, to the vanilla model that is shown an irrelevant image; ``usual``: of
+    the data's true answers. ``private``: of each token of the true answer, whether it is part of a
     private value.
     """
     record = question.record
@@ -56,7 +56,7 @@ def answers(question: Question) -> list[str]:
 
 def likelihoods(question: Question, known: list[Scores]) -> dict[str, Any]:
     """Return by column what the likelihoods of ``answers(question)``, given as ``known``, tell by themselves."""
-    measured = _reply(question, "", known, None, 0.0)
+    measured = _reply(question, "", known, None, NOT_KNOWN)
     return {
         metric.column: metric.of_reply(measured)
         for metric in all_metrics()
@@ -64,7 +64,7 @@ def likelihoods(question: Question, known: list[Scores]) -> dict[str, Any]:
     }
 
 
-def _reply(question: Question, text: str, known: list[Scores], surprise: float | None, usual: float) -> Reply:
+def _reply(question: Question, text: str, known: list[Scores], surprise: float | None, usual: Usual) -> Reply:
     """Return what the metrics see of a reply; ``known`` begins with the true answer, then the right one, the wrong."""
     record = question.record
     compared = [scores.log_likelihood for scores in known[1:]]
@@ -83,5 +83,5 @@ def _reply(question: Question, text: str, known: list[Scores], surprise: float |
         right=compared[0] if compared else None,
         wrong=tuple(compared[1:]),
         surprise=surprise,
-        usual_surprise=usual,
+        usual=usual,
     )

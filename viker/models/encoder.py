@@ -103,7 +103,8 @@ class Encoder:
     def answer_places(self, sample: Sample) -> list[tuple[int, int]]:
         """Return which characters of a sample's answer each of its tokens covers: from and up to.
 
-        The tokens are those of ``encode``. A place may begin before the answer, with the space that a token has in front; the end token's is behind it.
+        The tokens are those of ``encode``. A place may begin before the answer, with the space that a token has in
+        front; the end token's is behind it.
         """
         with_picture = bool(sample.picture)
         text = self.template.prompt(sample.prompt, with_picture)

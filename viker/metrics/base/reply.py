@@ -8,6 +8,24 @@ from viker.models.scores import Scores
 
 
 @dataclass(frozen=True, kw_only=True)
+class Usual:
+    """What is usual in the true answers of the data, for a reply to be held against.
+
+    Attributes:
+        surprise: the largest ``Reply.surprise`` of any true answer.
+        excess_bits: what 99 of 100 true answers don't exceed, see ``word_salad.excess_bits``.
+        words: of the data's questions and answers, see ``word_salad.words_in``.
+    """
+
+    surprise: float = math.inf
+    excess_bits: float = 0.0
+    words: frozenset[str] = frozenset()
+
+
+NOT_KNOWN = Usual()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reply:
     """One reply with everything that is known about its question.
 
@@ -29,7 +47,7 @@ class Reply:
         wrong: the same for each wrong answer.
         surprise: negative log-likelihood per token, nats, of the reply under the vanilla model shown an irrelevant
             image; None where the question isn't an open one.
-        usual_surprise: the largest surprise of any true answer of the data.
+        usual: what is usual in the data's true answers.
     """
 
     text: str
@@ -47,4 +65,4 @@ class Reply:
     right: float | None = None
     wrong: tuple[float, ...] = ()
     surprise: float | None = None
-    usual_surprise: float = math.inf
+    usual: Usual = NOT_KNOWN
