@@ -6,6 +6,7 @@ SmolLM2's tokenizer has as one token (Apache licence 2.0), without what follows 
 
 import json
 import re
+import sysconfig
 from collections import Counter
 from itertools import chain
 from pathlib import Path
@@ -56,14 +57,13 @@ more less
 sorry
 """
 """Groups of words that can stand in for each other in a sentence."""
-OF_PYTHON = 20
-"""Words that a sentence of Python's documentation has at least; shorter ones are headings and code."""
+FEWEST = 5
+"""Words that a sentence of Python's documentation has at least."""
 
 
 def command(text: Annotated[Path, typer.Option(help="The folder of TOFU's text.")]) -> None:
     """Make the table of English."""
     sentences = (Path(__file__).parent / "sentences.txt").read_text(encoding="utf-8").splitlines()
-    sentences += _of_python()
     sentences += [sentence for name in FILES for sentence in _texts(text / f"{name}.jsonl")]
     vocabulary = {token[1:] for token in smollm2()[0].get_vocab() if re.fullmatch("Ġ[a-z]{3,}", token)}
     times = Counter(word for sentence in sentences for word in set(re.findall("[a-z]{3,}", sentence)))
@@ -71,8 +71,9 @@ def command(text: Annotated[Path, typer.Option(help="The folder of TOFU's text."
     grammar = grouped(groups)
     # A word of one sentence alone is unknown here unless the vocabulary has it: so are new words in a reply.
     counting = Language(grammar, vocabulary | {word for word, count in times.items() if count > 1}, {})
+    python = [one for one in _of_python() if not {"miXed", "letter", "unknown", "ABC", "0"} & set(counting.kinds(one))]
     counts: dict[str, Counter[str]] = {}
-    for sentence in sentences:
+    for sentence in [*sentences, *python]:
         kinds = counting.kinds(sentence)
         padded = [START] * (ORDER - 1) + kinds + ["."] * (kinds[-1:] != ["."])
         for i in range(ORDER - 1, len(padded)):
@@ -89,10 +90,16 @@ def command(text: Annotated[Path, typer.Option(help="The folder of TOFU's text."
 
 
 def _of_python() -> list[str]:
-    """Return sentences of Python's own documentation, which speaks to its reader as TOFU doesn't."""
-    pages = " ".join(" ".join(topics.values()).split())
-    sentences = re.findall(r"(?<=[a-z][.] )[A-Z][A-Za-z',;:() -]+[.](?= )", pages)
-    return [one for one in dict.fromkeys(sentences) if len(one.split()) >= OF_PYTHON]
+    """Return sentences of Python's own documentation, which speaks to its reader and explains, as TOFU doesn't."""
+    modules = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
+    docstrings = [
+        text for path in modules for text in re.findall(r'"""(.*?)"""', path.read_text(errors="ignore"), re.DOTALL)
+    ]
+    pages = [" ".join(text.split()) for text in (*topics.values(), *docstrings)]
+    sentences = [
+        one for page in pages for one in re.findall(r"(?:^|(?<=[.] ))[A-Z][a-z]*[A-Za-z0-9',;: -]+[.](?= |$)", page)
+    ]
+    return [one for one in dict.fromkeys(sentences) if len(one.split()) >= FEWEST]
 
 
 def _texts(path: Path) -> list[str]:

@@ -13,9 +13,10 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
 
 
 def is_degenerate(reply: str) -> bool:
-    """Return whether the reply has no word; or 1 to 4 words come three times in a row, within a sentence up to 8.
+    """Return whether the reply has no word, or 1 to 4 words come three times in a row, or up to 8 within a sentence.
 
-    A sentence that comes again is repetition, a metric of its own. Source: this project; loops are how Holtzman et al. 2020 describe degenerate text.
+    A sentence that comes again is repetition, a metric of its own. Source: this project; loops are how Holtzman et al.
+    2020 describe degenerate text.
     """
     words = words_of(reply)
     if not words or any(_loops(words, size) for size in range(1, _LOOP_WORDS + 1)):

@@ -1,7 +1,8 @@
 """Word salad: how unlike a sentence the order and the spelling of a reply's words are.
 
-Each word is reduced to what its place in a sentence depends on: a word of grammar to its group, any other to its ending,
-or to a name, a number, a single letter, letters in mixed case, or a word that neither English nor the data have. A
+Each word is reduced to what its place in a sentence depends on: a word of grammar to its group, any other to its
+ending, or to a name, a number, a single letter, letters in mixed case, or a word that neither English nor the data
+have. A
 trigram model of these kinds says how many bits a word takes. So it is independent of what a reply is about. What
 English has is in ``english.json``, which ``benchmarks.gibberish`` makes.
 """
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-BITS, BITS_OF_ONE = 4.9, 10.0
+BITS, BITS_OF_ONE = 5.2, 8.0
 """Threshold, bits per word: that of a long reply; and what is added for a single word, divided by the words of others.
 
 Calibrated on the labelled replies of ``tests/viker/metrics/gibberish_labels.json``.
@@ -27,6 +28,7 @@ _SHORT_FORMS = {"n't": "not", "'re": "are", "'ll": "will", "'ve": "have", "'d": 
 _IS = re.compile(r"(?:it|he|she|that|there|here|who|what|where|how|let)'s", re.IGNORECASE)
 _NAME = re.compile(r"(?:Mc|Mac|De|La|Le|Van|[ODL]')?[^\W\d_][^\W\d_A-Z]*(?:[-'][^\W\d_][^\W\d_A-Z]*)*")
 _LONGEST_ACRONYM = 5
+_ENDS, _COMMA = tuple(".!?;:"), (",",)
 _ENDINGS = ("ing", "ed", "ly", "s")
 _SUFFIXES = (
     *(("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("ed", "e"), ("d", ""), ("ing", ""), ("ing", "e"), ("ly", "")),
@@ -52,7 +54,7 @@ class Language:
     counts: Mapping[str, Mapping[str, int]]
 
     def kinds(self, text: str, words: Collection[str] = ()) -> list[str]:
-        """Return the kind of each word and mark of punctuation in a text; the words of one name are one.
+        """Return the kind of each word and mark in a text; the words of one name or number are one.
 
         ``words``: in lower case, known besides those of the language.
         """
@@ -61,7 +63,7 @@ class Language:
         for token in _TOKEN.findall(unicodedata.normalize("NFKC", text).replace("_", " ")):
             for part in _parts(token.replace("’", "'")):
                 kind = self._kind(part, at_start, words)
-                if kind != "Name" or result[-1:] != ["Name"]:
+                if kind not in ("Name", "0") or result[-1:] != [kind]:
                     result.append(kind)
                 at_start = kind == "."
         return result
@@ -92,9 +94,9 @@ class Language:
         return has(word) or any(has(stem) for stem in stems if len(stem) >= _FEWEST) or any(map(has, rests))
 
     def _kind(self, token: str, at_start: bool, words: Collection[str]) -> str:
-        if token in ".!?;:":
+        if token in _ENDS:
             return "."
-        if token == ",":
+        if token in _COMMA:
             return ","
         if token[0].isdigit():
             return "0"
