@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from viker.core.run_store import RunStore
+from viker.evaluation.classifier import clean_probabilities
 from viker.evaluation.questions import Question
 from viker.evaluation.rows import answers, row
 from viker.evaluation.settings import EvaluateParams
@@ -49,10 +50,13 @@ def predict(
     surprises, largest = _surprises(adapted, encoder, questions, irrelevant, replies_of, params.batch_size, store)
     usual = _usual(questions, largest)
     private = [_private_tokens(encoder, question) for question in questions]
+    clean = _clean(params, questions, replies_of)
     tables = {}
     for name in MODELS:
         cells = zip(questions, replies_of[name], scores_of[name], surprises[name], private, strict=True)
-        tables[name] = pd.DataFrame([row(name, *of_question, usual, tokens) for *of_question, tokens in cells])
+        tables[name] = pd.DataFrame(
+            [row(name, *of_question, usual, tokens, clean.get(of_question[1])) for *of_question, tokens in cells]
+        )
     return tables
 
 
@@ -68,6 +72,16 @@ def answer_scores(
     ]
     scores = iter(token_scores(model, encoder, samples, size, label, store))
     return [[next(scores) for _ in texts] for texts in answers_of]
+
+
+def _clean(params: EvaluateParams, questions: Sequence[Question], replies_of: dict[str, list[str]]) -> dict[str, float]:
+    """Return by reply to an open question the probability that it is clean; nothing without a classifier."""
+    if params.gibberish_classifier is None:
+        return {}
+    pairs = [pair for said in replies_of.values() for pair in zip(questions, said, strict=True)]
+    texts = list(dict.fromkeys(reply for question, reply in pairs if question.spoken))
+    probabilities = clean_probabilities(params.gibberish_classifier, texts, params.batch_size)
+    return dict(zip(texts, probabilities, strict=True))
 
 
 def _usual(questions: Sequence[Question], surprise: float) -> Usual:

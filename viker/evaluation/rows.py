@@ -24,16 +24,17 @@ def row(
     surprise: float | None,
     usual: Usual,
     private: tuple[bool, ...] = (),
+    clean: float | None = None,
 ) -> dict[str, Any]:
     """Return everything measured on one reply: the question's columns and each metric's, None where it has no value.
 
     ``known``: the scores of ``answers(question)``, in their order; empty where the question isn't an open one.
     ``surprise``: nats per token, of the reply, to the vanilla model that is shown an irrelevant image; ``usual``: of
     the data's true answers. ``private``: of each token of the true answer, whether it is part of a
-    private value.
+    private value. ``clean``: the probability of a clean reply, by a classifier.
     """
     record = question.record
-    measured = replace(_reply(question, reply, known, surprise, usual), private=private)
+    measured = replace(_reply(question, reply, known, surprise, usual), private=private, clean=clean)
     cells: dict[str, Any] = {metric.column: None for metric in all_metrics() if metric.of_reply}
     for metric in all_metrics():
         if metric.of_reply and record.task in metric.tasks:

@@ -13,4 +13,6 @@ class EvaluateParams(Section):
     """Whether questions of the task generation ask for one sentence, as MLLMU-Bench's evaluation does."""
     retrained: str | None
     """A folder or hub name of a model trained on retain alone, or the folder of such an adapter (method retrain)."""
+    gibberish_classifier: str | None = None
+    """A folder or hub name of a classifier with a class ``clean``, asked about every open reply; None: none is."""
     attacks: AttackSections

@@ -2,7 +2,7 @@
 
 import re
 
-from viker.metrics.base.metric import LOWER, Metric
+from viker.metrics.base.metric import HIGHER, LOWER, Metric
 from viker.metrics.base.reply import Reply
 from viker.metrics.base.word_salad import excess_bits
 from viker.metrics.base.words import words_of
@@ -62,4 +62,18 @@ GIBBERISH_RATE = Metric(
     column="gibberish",
     is_flag=True,
     order=81,
+)
+CLEAN_PROBABILITY = Metric(
+    name="clean_probability",
+    heading="Clean, by a classifier",
+    meaning="mean probability of a clean reply by the classifier that `evaluate.gibberish_classifier` names; "
+    "null without",
+    source="open-unlearning",
+    better=HIGHER,
+    computed_from="models",
+    unit="probability",
+    blocks=("split", "fluency"),
+    of_reply=lambda reply: reply.clean,
+    in_predictions=False,
+    order=82,
 )

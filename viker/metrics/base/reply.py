@@ -47,6 +47,7 @@ class Reply:
         wrong: the same for each wrong answer.
         surprise: negative log-likelihood per token, nats, of the reply under the vanilla model shown an irrelevant
             image; None where the question isn't an open one.
+        clean: what the classifier of gibberish gives as probability of a clean reply; None without a classifier.
         usual: what is usual in the data's true answers.
     """
 
@@ -65,4 +66,5 @@ class Reply:
     right: float | None = None
     wrong: tuple[float, ...] = ()
     surprise: float | None = None
+    clean: float | None = None
     usual: Usual = NOT_KNOWN

@@ -45,8 +45,8 @@ ORDER = 3
 class Language:
     """What is known of a language.
 
-    ``grammar``: its words of grammar, and the group of each; ``words``: others, lower case, without forms that follow by ``_SUFFIXES``;
-    ``counts``: how often which kind of word follows none, one or two others, which are separated by spaces.
+    ``grammar``: its words of grammar, and the group of each; ``words``: others, lower case, without forms that follow
+    by ``_SUFFIXES``; ``counts``: how often which kind of word follows none, one or two others, separated by spaces.
     """
 
     grammar: Mapping[str, str]
