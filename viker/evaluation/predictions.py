@@ -55,7 +55,10 @@ def predict(
     for name in MODELS:
         cells = zip(questions, replies_of[name], scores_of[name], surprises[name], private, strict=True)
         tables[name] = pd.DataFrame(
-            [row(name, *of_question, usual, tokens, clean.get(of_question[1])) for *of_question, tokens in cells]
+            [
+                row(name, question, reply, known, surprise, usual, tokens, clean.get(reply))
+                for question, reply, known, surprise, tokens in cells
+            ]
         )
     return tables
 
