@@ -5,14 +5,19 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from viker.core.run_store import RunStore
+from viker.evaluation.classifier import clean_probabilities
 from viker.evaluation.questions import Question
 from viker.evaluation.rows import answers, row
 from viker.evaluation.settings import EvaluateParams
 from viker.generation.generate import replies
 from viker.generation.score import token_scores
+from viker.metrics.base.reply import Usual
+from viker.metrics.base.word_salad import excess_bits, words_in
+from viker.metrics.exact_memorisation import private_tokens
 from viker.models.encoder import Encoder
 from viker.models.scores import Scores
 
@@ -40,11 +45,19 @@ def predict(
         with _as(name, adapted):
             replies_of[name] = _replies(adapted, encoder, questions, params, f"asking {name}", store)
             scores_of[name] = answer_scores(adapted, encoder, questions, params.batch_size, f"scoring {name}", store)
-    surprises, usual = _surprises(adapted, encoder, questions, irrelevant, replies_of, params.batch_size, store)
+    surprises, largest = _surprises(adapted, encoder, questions, irrelevant, replies_of, params.batch_size, store)
+    usual = _usual(questions, largest)
+    private = [_private_tokens(encoder, question) for question in questions]
+    clean = _clean(params, questions, replies_of)
     tables = {}
     for name in MODELS:
-        cells = zip(questions, replies_of[name], scores_of[name], surprises[name], strict=True)
-        tables[name] = pd.DataFrame([row(name, *of_question, usual) for of_question in cells])
+        cells = zip(questions, replies_of[name], scores_of[name], surprises[name], private, strict=True)
+        tables[name] = pd.DataFrame(
+            [
+                row(name, question, reply, known, surprise, usual, tokens, clean.get(reply))
+                for question, reply, known, surprise, tokens in cells
+            ]
+        )
     return tables
 
 
@@ -80,6 +93,34 @@ def _replies(
         texts = replies(model, encoder, samples, params.batch_size, most, label, store)
         answered.update(zip(places, texts, strict=True))
     return [answered[place] for place in range(len(questions))]
+
+
+def _clean(params: EvaluateParams, questions: Sequence[Question], replies_of: dict[str, list[str]]) -> dict[str, float]:
+    """Return by reply to an open question the probability that it is clean; nothing without a classifier."""
+    if params.gibberish_classifier is None:
+        return {}
+    pairs = [pair for said in replies_of.values() for pair in zip(questions, said, strict=True)]
+    texts = list(dict.fromkeys(reply for question, reply in pairs if question.spoken))
+    probabilities = clean_probabilities(params.gibberish_classifier, texts, params.batch_size)
+    return dict(zip(texts, probabilities, strict=True))
+
+
+def _usual(questions: Sequence[Question], surprise: float) -> Usual:
+    """Return what is usual in the true answers to the open questions; ``surprise``: the largest of theirs."""
+    records = {question.record.id: question.record for question in questions if question.spoken}.values()
+    words = words_in(text for record in records for text in (record.question, record.answer))
+    excess = [excess_bits(answer, words) for answer in {record.answer for record in records}]
+    most = np.quantile(excess, 0.99, method="lower") if excess else 0.0
+    return Usual(surprise=surprise, excess_bits=float(most), words=words)
+
+
+def _private_tokens(encoder: Encoder, question: Question) -> tuple[bool, ...]:
+    """Return of each token of an open question's true answer whether it is part of a private value."""
+    record = question.record
+    if not question.spoken or not record.secrets:
+        return ()
+    places = encoder.answer_places(replace(question.sample, answer=record.answer))
+    return private_tokens(record.answer, record.secrets, places)
 
 
 def _as(name: str, adapted: Any) -> AbstractContextManager[Any]:

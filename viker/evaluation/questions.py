@@ -10,20 +10,24 @@ from viker.data.prompts import prompt_for, target_for
 from viker.data.protocols import Protocol
 from viker.data.records import OPEN_TASKS, SPLITS, UNSEEN, Record, read_records
 from viker.data.samples import Sample, sample_of
+from viker.metrics.base.private_values import PeoplesValues, asks_for_name, is_name, judged, own_names
 
 
 @dataclass(frozen=True)
 class Question:
     """A record of a split, and how it is asked.
 
-    ``known``: all private values of its person that the question doesn't say. ``judged_by_text``: whether the reply
-    chooses an option by its text rather than by its letter.
+    ``record``: with the private values that a reply is judged by, see ``private_values.judged``; ``with_name``: all of
+    its own; ``known``: all of its person that the question doesn't say. ``people``: whose all values are.
+    ``judged_by_text``: whether the reply chooses an option by its text rather than by its letter.
     """
 
     split: str
     record: Record
     sample: Sample
     known: tuple[str, ...] = ()
+    with_name: tuple[str, ...] = ()
+    people: PeoplesValues | None = None
     judged_by_text: bool = False
 
     @property
@@ -53,14 +57,19 @@ def build_questions(records: Mapping[str, Sequence[Record]], protocol: Protocol)
     for split_records in records.values():
         for record in split_records:
             secrets[record.person_id].update(dict.fromkeys(record.secrets))
+    names = own_names(record for split_records in records.values() for record in split_records)
+    people = PeoplesValues.of([*records["forget"], *records["retain"]])
     questions = []
-    for split, split_records in records.items():
-        for record in split_records:
+    for split, judged_records in judged(records).items():
+        for record, whole in zip(judged_records, records[split], strict=True):
             if not is_asked(record, examples) or (split == UNSEEN and record.task not in OPEN_TASKS):
                 continue
             prompt = prompt_for(record, protocol, examples.get((record.task, record.modality), ()))
-            known = tuple(v for v in secrets[record.person_id] if v.casefold() not in record.question.casefold())
+            own = names.get(record.person_id, set())
+            own = set() if asks_for_name(whole, own) else own
+            unsaid = (v for v in secrets[record.person_id] if v.casefold() not in record.question.casefold())
+            known = tuple(value for value in unsaid if not is_name(value, own)) if record.secrets else ()
             for picture in record.images or ("",):
                 sample = replace(sample_of(record, picture), prompt=prompt, answer=target_for(record, protocol))
-                questions.append(Question(split, record, sample, known if record.secrets else (), by_text))
+                questions.append(Question(split, record, sample, known, whole.secrets, people, by_text))
     return questions

@@ -20,6 +20,8 @@ class EvaluateParams(Section):
     """The most tokens of any reply, in place of the protocol's; null: the protocol's."""
     retrained: str | None
     """A folder or hub name of a model trained on retain alone, or the folder of such an adapter (method retrain)."""
+    gibberish_classifier: str | None = None
+    """A folder or hub name of a classifier with a class ``clean``, asked about every open reply; None: none is."""
     attacks: AttackSections
 
     @model_validator(mode="before")

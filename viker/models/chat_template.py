@@ -41,6 +41,10 @@ class ChatTemplate:
         lead, end = self._frame(with_picture)
         return f"{prompt}{lead}{answer}{end}"
 
+    def before_answer(self, prompt: str, with_picture: bool) -> str:
+        """Return ``prompt`` up to where ``answered`` begins the answer."""
+        return prompt + self._frame(with_picture)[0]
+
     def _frame(self, with_picture: bool) -> tuple[str, str]:
         """Return what the template puts between prompt and answer, and the token that ends an answer.
 

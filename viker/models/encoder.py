@@ -100,6 +100,19 @@ class Encoder:
         """Return the token ids of a sample with its answer, and how many of them are the answer's."""
         return self._tokens(sample.prompt, sample.answer, self.picture(sample.picture).text if sample.picture else "")
 
+    def answer_places(self, sample: Sample) -> list[tuple[int, int]]:
+        """Return which characters of a sample's answer each of its tokens covers: from and up to.
+
+        The tokens are those of ``encode``. A place may begin before the answer, with the space that a token has in
+        front; the end token's is behind it.
+        """
+        with_picture = bool(sample.picture)
+        text = self.template.prompt(sample.prompt, with_picture)
+        begin = len(self.template.before_answer(text, with_picture))
+        whole = self.template.answered(text, sample.answer, with_picture)
+        offsets = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        return [(start - begin, end - begin) for start, end in offsets if end > len(text)]
+
     def _tokens(self, prompt: str, answer: str, picture: str) -> tuple[list[int], int]:
         key = (prompt, answer, picture)
         if key not in self._ids:
