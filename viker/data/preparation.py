@@ -79,6 +79,8 @@ def write_prepared(
         "validation": {"version": VERSION, "suites": checks},
         "hashes": {path.name: sha256_path(path) for path in sorted(folder.glob("*.parquet"))},
     }
+    if benchmark.lacking:
+        manifest["lacking"] = benchmark.lacking
     write_json(folder / "manifest.json", manifest)
     return manifest
 
