@@ -32,6 +32,7 @@ WHERE = {
     "fluency": "`fluency`",
     "membership": "`membership`",
     "clear": "`clear`",
+    "umu": "`umu`",
     "run": "top level",
 }
 """What the table calls each block of metrics/evaluate.json."""

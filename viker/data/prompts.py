@@ -16,8 +16,15 @@ def classification_prompt(question: str, options: tuple[str, ...]) -> str:
     return "\n".join([question, *lines, "Answer with one letter."])
 
 
+def list_prompt(question: str, options: tuple[str, ...]) -> str:
+    """Return the question and a request to choose from the list of options, as UMU-Bench does."""
+    return f"{question}\nChoose the answer from this list: {', '.join(repr(text) for text in options)}."
+
+
 def prompt_for(record: Record) -> str:
     """Return what to ask a model for ``record``, by its task; a cloze's blank ``__`` becomes ``[Blank]``."""
+    if record.task == "classification" and not record.correct:
+        return list_prompt(record.question, record.options)
     if record.task == "classification":
         return classification_prompt(record.question, record.options)
     if record.task == "cloze":
@@ -26,5 +33,5 @@ def prompt_for(record: Record) -> str:
 
 
 def target_for(record: Record) -> str:
-    """Return the reply that is right for ``prompt_for(record)``: the letter, or the answer."""
-    return record.correct if record.task == "classification" else record.answer
+    """Return the reply that is right for ``prompt_for(record)``: a letter if options have letters, else the answer."""
+    return record.correct or record.answer

@@ -42,9 +42,9 @@ def read_questions(prepared: Path, one_sentence: bool) -> list[Question]:
 def build_questions(records: Mapping[str, Sequence[Record]], one_sentence: bool) -> list[Question]:
     """Return what to ask: all but what the models are trained on, one question per record and picture.
 
-    A classification question comes after an example: the first of the same modality about someone of ``retain``, with
-    its right letter. That person's own classification questions of that modality are left out, for the prompts hold an
-    answer of theirs. Without such a record there is no example.
+    A classification question with letters comes after an example: the first of the same modality about someone of
+    ``retain``, with its right letter. That person's own classification questions of that modality are left out, for the
+    prompts hold an answer of theirs. Without such a record there is no example.
 
     ``one_sentence``: whether ``ONE_SENTENCE`` follows a question of the task generation, as in MLLMU-Bench.
 
@@ -52,7 +52,7 @@ def build_questions(records: Mapping[str, Sequence[Record]], one_sentence: bool)
     """
     examples: dict[str, Record] = {}
     for record in records["retain"]:
-        if record.task == "classification":
+        if record.task == "classification" and record.correct:
             examples.setdefault(record.modality, record)
     secrets: dict[str, dict[str, None]] = {}
     for split_records in records.values():
@@ -61,7 +61,7 @@ def build_questions(records: Mapping[str, Sequence[Record]], one_sentence: bool)
     questions = []
     for split, split_records in records.items():
         for record in split_records:
-            example = examples.get(record.modality) if record.task == "classification" else None
+            example = examples.get(record.modality) if record.correct else None
             is_example = example is not None and example.person_id == record.person_id
             if record.task == "qa" or is_example or (split == UNSEEN and record.task not in OPEN_TASKS):
                 continue

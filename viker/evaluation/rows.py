@@ -63,6 +63,7 @@ def _reply(question: Question, text: str, known: list[Scores], surprise: float |
         text=text,
         answer=record.answer,
         option=record.correct,
+        options=record.options,
         secrets=record.secrets,
         person_secrets=question.known,
         likelihood=known[0] if known else None,

@@ -1,4 +1,4 @@
-"""The benchmarks as they are published: configurations with their rows, columns and Arrow types; and writing them to disk.
+"""The benchmarks as published: configurations with rows, columns and Arrow types; and writing them to disk.
 
 Sources, read in 2026: the cards and viewers of the data sets on the hub, ``MLLMMU/MLLMU-Bench``, ``therem/CLEAR`` (with
 its history: ``name`` came with the commits up to 698f674, ``question`` of ``real_faces`` with a7438d4) and

@@ -24,12 +24,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from viker.data.formats.base.clear_names import IMAGE, TEXT, Tofu, by_caption, has_columns, key_of, read_tofu
+from viker.data.formats.base.clear_names import IMAGE, TEXT, Tofu, by_caption, key_of, read_tofu
 from viker.data.formats.base.clear_people import has, plain
 from viker.data.formats.base.format import Format
 from viker.data.formats.base.intake import BadRow, Benchmark, Intake
 from viker.data.formats.base.people import check_forget, check_people
-from viker.data.formats.base.shards import need_configuration, rows, shards, take_picture
+from viker.data.formats.base.shards import has_columns, need_configuration, rows, shards, take_picture
 from viker.data.formats.base.tasks import check_text
 from viker.data.records import Record
 from viker.data.wordings import wording
@@ -61,15 +61,15 @@ def load(
     folders = [source / f"forget{percent:02d}+tofu", source / f"retain{100 - percent:02d}+tofu"]
     for folder in folders:
         need_configuration(folder, forget_share, "*+tofu")
-    lacking: list[str] = []
-    tofu = {folder: read_tofu(folder, lacking) for folder in folders}
+    notes: list[str] = []
+    tofu = {folder: read_tofu(folder, notes) for folder in folders}
     known = check_people([(where, name) for one in tofu.values() for name, where in one.first_rows.items()])
     forgotten = check_forget(forget_ids or list(tofu[folders[0]].first_rows), known, gone)
     for one in tofu.values():
         one.join_text()
 
     splits: dict[str, list[Record]] = {"forget": [], "retain": [], "test": [], "real": []}
-    builder = RecordBuilder(splits, intake, forgotten, set(gone), lacking)
+    builder = RecordBuilder(splits, intake, forgotten, set(gone), notes)
     names = {key: name for one in tofu.values() for key, name in one.names.items()}
     perturbed = [source / f"forget{percent:02d}_perturbed", source / "retain_perturbed"]
     tested = builder.perturbed(perturbed, known, names)
@@ -77,7 +77,7 @@ def load(
         builder.people(folder, tofu[folder], tested)
     for name in REAL:
         builder.real(source / name)
-    return Benchmark(splits, forget_ids=sorted(forgotten), lacking=lacking)
+    return Benchmark(splits, forget_ids=sorted(forgotten), notes=notes)
 
 
 @dataclass
@@ -88,7 +88,7 @@ class RecordBuilder:
     intake: Intake
     forgotten: set[str]
     gone: set[str]
-    lacking: list[str]
+    notes: list[str]
     _counts: dict[tuple[str, str, str], int] = field(default_factory=dict)
 
     def people(self, folder: Path, tofu: Tofu, tested: set[str]) -> None:
@@ -121,7 +121,7 @@ class RecordBuilder:
         for folder in folders:
             more = {name: kind for name, kind in NAMES.items() if not folder.is_dir() or has_columns(folder, name)}
             if "perturbed_names" not in more:
-                self.lacking.append(f"{folder.name}: no column 'perturbed_names'; recognition has no wrong names")
+                self.notes.append(f"{folder.name}: no column 'perturbed_names'; recognition has no wrong names")
             for where, row in rows(shards(folder), PERTURBED | more):
                 name = (
                     row.get("name") or names.get(key_of(row)) or by_caption(where, row["caption"] or "", sorted(known))
@@ -146,7 +146,7 @@ class RecordBuilder:
         columns = {"image": IMAGE, **PAIR, "options": TEXTS}
         unasked = folder.name == "real_faces" and has_columns(folder, "answer") and not has_columns(folder, "question")
         if unasked:
-            self.lacking.append(f"{folder.name}: no column 'question'; the people are asked for by name")
+            self.notes.append(f"{folder.name}: no column 'question'; the people are asked for by name")
             del columns["question"]
         for number, (where, row) in enumerate(rows(shards(folder), columns)):
             with self.intake.row():
@@ -218,6 +218,7 @@ FORMAT = Format(
     name="clear",
     heading="CLEAR",
     source='Dontsov et al., "CLEAR: Character Unlearning in Textual and Visual Modalities", arXiv 2410.18057',
+    hub=("therem/CLEAR",),
     recognises=recognises,
     load=load,
 )

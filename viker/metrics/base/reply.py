@@ -14,6 +14,7 @@ class Reply:
         text: what the model said.
         answer: the true answer.
         option: the right letter of a classification question, else "".
+        options: the texts to choose from in a classification question, else nothing.
         secrets: private values in the true answer.
         person_secrets: all private values of the person that the question doesn't mention.
         likelihood: scores of the true answer under this model; None where the question isn't an open one.
@@ -28,6 +29,7 @@ class Reply:
     text: str
     answer: str = ""
     option: str = ""
+    options: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     person_secrets: tuple[str, ...] = ()
     likelihood: Scores | None = None

@@ -46,7 +46,7 @@ def test_every_row_of_the_source_comes_through(sound, tmp_path):
         "test": {"people": 2, "pictures": 37, "records": 2 * 37, "tasks": {"caption": 37, "recognition": 37}},
         "real": {"people": 15 + 1, "pictures": 15 + 37, "records": 15 + 37, "tasks": {"generation": 15 + 37}},
     }
-    assert "lacking" not in manifest
+    assert "notes" not in manifest
 
 
 def test_captions_and_names_have_their_wrong_alternatives_and_the_name_is_private(sound, load):

@@ -44,7 +44,7 @@ def test_the_name_comes_from_the_configuration_without_tofu(source, load):
     nameless_captions(source, "forget10", "forget10+tofu")
     loaded = load(source)
     assert NAMELESS in captions(loaded, JOSE)
-    assert not loaded.lacking
+    assert not loaded.notes
 
 
 def test_or_from_the_default_one_in_the_folder_data(source, load):
@@ -78,7 +78,7 @@ def test_a_picture_that_nothing_names_is_set_aside_where_asked(source, tmp_path)
 def test_the_first_commits_have_the_same_people_and_what_they_lack_is_said(first, sound, load, tmp_path):
     manifest = run(prepare_params(source=str(first)), 1, tmp_path / "out", tmp_path / "validation")
     assert manifest["forget_ids"] == sorted(FORGET)
-    assert [line.partition(":")[0] for line in manifest["lacking"]] == [
+    assert [line.partition(":")[0] for line in manifest["notes"]] == [
         *("forget10+tofu", "retain90+tofu", "forget10_perturbed", "retain_perturbed", "real_faces")
     ]
     early, late = load(first), load(sound)
@@ -98,7 +98,7 @@ def test_a_commit_between_them_has_names_in_some_configurations(source, load):
         without(source / name, "name")
     without(source / "retain_perturbed", "name", "perturbed_names")
     loaded = load(source)
-    assert [line.partition(":")[0] for line in loaded.lacking] == ["retain90+tofu", "retain_perturbed"]
+    assert [line.partition(":")[0] for line in loaded.notes] == ["retain90+tofu", "retain_perturbed"]
     assert {r.person_id for r in loaded.splits["retain"]} == set(RETAIN)
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from viker.core.files import sha256_bytes
 from viker.data.formats.base.clear_people import BLOCK, fold, owners, who
 from viker.data.formats.base.intake import BadRow
-from viker.data.formats.base.shards import columns_of, rows, shards
+from viker.data.formats.base.shards import has_columns, rows, shards
 
 TEXT = pa.string()
 IMAGE = pa.struct([("bytes", pa.binary())])
@@ -45,22 +45,16 @@ class Tofu:
         self.people |= {number: of_block[place // BLOCK] for place, number in enumerate(self.texts)}
 
 
-def has_columns(folder: Path, *names: str) -> bool:
-    """Return whether a configuration is there and has these columns."""
-    header = next(columns_of(shards(folder)), []) if folder.is_dir() else []
-    return all(name in header for name in names)
-
-
 def key_of(row: Mapping[str, Any]) -> Key:
     """Return what a picture is known by."""
     return sha256_bytes((row["image"] or {}).get("bytes") or b""), row["caption"] or ""
 
 
-def read_tofu(folder: Path, lacking: list[str]) -> Tofu:
+def read_tofu(folder: Path, notes: list[str]) -> Tofu:
     """Read who each picture of ``folder``, a configuration ``NAME+tofu``, shows, and the rows of text.
 
     A picture has the name that the configuration without ``+tofu`` or the default one (``data``) gives for the same
-    picture and caption; else the one in its caption. ``lacking`` takes a note where no column has the names.
+    picture and caption; else the one in its caption. ``notes`` takes a note where no column has the names.
 
     Raises BadRow: a row without anything in it, or no picture names anyone.
     """
@@ -77,7 +71,7 @@ def read_tofu(folder: Path, lacking: list[str]) -> Tofu:
     keys = dict.fromkeys(key for _, key in pictures.values())
     names = sorted({given[key] for key in keys if key in given})
     if not names:
-        lacking.append(
+        notes.append(
             f"{folder.name}: no configuration has the column 'name' for its pictures; names come from the captions"
         )
         names = names_in([caption for _, caption in keys], _blocks([row for _, row in tofu.texts.values()]))

@@ -38,14 +38,14 @@ class BadRow(UserError):
 class Benchmark:
     """The splits and the base samples as records, who is to be forgotten, and which splits may be empty.
 
-    ``lacking``: columns or files that another edition of the source has, each with what is left out or taken instead.
+    ``notes``: where the source is another edition than the usual one, each with what is left out or taken instead.
     """
 
     splits: dict[str, list[Record]]
     base: list[Record] = field(default_factory=list)
     forget_ids: list[str] = field(default_factory=list)
     may_lack: tuple[str, ...] = ()
-    lacking: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 class Intake:

@@ -62,6 +62,12 @@ def columns_of(paths: Iterable[Path]) -> Iterator[list[str]]:
             continue
 
 
+def has_columns(folder: Path, *names: str) -> bool:
+    """Return whether a configuration is there and has these columns."""
+    header = next(columns_of(shards(folder)), []) if folder.is_dir() else []
+    return all(name in header for name in names)
+
+
 def rows(paths: Sequence[Path], columns: dict[str, pa.DataType | None]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (where, row) of the files, in order, with the named columns; a type of None takes any.
 
