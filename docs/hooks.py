@@ -63,8 +63,16 @@ def attacks_table() -> str:
 
 def formats_table() -> str:
     """Return a table with one row per data format."""
-    rows = [(f"`{name}`", _about(one.load), one.source or "this project") for name, one in formats().items()]
-    return _table(("format", "what it is", "source"), rows)
+    rows = [
+        (
+            f"`{name}`",
+            _about(one.load),
+            ", ".join(f"`hf://{at}`" for at in one.hub) or "–",
+            one.source or "this project",
+        )
+        for name, one in formats().items()
+    ]
+    return _table(("format", "what it is", "on the hub", "source"), rows)
 
 
 def policies_table() -> str:

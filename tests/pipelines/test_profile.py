@@ -184,6 +184,7 @@ class TestProfilesThatComeWithTheProject:
         expected = {
             "mllmu": ("hf://MLLMMU/MLLMU-Bench", 50, True),
             "clear": ("hf://therem/CLEAR", 64, False),
+            "umu": ("hf://linbojunzi/UMU-bench", 200, True),
         }[benchmark]
         evaluate = written.evaluate
         assert (written.prepare.source, evaluate.max_new_tokens, evaluate.one_sentence) == expected
