@@ -33,6 +33,7 @@ WHERE = {
     "fluency": "`fluency`",
     "membership": "`membership`",
     "clear": "`clear`",
+    "umu": "`umu`",
     "run": "top level",
 }
 """What the table calls each block of metrics/evaluate.json."""
@@ -63,8 +64,16 @@ def attacks_table() -> str:
 
 def formats_table() -> str:
     """Return a table with one row per data format."""
-    rows = [(f"`{name}`", _about(one.load), one.source or "this project") for name, one in formats().items()]
-    return _table(("format", "what it is", "source"), rows)
+    rows = [
+        (
+            f"`{name}`",
+            _about(one.load),
+            ", ".join(f"`hf://{at}`" for at in one.hub) or "–",
+            one.source or "this project",
+        )
+        for name, one in formats().items()
+    ]
+    return _table(("format", "what it is", "on the hub", "source"), rows)
 
 
 def policies_table() -> str:
@@ -90,8 +99,8 @@ def protocols_table() -> str:
             for task in ("classification", "cloze")
             if getattr(one, task).examples.people
         ]
-        rows.append((f"`{name}`", one.about, "; ".join(shown) or "none", one.classification.judged_by, _lengths(one)))
-    return _table(("protocol", "whose", "examples shown first", "a choice is read by", "tokens of a reply"), rows)
+        rows.append((f"`{name}`", one.about, "; ".join(shown) or "none", _lengths(one)))
+    return _table(("protocol", "whose", "examples shown first", "tokens of a reply"), rows)
 
 
 def _examples(examples: Examples) -> str:

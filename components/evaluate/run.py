@@ -20,6 +20,7 @@ from viker.evaluation.retrained import compare_with_retrained
 from viker.evaluation.rows import COLUMNS, FLAGS
 from viker.evaluation.settings import EvaluateParams
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
+from viker.metrics.all_modal import all_modal
 from viker.metrics.base.aggregate import differences, measure
 from viker.metrics.clear_protocol import clear_protocol
 from viker.models import fast_path
@@ -60,6 +61,9 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
     if manifest.get("format") == "clear":
         for name, table in tables.items():
             result[name]["clear"] = clear_protocol(table, seed)
+    if manifest.get("format") == "umu":
+        for name, table in tables.items():
+            result[name]["umu"] = all_modal(table, seed)
     result["differences"] = differences(tables["vanilla"], tables["unlearned"], seed)
     unlearned = tables["unlearned"]
     result |= compare_with_retrained(params.retrained, adapted, encoder, questions, unlearned, params.batch_size)

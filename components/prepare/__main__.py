@@ -45,6 +45,8 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     listed = f"{excluded}; listed in {args.out}/excluded.parquet" if excluded else "nothing"
     console.print(f"to forget:  {_origin(manifest, settings.prepare.forget_ids)}", markup=False)
     console.print(f"excluded:   {listed}", markup=False)
+    for note in manifest.get("notes", ()):
+        console.print(f"note:       {note}", markup=False)
     console.print(f"Data Docs:  {args.validation / 'index.html'}", markup=False)
 
 

@@ -44,9 +44,13 @@ def import_(
         raise UserError(f"{Path.cwd()} is not a DVC repository. Run in the project's root, or 'dvc init' first.")
     commit = revision
     if source.startswith("hf://"):
-        from viker.storage.hub import commit_of
+        from viker.data.formats.base.format import also_on_hub
+        from viker.storage.hub import NotOnHub, commit_of
 
-        commit = commit_of(source, revision)
+        try:
+            commit = commit_of(source, revision)
+        except NotOnHub as error:
+            raise UserError(f"{error}{also_on_hub(source)}") from None
     fetched = fetch(source, commit, cache)
     _place(fetched, target, source, force, move=is_remote(source))
     md5 = _track(target, source, commit)

@@ -184,6 +184,7 @@ class TestProfilesThatComeWithTheProject:
         expected = {
             "mllmu": ("hf://MLLMMU/MLLMU-Bench", "mllmu"),
             "clear": ("hf://therem/CLEAR", "clear"),
+            "umu": ("hf://linbojunzi/UMU-bench", "umu"),
         }[benchmark]
         evaluate = written.evaluate
         assert (written.prepare.source, evaluate.protocol) == expected

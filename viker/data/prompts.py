@@ -28,19 +28,21 @@ def prompt_for(record: Record, protocol: Protocol | None = None, examples: Seque
     ``examples``: solved questions that come before it; text alone, since a sample has one picture.
     """
     asked = protocol or load_protocol()
-    shown = "".join(f"{_prompt(one, asked)}\n{target_for(one, asked)}\n\n" for one in examples)
+    shown = "".join(f"{_prompt(one, asked)}\n{target_for(one)}\n\n" for one in examples)
     return shown + _prompt(record, asked)
 
 
-def target_for(record: Record, protocol: Protocol | None = None) -> str:
-    """Return the reply that is right for ``prompt_for(record, protocol)``: letter or text of the option, or answer."""
-    if record.task != "classification":
-        return record.answer
-    by_letter = (protocol or load_protocol()).classification.judged_by == "letter"
-    return record.correct if by_letter else record.options[LETTERS.index(record.correct)]
+def target_for(record: Record) -> str:
+    """Return the reply that is right for ``prompt_for(record)``: a letter if options have letters, else the answer."""
+    return record.correct or record.answer
 
 
 def _prompt(record: Record, protocol: Protocol) -> str:
+    if record.task == "classification" and not record.correct:
+        listed = protocol.classification_from_list
+        return "\n".join(
+            [record.question, *(listed.option.format(text=text) for text in record.options), listed.request]
+        )
     if record.task == "classification":
         return classification_prompt(record.question, record.options, protocol)
     if record.task == "cloze":

@@ -58,7 +58,11 @@ PICTURE_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Record:
-    """One question about one person; the fields of ``RECORD_SCHEMA``."""
+    """One question about one person; the fields of ``RECORD_SCHEMA``.
+
+    Where a fact is asked for with and without its picture, the IDs of the two may end with ``KEY/image_text`` and
+    ``KEY/text``. A classification record without a ``correct`` letter is answered with an option's text.
+    """
 
     id: str
     person_id: str

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from viker.data.asked import is_asked, shown_examples
+from viker.data.asked import examples_for, is_asked, shown_examples
 from viker.data.prompts import prompt_for, target_for
 from viker.data.protocols import Protocol
 from viker.data.records import OPEN_TASKS, SPLITS, UNSEEN, Record, read_records
@@ -19,7 +19,6 @@ class Question:
 
     ``record``: with the private values that a reply is judged by, see ``private_values.judged``; ``with_name``: all of
     its own; ``known``: all of its person that the question doesn't say. ``people``: whose all values are.
-    ``judged_by_text``: whether the reply chooses an option by its text rather than by its letter.
     """
 
     split: str
@@ -28,7 +27,6 @@ class Question:
     known: tuple[str, ...] = ()
     with_name: tuple[str, ...] = ()
     people: PeoplesValues | None = None
-    judged_by_text: bool = False
 
     @property
     def spoken(self) -> bool:
@@ -52,7 +50,7 @@ def build_questions(records: Mapping[str, Sequence[Record]], protocol: Protocol)
     The protocol's examples come before a question; the people whom they are about aren't asked that task themselves,
     since the prompts hold answers about them.
     """
-    examples, by_text = shown_examples(records["retain"], protocol), protocol.classification.judged_by == "closest"
+    examples = shown_examples(records["retain"], protocol)
     secrets: dict[str, dict[str, None]] = defaultdict(dict)
     for split_records in records.values():
         for record in split_records:
@@ -64,12 +62,12 @@ def build_questions(records: Mapping[str, Sequence[Record]], protocol: Protocol)
         for record, whole in zip(judged_records, records[split], strict=True):
             if not is_asked(record, examples) or (split == UNSEEN and record.task not in OPEN_TASKS):
                 continue
-            prompt = prompt_for(record, protocol, examples.get((record.task, record.modality), ()))
+            prompt = prompt_for(record, protocol, examples_for(record, examples))
             own = names.get(record.person_id, set())
             own = set() if asks_for_name(whole, own) else own
             unsaid = (v for v in secrets[record.person_id] if v.casefold() not in record.question.casefold())
             known = tuple(value for value in unsaid if not is_name(value, own)) if record.secrets else ()
             for picture in record.images or ("",):
-                sample = replace(sample_of(record, picture), prompt=prompt, answer=target_for(record, protocol))
-                questions.append(Question(split, record, sample, known, whole.secrets, people, by_text))
+                sample = replace(sample_of(record, picture), prompt=prompt, answer=target_for(record))
+                questions.append(Question(split, record, sample, known, whole.secrets, people))
     return questions

@@ -73,7 +73,7 @@ def _reply(question: Question, text: str, known: list[Scores], surprise: float |
         text=text,
         answer=record.answer,
         option=record.correct,
-        options=record.options if question.judged_by_text else (),
+        options=record.options,
         question=record.question,
         person_id=record.person_id,
         secrets=record.secrets,

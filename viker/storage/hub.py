@@ -12,6 +12,10 @@ from pathlib import Path
 from viker.core.errors import UserError
 
 
+class NotOnHub(UserError):
+    """The hub has no data set of that name, or doesn't show it."""
+
+
 def commit_of(uri: str, revision: str | None) -> str:
     """Ask the hub for the commit of a revision; None: the newest.
 
@@ -70,7 +74,7 @@ def explained(uri: str, revision: str | None) -> Iterator[None]:
         raise UserError(f"{uri}: access is granted on request. {request}") from None
     except errors.RepositoryNotFoundError:
         private = "no such data set, or it is private. Check the name, or log in: hf auth login."
-        raise UserError(f"{uri}: {private}") from None
+        raise NotOnHub(f"{uri}: {private}") from None
     except errors.RevisionNotFoundError:
         raise UserError(
             f"{uri}: no revision '{revision}'. Name a commit or tag that is on the data set's page."

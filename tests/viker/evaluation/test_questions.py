@@ -82,10 +82,11 @@ def test_the_people_shown_as_examples_are_not_asked_that_task():
     assert gap.count("[Blank], not") == 4 and choice.count("Which?") == 3
 
 
-def test_a_choice_by_text_has_no_letters_and_is_answered_by_the_text():
-    (asked,) = ask("umu", forget=[CHOICE])
+def test_a_choice_from_a_list_has_no_letters_and_no_example():
+    listed = replace(CHOICE, correct="", answer="x")
+    asked, *_ = ask("viker", forget=[listed], retain=[of("2", CHOICE), of("2", listed), of("3", CHOICE)])
     assert asked.sample.prompt == "Which?\n- w\n- x\n- y\n- z\nAnswer with one entry of the list."
-    assert asked.judged_by_text and asked.sample.answer == "x"
+    assert asked.sample.answer == "x"
 
 
 def test_every_task_has_its_own_length_of_reply():

@@ -1,14 +1,14 @@
-"""Protocols: how an evaluation asks and how it judges a choice, one YAML file per benchmark in this folder.
+"""Protocols: how an evaluation asks, one YAML file per benchmark in this folder.
 
-A protocol decides prompts, examples shown first, the length of replies, and how a reply to a question with options is
-read. Two evaluations are comparable only where their protocols are the same: metrics and report have its hash.
+A protocol decides prompts, examples shown first and the length of replies. Two evaluations are comparable only where
+their protocols are the same: metrics and report have its hash.
 """
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
@@ -29,28 +29,39 @@ class Examples(Section):
     """How many questions about each of them; null: all."""
 
 
+def _shows_the_text(option: str, **filled: str) -> str:
+    try:
+        shown = option.format(**filled, text="\0")
+    except (IndexError, KeyError, ValueError):
+        shown = ""
+    if "\0" not in shown:
+        others = "".join(f", besides '{{{name}}}'" for name in filled)
+        raise ValueError(f"expected '{{text}}' in it, and nothing else in braces{others}")
+    return option
+
+
 class Choice(Section):
-    """Questions with four options."""
+    """Questions with four options by letter; the reply's first character is the choice."""
 
     option: str
     """One option's line; ``{letter}`` and ``{text}`` are filled in."""
     request: str
     """What follows the options; may be empty."""
-    judged_by: Literal["letter", "closest"]
-    """letter: the reply's first character is the option's letter; closest: the option whose text is most like it."""
     examples: Examples
     max_new_tokens: Positive
 
-    @field_validator("option")
-    @classmethod
-    def _shows_the_text(cls, option: str) -> str:
-        try:
-            shown = option.format(letter="A", text="\0")
-        except (IndexError, KeyError, ValueError):
-            shown = ""
-        if "\0" not in shown:
-            raise ValueError("expected '{text}' in it and, in braces, only '{letter}' besides: '{letter}: {text}'")
-        return option
+    _shows_the_text = field_validator("option")(lambda option: _shows_the_text(option, letter="A"))
+
+
+class ChoiceFromList(Section):
+    """Questions with a list of options without letters; the option that the reply is most like is the choice."""
+
+    option: str
+    """One option's line; ``{text}`` is filled in."""
+    request: str
+    """What follows the list."""
+
+    _shows_the_text = field_validator("option")(lambda option: _shows_the_text(option))
 
 
 class Cloze(Section):
@@ -72,13 +83,15 @@ class Open(Section):
 
 
 class Protocol(Section):
-    """How every task is asked, and a choice judged."""
+    """How every task is asked."""
 
     about: str = Field(min_length=1)
     """Whose protocol it is, and how it differs from theirs."""
     line_before_reply: bool
     """Whether the reply's role begins on a line of its own, where the model's chat template doesn't have it so."""
     classification: Choice
+    classification_from_list: ChoiceFromList
+    """Its replies are as long, and come without examples."""
     cloze: Cloze
     generation: Open
     caption: Open

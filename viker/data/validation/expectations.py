@@ -78,7 +78,9 @@ def frame(loaded: Benchmark, split: str, pictures: PictureStore) -> pd.DataFrame
             "smallest_side": min((min(p.width, p.height) for p in pictures_here), default=None),
             "most_pixels": max((p.width * p.height for p in pictures_here), default=None),
             "correct_in_options": record.task != "classification"
-            or (record.correct in LETTERS and record.options[LETTERS.index(record.correct)] == record.answer),
+            or (
+                record.answer in record.options and record.correct in ("", LETTERS[record.options.index(record.answer)])
+            ),
             "to_forget": record.person_id in to_forget,
         }
         seen.add(same)

@@ -9,7 +9,7 @@ from viker.metrics.base.reply import Reply
 
 Direction = Literal["lower", "higher"] | float | None
 """Which values are good: lower ones, higher ones, those near a number; None: neither way."""
-Block = Literal["split", "fluency", "membership", "clear", "run"]
+Block = Literal["split", "fluency", "membership", "clear", "umu", "run"]
 """Where in metrics/evaluate.json: under each split, a block of each model, or at the top level."""
 Value = bool | float | None
 

@@ -33,7 +33,7 @@ class Reply:
         text: what the model said.
         answer: the true answer.
         option: the right letter of a classification question, else "".
-        options: the texts of its options where the reply counts as the one that it is most like; else none.
+        options: the texts to choose from in a classification question, else nothing.
         question: what is asked, as the data has it.
         person_id: whom it is about.
         secrets: private values in the true answer, without the person's own name where that isn't asked for.

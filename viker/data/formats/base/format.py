@@ -38,6 +38,8 @@ class Format:
     recognises: Callable[[Path], bool]
     """Whether a file or folder looks like this format; must be false for sources of all other formats."""
     load: Load
+    hub: tuple[str, ...] = ()
+    """Where the hub has it, OWNER/NAME; the first one is named by the authors."""
 
 
 @cache
@@ -53,6 +55,13 @@ def formats() -> dict[str, Format]:
             "is checked against the names of modules and entry points."
         )
     return loaded
+
+
+def also_on_hub(uri: str) -> str:
+    """Return a sentence with the other addresses of the benchmark that has ``uri``, hf://OWNER/NAME; "" without any."""
+    name = uri.removeprefix("hf://").strip("/")
+    others = [f"hf://{other}" for one in formats().values() if name in one.hub for other in one.hub if other != name]
+    return f" The benchmark is also on the hub as {', '.join(others)}." if others else ""
 
 
 def recognise(source: Path) -> str:

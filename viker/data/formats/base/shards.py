@@ -19,7 +19,7 @@ ROWS = 64
 AHEAD, AHEAD_BYTES = 512, 32 * 2**20
 """How many rows, and about how many bytes of pictures, wait while their pictures are looked at: enough to do for as
 long as it takes to read and write a row group."""
-_SHARD = re.compile(r"\w+-(\d{5})-of-(\d{5})(-\w+)?\.parquet")
+_SHARD = re.compile(r"(\w+)-(\d{5})-of-(\d{5})(-\w+)?\.parquet")
 
 
 def need_configuration(folder: Path, forget_share: float, others: str) -> None:
@@ -38,16 +38,19 @@ def need_configuration(folder: Path, forget_share: float, others: str) -> None:
 def shards(folder: Path) -> list[Path]:
     """Return the shards ``train-0000N-of-0000M.parquet`` of a configuration, in order.
 
+    The benchmarks have the one split ``train``; a commit of CLEAR has an older upload beside it, as ``test``.
+
     Raises UserError: there are none, or one of M is missing.
     """
-    paths = sorted(folder.glob("*-of-*.parquet"))
-    numbers = [(int(m[1]), int(m[2])) for path in paths if (m := _SHARD.fullmatch(path.name))]
-    if not numbers:
+    named = [(path, m) for path in sorted(folder.glob("*-of-*.parquet")) if (m := _SHARD.fullmatch(path.name))]
+    named = [(path, m) for path, m in named if m[1] == "train"] or named
+    if not named:
         raise UserError(f"{folder}: no train-0000N-of-0000M.parquet here; fetch this configuration.")
-    missing = sorted(set(range(numbers[0][1])) - {number for number, _ in numbers})
+    count = int(named[0][1][3])
+    missing = sorted(set(range(count)) - {int(m[2]) for _, m in named})
     if missing:
-        raise UserError(f"{folder}: shard {missing[0]} of {numbers[0][1]} is missing; fetch it again.")
-    return paths
+        raise UserError(f"{folder}: shard {missing[0]} of {count} is missing; fetch it again.")
+    return [path for path, _ in named]
 
 
 def columns_of(paths: Iterable[Path]) -> Iterator[list[str]]:
@@ -57,6 +60,12 @@ def columns_of(paths: Iterable[Path]) -> Iterator[list[str]]:
             yield pq.read_schema(path).names
         except (pa.ArrowException, OSError, UnicodeDecodeError):
             continue
+
+
+def has_columns(folder: Path, *names: str) -> bool:
+    """Return whether a configuration is there and has these columns."""
+    header = next(columns_of(sorted(folder.glob("train-*.parquet"))), [])
+    return all(name in header for name in names)
 
 
 def rows(paths: Sequence[Path], columns: dict[str, pa.DataType | None]) -> Iterator[tuple[str, dict[str, Any]]]:

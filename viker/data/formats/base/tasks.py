@@ -17,7 +17,11 @@ MODALITIES = {
 
 @dataclass
 class Row:
-    """A person's row: its questions by task, as the data has them."""
+    """A person's row: its questions by task, as the data has them.
+
+    An item may have a ``Key``: a fact's, the same in the item with the picture and in the one of text alone. The
+    records' IDs then end with key and modality, in place of a number.
+    """
 
     where: str
     person_id: str
@@ -25,7 +29,7 @@ class Row:
     pairs: Sequence[Mapping[str, Any]] = ()
     """{Question, Answer} and maybe Type, else Image_Textual: what the model is trained on."""
     classification: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    """By modality: {Question, Options, Correct_Answer}."""
+    """By modality: {Question, Options, Correct_Answer}, and ``from_list`` where the option is named by its text."""
     generation: Sequence[Mapping[str, Any]] = ()
     """{Question, Ground_Truth, Type}."""
     mask: Sequence[Mapping[str, Any]] = ()
@@ -53,7 +57,9 @@ def records_of(row: Row) -> list[Record]:
     private = {*right, *(mask["Ground_Truth"] or "" for mask in row.mask)} - {""}
     records: list[Record] = []
 
-    def add(task: str, column: str, modality: str, question: Any, answer: Any, **more: Any) -> None:
+    def add(
+        task: str, column: str, modality: str, question: Any, answer: Any, key: str | None = None, **more: Any
+    ) -> None:
         question = check_text(row.where, column, "question", question)
         answer = check_text(row.where, column, "answer", answer)
         wrong = [
@@ -63,9 +69,10 @@ def records_of(row: Row) -> list[Record]:
             for other in options.values()
             if other and other != text
         ]
+        number = sum(record.task == task for record in records) if key is None else f"{key}/{modality}"
         records.append(
             Record(
-                f"{row.person_id}/{task}/{sum(record.task == task for record in records)}",
+                f"{row.person_id}/{task}/{number}",
                 row.person_id,
                 task,
                 modality,
@@ -83,12 +90,14 @@ def records_of(row: Row) -> list[Record]:
         add("qa", "metadata", modality, pair["Question"], pair["Answer"])
     for task, column, items in (("generation", "Generation_Task", row.generation), ("cloze", "Mask_Task", row.mask)):
         for item in items:
-            add(task, column, _modality(row, item["Type"], column), item["Question"], item["Ground_Truth"])
+            modality = _modality(row, item["Type"], column)
+            add(task, column, modality, item["Question"], item["Ground_Truth"], item.get("Key"))
     for modality, choice in choices:
         options = tuple(choice["Options"].get(letter) or "" for letter in LETTERS)
         letter, question = choice["Correct_Answer"], choice["Question"]
-        answer = choice["Options"][letter]
-        add("classification", "Classification_Task", modality, question, answer, options=options, correct=letter)
+        answer, key = choice["Options"][letter], choice.get("Key")
+        correct = "" if choice.get("from_list") else letter
+        add("classification", "Classification_Task", modality, question, answer, key, options=options, correct=correct)
     return records
 
 
