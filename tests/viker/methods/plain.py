@@ -1,16 +1,15 @@
-"""The losses written out once more, a sample and a token at a time, in plain Python: what the tensors must agree with.
+"""What the losses are written out with once more, a token at a time, in plain Python: ``math`` alone computes.
 
-Only ``math`` computes here; each takes ``Inputs`` in float64 and the settings.
+Each method's test has a function ``written_out`` of ``Inputs`` in float64 and the settings, which the common suite
+compares the loss with.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from torch import Tensor
 
 from viker.methods.base.method import Inputs
-from viker.methods.rmu import CONTROL_SEED
 from viker.models.encoder import IGNORED
 
 Rows = list[list[tuple[int, list[float]]]]
@@ -29,9 +28,8 @@ def log_softmax(logits: Sequence[float]) -> list[float]:
     return [z - total for z in logits]
 
 
-def mean(values: Iterator[float] | Sequence[float]) -> float:
-    numbers = list(values)
-    return math.fsum(numbers) / len(numbers)
+def mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
 
 
 def tokens(batch: Rows) -> list[tuple[int, list[float]]]:
@@ -56,99 +54,14 @@ def mean_kl(teacher: Rows, student: Rows) -> float:
     return mean([kl(p, z) for (_, p), (_, z) in zip(tokens(teacher), tokens(student), strict=True)])
 
 
-def log_two_sided(x: float) -> float:
-    """log(1 + exp(x))"""
-    return max(x, 0) + math.log1p(math.exp(-abs(x)))
-
-
-def forget(i: Inputs) -> Rows:
-    return rows(i.logits, i.answers)
-
-
-def retain(i: Inputs) -> Rows:
-    return rows(i.retain_logits, i.retain_answers)
-
-
-def ga(i: Inputs, _: Any) -> float:
-    return likelihood(forget(i))
-
-
-def graddiff(i: Inputs, _: Any) -> float:
-    return likelihood(forget(i)) - likelihood(retain(i))
-
-
-def kl_method(i: Inputs, _: Any) -> float:
-    return likelihood(forget(i)) + mean_kl(rows(i.retain_vanilla, i.retain_answers), retain(i))
-
-
 def ratios(new: Rows, old: Rows) -> list[float]:
+    """log(p(y_i) / p_0(y_i)) of each whole answer."""
     return [whole(a) - whole(b) for a, b in zip(new, old, strict=True)]
 
 
-def npo(i: Inputs, s: Any) -> float:
-    logs = ratios(forget(i), rows(i.vanilla_logits, i.answers))
-    return 2 / s.beta * mean([math.log(1 + math.exp(s.beta * r)) for r in logs])
+def forget(inputs: Inputs) -> Rows:
+    return rows(inputs.logits, inputs.answers)
 
 
-def simnpo(i: Inputs, s: Any) -> float:
-    per_token = [whole(sample) / len(sample) for sample in forget(i)]
-    return -2 / s.beta * mean([math.log(1 / (1 + math.exp(s.beta * x + s.gamma))) for x in per_token])
-
-
-def idk(i: Inputs, s: Any) -> float:
-    true = ratios(forget(i), rows(i.vanilla_logits, i.answers))
-    refused = rows(i.refusal_logits, i.refusal_answers), rows(i.refusal_vanilla_logits, i.refusal_answers)
-    pairs = zip(true, ratios(*refused), strict=True)
-    return 2 / s.beta * mean([log_two_sided(s.beta * (a - b)) for a, b in pairs])
-
-
-def po(i: Inputs, _: Any) -> float:
-    return -likelihood(rows(i.refusal_logits, i.refusal_answers)) - likelihood(retain(i))
-
-
-def undial(i: Inputs, s: Any) -> float:
-    losses = []
-    for (y, student), (_, frozen) in zip(tokens(forget(i)), tokens(rows(i.vanilla_logits, i.answers)), strict=True):
-        lowered = [z - s.beta * (v == y) for v, z in enumerate(frozen)]
-        soft, log_p = [math.exp(x) for x in log_softmax(lowered)], log_softmax(student)
-        losses.append(-math.fsum(a * b for a, b in zip(soft, log_p, strict=True)))
-    return mean(losses)
-
-
-def rmu(i: Inputs, s: Any) -> float:
-    import torch
-
-    u = torch.rand(5, generator=torch.Generator().manual_seed(CONTROL_SEED), dtype=torch.float64).tolist()
-    control = [s.steering * x / math.hypot(*u) for x in u]
-
-    def apart(a: Sequence[float], b: Sequence[float]) -> float:
-        return mean([(x - y) ** 2 for x, y in zip(a, b, strict=True)])
-
-    steer = mean([apart(h, control) for _, h in tokens(rows(i.hidden, i.answers))])
-    held = rows(i.retain_hidden, i.retain_answers), rows(i.retain_vanilla_hidden, i.retain_answers)
-    return steer + s.alpha * mean([apart(a, b) for (_, a), (_, b) in zip(*map(tokens, held), strict=True)])
-
-
-def viker(i: Inputs, s: Any) -> float:
-    return likelihood(forget(i)) + s.lambda_ * mean_kl(rows(i.teacher, i.answers), forget(i))
-
-
-def retrain(i: Inputs, _: Any) -> float:
-    return -likelihood(forget(i))
-
-
-PLAIN: dict[str, Callable[[Inputs, Any], float]] = {
-    "ga": ga,
-    "graddiff": graddiff,
-    "idk": idk,
-    "kl": kl_method,
-    "mmunlearner": graddiff,
-    "npo": npo,
-    "po": po,
-    "retrain": retrain,
-    "rmu": rmu,
-    "simnpo": simnpo,
-    "undial": undial,
-    "viker": viker,
-}
-"""By the method's name."""
+def retain(inputs: Inputs) -> Rows:
+    return rows(inputs.retain_logits, inputs.retain_answers)

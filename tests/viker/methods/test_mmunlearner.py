@@ -2,7 +2,12 @@
 
 import torch
 
+from tests.viker.methods.plain import forget, likelihood, retain
 from viker.methods.mmunlearner import MMUnlearner, salient
+
+
+def written_out(inputs, settings):
+    return likelihood(forget(inputs)) - likelihood(retain(inputs))
 
 
 def test_a_weight_forgets_where_it_matters_more_to_forget_than_to_retain():

@@ -3,7 +3,12 @@
 import torch
 
 from tests.viker.methods.checks import gradients, random_inputs, settings_of
+from tests.viker.methods.plain import likelihood, retain, rows
 from viker.methods.po import METHOD, po_loss
+
+
+def written_out(inputs, settings):
+    return -likelihood(rows(inputs.refusal_logits, inputs.refusal_answers)) - likelihood(retain(inputs))
 
 
 def test_it_learns_refusals_and_retain_answers_and_leaves_the_true_answers_alone():

@@ -1,11 +1,27 @@
 """RMU's loss, and the layer that it takes."""
 
+import math
+
 import pytest
 import torch
 
-from tests.viker.methods.checks import random_inputs
+from tests.viker.methods.checks import D, random_inputs
+from tests.viker.methods.plain import mean, rows, tokens
 from viker.core.errors import UserError
-from viker.methods.rmu import RMU, rmu_loss
+from viker.methods.rmu import CONTROL_SEED, RMU, rmu_loss
+
+
+def written_out(inputs, settings):
+    u = torch.rand(D, generator=torch.Generator().manual_seed(CONTROL_SEED), dtype=torch.float64).tolist()
+    control = [settings.steering * x / math.hypot(*u) for x in u]
+    steer = mean([apart(h, control) for _, h in tokens(rows(inputs.hidden, inputs.answers))])
+    held = (inputs.retain_hidden, inputs.retain_vanilla_hidden)
+    pairs = zip(*(tokens(rows(states, inputs.retain_answers)) for states in held), strict=True)
+    return steer + settings.alpha * mean([apart(new, old) for (_, new), (_, old) in pairs])
+
+
+def apart(a, b):
+    return mean([(x - y) ** 2 for x, y in zip(a, b, strict=True)])
 
 
 def test_it_starts_without_drift_and_ends_at_the_control_vector():

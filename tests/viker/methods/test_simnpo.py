@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from tests.viker.methods.checks import by_logits, random_inputs
+from tests.viker.methods.plain import forget, mean, whole
 from viker.methods.simnpo import simnpo_loss
+
+
+def written_out(inputs, settings):
+    rewards = [settings.beta * whole(sample) / len(sample) + settings.gamma for sample in forget(inputs)]
+    return -2 / settings.beta * mean([math.log(1 / (1 + math.exp(x))) for x in rewards])
 
 
 def test_a_certain_answer_costs_two_log_two_over_beta():

@@ -1,10 +1,22 @@
 """UNDIAL's loss."""
 
+import math
+
 import torch
 
 from tests.viker.methods.checks import by_logits, random_inputs
+from tests.viker.methods.plain import forget, log_softmax, mean, rows, tokens
 from viker.methods.undial import undial_loss
 from viker.models.encoder import IGNORED
+
+
+def written_out(inputs, settings):
+    losses = []
+    pairs = zip(tokens(forget(inputs)), tokens(rows(inputs.vanilla_logits, inputs.answers)), strict=True)
+    for (y, student), (_, frozen) in pairs:
+        soft = [math.exp(x) for x in log_softmax([z - settings.beta * (v == y) for v, z in enumerate(frozen)])]
+        losses.append(-math.fsum(a * b for a, b in zip(soft, log_softmax(student), strict=True)))
+    return mean(losses)
 
 
 def test_the_minimum_is_the_frozen_model_with_the_true_tokens_lowered():
