@@ -35,7 +35,7 @@ TOKENS = 24
 LR = 5e-4
 RATES = {"idk": 1e-3, "po": 1e-3, "rmu": 2e-3, "undial": 1e-3}
 """Learning rates of those that barely forget at ``LR`` within ``EPOCHS``."""
-OWN: dict[str, dict[str, Any]] = {"rmu": {"layer": 1, "steering": 20.0, "alpha": 10.0}}
+OWN: dict[str, dict[str, Any]] = {"rmu": {"layer": 1, "steering": 40.0, "alpha": 3.0}}
 """Settings other than the defaults: RMU's are for hidden states of another size."""
 
 

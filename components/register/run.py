@@ -11,7 +11,6 @@ from viker.core.files import read_json, sha256_json, sha256_path
 from viker.core.mlflow_store import tracking_uri
 from viker.core.nested import main_metrics
 from viker.core.provenance import code_version
-from viker.methods.base.method import method_of
 from viker.models.base_model import base_digest, resolve_model
 from viker.registry.model_card import card
 from viker.registry.model_package import add_evidence, pack
@@ -74,7 +73,7 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
                 recorded.artifact(packed, place, run=PIPELINE)
                 _, run_id = recorded.deliver()
                 tags |= {KEY: key, "requests": ", ".join(sorted(coverage.requests)), "run": run_id}
-                method = method_of(params.unlearn.method).described(params.unlearn.method)
+                method = read_json(args.unlearning / "summary.json", "unlearn")["method"]
                 people, requests = len(manifest.get("forget_ids", ())), len(coverage.requests)
                 about = card(registry.name, method, tags, measured, people, requests)
                 set_tags = {name: value for name, value in tags.items() if value}
