@@ -9,27 +9,28 @@ from tqdm import tqdm
 
 from viker.core.distributed import processes
 from viker.data.samples import Sample
-from viker.methods.base.method import method_of
+from viker.methods.base.method import MethodSettings, method_of
 from viker.methods.base.tokens import mean_log_likelihood
 from viker.models.encoder import Encoder
 from viker.models.logits import answer_logits
-from viker.training.settings import UnlearnParams
+
+BATCH = 2
+"""Samples of a squared gradient, MMUnlearner's; not the run's, so that the mask doesn't depend on the processes."""
 
 
 def saliency_mask(
-    model: Any, encoder: Encoder, forget: Sequence[Sample], retain: Sequence[Sample], params: UnlearnParams
+    model: Any, encoder: Encoder, forget: Sequence[Sample], retain: Sequence[Sample], method: MethodSettings
 ) -> dict[str, Tensor] | None:
     """Return for each trained weight of ``model`` the method's mask of its shape, by the adapter as it is now.
 
     None: the method has no ``saliency``. The adapter is fresh when a run begins, and a run that resumes finds the same
     mask again. Every process goes through all samples, as a sharded model needs.
     """
-    salient = method_of(params.method).saliency
+    salient = method_of(method).saliency
     if salient is None:
         return None
-    of_forget = mean_squared_gradients(model, encoder, forget, params.batch_size)
-    of_retain = mean_squared_gradients(model, encoder, retain, params.batch_size)
-    return {name: salient(of_forget[name], of_retain[name], params.method) for name in of_forget}
+    of_forget, of_retain = (mean_squared_gradients(model, encoder, samples, BATCH) for samples in (forget, retain))
+    return {name: salient(of_forget[name], of_retain[name], method) for name in of_forget}
 
 
 def mean_squared_gradients(

@@ -128,7 +128,7 @@ class UnlearnTrainer(Trainer):
 
     def find_saliency(self, forget: Sequence[Sample]) -> None:
         """Find which of the adapter's weights forget, before the first step, where the method asks for it."""
-        self.saliency = saliency_mask(self.model, self.encoder, forget, self.retain, self.params)
+        self.saliency = saliency_mask(self.model, self.encoder, forget, self.retain, self.params.method)
 
     def _inputs(self, model: Any, forget: Batch, teacher: torch.Tensor | None) -> Inputs:
         """Compute the tensors that the method and the retain term take, and nothing else."""
