@@ -51,8 +51,9 @@ def command(
             with new_file(done) as path:
                 points.to_csv(path, index=False)
     points = pd.concat([pd.read_csv(path) for path in sorted(work.glob("*/*.csv"))], ignore_index=True)
+    points = points.round(4)
     with new_file(out / "points.csv") as path:
-        points.round(4).to_csv(path, index=False)
+        points.to_csv(path, index=False)
     with new_file(out / "table.md") as path:
         path.write_text(table(points), encoding="utf-8")
     with new_file(out / "frontier.png") as path:

@@ -33,7 +33,7 @@ WEIGHT = 5.0
 TOKENS = 24
 """The longest reply; the demo's answers are shorter."""
 LR = 5e-4
-RATES = {"idk": 1e-3, "po": 4e-3, "rmu": 2e-3, "undial": 1e-3}
+RATES = {"idk": 1e-3, "po": 1e-3, "rmu": 2e-3, "undial": 1e-3}
 """Learning rates of those that barely forget at ``LR`` within ``EPOCHS``."""
 OWN: dict[str, dict[str, Any]] = {"rmu": {"layer": 1, "steering": 40.0, "alpha": 3.0}}
 """Settings other than the defaults: RMU's are for hidden states of another size."""
