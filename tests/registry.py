@@ -84,7 +84,8 @@ class Work:
         """Set the adapter that the next one goes on from, as unlearn notes it."""
         changed = self.params.unlearn.model_copy(update={"start_from": adapter and str(adapter)})
         self.params = self.params.model_copy(update={"unlearn": changed})
-        write_json(self.folder / "unlearning/summary.json", {"start_from": adapter and sha256_path(adapter)})
+        start = {"method": "ViKeR + retain KL", "start_from": adapter and sha256_path(adapter)}
+        write_json(self.folder / "unlearning/summary.json", start)
 
     @property
     def registry(self) -> Registry:
@@ -173,7 +174,7 @@ def new_work(folder: Path, tracking: str, patch: pytest.MonkeyPatch) -> Work:
         (folder / name).mkdir(parents=True)
     (folder / "models/vanilla/config.json").write_text('{"model_type": "llava"}')
     (folder / "models/adapter/adapter_config.json").write_text('{"r": 8}')
-    (folder / "unlearning/summary.json").write_text("{}")
+    write_json(folder / "unlearning/summary.json", {"method": "ViKeR + retain KL"})
     (folder / "data/prepared/manifest.json").write_text(json.dumps({"seed": 7, "forget_ids": ["003"]}))
     from mlflow import MlflowClient  # here: not every test that pytest collects needs it
 

@@ -36,12 +36,8 @@ def measure_seed(params: Params, seed: int, work: Path) -> list[Row]:
 
     What is made on the way stays in ``work``, and is used again.
     """
-    data, images, vanilla, never = (work / name for name in ("prepared", "irrelevant", "vanilla", "never_saw"))
-    if not data.exists():
-        prepare(params.prepare, seed, data, work / "validation")
-        sample(params.sample, seed, data, images)
-    if not vanilla.exists():
-        finetune(params.finetune, seed, params.threads, data, vanilla)
+    data, images, vanilla = make_vanilla(params, seed, work)
+    never = work / "never_saw"
     if not never.exists():
         with _without_forget(data, work / "retain_only") as kept:
             finetune(params.finetune, seed, params.threads, kept, never)
@@ -54,6 +50,17 @@ def measure_seed(params: Params, seed: int, work: Path) -> list[Row]:
         study = _Study(params, seed, data, images, vanilla)
         rows += [{"setting": name} | row for row in study.unlearn(unlearn, name)]
     return [{"seed": seed} | row for row in rows]
+
+
+def make_vanilla(params: Params, seed: int, work: Path) -> tuple[Path, Path, Path]:
+    """Return the seed's data, irrelevant images and vanilla model in ``work``, made where they aren't there yet."""
+    data, images, vanilla = (work / name for name in ("prepared", "irrelevant", "vanilla"))
+    if not data.exists():
+        prepare(params.prepare, seed, data, work / "validation")
+        sample(params.sample, seed, data, images)
+    if not vanilla.exists():
+        finetune(params.finetune, seed, params.threads, data, vanilla)
+    return data, images, vanilla
 
 
 @contextmanager

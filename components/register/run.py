@@ -73,8 +73,9 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
                 recorded.artifact(packed, place, run=PIPELINE)
                 _, run_id = recorded.deliver()
                 tags |= {KEY: key, "requests": ", ".join(sorted(coverage.requests)), "run": run_id}
+                method = read_json(args.unlearning / "summary.json", "unlearn")["method"]
                 people, requests = len(manifest.get("forget_ids", ())), len(coverage.requests)
-                about = card(registry.name, params.unlearn.method.name, tags, measured, people, requests)
+                about = card(registry.name, method, tags, measured, people, requests)
                 set_tags = {name: value for name, value in tags.items() if value}
                 version = registry.add(place, run_id, set_tags, about, KEY)
             with registry.lock():

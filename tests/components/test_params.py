@@ -8,7 +8,7 @@ from components.contract.params import load_params
 from viker.core.errors import UserError
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
-VIKER = SHIPPED.read_text()[SHIPPED.read_text().index("  method:") : SHIPPED.read_text().index("  retain_weight:")]
+VIKER = SHIPPED.read_text()[SHIPPED.read_text().index("  method:") : SHIPPED.read_text().index("  text_questions:")]
 
 
 def load_changed(tmp_path, old: str, new: str):
@@ -27,7 +27,7 @@ def load_changed(tmp_path, old: str, new: str):
         ("  lambda: 2.0", "  lamda: 2.0", ["unlearn.method.lamda", "did you mean 'lambda'"]),
         ("name: viker", "name: vikr", ["unlearn.method", "no method 'vikr'", "graddiff", "did you mean 'viker'?"]),
         ("name: viker", "title: viker", ["missing key 'unlearn.method.name'"]),
-        ("name: viker", "name: npo", ["unknown key 'unlearn.method.lambda'", "known here: beta, name"]),
+        ("name: viker", "name: npo", ["unknown key 'unlearn.method.lambda'", "known here: beta, name, retain"]),
         ("kinds: [scene]", "kinds: [selfie]", ["sample.kinds.0", "selfie", "'scene'"]),
         ("seed: 7", "seed: -1", ["seed", "-1", "greater than or equal to 0"]),
         ("seed: 7", "# no seed", ["missing key 'seed'"]),

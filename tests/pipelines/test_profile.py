@@ -174,9 +174,10 @@ class TestProfilesThatComeWithTheProject:
     def test_every_model_goes_with_every_data_set_at_the_papers_settings(self, params, model: str, data: str) -> None:
         apply_profiles([model, data], params, PROFILES)
         written = load_params(params)
-        paper = {"retain_weight": 0, "epochs": 1, "batch_size": 2, "lr": 5e-6, "lora_r": 8}
+        paper = {"epochs": 1, "batch_size": 2, "lr": 5e-6, "lora_r": 8}
         assert {key: getattr(written.unlearn, key) for key in paper} == paper
         assert (written.unlearn.method.name, written.unlearn.method.lambda_) == ("viker", 1.0)
+        assert not written.unlearn.method.retain.active
         assert written.unlearn.lora_alpha == 16
         assert (written.sample.kinds, written.sample.k) == (["scene"], 5)
         assert written.finetune.deployed_model == f"llava-hf/{model}-hf"

@@ -7,6 +7,8 @@ from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 
 from viker.core.errors import UserError
 from viker.core.files import new_folder
+from viker.methods.base.method import method_of
+from viker.models.hidden_states import decoder_layers
 from viker.models.loading import language_layers
 from viker.training.settings import UnlearnParams
 
@@ -20,6 +22,18 @@ def put_adapter(params: UnlearnParams, model: Any) -> Any:
         return PeftModel.from_pretrained(model, params.start_from, is_trainable=True)
     lora = LoraConfig(r=params.lora_r, lora_alpha=params.lora_alpha, target_modules=language_layers(model))
     return get_peft_model(model, lora)
+
+
+def freeze_above(params: UnlearnParams, adapted: Any) -> None:
+    """Freeze the adapter in the layers above ``hidden_layer``, if the method takes hidden states: no loss trains them.
+
+    Raises UserError: there is no such layer.
+    """
+    if "hidden" in method_of(params.method).needs:
+        layers = decoder_layers(adapted)
+        layer = params.method.hidden_layer(len(layers))
+        for above in layers[layer + 1 :] if layer is not None else ():
+            above.requires_grad_(False)
 
 
 def check_start(params: UnlearnParams) -> None:
