@@ -11,6 +11,7 @@ from transformers import PaliGemmaProcessor
 from viker.data.records import open_picture
 from viker.data.samples import Sample
 from viker.models.chat_template import ChatTemplate
+from viker.models.control_tokens import PromptTokenizer
 
 IGNORED = -100
 """Marks the positions of an answer tensor that hold no answer token."""
@@ -53,6 +54,7 @@ class Encoder:
         self.processor = processor
         self.tokenizer = processor.tokenizer
         self.template = ChatTemplate(processor)
+        self.prompt_tokenizer = PromptTokenizer(processor, self.template.text or "", self.template.roles)
         self.pictures = dict(pictures)
         self.device = device
         self._processed: dict[str, Picture] = {}
@@ -103,13 +105,12 @@ class Encoder:
     def _tokens(self, prompt: str, answer: str, picture: str) -> tuple[list[int], int]:
         key = (prompt, answer, picture)
         if key not in self._ids:
-            text = self.template.prompt(prompt, bool(picture))
-            if picture:
-                text = text.replace(self.processor.image_token, picture, 1)
-            whole = self.template.answered(text, answer, bool(picture))
-            full = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
-            starts = sum(end <= len(text) for _, end in full["offset_mapping"])
-            self._ids[key] = (full["input_ids"], len(full["input_ids"]) - starts)
+            frame, place = self.template.frame(bool(picture)), self.processor.image_token
+            before, after = (part.replace(place, picture) if picture else part for part in (frame.before, frame.after))
+            question = frame.question(prompt)
+            pieces = [(before, False), (question, True), (after, False)]
+            pieces += [(frame.lead, False), (answer, True), (frame.end, False)]
+            self._ids[key] = self.prompt_tokenizer.encode(pieces, prompt=3)
         return self._ids[key]
 
     def _inputs(self, encoded: list[tuple[list[int], int]], samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
