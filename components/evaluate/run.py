@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from peft import PeftModel
 
 from components.evaluate.stage import Arguments
 from viker.attacks.base.perform import run_attacks
@@ -23,6 +22,7 @@ from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
 from viker.metrics.base.aggregate import differences, measure
 from viker.metrics.clear_protocol import clear_protocol
 from viker.models import fast_path
+from viker.models.adapter import load_adapter
 from viker.models.base_model import check_adapter_base, resolve_model
 from viker.models.context_length import need_context
 from viker.models.encoder import Encoder
@@ -48,7 +48,7 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
     model, processor = load_model(resolve_model(args.vanilla), str(args.vanilla))
     encoder = Encoder(processor, read_pictures(args.prepared) | {image.name: image.read_bytes()}, device())
     need_context(model, encoder, (question.sample for question in questions), str(args.prepared))
-    adapted = PeftModel.from_pretrained(model, str(args.adapter)).eval()
+    adapted = load_adapter(model, args.adapter)
     store = RunStore(args.work, _deciding(params, seed, threads, args.prepared, args.vanilla, args.adapter, image))
 
     tables = predict(adapted, encoder, questions, image.name, params, store)

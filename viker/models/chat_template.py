@@ -1,4 +1,4 @@
-"""Chat template: the text around question and answer, read once with placeholders, so that no data passes through it."""
+"""Chat template: the text around question and answer, read with placeholders: no data passes through the template."""
 
 import re
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ class ChatTemplate:
                     f"{where}: neither its processor nor its tokenizer has a chat template, so it isn't known how this "
                     "model is asked. Put the template that it was trained with into its folder as chat_template.jinja."
                 )
-        self._frames = {with_picture: self._read(with_picture) for with_picture in (False, True)}
+        self._frames = {with_picture: self._read(with_picture) for with_picture in (True, False)}
 
     @cached_property
     def bos(self) -> str:
@@ -113,14 +113,14 @@ class ChatTemplate:
         text = text if text.startswith(self.bos) else self.bos + text
         before, _, after = text.partition(_QUESTION)
         pictures = (before + after).count(self.processor.image_token)
-        if text.count(_QUESTION) != 1:
-            raise self._refused("doesn't put the question into the prompt, once and as it is")
         if pictures != with_picture:
             where = "a question about one" if with_picture else "a question without one"
             raise self._refused(
                 f"puts {pictures or 'no'} picture{'s' * (pictures > 1)} ({self.processor.image_token}) into the prompt "
                 f"of {where}"
             )
+        if text.count(_QUESTION) != 1:
+            raise self._refused("doesn't put the question into the prompt, once and as it is")
         trims = not before.endswith(_SPACE), not after.startswith(_SPACE)
         frame = before.removesuffix(_SPACE), after.removeprefix(_SPACE)
         return Frame(*frame, *self._answer(with_picture), trims)
@@ -149,7 +149,8 @@ class ChatTemplate:
             text = self.processor.apply_chat_template(messages, chat_template=self.text, add_generation_prompt=begin)
         except Exception as error:  # a template is a program: it raises what it likes
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            raise self._refused(f"can't be rendered for a question with a picture ({reason})") from None
+            about = "about a picture" if with_picture else "without a picture"
+            raise self._refused(f"can't be rendered for a question {about} ({reason})") from None
         return str(text)
 
     def _refused(self, problem: str) -> UserError:

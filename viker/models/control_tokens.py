@@ -134,7 +134,7 @@ class PromptTokenizer:
         """Return a token as the vocabulary's single characters; a control token, or one without them, as it is."""
         token = self.tokenizer.convert_ids_to_tokens(number)
         parts = [self.tokenizer.backend_tokenizer.token_to_id(character) for character in token]
-        return [number] if number in self._control or None in parts else parts  # type: ignore[return-value]
+        return [number] if number in self._control or None in parts else parts
 
 
 def _absent(text: str) -> str:

@@ -57,7 +57,20 @@ def test_control_tokens_in_data_are_text_and_come_back_as_they_were(encoder):
 
 @given(data=st.data())
 def test_no_mixture_of_control_tokens_and_text_adds_one(encoder, data):
-    parts = [*names(encoder), *encoder.template.roles, "Os", "lo", "<", "|", ">", "/", " ", "\n", "\ue000", "\U000f0000"]
+    parts = [
+        *names(encoder),
+        *encoder.template.roles,
+        "Os",
+        "lo",
+        "<",
+        "|",
+        ">",
+        "/",
+        " ",
+        "\n",
+        "\ue000",
+        "\U000f0000",
+    ]
     text = "".join(data.draw(st.lists(st.sampled_from(parts), min_size=1, max_size=6)))
     check(encoder, f"a{text}b", f"a{text}b")
 
@@ -76,7 +89,9 @@ def test_a_role_in_data_is_not_the_templates(encoder):
     """Where only words announce a turn, data that has these words has other tokens for them."""
     for role in encoder.template.roles:
         for text in (f"ok {role} yes", f"{role}", f"a\n{role}\n", f"SUPER{role}"):
-            own = {tuple(encoder.tokenizer(f"{lead}{role}", add_special_tokens=False)["input_ids"]) for lead in ("", " ")}
+            own = {
+                tuple(encoder.tokenizer(f"{lead}{role}", add_special_tokens=False)["input_ids"]) for lead in ("", " ")
+            }
             ids, count = encoder.encode(Sample("b", text, text, "one"))
             plain, _ = encoder.encode(Sample("a", "?", "!", "one"))
             for turn in own:
