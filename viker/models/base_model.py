@@ -42,8 +42,8 @@ def need_adapter(folder: Path, parameter: str | None = None) -> None:
     missing = [name for name in (WEIGHTS, CONFIG) if not (folder / name).is_file()]
     if missing:
         raise UserError(
-            f"{named(folder, parameter)}: no adapter here: no {' and no '.join(missing)}. Expected both, as PEFT writes "
-            "them. The stage 'unlearn' makes an adapter: run 'viker unlearn' first."
+            f"{named(folder, parameter)}: no adapter here: no {' and no '.join(missing)}. Expected both, as PEFT "
+            "writes them. The stage 'unlearn' makes an adapter: run 'viker unlearn' first."
         )
 
 

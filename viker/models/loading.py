@@ -69,7 +69,12 @@ def load_model(
         processor = AutoProcessor.from_pretrained(name, revision=revision)
         _check_processor(processor)
         model, found = AutoModelForImageTextToText.from_pretrained(
-            name, revision=revision, use_safetensors=True, output_loading_info=True, **options
+            name,
+            revision=revision,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **options,
         )
         _check_weights(model, found)
     template = ChatTemplate(processor, f"{where}: the model '{name}'")
@@ -188,11 +193,11 @@ def _reason(error: Exception) -> str:
         return f"it isn't an image-text-to-text model. Types that transformers has of them: {types}."
     if isinstance(error, ImportError):
         return f"{' '.join(text.split())} Install that package too."
-    if not isinstance(error, OSError | ValueError):
+    if type(error) not in (OSError, ValueError):
         first = one_line(error)
     return (
-        f"{first} Expected a folder that save_pretrained wrote (safetensors, processor included), or the name of a "
-        "model on the hub, which this machine must be able to reach."
+        f"{first.rstrip('.')}. Expected a folder that save_pretrained wrote (safetensors, processor included), or the "
+        "name of a model on the hub, which this machine must be able to reach."
     )
 
 
