@@ -10,7 +10,7 @@ from viker.registry.versions import ALIASES, CHAMPION, Registry
 
 
 def write_registration(registry: Registry, version: int, out: Path, refused: Sequence[str]) -> dict[str, Any]:
-    """Write the state of a version to ``out`` and return it.
+    """Write the state of a version to ``out`` and return it; ``adapter`` is the SHA-256 of its adapter.
 
     ``promotion`` is None unless it is the champion: ``kind`` (promotion or rollback), ``at``, ``replaces``, and if it
     was forced ``reason`` and ``overrode``, the objections. ``refused`` says why it was not promoted.
@@ -18,8 +18,10 @@ def write_registration(registry: Registry, version: int, out: Path, refused: Seq
     aliases = registry.aliases()
     on_version = [alias for alias in ALIASES if aliases.get(alias) == version]
     promotion = registry.promotion(version) if CHAMPION in on_version else None
+    stored = registry.client.get_model_version(registry.name, str(version))
     registration = {
-        "run_id": registry.client.get_model_version(registry.name, str(version)).run_id,
+        "run_id": stored.run_id,
+        "adapter": stored.tags.get("adapter_sha256"),
         "model_name": registry.name,
         "version": version,
         "aliases": on_version,
