@@ -24,8 +24,30 @@ os.environ |= {  # read by MLflow; values that are set already win
 
 
 def tracking_uri() -> str:
-    """Return MLFLOW_TRACKING_URI, or the SQLite database of the work tree where it is not set."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    """Return MLFLOW_TRACKING_URI, or the SQLite database of the work tree where it is not set.
+
+    In a copy of the work tree that DVC makes for an experiment and removes (``dvc exp run --temp`` or ``--queue``), a
+    database in the work tree is that of the repository that the copy was made from.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    database, repository = _database(uri), _repository(Path.cwd())
+    if database is None or repository is None or database.is_absolute():
+        return uri
+    return uri.replace(str(database), str(repository / database), 1)
+
+
+def lasting(uri: str) -> str:
+    """Return ``uri`` as it is written down: a database of the repository as it is called in its work tree."""
+    repository = _repository(Path.cwd())
+    return uri if repository is None else uri.replace(f"sqlite:///{repository}/", "sqlite:///", 1)
+
+
+def _repository(folder: Path) -> Path | None:
+    """Return the repository whose temporary copy, in ``.dvc/tmp/exps``, a folder is in; None where it is in none."""
+    for parent in folder.resolve().parents:
+        if parent.parts[-3:] == (".dvc", "tmp", "exps"):
+            return parent.parents[2]
+    return None
 
 
 def connect(uri: str) -> Any:

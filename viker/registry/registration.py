@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from viker.core.files import read_json, write_json
+from viker.core.mlflow_store import lasting
 from viker.core.redact import without_secrets
 from viker.registry.versions import ALIASES, CHAMPION, Registry
 
@@ -27,7 +28,7 @@ def write_registration(registry: Registry, version: int, out: Path, refused: Seq
         "aliases": on_version,
         "promotion": {key: value for key, value in promotion.items() if key != "done"} if promotion else None,
         "refused": list(refused),
-        "tracking_uri": without_secrets(registry.uri),
+        "tracking_uri": without_secrets(lasting(registry.uri)),
     }
     write_json(out, registration)
     return registration
