@@ -30,10 +30,10 @@ def tracking_uri() -> str:
     database in the work tree is that of the repository that the copy was made from.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
-    database, repository = _database(uri), _repository(Path.cwd())
-    if database is None or repository is None or database.is_absolute():
+    path, repository = database(uri), _repository(Path.cwd())
+    if path is None or repository is None or path.is_absolute():
         return uri
-    return uri.replace(str(database), str(repository / database), 1)
+    return uri.replace(str(path), str(repository / path), 1)
 
 
 def lasting(uri: str) -> str:
@@ -75,8 +75,8 @@ def experiment_id(client: Any, uri: str, name: str) -> str:
     """Return the experiment's id; a new one keeps its artifacts next to a SQLite file, else where the server says."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        database = _database(uri)
-        artifacts = (database.parent / "mlartifacts").resolve().as_uri() if database else None
+        path = database(uri)
+        artifacts = (path.parent / "mlartifacts").resolve().as_uri() if path else None
         return str(client.create_experiment(name, artifact_location=artifacts))
     if experiment.lifecycle_stage == "deleted":
         raise UserError(
@@ -104,7 +104,7 @@ def _create_database(uri: str) -> None:
     """Create a SQLite file as a whole or not at all: one that MLflow was killed over can't be opened again."""
     from mlflow import MlflowClient
 
-    path = _database(uri)
+    path = database(uri)
     if path is None or path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,5 +117,6 @@ def _create_database(uri: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _database(uri: str) -> Path | None:
+def database(uri: str) -> Path | None:
+    """Return the file of a SQLite database; None for any other store."""
     return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None

@@ -79,3 +79,11 @@ def _prompt(record: Record, example: Record | None, one_sentence: bool) -> str:
     if record.task == "generation" and one_sentence:
         return f"{record.question} {ONE_SENTENCE}"
     return prompt_for(record)
+
+
+def question_counts(prepared: Path) -> dict[str, dict[str, int]]:
+    """Return by split how many questions of prepared data evaluate asks (``samples``), about how many ``people``."""
+    asked: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for question in read_questions(prepared, one_sentence=False):
+        asked.setdefault(question.split, []).append(question.record.person_id)
+    return {split: {"samples": len(people), "people": len(set(people))} for split, people in asked.items()}

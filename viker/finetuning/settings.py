@@ -45,7 +45,7 @@ class ModelParams(Section):
         width = info.data.get("width", 2 * heads)
         if width % (2 * heads):
             raise ValueError(
-                f"width {width} is shared out among the heads, an even number to each (rotary positions come in pairs): "
+                f"width {width} is shared out among the heads, an even number to each (for rotary positions): "
                 f"width must be a multiple of {2 * heads}"
             )
         return heads

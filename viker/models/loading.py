@@ -65,7 +65,7 @@ def load_model(
     options: dict[str, Any] = {}
     if in_4bit:
         options = {"quantization_config": _nf4(name, where), "device_map": {"": device()}}
-    with _explained(name, where):
+    with explained(name, where):
         processor = AutoProcessor.from_pretrained(name, revision=revision)
         _check_processor(processor)
         model, found = AutoModelForImageTextToText.from_pretrained(
@@ -106,14 +106,14 @@ def empty_model(source: Any, where: str) -> Any:
     """
     if isinstance(source, str):
         _check_name(source, where)
-    with _explained(source, where):
+    with explained(source, where):
         config = AutoConfig.from_pretrained(source) if isinstance(source, str) else source
         with torch.device("meta"):
             return AutoModelForImageTextToText.from_config(config)
 
 
 @contextmanager
-def _explained(source: Any, where: str) -> Iterator[None]:
+def explained(source: Any, where: str) -> Iterator[None]:
     """Turn what transformers and safetensors raise over a model's files in the block into a UserError.
 
     What isn't about the files keeps its traceback: no memory, a defect in a library.
