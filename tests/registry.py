@@ -15,9 +15,9 @@ from components.contract.params import Params, load_params
 from components.register.run import run
 from components.register.stage import Arguments
 from viker.core.files import sha256_path, write_json
-from viker.evidence.seal import seal
+from viker.evidence.seal import params_digest, seal
+from viker.gate.doubts import Policy
 from viker.gate.rules import apply_rule, parse_rule
-from viker.registry.verdict import Policy
 from viker.registry.versions import FORCED, PROMOTION, Registry
 
 ROOT = Path(__file__).parents[1]
@@ -62,6 +62,7 @@ class Work:
             "adapter": sha256_path(self.folder / "models/adapter"),
             "model": sha256_path(self.folder / "models/vanilla"),
             "data": sha256_path(self.folder / "data/prepared/manifest.json"),
+            "params": params_digest(self.params.seed, self.params.values()["evaluate"]),
         }
         unlearned = {"forget": {"leakage_rate": leakage, "truth_ratio": None, "samples": 24}}
         metrics = seal({"unlearned": unlearned, "inputs": inputs})

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from peft import PeftModel
 
 from components.evaluate.stage import Arguments
 from viker.attacks.base.perform import run_attacks
@@ -24,6 +23,7 @@ from viker.metrics.all_modal import all_modal
 from viker.metrics.base.aggregate import differences, measure
 from viker.metrics.clear_protocol import clear_protocol
 from viker.models import fast_path
+from viker.models.adapter import load_adapter
 from viker.models.base_model import check_adapter_base, resolve_model
 from viker.models.context_length import need_context
 from viker.models.encoder import Encoder
@@ -48,9 +48,10 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
     image = _first_image(args.irrelevant)
     check_adapter_base(args.adapter, args.vanilla)
     model, processor = load_model(resolve_model(args.vanilla), str(args.vanilla))
-    encoder = Encoder(processor, read_pictures(args.prepared) | {image.name: image.read_bytes()}, device())
+    pictures = read_pictures(args.prepared) | {image.name: image.read_bytes()}
+    encoder = Encoder(processor, pictures, device(), protocol.line_before_reply)
     need_context(model, encoder, (question.sample for question in questions), str(args.prepared))
-    adapted = PeftModel.from_pretrained(model, str(args.adapter)).eval()
+    adapted = load_adapter(model, args.adapter)
     store = RunStore(args.work, _deciding(params, seed, threads, args.prepared, args.vanilla, args.adapter, image))
 
     tables = predict(adapted, encoder, questions, image.name, params, store)

@@ -23,6 +23,8 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     from components.prepare.run import run
     from viker.data.forget_list import with_requests
     from viker.data.formats.base.format import formats
+    from viker.evaluation.questions import question_counts
+    from viker.gate.reachable import out_of_reach
 
     with tracking.Stage("prepare", settings.values(), params) as recorded:
         with with_requests(settings.prepare, args.requests) as section:
@@ -48,6 +50,8 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     for note in manifest.get("notes", ()):
         console.print(f"note:       {note}", markup=False)
     console.print(f"Data Docs:  {args.validation / 'index.html'}", markup=False)
+    for problem in out_of_reach(settings.gate, question_counts(args.out, settings.evaluate.in_force())):
+        console.print(f"warning:    {problem}", markup=False)
 
 
 def _origin(manifest: dict[str, Any], named: list[str]) -> str:

@@ -41,9 +41,9 @@ def promote(
     """
     override = reason_given(force, reason)
     settings = load_params(params)
+    from viker.gate.doubts import Policy
     from viker.gate.policies import load_policy
     from viker.registry import promotion
-    from viker.registry.verdict import Policy
 
     registry = open_registry(settings)
     number = registry.number(version)

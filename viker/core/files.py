@@ -68,6 +68,14 @@ def read_json(path: Path, made_by: str) -> Any:
         raise UserError(f"{path}: not JSON ({error}). Run 'viker {made_by}' again.") from None
 
 
+def read_mapping(path: Path, made_by: str) -> dict[str, Any]:
+    """Read a JSON object that the stage ``made_by`` writes. Raises UserError: missing, not JSON, or something else."""
+    content = read_json(path, made_by)
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected a JSON object, found {type(content).__name__}. Run 'viker {made_by}' again.")
+    return content
+
+
 def not_written(path: Path, made_by: str) -> UserError:
     """Return the error for a missing file that the stage ``made_by`` writes."""
     return UserError(f"{path}: no such file. The stage '{made_by}' writes it: run 'viker {made_by}' first.")

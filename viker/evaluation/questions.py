@@ -71,3 +71,11 @@ def build_questions(records: Mapping[str, Sequence[Record]], protocol: Protocol)
                 sample = replace(sample_of(record, picture), prompt=prompt, answer=target_for(record))
                 questions.append(Question(split, record, sample, known, whole.secrets, people))
     return questions
+
+
+def question_counts(prepared: Path, protocol: Protocol) -> dict[str, dict[str, int]]:
+    """Return by split how many questions of prepared data a protocol asks (``samples``), about how many ``people``."""
+    asked: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for question in read_questions(prepared, protocol):
+        asked.setdefault(question.split, []).append(question.record.person_id)
+    return {split: {"samples": len(people), "people": len(set(people))} for split, people in asked.items()}

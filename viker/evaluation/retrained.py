@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-from peft import PeftConfig, PeftModel
 
 from viker.core.errors import UserError
 from viker.data.samples import Sample
@@ -16,6 +15,8 @@ from viker.evaluation.rows import likelihoods
 from viker.metrics.base.catalogue import metrics_of
 from viker.metrics.clear_protocol import task_ratios
 from viker.metrics.retrained_model import forget_quality
+from viker.models.adapter import load_adapter
+from viker.models.base_model import adapter_config
 from viker.models.encoder import Encoder
 from viker.models.loading import load_model
 from viker.models.logits import answer_logits
@@ -72,9 +73,9 @@ def load_retrained(name: str, vocabulary: Any) -> Any:
         UserError: it can't be loaded, or its tokenizer has another vocabulary, so that likelihoods can't be compared.
     """
     if (Path(name) / "adapter_config.json").is_file():
-        base = str(PeftConfig.from_pretrained(name).base_model_name_or_path)
+        base = str(adapter_config(Path(name), WHERE).get("base_model_name_or_path"))
         model, processor = load_model(base, f"{WHERE}: {name}: base_model_name_or_path")
-        model = PeftModel.from_pretrained(model, name).eval()
+        model = load_adapter(model, Path(name), WHERE)
     else:
         model, processor = load_model(name, WHERE)
     if processor.tokenizer.get_vocab() != vocabulary:

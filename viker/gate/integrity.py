@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from viker.core.files import read_json, sha256_path
+from viker.core.files import read_mapping, sha256_path
 from viker.evidence.seal import MEASURED_ON, check_seal
 from viker.gate.judge import Result, requirement
 
@@ -28,6 +28,16 @@ def check_integrity(metrics: Mapping[str, Any], hashes: Mapping[str, str], prepa
     return [_sealed(metrics), *(_fresh(name, metrics, hashes[name]) for name in MEASURED_ON), _whole(prepared)]
 
 
+def changed_files(prepared: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """Return which files that the manifest of prepared data lists are missing, or not as it lists them."""
+    hashes = manifest.get("hashes") or {}
+    return [
+        name
+        for name, expected in sorted(hashes.items())
+        if not (prepared / name).is_file() or sha256_path(prepared / name) != expected
+    ]
+
+
 def _sealed(metrics: Mapping[str, Any]) -> Result:
     sealed = check_seal(metrics)
     fault = "doesn't match the content: it was edited" if metrics.get("digest") else "is missing"
@@ -47,12 +57,8 @@ def _fresh(name: str, metrics: Mapping[str, Any], sha256: str) -> Result:
 
 
 def _whole(prepared: Path) -> Result:
-    hashes = read_json(prepared / "manifest.json", "prepare").get("hashes") or {}
-    changed = [
-        name
-        for name, expected in sorted(hashes.items())
-        if not (prepared / name).is_file() or sha256_path(prepared / name) != expected
-    ]
+    manifest = read_mapping(prepared / "manifest.json", "prepare")
+    hashes, changed = manifest.get("hashes") or {}, changed_files(prepared, manifest)
     whole = bool(hashes) and not changed
     fault = f"{', '.join(changed)}: changed since prepare" if changed else "The manifest lists no files"
     reason = f"{len(hashes)} files have the SHA-256 that it lists." if whole else f"{fault}. Run 'viker prepare' again."

@@ -46,7 +46,7 @@ class FastPath:
             self._need_agreement(model)
             return fast()
         except NoFastPath as reason:
-            self._record(str(reason))
+            record(self.what, str(reason), f"{self.otherwise}, which is slower")
         return plain()
 
     def verify(self, model: Any, fast: Tensor, plain: Callable[[], Tensor]) -> None:
@@ -71,16 +71,18 @@ class FastPath:
         if reason is not None:
             raise NoFastPath(reason)
 
-    def _record(self, reason: str) -> None:
-        if (self.what, reason) not in _fallbacks:
-            _fallbacks.append((self.what, reason))
-            log.warning("%s, which is slower: %s", self.otherwise, reason)
-
 
 _verdicts: WeakKeyDictionary[Any, dict[FastPath, str | None]] = WeakKeyDictionary()
 """By model, what verifying a path has shown: None, or how the logits differ."""
 _fallbacks: list[tuple[str, str]] = []
 """What this process has fallen back from, and why, in order."""
+
+
+def record(what: str, reason: str, otherwise: str) -> None:
+    """Record and say, once a run, that there is no ``what`` for a ``reason``, and what happens ``otherwise``."""
+    if (what, reason) not in _fallbacks:
+        _fallbacks.append((what, reason))
+        log.warning("%s: %s", otherwise, reason)
 
 
 def start_run() -> None:

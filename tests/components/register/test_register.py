@@ -158,6 +158,27 @@ def test_an_edited_verdict_registers_nothing(work: Work) -> None:
     assert nothing_registered(work)
 
 
+@pytest.mark.parametrize("sealed", [False, True])
+def test_edited_metrics_register_nothing(work: Work, sealed: bool) -> None:
+    path = work.folder / "metrics/evaluate.json"
+    content = json.loads(path.read_text())
+    content["unlearned"]["forget"]["leakage_rate"] = 0.0001
+    path.write_text(json.dumps(seal(content) if sealed else content))
+    with pytest.raises(UserError, match=r"edited after evaluate wrote it|measured again after the gate"):
+        work.register()
+    assert nothing_registered(work)
+
+
+def test_metrics_of_other_settings_or_of_another_shape_register_nothing(work: Work) -> None:
+    work.params = work.params.model_copy(update={"seed": 8})
+    with pytest.raises(UserError, match=r"not measured on the files .* params \(seed and evaluate\)"):
+        work.register()
+    (work.folder / "metrics/gate.json").write_text("[]")
+    with pytest.raises(UserError, match="expected a JSON object, found list"):
+        work.register()
+    assert nothing_registered(work)
+
+
 def test_the_version_says_what_it_was_made_from(work: Work) -> None:
     run_id = work.register()["run_id"]
 
