@@ -11,6 +11,7 @@ import pytest
 
 from tests.viker.report.html import Page, cells
 from viker.core.errors import UserError
+from viker.evidence.seal import seal
 
 if TYPE_CHECKING:
     from tests.viker.report.work_tree import Inputs
@@ -218,7 +219,7 @@ def test_an_earlier_run_of_another_protocol_is_set_apart_with_a_warning(
     other = inputs.folder / "earlier.json"
     metrics = json.loads((inputs.folder / "metrics/evaluate.json").read_text())
     metrics["inputs"]["protocol"], metrics["protocol"] = "0" * 64, "mllmu"
-    other.write_text(json.dumps(metrics))
+    other.write_text(json.dumps(seal(metrics)))
     inputs.write(earlier=(other,))
     assert "earlier runs, another protocol" in (inputs.folder / "report/report.html").read_text()
     assert "earlier.json was measured by protocol mllmu, this run by viker" in caplog.text
