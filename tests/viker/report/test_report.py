@@ -50,6 +50,14 @@ def test_markup_in_every_other_text_input_stays_text(inputs: Inputs) -> None:
     assert page.tags("script") == []
 
 
+def test_the_method_is_named_with_its_retain_term(inputs: Inputs) -> None:
+    shown = inputs.render()
+    assert "ViKeR + retain KL" in shown and "kl, weight 5" in shown
+    inputs.set("term: kl #", "term: none #")
+    shown = inputs.render()
+    assert "ViKeR" in shown and "ViKeR + retain" not in shown
+
+
 def test_the_file_asks_for_nothing_from_anywhere(inputs: Inputs) -> None:
     html = inputs.render()
     page = Page(html)

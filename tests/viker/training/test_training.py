@@ -241,7 +241,7 @@ class TestDivergence:
             project, prepared, params, tmp_path, method={"name": "viker", "teacher": "text_only"}, precision="bfloat16"
         )
         weights = load_file(tmp_path / "adapter/adapter_model.safetensors")
-        assert done["steps"] > 0
+        assert done["steps"] > 0 and done["method"] == "ViKeR"
         assert {w.dtype for w in weights.values()} == {torch.float32}
         assert all(w.isfinite().all() for w in weights.values())
 
