@@ -45,7 +45,7 @@ def test_rates_by_hand() -> None:
 
 
 def test_the_own_name_counts_where_it_is_asked_for_alone() -> None:
-    """As in ``evaluate``: of two replies with the name, the one to "Who is this?" leaks; the other has no value left."""
+    """Of two replies with the name, the one to "Who is this?" leaks; the other has no value left."""
     who = replace(
         record(0, "a"), question="Who is this?", answer="This is Ana Roy.", secrets=("Ana Roy",), images=("p",)
     )
