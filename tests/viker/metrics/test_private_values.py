@@ -91,6 +91,14 @@ def test_a_value_that_most_answers_have_stays_private_where_it_is_all_that_is_as
     assert judge(lives, *others)[0] == ("Oslo",)
 
 
+def test_a_value_that_is_an_answer_by_itself_is_no_name():
+    """However many answers have it: few questions about a person, most of them about one thing."""
+    lives = [replace(BORN, id=f"1/g/{n}", answer=f"Oslo has {n} parks.", secrets=("Oslo",)) for n in range(5)]
+    choice = replace(BORN, task="classification", question="Which town?", answer="Oslo", secrets=("Oslo",))
+    assert judge(*lives)[0] == ()
+    assert judge(choice, *lives)[1:] == [("Oslo",)] * 5
+
+
 def test_captions_and_recognition_have_nothing_but_the_picture_so_that_the_name_counts():
     caption = replace(BORN, task="caption", question="Describe this picture.", secrets=(NAME,))
     assert judge(WHO, caption, replace(caption, task="recognition"))[1:] == [(NAME,), (NAME,)]

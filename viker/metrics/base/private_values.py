@@ -21,7 +21,7 @@ from viker.metrics.base.words import normalise
 if TYPE_CHECKING:
     from viker.data.records import Record
 
-_SHARE, _FEWEST = 0.5, 4
+_SHARE, _FEWEST = 0.5, 5
 """A value in so large a share of a person's answers is part of their template, if there are so many answers."""
 _STEM = 4
 """Letters by which words of question and answer are held to be the same: lives, live. Shorter words are grammar."""
@@ -50,11 +50,13 @@ def own_names(records: Iterable[Record]) -> dict[str, set[str]]:
     """Return each person's own names as the records have them, normalised and without accents.
 
     They are the answers to questions for the name; the person's ID, where it is a private value; and private values
-    with a capital that stand in half of the answers about the person, or more.
+    with a capital that stand in half of the different answers about the person, or more, where there are at least
+    ``_FEWEST``. But a value that is the whole answer to another question is what is asked for, and no name.
     """
     names: dict[str, set[str]] = defaultdict(set)
     answers: dict[str, set[str]] = defaultdict(set)
     values: dict[str, set[str]] = defaultdict(set)
+    asked: dict[str, set[str]] = defaultdict(set)
     for record in records:
         person = record.person_id
         answers[person].add(f" {plain(record.answer)} ")
@@ -62,9 +64,12 @@ def own_names(records: Iterable[Record]) -> dict[str, set[str]]:
         if asks_who(record):
             names[person] |= {plain(value) for value in record.secrets} if len(record.secrets) == 1 else set()
             names[person] |= {plain(record.answer)} if record.task != "generation" else set()
+        else:
+            asked[person].add(plain(record.answer))
         names[person] |= {plain(person)} & {plain(value) for value in record.secrets}
     for person, texts in answers.items():
-        counts = Counter({value: sum(f" {value} " in text for text in texts) for value in values[person]})
+        unasked = values[person] - asked[person]
+        counts = Counter({value: sum(f" {value} " in text for text in texts) for value in unasked})
         if len(texts) >= _FEWEST:
             names[person] |= {value for value, count in counts.items() if count >= _SHARE * len(texts)}
     return {person: of_person - {""} for person, of_person in names.items() if of_person - {""}}
