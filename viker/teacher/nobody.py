@@ -170,15 +170,11 @@ def _aligned(encoder: Encoder, own: Sample, name: str, renamed: Sample, other: s
 
 def _around(encoder: Encoder, sample: Sample, name: str) -> tuple[list[int], list[int]]:
     """Return places and ids of the answer's tokens that are no part of ``name``."""
-    prompt = encoder.template.prompt(sample.prompt, False)
-    whole = encoder.template.answered(prompt, sample.answer, False)
-    _, count = encoder.encode(sample)
-    tokens = encoder.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
-    ids, spans = tokens["input_ids"][-count:], tokens["offset_mapping"][-count:]
-    begin = whole.rindex(sample.answer)
-    named = [(begin + m.start(), begin + m.end()) for m in _mentions(name).finditer(sample.answer)]
+    ids, count = encoder.encode(sample)
+    named = [found.span() for found in _mentions(name).finditer(sample.answer)]
+    spans = encoder.answer_places(sample)
     places = [n for n, (a, b) in enumerate(spans) if not any(a < end and start < b for start, end in named)]
-    return places, [ids[n] for n in places]
+    return places, [ids[-count:][n] for n in places]
 
 
 def _runs(texts: Iterable[str]) -> Counter[str]:
