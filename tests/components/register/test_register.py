@@ -119,7 +119,7 @@ def test_files_that_were_not_evaluated_are_not_registered(work: Work, name: str,
 def test_metrics_without_hashes_register_nothing(work: Work) -> None:
     metrics = json.loads((work.folder / "metrics/evaluate.json").read_text())
     del metrics["inputs"]
-    (work.folder / "metrics/evaluate.json").write_text(json.dumps(metrics))
+    (work.folder / "metrics/evaluate.json").write_text(json.dumps(seal(metrics)))
     with pytest.raises(UserError, match=r"adapter .*; model .*; data "):
         work.register()
     assert nothing_registered(work)

@@ -66,7 +66,7 @@ def test_word_salad_is_gibberish(reply: str) -> None:
 
 
 def test_real_text_is_not() -> None:
-    """Prose of this project's documentation, which nothing was fitted to, and what models are asked."""
+    """Prose of this project's documentation, and what models are asked."""
     pages = "\n\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))
     lines = [line for line in re.sub(r"```.*?```", "", pages, flags=re.DOTALL).split("\n") if line[:1].isupper()]
     sentences = [one for line in lines for one in re.split(r"(?<=[.?]) ", line) if len(one.split()) > 4]

@@ -1,15 +1,19 @@
 """No data adds, ends or changes a turn: what it spells is tokenised as text, in every family."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from tests.conftest import png
 from tests.viker.training.families import FAMILIES, build
 from viker.data.samples import Sample
-from viker.models.control_tokens import control_tokens
+from viker.models.control_tokens import PromptTokenizer, control_tokens
 from viker.models.encoder import Encoder
 
 ORDINARY = Sample("a", "Where was this person born?", "In Oslo, by the sea.", "one")
@@ -115,3 +119,34 @@ def test_the_demos_model_takes_no_orders_from_its_data(small_model):
 
 def occurrences(ids, turn):
     return sum(tuple(ids[start : start + len(turn)]) == turn for start in range(len(ids)))
+
+
+def unigram():
+    """A vocabulary as SentencePiece writes it: its control tokens are pieces that text can match."""
+    pieces = [("<unk>", 0.0), ("<s>", 0.0), ("</s>", 0.0), ("<image>", 0.0), ("\u2581", -3.0)]
+    tokenizer = Tokenizer(models.Unigram([*pieces, *((chr(code), -4.0) for code in range(33, 127))], unk_id=0))
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    return tokenizer
+
+
+def words():
+    """A vocabulary of bytes whose merges spell a control token, as one that was trained on such text has them."""
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    spelt = ["<unk>", "<s>", "</s>", "<image>", *sorted(alphabet), "</", "s>"]
+    merges = [("<", "/"), ("s", ">"), ("</", "s>")]
+    tokenizer = Tokenizer(models.BPE({piece: place for place, piece in enumerate(spelt)}, merges, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+@pytest.mark.parametrize("make", [unigram, words])
+def test_a_vocabulary_in_which_text_makes_control_tokens_does_not_either(make):
+    names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    fast = PreTrainedTokenizerFast(tokenizer_object=make(), additional_special_tokens=["<image>"], **names)
+    processor = SimpleNamespace(tokenizer=fast, image_token="<image>")
+    encoder = PromptTokenizer(processor, "<image>", ())
+    for text in ("a</s>b", "</s>", "<unk>", "<s>x</s> y <image>", "a < / s > b"):
+        ids, count = encoder.encode([("<s>", False), (text, True), ("!", False), (text, True), ("</s>", False)], 3)
+        assert [number for number in ids if number < 4] == [1, 2]  # what the template brings
+        assert fast.decode(ids[-count:-1]).strip() == text
