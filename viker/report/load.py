@@ -55,9 +55,9 @@ def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
 
     Raises UserError: an input is missing or broken.
     """
-    metrics = _mapping(paths.metrics, "evaluate")
+    metrics = read_json(paths.metrics, "evaluate")
     manifest_path = paths.prepared / "manifest.json"
-    manifest = _mapping(manifest_path, "prepare")
+    manifest = read_json(manifest_path, "prepare")
     path = paths.unlearning / "key_tokens.parquet"
     key_tokens = read_columns(path, tokens.COLUMNS, "unlearn", tokens.OPTIONAL)
     return Inputs(
@@ -66,15 +66,15 @@ def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
         requests=list(read_requests(paths.requests).values()),
         records={(split, r.id): r for split in SPLITS for r in read_records(paths.prepared, split)},
         pictures=read_pictures(paths.prepared),
-        summary=_mapping(paths.unlearning / "summary.json", "unlearn"),
+        summary=read_json(paths.unlearning / "summary.json", "unlearn"),
         losses=read_csv(paths.unlearning / "loss.csv", ("step", "loss"), "unlearn"),
         entropy=read_csv(paths.unlearning / "entropy.csv", ("entropy", "tokens"), "unlearn"),
         key_tokens=[dict.fromkeys(tokens.OPTIONAL) | row for row in key_tokens.to_pylist()],
         replies=read_columns(paths.predictions, answers.COLUMNS, "evaluate").to_pylist(),
         metrics=metrics,
-        gate=_mapping(paths.gate, "gate"),
-        registered=_mapping(paths.register, "register") if paths.register.exists() else None,
-        earlier=[_mapping(path, "evaluate") for path in earlier],
+        gate=read_json(paths.gate, "gate"),
+        registered=read_json(paths.register, "register") if paths.register.exists() else None,
+        earlier=[read_json(path, "evaluate") for path in earlier],
     )
 
 
@@ -92,10 +92,3 @@ def read_csv(path: Path, columns: tuple[str, ...], made_by: str) -> dict[str, li
         raise not_written(path, made_by) from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, ValueError) as error:
         raise UserError(f"{path}: not a table of numbers ({error}). Run 'viker {made_by}' again.") from None
-
-
-def _mapping(path: Path, made_by: str) -> dict[str, Any]:
-    content = read_json(path, made_by)
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a JSON object, found {type(content).__name__}. Run 'viker {made_by}' again.")
-    return content
