@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from viker.data.canonical import spelling_in
 from viker.data.prompts import prompt_for, target_for
 from viker.data.records import OPEN_TASKS, SPLITS, UNSEEN, Record, read_records
 from viker.data.samples import Sample, sample_of
@@ -66,7 +67,7 @@ def build_questions(records: Mapping[str, Sequence[Record]], one_sentence: bool)
             if record.task == "qa" or is_example or (split == UNSEEN and record.task not in OPEN_TASKS):
                 continue
             prompt = _prompt(record, example, one_sentence)
-            known = tuple(v for v in secrets[record.person_id] if v.casefold() not in record.question.casefold())
+            known = tuple(v for v in secrets[record.person_id] if not spelling_in(record.question, v))
             for picture in record.images or ("",):
                 sample = replace(sample_of(record, picture), prompt=prompt)
                 questions.append(Question(split, record, sample, known if record.secrets else ()))

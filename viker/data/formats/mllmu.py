@@ -1,7 +1,7 @@
 """MLLMU-Bench's on-disk format: one folder of Parquet shards per configuration."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def recognises(source: Path) -> bool:
 
 
 def load(
-    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Sequence[str], intake: Intake
+    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Collection[str], intake: Intake
 ) -> Benchmark:
     """Read forget and retain people, the test set of the forgotten, the public figures and, if any, people never seen.
 
