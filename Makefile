@@ -35,7 +35,7 @@ endif
 ifneq ($(PROFILE),)
 	@$(IN_VENV) viker profile $(PROFILE)
 endif
-	@$(IN_VENV) dvc repro
+	@$(IN_VENV) viker repro
 	@$(IN_VENV) viker summary
 
 test: lint chromium ## lint, types and all tests

@@ -55,6 +55,9 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
 
 
 def _origin(manifest: dict[str, Any], named: list[str]) -> str:
+    if not manifest["forget_ids"]:
+        gone = f", {len(manifest['gone'])} people of requests that are carried out are in no split"
+        return f"nobody{gone}. The other stages have nothing to do until 'viker request add' names someone"
     if named:
         return "the people of prepare.forget_ids"
     requests = ", ".join(manifest["requests"])

@@ -51,6 +51,22 @@ def test_a_wrong_value_is_named_with_what_is_allowed(tmp_path, old, new, named):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("source: components/prepare/embedded.yaml", "source: 's3://AKIAZZ:SECRETZZ@bucket/p'"),
+        ("source: components/prepare/embedded.yaml", "source: 'hf://SECRETZZ@owner/name'"),
+        ("source: components/prepare/embedded.yaml", "source: 'dvc+https://u:SECRETZZ@host/r.git#data'"),
+        ("requests: requests", "requests: 's3://AKIAZZ:SECRETZZ@bucket/requests'"),
+        ("  folder: null", "  folder: 's3://bucket/p?X-Amz-Credential=a&token=SECRETZZ'"),
+    ],
+)
+def test_credentials_in_an_address_are_refused_without_being_repeated(tmp_path, old, new):
+    with pytest.raises(UserError, match="an address with credentials in it") as caught:
+        load_changed(tmp_path, old, new)
+    assert "SECRETZZ" not in str(caught.value) and "***" in str(caught.value)
+
+
 def test_a_missing_file_and_broken_yaml_are_named(tmp_path):
     with pytest.raises(UserError, match=r"nowhere\.yaml: no such file"):
         load_params(tmp_path / "nowhere.yaml")

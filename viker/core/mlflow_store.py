@@ -10,6 +10,7 @@ from typing import Any
 
 from viker.core.errors import UserError
 from viker.core.redact import without_secrets
+from viker.core.system_errors import system_error
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 
@@ -94,6 +95,8 @@ def explained(uri: str, problem: str, hint: str) -> Iterator[None]:
     except (UserError, ImportError):
         raise
     except Exception as error:  # the stores raise errors of MLflow, SQLAlchemy, requests, botocore, database drivers
+        if problem_here := system_error(error):
+            raise UserError(f"MLflow at {without_secrets(uri)}: {problem_here}") from None
         reason = without_secrets(" ".join(f"{type(error).__name__}: {error}".split()))[:400]
         raise UserError(
             f"MLflow at {without_secrets(uri)}: {problem} ({reason}). {hint}. Then run the command again."

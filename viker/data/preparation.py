@@ -35,7 +35,7 @@ def load_source(params: PrepareParams, seed: int, folder: Path, cache: Path) -> 
 
     Raises UserError: the source is missing or not in a known format, or a request names nobody in it.
     """
-    forget_list = read_forget_list(params)
+    forget_list = read_forget_list(params, cache)
     if not is_remote(params.source) and not Path(params.source).exists():
         raise UserError(
             f"prepare.source is '{params.source}': no such file or folder. Expected a file or folder, "
@@ -52,7 +52,10 @@ def load_source(params: PrepareParams, seed: int, folder: Path, cache: Path) -> 
     name = recognise(source) if params.format == "auto" else params.format
     intake = Intake(folder, params.on_invalid, params.max_excluded)
     with forget_list.naming_requests():
-        benchmark = formats()[name].load(source, params.forget_share, forget_list.people, forget_list.gone, intake)
+        gone = frozenset(forget_list.gone)
+        benchmark = formats()[name].load(source, params.forget_share, forget_list.people, gone, intake)
+    if not benchmark.forget_ids:
+        benchmark.may_lack += ("forget", "test")
     return Loaded(benchmark, intake, name, forget_list)
 
 

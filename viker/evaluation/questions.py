@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from viker.data.asked import examples_for, is_asked, shown_examples
+from viker.data.canonical import spelling_in
 from viker.data.prompts import prompt_for, target_for
 from viker.data.protocols import Protocol
 from viker.data.records import OPEN_TASKS, SPLITS, UNSEEN, Record, read_records
@@ -65,7 +66,7 @@ def build_questions(records: Mapping[str, Sequence[Record]], protocol: Protocol)
             prompt = prompt_for(record, protocol, examples_for(record, examples))
             own = names.get(record.person_id, set())
             own = set() if asks_for_name(whole, own) else own
-            unsaid = (v for v in secrets[record.person_id] if v.casefold() not in record.question.casefold())
+            unsaid = (v for v in secrets[record.person_id] if not spelling_in(record.question, v))
             known = tuple(value for value in unsaid if not is_name(value, own)) if record.secrets else ()
             for picture in record.images or ("",):
                 sample = replace(sample_of(record, picture), prompt=prompt, answer=target_for(record))

@@ -80,6 +80,11 @@ def explained(uri: str, revision: str | None) -> Iterator[None]:
             f"{uri}: no revision '{revision}'. Name a commit or tag that is on the data set's page."
         ) from None
     except (HTTPError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
+        if status := getattr(getattr(error, "response", None), "status_code", None):
+            raise UserError(
+                f"{uri}: the hub answers with {status}. Possible causes: no access (401, 403: log in with 'hf auth "
+                "login'), too many requests (429), or the hub is down (5xx). Try again later."
+            ) from None
         at = f" --revision {revision}" if revision else ""
         raise UserError(
             f"{uri}: the hub can't be reached ({type(error).__name__}). On a machine with a network, run 'hf download "

@@ -71,7 +71,7 @@ AT = "benchmark/forget_10/train-00000-of-00001.parquet, row 0"
 
 
 def ids_alike(row: dict[str, Any]) -> None:
-    row["ID"] = " 001" if row["ID"] != "001" else "002 "
+    row["ID"] = "0 01" if row["ID"] != "001" else "00 2"
 
 
 ROW_DAMAGE = [
@@ -145,7 +145,7 @@ def test_ids_that_differ_in_white_space_are_named(project, monkeypatch, capsys):
     edit("retain_90", 0, ids_alike)
     code, said = prepare(monkeypatch, capsys)
     assert code == 1
-    assert_said(said, "retain_90", "only in case or white space", "give one person one ID")
+    assert_said(said, "retain_90", "only in case, width or white space", "U+0020", "give one person one ID")
     assert_nothing_written()
 
 
@@ -204,7 +204,7 @@ def test_a_shard_cut_off_half_way_is_named(project, monkeypatch, capsys):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     code, said = prepare(monkeypatch, capsys)
     assert code == 1
-    assert_said(said, str(path), "not a readable Parquet file", "cut off or damaged: fetch it again")
+    assert_said(said, str(path), "not a readable Parquet file", "cut off, damaged, or of another kind")
     assert_nothing_written()
 
 

@@ -17,7 +17,7 @@ The private value is the name: CLEAR has no list of others. A TOFU answer has it
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def recognises(source: Path) -> bool:
 
 
 def load(
-    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Sequence[str], intake: Intake
+    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Collection[str], intake: Intake
 ) -> Benchmark:
     """Read forget and retain people with their TOFU rows, the perturbed splits and the real sets.
 

@@ -5,7 +5,7 @@ separate set that the authors' baselines are trained on, they are those of its `
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def recognises(source: Path) -> bool:
 
 
 def load(
-    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Sequence[str], intake: Intake
+    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Collection[str], intake: Intake
 ) -> Benchmark:
     """Read forget and retain people, the test set of the forgotten, the public figures and, if any, people never seen.
 

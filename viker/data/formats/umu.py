@@ -13,7 +13,7 @@ forget are asked the questions that they were trained with.
 
 import ast
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def recognises(source: Path) -> bool:
 
 
 def load(
-    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Sequence[str], intake: Intake
+    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Collection[str], intake: Intake
 ) -> Benchmark:
     """Read forget and retain people and the real ones.
 

@@ -122,14 +122,14 @@ def split_suite(gx: Any, split: str, fewest: int = 1) -> Any:
     return gx.ExpectationSuite(name=split, expectations=checks, meta={"version": VERSION})
 
 
-def people_suite(gx: Any) -> Any:
-    """Return the expectations across splits."""
+def people_suite(gx: Any, forgetting: bool = True) -> Any:
+    """Return the expectations across splits; ``forgetting``: whether there is anybody to forget."""
     e = gx.expectations
     limits = {
-        "forget_people": (1, None),
+        "forget_people": (int(forgetting), None if forgetting else 0),
         "retain_people": (1, None),
         "forget_share": (0, 0.5),
-        "fewest_questions": (1, None),
+        "fewest_questions": (int(forgetting), None),
         "untested_people": (0, 0),
         "people_in_both": (0, 0),
         "tested_but_kept": (0, 0),

@@ -1,6 +1,6 @@
 """What a data format is, and which ones there are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,13 +12,14 @@ from viker.data.formats.base.intake import Benchmark, Intake
 GROUP = "viker.formats"
 """Formats are also taken from this group of entry points."""
 
-Load = Callable[[Path, float, Sequence[str], Sequence[str], Intake], Benchmark]
+Load = Callable[[Path, float, Sequence[str], Collection[str], Intake], Benchmark]
 """``load(source, forget_share, forget_ids, gone, intake)`` reads a source into splits:
 
 - ``source``: the local file or folder.
 - ``forget_share``: picks the benchmark's own split: 0.1 means a tenth of the people.
 - ``forget_ids``: the people to forget; none: those of the benchmark's own split.
-- ``gone``: people who were forgotten earlier and belong to no split.
+- ``gone``: people who were forgotten earlier and belong to no split. If that leaves nobody to forget, the splits
+  ``forget`` and ``test`` are empty.
 - ``intake``: takes the pictures, and the rows that break a rule.
 
 It raises ``UserError`` naming file, row and column of what is not as the format says, or the ID that nobody has.
