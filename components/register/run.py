@@ -7,7 +7,7 @@ from typing import Any
 
 from components.contract.params import Params
 from components.register.stage import Arguments
-from viker.core.files import read_mapping, sha256_json, sha256_path
+from viker.core.files import read_json, sha256_json, sha256_path
 from viker.core.mlflow_store import tracking_uri
 from viker.core.nested import main_metrics
 from viker.core.provenance import code_version
@@ -39,7 +39,7 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
         UserError: an input is missing, the metrics or the verdict belong to other files, MLflow does not answer.
             Then nothing is registered and no alias moves.
     """
-    measured, verdict = read_mapping(args.metrics, "evaluate"), read_mapping(args.gate, "gate")
+    measured, verdict = read_json(args.metrics, "evaluate"), read_json(args.gate, "gate")
     manifest_file = args.prepared / "manifest.json"
     hashes = check_evaluated(
         {"adapter": args.adapter, "model": args.model, "data": manifest_file},
@@ -48,7 +48,7 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
         params_digest(params.seed, params.values()["evaluate"]),
     )
     check_verdict(verdict, args.gate, measured, hashes, Policy(params.gate))
-    manifest = read_mapping(manifest_file, "prepare")
+    manifest = read_json(manifest_file, "prepare")
     base = resolve_model(args.model)
     if (folder := Path(base).expanduser()).is_dir():
         base = str(folder.resolve())
@@ -78,7 +78,7 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
                 recorded.artifact(packed, place, run=PIPELINE)
                 _, run_id = recorded.deliver()
                 tags |= {KEY: key, "requests": ", ".join(sorted(coverage.requests)), "run": run_id}
-                method = read_mapping(args.unlearning / "summary.json", "unlearn")["method"]
+                method = read_json(args.unlearning / "summary.json", "unlearn")["method"]
                 people, requests = len(manifest.get("forget_ids", ())), len(coverage.requests)
                 about = card(registry.name, method, tags, measured, people, requests)
                 set_tags = {name: value for name, value in tags.items() if value}
@@ -107,7 +107,7 @@ def _coverage(registry: Registry, manifest: dict[str, Any], start_from: str | No
     coverage = Coverage(requests, frozenset(manifest.get("forget_ids", ()) if requests else ()))
     if start_from is None:
         return coverage
-    digest = read_mapping(unlearning / "summary.json", "unlearn").get("start_from")
+    digest = read_json(unlearning / "summary.json", "unlearn").get("start_from")
     if digest is None and Path(start_from).is_dir():
         digest = sha256_path(Path(start_from))
     earlier = registry.with_tag("adapter_sha256", str(digest))

@@ -170,7 +170,7 @@ class Document(dict[str, Any]):
         )
 
 
-def read_json(path: Path, made_by: str) -> Any:
+def read_json(path: Path, made_by: str) -> dict[str, Any]:
     """Read a JSON file that the stage ``made_by`` writes: an object, see ``Document``.
 
     Raises UserError: the file is missing, not JSON, or holds something else than an object.
@@ -188,14 +188,6 @@ def read_json(path: Path, made_by: str) -> Any:
             f"was edited or damaged: run 'viker {made_by}' again."
         )
     return value
-
-
-def read_mapping(path: Path, made_by: str) -> dict[str, Any]:
-    """Read a JSON object that the stage ``made_by`` writes. Raises UserError: missing, not JSON, or something else."""
-    content = read_json(path, made_by)
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a JSON object, found {type(content).__name__}. Run 'viker {made_by}' again.")
-    return content
 
 
 def not_written(path: Path, made_by: str) -> UserError:

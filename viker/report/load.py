@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from viker.core.errors import UserError
-from viker.core.files import not_written, read_mapping, sha256_path
+from viker.core.files import not_written, read_json, sha256_path
 from viker.data.records import SPLITS, Record, read_columns, read_pictures, read_records
 from viker.data.requests import ForgetRequest, read_requests
 from viker.evidence.seal import check_seal, protocol_of
@@ -61,9 +61,9 @@ def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
 
     Raises UserError: an input is missing or broken.
     """
-    metrics = read_mapping(paths.metrics, "evaluate")
+    metrics = read_json(paths.metrics, "evaluate")
     manifest_path = paths.prepared / "manifest.json"
-    manifest = read_mapping(manifest_path, "prepare")
+    manifest = read_json(manifest_path, "prepare")
     path = paths.unlearning / "key_tokens.parquet"
     key_tokens = read_columns(path, tokens.COLUMNS, "unlearn", tokens.OPTIONAL)
     return Inputs(
@@ -72,14 +72,14 @@ def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
         requests=list(read_requests(paths.requests).values()),
         records={(split, r.id): r for split in SPLITS for r in read_records(paths.prepared, split)},
         pictures=read_pictures(paths.prepared),
-        summary=read_mapping(paths.unlearning / "summary.json", "unlearn"),
+        summary=read_json(paths.unlearning / "summary.json", "unlearn"),
         losses=read_csv(paths.unlearning / "loss.csv", ("step", "loss"), "unlearn"),
         entropy=read_csv(paths.unlearning / "entropy.csv", ("entropy", "tokens"), "unlearn"),
         key_tokens=[dict.fromkeys(tokens.OPTIONAL) | row for row in key_tokens.to_pylist()],
         replies=read_columns(paths.predictions, answers.COLUMNS, "evaluate").to_pylist(),
         metrics=metrics,
-        gate=read_mapping(paths.gate, "gate"),
-        registered=read_mapping(paths.register, "register") if paths.register.exists() else None,
+        gate=read_json(paths.gate, "gate"),
+        registered=read_json(paths.register, "register") if paths.register.exists() else None,
         earlier=[_earlier(path, metrics) for path in earlier],
     )
 
@@ -115,7 +115,7 @@ def check_evidence(paths: Paths, inputs: Inputs, params: str, policy: Policy) ->
 
 def _earlier(path: Path, metrics: dict[str, Any]) -> dict[str, Any]:
     """Return an earlier run's metrics; warns where another protocol makes them no comparison."""
-    measured = read_mapping(path, "evaluate")
+    measured = read_json(path, "evaluate")
     if not check_seal(measured):
         raise UserError(
             f"{path}: these metrics were edited after evaluate wrote them: their digest doesn't match their content. "
