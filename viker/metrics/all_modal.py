@@ -59,13 +59,14 @@ def _rouge(pairs: pd.DataFrame, forget: bool) -> pd.Series:
 def _metric(name: str, meaning: str, better: Better, order: int) -> Metric:
     return Metric(
         name=name,
-        heading=name.replace("_", "-", 1).capitalize().replace("_", " "),
+        heading=name.replace("_", "-", 1).capitalize().replace("_", " ").replace("rouge l", "ROUGE-L"),
         meaning=meaning,
         source="UMU-Bench",
         better=better,
         computed_from="labels" if name != "all_modal_rouge_l" else "text",
         unit="share of facts" if name != "all_modal_rouge_l" else "score",
         blocks=("umu",),
+        column="correct" if name != "all_modal_rouge_l" else "rouge_l",
         in_predictions=False,
         order=order,
     )
