@@ -48,6 +48,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     console.print(f"to forget:  {_origin(manifest, settings.prepare.forget_ids)}", markup=False)
     console.print(f"excluded:   {listed}", markup=False)
     console.print(f"Data Docs:  {args.validation / 'index.html'}", markup=False)
+    # The gate is not among what this stage reads: its outputs don't depend on it, so another gate makes nothing due.
     for problem in out_of_reach(settings.gate, question_counts(args.out)):
         console.print(f"warning:    {problem}", markup=False)
 
