@@ -50,6 +50,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     for note in manifest.get("notes", ()):
         console.print(f"note:       {note}", markup=False)
     console.print(f"Data Docs:  {args.validation / 'index.html'}", markup=False)
+    # The gate is not among what this stage reads: its outputs don't depend on it, so another gate makes nothing due.
     for problem in out_of_reach(settings.gate, question_counts(args.out, settings.evaluate.in_force())):
         console.print(f"warning:    {problem}", markup=False)
 

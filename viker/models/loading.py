@@ -20,7 +20,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.utils import logging as transformers_logging
 
 from viker.core.errors import UserError
-from viker.models import fast_path
+from viker.models import fallback
 from viker.models.chat_template import ChatTemplate
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def load_model(
         _check_weights(model, found)
     template = ChatTemplate(processor, f"{where}: the model '{name}'")
     if template.source == "tokenizer":
-        fast_path.record("chat template", "the processor has none", "the chat template of the tokenizer is used")
+        fallback.record("chat template", "the processor has none", "the chat template of the tokenizer is used")
     processor.tokenizer.padding_side = "left"
     if not in_4bit:
         return model.eval().to(on or device()), processor
