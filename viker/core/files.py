@@ -154,6 +154,12 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+class MissingKey(UserError, KeyError):
+    """A JSON file lacks a key; a ``KeyError`` too, for code and templates that allow for that."""
+
+    __str__ = Exception.__str__
+
+
 class Document(dict[str, Any]):
     """An object of a JSON file that a stage writes; asking for a key that it lacks is a ``UserError``."""
 
@@ -163,8 +169,8 @@ class Document(dict[str, Any]):
         self.path, self.made_by = path, made_by
 
     def __missing__(self, key: str) -> Any:
-        """Raise a ``UserError`` that names the file and the key."""
-        raise UserError(
+        """Raise a ``MissingKey`` that names the file and the key."""
+        raise MissingKey(
             f"{self.path}: no key '{key}'. Another version wrote it, or it was edited or damaged: run 'viker "
             f"{self.made_by}' again."
         )

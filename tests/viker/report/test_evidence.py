@@ -51,7 +51,10 @@ CHANGES = {
     "other replies": (lambda f: Inputs(f).predict(Inputs(f).predictions()[1:]), "another predictions"),
     "other manifest": (replace("data/prepared/manifest.json", "anna-lind", "bo-ek"), "another data"),
     "other records": (append("data/prepared/base.parquet"), "base.parquet|can't be read"),
-    "other settings of evaluate": (replace("params.yaml", "max_new_tokens: ", "max_new_tokens: 1"), "another params"),
+    "other settings of evaluate": (
+        replace("params.yaml", "max_new_tokens: null", "max_new_tokens: 1"),
+        "another params",
+    ),
     "another seed": (replace("params.yaml", "seed: 7", "seed: 8"), "another params"),
     "other rules": (replace("params.yaml", "<= 0.10", "<= 0.90"), "judged by other rules"),
     "another adapter registered": (
