@@ -9,6 +9,9 @@ REGISTRY ?=
 TAG ?=
 TORCH ?= cpu
 IMAGES ?=
+METHODS ?= all
+SEEDS ?= 7,8,9
+RETAIN ?= none
 IMAGE_OPTIONS := $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(TAG),--tag $(TAG)) --torch $(TORCH) $(IMAGES)
 
 INSTALLED := $(VENV)/.installed
@@ -16,7 +19,7 @@ INSTALLED := $(VENV)/.installed
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-airflow test-containers images images-push chromium lint docs bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-gate torture ui clean
+.PHONY: help install demo test test-airflow test-containers images images-push chromium lint docs bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-methods bench-gate torture ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -32,7 +35,7 @@ endif
 ifneq ($(PROFILE),)
 	@$(IN_VENV) viker profile $(PROFILE)
 endif
-	@$(IN_VENV) dvc repro
+	@$(IN_VENV) viker repro
 	@$(IN_VENV) viker summary
 
 test: lint chromium ## lint, types and all tests
@@ -100,6 +103,9 @@ bench-sequence: $(INSTALLED) ## two requests in a row: does the first stay forgo
 
 bench-demo: $(INSTALLED) ## ViKeR versus its baselines over three seeds; long
 	$(IN_VENV) python -m benchmarks.demo
+
+bench-methods: $(INSTALLED) ## all methods at equal forgetting over three seeds; METHODS=all SEEDS=7,8,9 RETAIN=none; long
+	$(IN_VENV) python -m benchmarks.methods --methods "$(METHODS)" --seeds "$(SEEDS)" --retain "$(RETAIN)"
 
 bench-gate: $(INSTALLED) ## plant failures and check that the gate catches each; long
 	$(IN_VENV) python -m benchmarks.gate

@@ -9,6 +9,7 @@ from typing import Any
 
 from viker.attacks.base.attack import load_attacks
 from viker.data.formats.base.format import formats
+from viker.data.protocols import ASKED, Examples, Protocol, load_protocol, shipped_protocols
 from viker.gate.policies import Policy, policy_path, read_policy, shipped_policies
 from viker.methods.base.method import methods
 from viker.metrics.base.catalogue import all_metrics
@@ -32,6 +33,7 @@ WHERE = {
     "fluency": "`fluency`",
     "membership": "`membership`",
     "clear": "`clear`",
+    "umu": "`umu`",
     "run": "top level",
 }
 """What the table calls each block of metrics/evaluate.json."""
@@ -62,8 +64,16 @@ def attacks_table() -> str:
 
 def formats_table() -> str:
     """Return a table with one row per data format."""
-    rows = [(f"`{name}`", _about(one.load), one.source or "this project") for name, one in formats().items()]
-    return _table(("format", "what it is", "source"), rows)
+    rows = [
+        (
+            f"`{name}`",
+            _about(one.load),
+            ", ".join(f"`hf://{at}`" for at in one.hub) or "–",
+            one.source or "this project",
+        )
+        for name, one in formats().items()
+    ]
+    return _table(("format", "what it is", "on the hub", "source"), rows)
 
 
 def policies_table() -> str:
@@ -79,7 +89,31 @@ def policy_table(name: str) -> str:
     return _table(("rule", "protects from"), [(rule, _clause(protects)) for rule, protects in [*rules, *required]])
 
 
+def protocols_table() -> str:
+    """Return a table with one row per shipped protocol."""
+    rows = []
+    for name in shipped_protocols():
+        one = load_protocol(name)
+        shown = [
+            f"{task}: {_examples(getattr(one, task).examples)}"
+            for task in ("classification", "cloze")
+            if getattr(one, task).examples.people
+        ]
+        rows.append((f"`{name}`", one.about, "; ".join(shown) or "none", _lengths(one)))
+    return _table(("protocol", "whose", "examples shown first", "tokens of a reply"), rows)
+
+
+def _examples(examples: Examples) -> str:
+    questions = "all questions" if examples.questions is None else f"{examples.questions} question"
+    return f"{questions} about {examples.people} {'person' if examples.people == 1 else 'people'}"
+
+
+def _lengths(protocol: Protocol) -> str:
+    return ", ".join(dict.fromkeys(str(protocol.longest(task)) for task in ASKED))
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "protocols": protocols_table,
     "metrics": metrics_table,
     "methods": methods_table,
     "attacks": attacks_table,

@@ -15,9 +15,9 @@ from components.contract.params import Params, load_params
 from components.register.run import run
 from components.register.stage import Arguments
 from viker.core.files import sha256_path, write_json
-from viker.evidence.seal import seal
+from viker.evidence.seal import params_digest, seal
+from viker.gate.doubts import Policy
 from viker.gate.rules import apply_rule, parse_rule
-from viker.registry.verdict import Policy
 from viker.registry.versions import FORCED, PROMOTION, Registry
 
 ROOT = Path(__file__).parents[1]
@@ -62,6 +62,7 @@ class Work:
             "adapter": sha256_path(self.folder / "models/adapter"),
             "model": sha256_path(self.folder / "models/vanilla"),
             "data": sha256_path(self.folder / "data/prepared/manifest.json"),
+            "params": params_digest(self.params.seed, self.params.values()["evaluate"]),
         }
         unlearned = {"forget": {"leakage_rate": leakage, "truth_ratio": None, "samples": 24}}
         metrics = seal({"unlearned": unlearned, "inputs": inputs})
@@ -84,7 +85,8 @@ class Work:
         """Set the adapter that the next one goes on from, as unlearn notes it."""
         changed = self.params.unlearn.model_copy(update={"start_from": adapter and str(adapter)})
         self.params = self.params.model_copy(update={"unlearn": changed})
-        write_json(self.folder / "unlearning/summary.json", {"start_from": adapter and sha256_path(adapter)})
+        start = {"method": "ViKeR + retain KL", "start_from": adapter and sha256_path(adapter)}
+        write_json(self.folder / "unlearning/summary.json", start)
 
     @property
     def registry(self) -> Registry:
@@ -173,7 +175,7 @@ def new_work(folder: Path, tracking: str, patch: pytest.MonkeyPatch) -> Work:
         (folder / name).mkdir(parents=True)
     (folder / "models/vanilla/config.json").write_text('{"model_type": "llava"}')
     (folder / "models/adapter/adapter_config.json").write_text('{"r": 8}')
-    (folder / "unlearning/summary.json").write_text("{}")
+    write_json(folder / "unlearning/summary.json", {"method": "ViKeR + retain KL"})
     (folder / "data/prepared/manifest.json").write_text(json.dumps({"seed": 7, "forget_ids": ["003"]}))
     from mlflow import MlflowClient  # here: not every test that pytest collects needs it
 

@@ -10,6 +10,7 @@ import pytest
 
 from viker.attacks.base.attack import load_attacks
 from viker.data.formats.base.format import formats
+from viker.metrics.base.catalogue import all_metrics
 
 ROOT = Path(__file__).parents[1]
 
@@ -43,6 +44,15 @@ def test_a_page_has_the_table_of_its_declarations(site: Path, page: str, cells: 
         if cells[0] in row and all(cell in row for cell in cells):
             return
     pytest.fail(f"{page} has no row with {', '.join(cells)}")
+
+
+def test_every_metric_is_compared_with_published_code() -> None:
+    page = (ROOT / "docs/comparison.md").read_text(encoding="utf-8")
+    table = page.partition("## Metrics")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)
+    assert sorted(name for cell in cells for name in re.findall(r"`(\w+)`", cell)) == sorted(
+        metric.name for metric in all_metrics()
+    )
 
 
 def test_every_placeholder_is_replaced(site: Path) -> None:

@@ -65,14 +65,14 @@ def test_the_method_is_a_choice_and_its_loss_falls_with_the_answers_likelihood(p
     from viker.methods.base.method import Inputs, methods
 
     values = read_yaml(ROOT / "params.yaml", "")
-    values["unlearn"]["method"] = {"name": "simnpo", "beta": 1.5}
+    values["unlearn"]["method"] = {"name": "ihl", "margin": 1.5}
     settings = params_model().model_validate(values).unlearn.method
     inputs = random_inputs()
     losses = []
     for raised in (0.0, 5.0):
         logits = inputs.logits.detach().clone()
         logits.scatter_add_(-1, inputs.answers.clamp(min=0).unsqueeze(-1), torch.full_like(logits[..., :1], raised))
-        losses.append(methods()["simnpo"](Inputs(logits, inputs.answers), settings)["loss"].item())
+        losses.append(methods()["ihl"](Inputs(logits, inputs.answers), settings)["loss"].item())
     assert losses[1] > losses[0] > 0
 
 

@@ -36,12 +36,8 @@ def measure_seed(params: Params, seed: int, work: Path) -> list[Row]:
 
     What is made on the way stays in ``work``, and is used again.
     """
-    data, images, vanilla, never = (work / name for name in ("prepared", "irrelevant", "vanilla", "never_saw"))
-    if not data.exists():
-        prepare(params.prepare, seed, data, work / "validation")
-        sample(params.sample, seed, data, images)
-    if not vanilla.exists():
-        finetune(params.finetune, seed, params.threads, data, vanilla)
+    data, images, vanilla = make_vanilla(params, seed, work)
+    never = work / "never_saw"
     if not never.exists():
         with _without_forget(data, work / "retain_only") as kept:
             finetune(params.finetune, seed, params.threads, kept, never)
@@ -54,6 +50,17 @@ def measure_seed(params: Params, seed: int, work: Path) -> list[Row]:
         study = _Study(params, seed, data, images, vanilla)
         rows += [{"setting": name} | row for row in study.unlearn(unlearn, name)]
     return [{"seed": seed} | row for row in rows]
+
+
+def make_vanilla(params: Params, seed: int, work: Path) -> tuple[Path, Path, Path]:
+    """Return the seed's data, irrelevant images and vanilla model in ``work``, made where they aren't there yet."""
+    data, images, vanilla = (work / name for name in ("prepared", "irrelevant", "vanilla"))
+    if not data.exists():
+        prepare(params.prepare, seed, data, work / "validation")
+        sample(params.sample, seed, data, images)
+    if not vanilla.exists():
+        finetune(params.finetune, seed, params.threads, data, vanilla)
+    return data, images, vanilla
 
 
 @contextmanager
@@ -124,7 +131,7 @@ class _Study:
 
     def _asked(self) -> list[Question]:
         bare = {split: [replace(r, perturbed_answers=()) for r in own] for split, own in self.records.items()}
-        return build_questions(bare, self.params.evaluate.one_sentence)
+        return build_questions(bare, self.params.evaluate.in_force())
 
     def _ask(self, model: Any, asked: list[Question]) -> dict[str, Any]:
         return predict(model, self.encoder, asked, next(iter(self.irrelevant)), self.params.evaluate)

@@ -10,14 +10,14 @@ LR = 2e-4
 
 def settings(demo: UnlearnParams) -> dict[str, UnlearnParams]:
     """Return every setting by name: the paper's, with nothing but the forget samples, then the demo's retain term."""
-    alone = demo.model_copy(update={"retain_weight": 0.0, "lr": LR})
+    alone, kl = demo.model_copy(update={"lr": LR}), demo.method.retain
     return {
         "GA": alone.model_copy(update={"method": GA(), "epochs": 8}),
         "ViKeR λ=1": alone.model_copy(update={"method": ViKeR(lambda_=1.0), "epochs": 10}),
         "ViKeR λ=2": alone.model_copy(update={"method": ViKeR(lambda_=2.0), "epochs": 14}),
-        "GA, retain term": demo.model_copy(update={"method": GA()}),
-        "ViKeR λ=1, retain term": demo.model_copy(update={"method": ViKeR(lambda_=1.0)}),
-        "ViKeR λ=2, retain term": demo.model_copy(update={"method": ViKeR(lambda_=2.0)}),
+        "GA + retain KL": demo.model_copy(update={"method": GA(retain=kl)}),
+        "ViKeR λ=1 + retain KL": demo.model_copy(update={"method": ViKeR(lambda_=1.0, retain=kl)}),
+        "ViKeR λ=2 + retain KL": demo.model_copy(update={"method": ViKeR(lambda_=2.0, retain=kl)}),
     }
 
 

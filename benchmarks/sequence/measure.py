@@ -86,7 +86,7 @@ class _Questions:
             )  # the second's: without the first one's people
 
     def _open(self, records: dict[str, list[Record]], split: str) -> list[Question]:
-        asked = build_questions(records, self.params.evaluate.one_sentence)
+        asked = build_questions(records, self.params.evaluate.in_force())
         return [q for q in asked if q.split == split and q.record.task == "generation" and q.sample.picture]
 
     def figures(self, adapter: Path, off: bool) -> dict[str, float]:

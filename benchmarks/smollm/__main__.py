@@ -12,8 +12,11 @@ from components.contract.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.core.files import new_file
+from viker.methods.base.method import RetainTerm
+from viker.methods.viker import ViKeR
 
-SETTINGS = {"lambda_": 1.0, "retain_weight": 1.0, "retain_batch_size": 4, "epochs": 4, "lr": 5e-4}
+METHOD = ViKeR(lambda_=1.0, retain=RetainTerm(term="kl", weight=1.0))
+SETTINGS = {"method": METHOD, "retain_batch_size": 4, "epochs": 4, "lr": 5e-4}
 """Changes to the section unlearn of the parameters."""
 SHOWN = 12
 """Answers in the table."""

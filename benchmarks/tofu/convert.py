@@ -86,7 +86,8 @@ def _to_forget(authors: Sequence[Author], share: float, text: Path) -> set[str]:
 
 
 def _portrait(identity: str, content: bytes) -> dict[str, Any]:
-    return {"ID": identity, "image": {"bytes": content, "path": f"{identity}.png"}}
+    file = f"{identity}.png"
+    return {"ID": identity, "Directory": file, "image": {"bytes": content, "path": file}}
 
 
 def _variations(identity: str, face: Any, rng: random.Random) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def command(
 
 def _peak(settings: Any, size: str, method: str) -> int:
     """Return the most bytes that torch holds in two steps, weights included; in a process of its own."""
-    changes = {"method": METHODS[method], "retain_weight": 0.0, "batch_size": 2, "epochs": 1}
+    changes = {"method": METHODS[method], "batch_size": 2, "epochs": 1}
     section = settings.unlearn.model_copy(update=changes)
     request = {"sizes": SIZES[size].model_dump(), "unlearn": section.model_dump(by_alias=True)}
     command = [sys.executable, "-m", "benchmarks.unlearn.peak", json.dumps(request)]
@@ -80,7 +80,7 @@ def _each(teacher: Callable[..., object], benched: Any) -> None:
 def _step(settings: Any, size: str, samples: int, method: str) -> Callable[[], None]:
     """Return one training step without the optimiser, which both methods have alike, on two samples."""
     benched = bench(size, samples)
-    changes = {"method": METHODS[method], "retain_weight": 0.0, "batch_size": 2}
+    changes = {"method": METHODS[method], "batch_size": 2}
     section = settings.unlearn.model_copy(update=changes)
     forget = benched.samples[:2]
     teachers = teacher_probabilities(benched.model, benched.encoder, forget, [IMAGES] * 2, 2)

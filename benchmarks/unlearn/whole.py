@@ -45,7 +45,7 @@ def _run(settings: Any, size: str, count: int, epochs: int, method: str) -> floa
     """Return the CPU seconds of teacher, where the method has one, and training; the model is built before."""
     benched = bench(size, count)
     model, encoder, samples = benched.model, benched.encoder, benched.samples
-    changes = {"method": METHODS[method], "retain_weight": 0.0, "batch_size": 2, "epochs": epochs}
+    changes = {"method": METHODS[method], "batch_size": 2, "epochs": epochs}
     section = settings.unlearn.model_copy(update=changes)
 
     def run() -> None:

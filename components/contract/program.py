@@ -11,6 +11,8 @@ from components.contract.params import Params, load_params
 from components.contract.stages import Argument, Option, Stage, default
 from viker.core import console
 from viker.core.console import ParamsOption
+from viker.core.errors import UserError
+from viker.core.files import read_json
 
 
 def stage_program(stage: Stage, command: Callable[[Params, Path, Any], None]) -> typer.Typer:
@@ -22,7 +24,11 @@ def stage_program(stage: Stage, command: Callable[[Params, Path, Any], None]) ->
     """
 
     def program(params: Path, **values: Any) -> None:
-        command(load_params(params), params, stage.arguments(**values))
+        settings = load_params(params)
+        for name, what in stage.inputs().items():
+            if what.artifact == "prepared":
+                _need_people(stage, values[name])
+        command(settings, params, stage.arguments(**values))
 
     keyword = Parameter.KEYWORD_ONLY
     options = [Parameter("params", keyword, default=Path("params.yaml"), annotation=ParamsOption)]
@@ -32,6 +38,16 @@ def stage_program(stage: Stage, command: Callable[[Params, Path, Any], None]) ->
     program.__annotations__ = {}
     program.__signature__ = Signature(options)  # type: ignore[attr-defined]
     return console.stage_app(program)
+
+
+def _need_people(stage: Stage, prepared: Path) -> None:
+    """Raise a ``UserError`` if nobody in the prepared data is to be forgotten."""
+    manifest = prepared / "manifest.json"
+    if manifest.is_file() and not read_json(manifest, "prepare").get("forget_ids", True):
+        raise UserError(
+            f"{prepared}: nobody is to be forgotten: the requests are carried out, and none is pending. There is "
+            f"nothing to do for {stage.name}; add a request ('viker request add'), then run 'viker prepare'."
+        )
 
 
 def _option(kind: Any, argument: Argument) -> Any:

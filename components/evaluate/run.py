@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from peft import PeftModel
 
 from components.evaluate.stage import Arguments
 from viker.attacks.base.perform import run_attacks
@@ -20,9 +19,11 @@ from viker.evaluation.retrained import compare_with_retrained
 from viker.evaluation.rows import COLUMNS, FLAGS
 from viker.evaluation.settings import EvaluateParams
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
+from viker.metrics.all_modal import all_modal
 from viker.metrics.base.aggregate import differences, measure
 from viker.metrics.clear_protocol import clear_protocol
 from viker.models import fast_path
+from viker.models.adapter import load_adapter
 from viker.models.base_model import check_adapter_base, resolve_model
 from viker.models.context_length import need_context
 from viker.models.encoder import Encoder
@@ -41,14 +42,16 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
     """
     seed_everything(seed, threads)
     fast_path.start_run()
+    protocol = params.in_force()
     manifest = read_json(need_folder(args.prepared, "prepare") / "manifest.json", "prepare")
-    questions, targets = read_questions(args.prepared, params.one_sentence), read_targets(args.prepared)
+    questions, targets = read_questions(args.prepared, protocol), read_targets(args.prepared)
     image = _first_image(args.irrelevant)
     check_adapter_base(args.adapter, args.vanilla)
     model, processor = load_model(resolve_model(args.vanilla), str(args.vanilla))
-    encoder = Encoder(processor, read_pictures(args.prepared) | {image.name: image.read_bytes()}, device())
+    pictures = read_pictures(args.prepared) | {image.name: image.read_bytes()}
+    encoder = Encoder(processor, pictures, device(), protocol.line_before_reply)
     need_context(model, encoder, (question.sample for question in questions), str(args.prepared))
-    adapted = PeftModel.from_pretrained(model, str(args.adapter)).eval()
+    adapted = load_adapter(model, args.adapter)
     store = RunStore(args.work, _deciding(params, seed, threads, args.prepared, args.vanilla, args.adapter, image))
 
     tables = predict(adapted, encoder, questions, image.name, params, store)
@@ -59,11 +62,14 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
     if manifest.get("format") == "clear":
         for name, table in tables.items():
             result[name]["clear"] = clear_protocol(table, seed)
+    if manifest.get("format") == "umu":
+        for name, table in tables.items():
+            result[name]["umu"] = all_modal(table, seed)
     result["differences"] = differences(tables["vanilla"], tables["unlearned"], seed)
     unlearned = tables["unlearned"]
     result |= compare_with_retrained(params.retrained, adapted, encoder, questions, unlearned, params.batch_size)
 
-    sizes = params.batch_size, params.max_new_tokens
+    sizes = params.batch_size, protocol.longest("generation")
     subjects = [Subject(name, adapted, name == "unlearned", encoder, *sizes) for name in tables]
     blocks, replies_under_attack = run_attacks(subjects, targets, params.attacks, seed, store)
     with new_file(args.attacks) as path:
@@ -73,7 +79,9 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
 
     inputs = hash_inputs(args.adapter, args.vanilla, args.prepared, args.predictions, args.attacks)
     inputs["params"] = params_digest(seed, params.model_dump(mode="json", by_alias=True))
-    result = seal(result | fast_path.engine_record() | {"schema": SCHEMA, "inputs": inputs})
+    inputs["protocol"] = protocol.sha256
+    result |= fast_path.engine_record() | {"schema": SCHEMA, "inputs": inputs, "protocol": params.protocol}
+    result = seal(result)
     write_json(args.metrics, result)
     store.close()
     return result
@@ -91,7 +99,8 @@ def _deciding(
 ) -> dict[str, Any]:
     """Return what decides the replies: those that an earlier run left count only where all of this is the same."""
     return {
-        "evaluate": params.model_dump(mode="json", include={"batch_size", "max_new_tokens", "one_sentence"}),
+        "batch_size": params.batch_size,
+        "protocol": params.in_force().sha256,
         "seed": seed,
         "threads": threads,
         "data": sha256_path(prepared / "manifest.json"),

@@ -22,14 +22,15 @@ def run(params: Params, args: Arguments) -> dict[str, Any]:
 
     Raises UserError: the metrics, the policy, or what the metrics were measured on, is missing or can't be read.
     """
-    content = read_json(args.metrics, "evaluate")
-    measured: dict[str, Any] = content if isinstance(content, dict) else {}
+    measured = read_json(args.metrics, "evaluate")
     hashes = hash_inputs(args.adapter, args.vanilla, args.prepared, args.predictions, args.attacks)
     hashes["params"] = params_digest(params.seed, params.values()["evaluate"])
+    protocol = params.evaluate.in_force()
+    hashes["protocol"] = protocol.sha256
     policy, policy_sha256 = load_policy(params.gate)
 
     checks = check_integrity(measured, hashes, args.prepared)
-    checks += recount(measured, args.prepared, args.predictions) + recount_attacks(
+    checks += recount(measured, args.prepared, args.predictions, protocol) + recount_attacks(
         measured, args.prepared, args.attacks, params.seed
     )
     verdict = judge(policy, measured, checks) | {

@@ -23,6 +23,8 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     from components.prepare.run import run
     from viker.data.forget_list import with_requests
     from viker.data.formats.base.format import formats
+    from viker.evaluation.questions import question_counts
+    from viker.gate.reachable import out_of_reach
 
     with tracking.Stage("prepare", settings.values(), params) as recorded:
         with with_requests(settings.prepare, args.requests) as section:
@@ -45,10 +47,18 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     listed = f"{excluded}; listed in {args.out}/excluded.parquet" if excluded else "nothing"
     console.print(f"to forget:  {_origin(manifest, settings.prepare.forget_ids)}", markup=False)
     console.print(f"excluded:   {listed}", markup=False)
+    for note in manifest.get("notes", ()):
+        console.print(f"note:       {note}", markup=False)
     console.print(f"Data Docs:  {args.validation / 'index.html'}", markup=False)
+    # The gate is not among what this stage reads: its outputs don't depend on it, so another gate makes nothing due.
+    for problem in out_of_reach(settings.gate, question_counts(args.out, settings.evaluate.in_force())):
+        console.print(f"warning:    {problem}", markup=False)
 
 
 def _origin(manifest: dict[str, Any], named: list[str]) -> str:
+    if not manifest["forget_ids"]:
+        gone = f", {len(manifest['gone'])} people of requests that are carried out are in no split"
+        return f"nobody{gone}. The other stages have nothing to do until 'viker request add' names someone"
     if named:
         return "the people of prepare.forget_ids"
     requests = ", ".join(manifest["requests"])

@@ -63,7 +63,8 @@ def resolve(params: Params, only_requests: bool) -> dict[str, Any]:
         requests = read_requests(folder)
         files = {path.name: path.read_text(encoding="utf-8") for path in requests}
     pending = [request for request in requests.values() if request.carried_out is None]
-    work = not only_requests or bool(people_of(pending) or section.forget_ids)
+    gone = set(people_of(request for request in requests.values() if request.carried_out))
+    work = not only_requests or bool(set(people_of(pending)) - gone or section.forget_ids)
 
     values = params.model_dump(mode="json", by_alias=True)
     values.pop("deploy", None)

@@ -1,5 +1,6 @@
 """``python -m components.register.close``: mark the requests that a promoted version carries out as done."""
 
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,7 @@ import typer
 from viker.core import console
 from viker.core.console import stage_app
 from viker.core.errors import UserError
-from viker.core.files import new_file, read_json, write_json
+from viker.core.files import locked, read_json, replace_file, write_json
 from viker.data.requests import carried_out, read_requests
 from viker.storage import fetch, is_remote
 
@@ -39,23 +40,24 @@ def close(where: str, ids: list[str], version: int, cache: Path) -> list[str]:
     Raises UserError: one of them is no longer there, or a file can't be written.
     """
     folder = fetch(where, None, cache) if is_remote(where) and ids else Path(where)
-    requests = {request.id: (path, request) for path, request in (read_requests(folder) if ids else {}).items()}
-    missing = sorted(set(ids) - set(requests))
-    if missing:
-        raise UserError(f"{where}: no request {', '.join(missing)}, which version {version} carries out. Put it back.")
-    done = [name for name in ids if requests[name][1].carried_out is None]
-    for name in done:
-        path = requests[name][0]
-        if is_remote(where):
-            from viker.storage.s3 import read_s3, replace_s3
+    with nullcontext() if is_remote(where) or not folder.is_dir() else locked(folder):
+        requests = {request.id: (path, request) for path, request in (read_requests(folder) if ids else {}).items()}
+        missing = sorted(set(ids) - set(requests))
+        if missing:
+            raise UserError(
+                f"{where}: no request {', '.join(missing)}, which version {version} carries out. Put it back."
+            )
+        done = [name for name in ids if requests[name][1].carried_out is None]
+        for name in done:
+            path = requests[name][0]
+            if is_remote(where):
+                from viker.storage.s3 import read_s3, replace_s3
 
-            place = f"{where.rstrip('/')}/{path.name}"
-            content, etag = read_s3(place)
-            replace_s3(place, carried_out(content.decode(), date.today(), version).encode(), etag)
-        else:
-            text = carried_out(path.read_text(encoding="utf-8"), date.today(), version)
-            with new_file(path) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+                place = f"{where.rstrip('/')}/{path.name}"
+                content, etag = read_s3(place)
+                replace_s3(place, carried_out(content.decode(), date.today(), version).encode(), etag)
+            else:
+                replace_file(path, carried_out(path.read_text(encoding="utf-8"), date.today(), version))
     return done
 
 

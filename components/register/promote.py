@@ -22,9 +22,9 @@ def command(
     Refused if its verdict is not about this adapter, these data and this policy, or if people would be known again
     whom the champion has forgotten. A version that already is the champion stays it.
     """
+    from viker.gate.doubts import Policy
     from viker.registry.promotion import promote
     from viker.registry.registration import write_registration
-    from viker.registry.verdict import Policy
     from viker.registry.versions import Registry
 
     settings = load_params(params)

@@ -11,13 +11,15 @@ from viker.core.files import read_json, sha256_json, sha256_path
 from viker.core.mlflow_store import tracking_uri
 from viker.core.nested import main_metrics
 from viker.core.provenance import code_version
+from viker.evidence.seal import params_digest
+from viker.gate.doubts import Policy
 from viker.models.base_model import base_digest, resolve_model
 from viker.registry.model_card import card
 from viker.registry.model_package import add_evidence, pack
 from viker.registry.promotion import Refused, promote
 from viker.registry.registration import write_registration
 from viker.registry.stored import Coverage
-from viker.registry.verdict import Policy, check_evaluated, check_verdict, version_tags
+from viker.registry.verdict import check_evaluated, check_verdict, version_tags
 from viker.registry.versions import CANDIDATE, Registry
 from viker.tracking import PIPELINE, Stage
 
@@ -40,7 +42,10 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
     measured, verdict = read_json(args.metrics, "evaluate"), read_json(args.gate, "gate")
     manifest_file = args.prepared / "manifest.json"
     hashes = check_evaluated(
-        {"adapter": args.adapter, "model": args.model, "data": manifest_file}, measured, args.metrics
+        {"adapter": args.adapter, "model": args.model, "data": manifest_file},
+        measured,
+        args.metrics,
+        params_digest(params.seed, params.values()["evaluate"]),
     )
     check_verdict(verdict, args.gate, measured, hashes, Policy(params.gate))
     manifest = read_json(manifest_file, "prepare")
@@ -66,15 +71,16 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
             if version is None:
                 coverage = _coverage(registry, manifest, params.unlearn.start_from, args.unlearning)
                 packed, place = Path(scratch) / "model", f"model-{key[:12]}"
-                pack(packed, args.adapter, base, digest, params.evaluate.max_new_tokens)
+                pack(packed, args.adapter, base, digest, params.evaluate.in_force().longest("generation"))
                 files = {"evaluate.json": args.metrics, "gate.json": args.gate, "manifest.json": manifest_file}
                 covered = {"requests": sorted(coverage.requests), "people": sorted(coverage.people)}
                 add_evidence(packed, files | {"params.yaml": params_file}, covered)
                 recorded.artifact(packed, place, run=PIPELINE)
                 _, run_id = recorded.deliver()
                 tags |= {KEY: key, "requests": ", ".join(sorted(coverage.requests)), "run": run_id}
+                method = read_json(args.unlearning / "summary.json", "unlearn")["method"]
                 people, requests = len(manifest.get("forget_ids", ())), len(coverage.requests)
-                about = card(registry.name, params.unlearn.method.name, tags, measured, people, requests)
+                about = card(registry.name, method, tags, measured, people, requests)
                 set_tags = {name: value for name, value in tags.items() if value}
                 version = registry.add(place, run_id, set_tags, about, KEY)
             with registry.lock():

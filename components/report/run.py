@@ -7,7 +7,9 @@ from components.contract.params import Params
 from viker.core.files import new_file, sha256_path
 from viker.core.provenance import code_version, package_versions
 from viker.evidence.bundle import json_bytes, pack
-from viker.report.load import Paths, load
+from viker.evidence.seal import params_digest
+from viker.gate.doubts import Policy
+from viker.report.load import Paths, check_evidence, load
 from viker.report.page import render
 from viker.report.run_details import params_text, registration
 
@@ -17,9 +19,11 @@ def run(params: Params, paths: Paths, earlier: Sequence[Path], out: Path, bundle
 
     ``earlier``: metrics of earlier runs, for the plot of forget against retain.
 
-    Raises UserError: an input is missing or broken.
+    Raises UserError: an input is missing or broken, was edited, or is about something else; nothing is written then.
     """
     inputs = load(paths, earlier)
+    digest = params_digest(params.seed, params.values()["evaluate"])
+    check_evidence(paths, inputs, digest, Policy(params.gate))
     code, versions = code_version(paths.params.resolve().parent), package_versions()
     values = params.values()
     text = params_text(values, inputs)

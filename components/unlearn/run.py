@@ -1,5 +1,6 @@
 """ViKeR from top to bottom: load, ask the teacher, train the adapter, save it with the evidence."""
 
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +15,9 @@ from viker.core.errors import UserError
 from viker.core.files import new_file, sha256_path, write_json
 from viker.core.run_store import RunStore
 from viker.data.irrelevant.assignment import images_of, read_irrelevant
-from viker.data.records import read_pictures, read_records
+from viker.data.records import Record, read_pictures, read_records
 from viker.data.samples import Sample, sample_of
+from viker.methods.base.method import method_of
 from viker.models import fast_path
 from viker.models.context_length import need_context
 from viker.models.encoder import Encoder
@@ -23,7 +25,8 @@ from viker.models.loading import device, seed_everything
 from viker.models.logits import answer_logits
 from viker.teacher.distributions import TeacherDistributions
 from viker.teacher.key_tokens import entropy_histogram, key_token_rows
-from viker.teacher.visual import TEACHER_BATCH, compute_teachers
+from viker.teacher.nobody import Nobody, teach
+from viker.teacher.visual import TEACHER_BATCH
 from viker.training.adapter import check_start, save_adapter
 from viker.training.checkpoint import (
     SaveCheckpoints,
@@ -41,6 +44,8 @@ from viker.training.settings import UnlearnParams
 from viker.training.sharding import in_step
 from viker.training.start_model import load_start_model
 from viker.training.trainer import UnlearnTrainer
+
+log = logging.getLogger(__name__)
 
 
 def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict[str, Any]:
@@ -61,8 +66,9 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
     fast_path.start_run()
     seed_everything(seed, threads)
     began = time.perf_counter()
-    forget = _questions(args.prepared, "forget", params.text_questions)
-    retain = _questions(args.prepared, "retain")
+    records = {split: read_records(args.prepared, split) for split in ("forget", "retain")}
+    forget = _questions(records["forget"], params.text_questions)
+    retain = _questions(records["retain"])
     images, assigned = read_irrelevant(args.irrelevant)
     teacher_images = images_of(assigned, [sample.record_id for sample in forget])
     model, processor = load_start_model(params, args.vanilla)
@@ -72,7 +78,8 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
     store = open_store(args.state, _inputs(params, seed, threads, args.prepared, args.vanilla, args.irrelevant))
     if params.method.teacher_input == "text_only":
         teacher_images = [("",)] * len(forget)
-    teachers = ask_teacher(store, model, encoder, forget, teacher_images)
+    nobody = Nobody.among(records["forget"], records["retain"], seed)
+    teachers = ask_teacher(store, model, encoder, forget, teacher_images, nobody)
     taught = time.perf_counter()
 
     trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, args.state)
@@ -88,12 +95,13 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
     tokens = key_token_rows(forget, teachers, encoder, params.key_token_entropy)
     curve = loss_curve(trainer)
     summary = {
-        "method": params.method.name,
+        "method": method_of(params.method).described(params.method),
         "samples": len(trainer.train_dataset),
         "steps": len(curve),
         "trained_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         "tokens": len(tokens),
         "key_tokens": int(tokens["key"].sum()),
+        "text_questions_without_a_name": len(nobody.nameless(forget)),
         "start_from": params.start_from and sha256_path(Path(params.start_from)),
     } | fast_path.engine_record()
     if processes().is_main_process:
@@ -104,14 +112,26 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
 
 
 def ask_teacher(
-    store: RunStore, model: Any, encoder: Encoder, forget: list[Sample], images: Sequence[Sequence[str]]
+    store: RunStore,
+    model: Any,
+    encoder: Encoder,
+    forget: list[Sample],
+    images: Sequence[Sequence[str]],
+    nobody: Nobody,
 ) -> list[TeacherDistributions]:
-    """Return the teacher's distributions of each forget sample, which sees the sample's ``images`` instead."""
+    """Return the teacher's distributions of each forget sample: seeing its ``images``, or asked about ``nobody``."""
+    if without := nobody.nameless(forget):
+        log.warning(
+            "%d forget records without a picture name nobody that was found, such as %s: their teacher knows what the "
+            "question alone tells. Name the person in the question, as in the person's other records.",
+            len(without),
+            without[0],
+        )
 
     def compute(numbers: Sequence[int]) -> list[TeacherDistributions]:
         with in_step(model, lambda: answer_logits(model, encoder.batch(forget[:1]))):
             samples, seen = [forget[n] for n in numbers], [images[n] for n in numbers]
-            return compute_teachers(model, encoder, samples, seen, TEACHER_BATCH)
+            return teach(model, encoder, samples, seen, nobody, TEACHER_BATCH)
 
     teachers = stored_teachers(store, len(forget), compute)
     fallbacks = fast_path.fallbacks()  # of all processes
@@ -146,10 +166,10 @@ def write_records(folder: Path, tokens: pd.DataFrame, curve: pd.DataFrame, summa
     write_json(folder / "summary.json", summary)
 
 
-def _questions(prepared: Path, split: str, with_text: bool = False) -> list[Sample]:
+def _questions(records: Sequence[Record], with_text: bool = False) -> list[Sample]:
     """Return the questions to train on, and ``with_text`` the open ones that come without a picture."""
     kinds = {("qa", "image_text"), ("qa", "text")} | ({("generation", "text")} if with_text else set())
-    return [sample_of(record) for record in read_records(prepared, split) if (record.task, record.modality) in kinds]
+    return [sample_of(record) for record in records if (record.task, record.modality) in kinds]
 
 
 def _inputs(

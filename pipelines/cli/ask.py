@@ -60,7 +60,8 @@ def _load(settings: Params, wanted: str, vanilla: Path) -> "tuple[Answerer, str]
     folder = Path(wanted)
     if folder.is_dir() and not (folder / "MLmodel").is_file():
         hint = "Name another with --vanilla."
-        return Answerer(resolve_model(vanilla), None, folder, settings.evaluate.max_new_tokens, hint), wanted
+        most = settings.evaluate.in_force().longest("generation")
+        return Answerer(resolve_model(vanilla), None, folder, most, hint), wanted
     if folder.is_dir():
         return _registered(str(folder)), wanted
     if os.sep in wanted:

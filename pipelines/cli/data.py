@@ -14,8 +14,8 @@ from components.contract.params import load_params
 from pipelines.cli.profile import change_params
 from viker.core.console import ParamsOption, command_group, say
 from viker.core.errors import UserError
-from viker.core.files import new_file, new_folder, sha256_path
-from viker.storage import fetch, is_remote
+from viker.core.files import is_hidden, new_file, new_folder, sha256_path
+from viker.storage import fetch, is_remote, refuse_credentials
 
 app = command_group("Import a data set from S3, the hub or a folder, and have DVC track it.")
 
@@ -36,6 +36,7 @@ def import_(
     `dvc pull` gets the same data on any machine.
     """
     load_params(params)
+    refuse_credentials(source)
     name = source.rstrip("/").rpartition("/")[2] if name is None else name
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII) or name.endswith(".dvc"):
         raise UserError(f"'{name}' can't be the name of a data set: use letters, digits, '-', '_' and '.'; see --name.")
@@ -44,9 +45,13 @@ def import_(
         raise UserError(f"{Path.cwd()} is not a DVC repository. Run in the project's root, or 'dvc init' first.")
     commit = revision
     if source.startswith("hf://"):
-        from viker.storage.hub import commit_of
+        from viker.data.formats.base.format import also_on_hub
+        from viker.storage.hub import NotOnHub, commit_of
 
-        commit = commit_of(source, revision)
+        try:
+            commit = commit_of(source, revision)
+        except NotOnHub as error:
+            raise UserError(f"{error}{also_on_hub(source)}") from None
     fetched = fetch(source, commit, cache)
     _place(fetched, target, source, force, move=is_remote(source))
     md5 = _track(target, source, commit)
@@ -64,14 +69,14 @@ def _place(fetched: Path, target: Path, source: str, force: bool, move: bool) ->
     if target.exists() and target.resolve() == fetched.resolve():
         return
     tracked = target.with_name(f"{target.name}.dvc")
-    same = target.exists() and sha256_path(target) == sha256_path(fetched)
+    same = target.exists() and sha256_path(target, visible=True) == sha256_path(fetched, visible=True)
     if (target.exists() or tracked.exists()) and not same and not force:
         raise UserError(
             f"{target}: another data set has this name, and '{source}' differs from it. Choose another with --name, or "
             "replace it with --force; what was committed of it stays in DVC's cache."
         )
     for path in fetched.rglob("*"):
-        if path.is_symlink():
+        if path.is_symlink() and not any(map(is_hidden, path.relative_to(fetched).parts)):
             raise UserError(f"{path}: a symbolic link. Put the file itself there: links could lead out of the data.")
     if same:
         return
@@ -88,7 +93,7 @@ def _place(fetched: Path, target: Path, source: str, force: bool, move: bool) ->
             temporary.rmdir()
             shutil.move(fetched, temporary)
         else:
-            shutil.copytree(fetched, temporary, dirs_exist_ok=True)
+            shutil.copytree(fetched, temporary, dirs_exist_ok=True, ignore=lambda _, names: filter(is_hidden, names))
 
 
 def _track(target: Path, source: str, commit: str | None) -> str:

@@ -14,7 +14,7 @@ from viker.core.console import stage_app
 
 STAGES = tuple(stages())
 SPANNING = (
-    *("data", "request", "profile", "params", "plan", "pipeline", "summary", "seeds", "sweep"),
+    *("repro", "data", "request", "profile", "params", "doctor", "plan", "pipeline", "summary", "seeds", "sweep"),
     *("track", "promote", "rollback", "status", "ask", "verify"),
 )
 

@@ -13,7 +13,7 @@ from viker.core.errors import UserError
 from viker.core.files import new_file
 from viker.core.settings import shown
 from viker.methods.base.method import methods
-from viker.training.settings import MOVED
+from viker.training.settings import MOVED, RETAIN_WEIGHT
 
 app = command_group("Bring parameter files of earlier versions up to date.")
 
@@ -49,21 +49,30 @@ def upgrade_values(values: CommentedMap, path: Path) -> list[str]:
     """Bring the values of a parameter file or profile into today's form, in place, and return what changed.
 
     The settings of a method move from the section 'unlearn' into ``unlearn.method``, swept keys with them; those of
-    methods other than the file's own go.
+    methods other than the file's own go. The weight of the retain term moves along, so that results stay the same.
+    ``evaluate.one_sentence`` becomes the protocol that asks so.
 
     Raises UserError: a profile has settings of several methods but doesn't name its method.
     """
     changes = []
     section = values.get("unlearn")
+    swept = values.get("sweep")
+    swept = swept if isinstance(swept, CommentedMap) else CommentedMap()
     if isinstance(section, CommentedMap):
         changes += _method_settings(section, path)
-    swept = values.get("sweep")
-    if isinstance(swept, CommentedMap):
-        for key in list(swept):
-            section_name, _, setting = str(key).partition(".")
-            if section_name == "unlearn" and setting in MOVED:
-                _rename(swept, key, f"unlearn.method.{setting}")
-                changes.append(f"sweep: {key} is now unlearn.method.{setting}")
+        changes += _retain_term(section, f"unlearn.{RETAIN_WEIGHT}" in swept)
+    asked = values.get("evaluate")
+    if isinstance(asked, CommentedMap) and "one_sentence" in asked:
+        protocol = "mllmu" if asked["one_sentence"] else "viker"
+        _rename(asked, "one_sentence", "protocol")
+        asked["protocol"] = protocol
+        asked.ca.items.pop("protocol", None)
+        changes.append(f"evaluate.one_sentence is now evaluate.protocol {protocol}")
+    moves = {f"unlearn.{key}": f"unlearn.method.{key}" for key in MOVED}
+    moves[f"unlearn.{RETAIN_WEIGHT}"] = "unlearn.method.retain.weight"
+    for key in [key for key in swept if key in moves]:
+        _rename(swept, key, moves[key])
+        changes.append(f"sweep: {key} is now {moves[key]}")
     return changes
 
 
@@ -96,6 +105,31 @@ def _method_settings(section: CommentedMap, path: Path) -> list[str]:
         section.ca.items.pop(key, None)
     section.insert(place, "method", settings)
     return changes
+
+
+def _retain_term(section: CommentedMap, swept: bool) -> list[str]:
+    """Move the weight of KL on retain samples into the method's ``retain``; ``swept``: other weights are tried too."""
+    if RETAIN_WEIGHT not in section:
+        return []
+    method = section.get("method", CommentedMap())
+    if isinstance(method, str):
+        method = CommentedMap(name=method)
+        _move_comment(section, "method", method, "name")
+    weight, place = section[RETAIN_WEIGHT], list(section).index(RETAIN_WEIGHT)
+    if "method" not in section:
+        section.insert(place, "method", method)
+    else:
+        section["method"] = method
+    comment = CommentedMap()
+    _move_comment(section, RETAIN_WEIGHT, comment, "retain")
+    del section[RETAIN_WEIGHT]
+    if method.get("name") == "retrain":
+        return [f"unlearn.{RETAIN_WEIGHT} is gone: the method retrain has no such setting"]
+    retain = CommentedMap(term="kl" if weight or swept else "none", weight=weight)
+    retain.fa.set_flow_style()
+    method["retain"] = retain
+    _move_comment(comment, "retain", method, "retain")
+    return [f"unlearn.{RETAIN_WEIGHT} is now unlearn.method.retain"]
 
 
 def _rename(mapping: CommentedMap, old: str, new: str) -> None:

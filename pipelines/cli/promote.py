@@ -41,9 +41,9 @@ def promote(
     """
     override = reason_given(force, reason)
     settings = load_params(params)
+    from viker.gate.doubts import Policy
     from viker.gate.policies import load_policy
     from viker.registry import promotion
-    from viker.registry.verdict import Policy
 
     registry = open_registry(settings)
     number = registry.number(version)
@@ -74,7 +74,7 @@ def rollback(
     from viker.registry import promotion
 
     requests = read_requests(requests_folder(settings.prepare.requests)).values()
-    carried_out = {request.id: request.people for request in requests if request.carried_out}
+    carried_out = {request.id: request.identities for request in requests if request.carried_out}
     registry = open_registry(settings)
     result = promotion.rollback(registry, carried_out, override)
     typer.echo(f"{registry.name} version {result.version} is the champion again, replacing version {result.replaced}.")
@@ -112,12 +112,12 @@ def _mark_done(settings: Params, version: int, coverage: Coverage) -> None:
     except UserError as error:
         raise UserError(f"version {version} is the champion, but its requests were not marked: {error}") from None
     pending = [r for r in requests.values() if r.carried_out is None and r.id in coverage.requests]
-    complete = [request.id for request in pending if coverage.people.issuperset(request.people)]
+    complete = [request.id for request in pending if coverage.people.issuperset(request.identities)]
     for name in close(where, complete, version, CACHE) if complete else ():
         typer.echo(f"request {name}: carried out by version {version}.")
     for request in pending:
         if request.id not in complete:
-            missing = ", ".join(sorted(set(request.people) - coverage.people))
+            missing = ", ".join(sorted(set(request.identities) - coverage.people))
             typer.echo(
                 f"request {request.id}: not marked as done: it names {missing}, not forgotten by version {version}."
             )

@@ -1,7 +1,10 @@
 """``viker request``: the forget requests, which are YAML files in the folder ``prepare.requests``."""
 
 import json
+from contextlib import suppress
 from datetime import date, timedelta
+from io import StringIO
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,12 +15,14 @@ from rich.text import Text
 from ruamel.yaml import YAML
 
 from components.contract.params import load_params
+from pipelines.cli.registry import requests_folder
 from viker.core.console import ParamsOption, command_group, say
 from viker.core.errors import UserError, did_you_mean
-from viker.core.files import new_file, read_json
+from viker.core.files import create_file, locked, read_json, replace_file
 from viker.core.settings import validated
 from viker.data.requests import REASONS, ForgetRequest, Reason, carried_out, read_requests
 from viker.data.settings import PrepareParams
+from viker.storage import is_remote
 
 MONTH = timedelta(days=30)
 """The time to answer that Art. 12(3) GDPR gives."""
@@ -30,8 +35,11 @@ app = command_group("Add, list and close forget requests: who is to be forgotten
 def add(
     people: Annotated[list[str], typer.Argument(help="The IDs of the people, as the data has them.")],
     reason: Annotated[Reason, typer.Option(help="; ".join(f"{code}: {text}" for code, text in REASONS.items()))],
-    deadline: Annotated[str | None, typer.Option(help="YYYY-MM-DD; default: in 30 days.")] = None,
-    name: Annotated[str | None, typer.Option("--id", help="Default: today's date and a number.")] = None,
+    received: Annotated[
+        str | None, typer.Option("--date", help="YYYY-MM-DD, when the request was received; default: today.")
+    ] = None,
+    deadline: Annotated[str | None, typer.Option(help="YYYY-MM-DD; default: 30 days after --date.")] = None,
+    name: Annotated[str | None, typer.Option("--id", help="Default: --date and a number.")] = None,
     params: ParamsOption = Path("params.yaml"),
     prepared: PreparedOption = Path("data/prepared"),
 ) -> None:
@@ -40,24 +48,19 @@ def add(
     The people are checked against the prepared data if it was made from *prepare.source*; otherwise prepare does it.
     """
     settings = load_params(params).prepare
-    folder, today = Path(settings.requests), date.today()
-    taken = {request.id for request in read_requests(folder).values()}
-    name = name or next(new for n in range(1, len(taken) + 2) if (new := f"{today}-{n}") not in taken)
-    try:
-        due = date.fromisoformat(deadline) if deadline else today + MONTH
-    except ValueError:
-        raise UserError(f"--deadline is '{deadline}': expected a day such as 2026-12-24.") from None
-    path = folder / f"{name}.yaml"
-    values = {"id": name, "date": today, "people": people, "reason": reason, "deadline": due}
-    request = validated(ForgetRequest, values, path)
-    if request.id in taken or path.exists():
-        raise UserError(f"--id is '{name}': there is a request of that ID in {folder}. Choose another, or omit --id.")
-    checked = _check_people(request, settings, prepared)
-    yaml = YAML()
-    yaml.width = 4096
-    with new_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
-        yaml.dump(values, stream)
-    say(f"{path}: people {len(people)}, deadline {due}.")
+    today = date.today()
+    made = _day("--date", received) if received else today
+    if made > today:
+        raise UserError(f"--date is '{received}', after today ({today}): expected the day on which it was received.")
+    due = _day("--deadline", deadline) if deadline else made + MONTH
+    values = {"id": name, "date": made, "people": people, "reason": reason, "deadline": due}
+    folder = _local(settings.requests)
+    checked = _check_people(_request(folder, values, name or f"{made}-1")[1], settings, prepared)
+    read_requests(folder)  # before anything is made there
+    with locked(folder):
+        path = _create(folder, values, name)
+    late = f", which has passed: {(today - due).days} days ago" if due < today else ""
+    say(f"{path}: people {len(people)}, deadline {due}{late}.")
     if not checked:
         say(f"{prepared} doesn't hold the data of {settings.source} yet: prepare will check the people.")
 
@@ -65,7 +68,7 @@ def add(
 @app.command("list")
 def list_(params: ParamsOption = Path("params.yaml")) -> None:
     """List all requests: pending ones first, by deadline, then those that are carried out."""
-    folder = Path(load_params(params).prepare.requests)
+    folder = requests_folder(load_params(params).prepare.requests)
     requests = read_requests(folder).values()
     if not requests:
         say(f"no requests in {folder}: 'viker request add' writes one.")
@@ -89,7 +92,7 @@ def status(
     prepared: PreparedOption = Path("data/prepared"),
 ) -> None:
     """Show a request's state: how many days are left, and whether the prepared data carries it out."""
-    folder, today = Path(load_params(params).prepare.requests), date.today()
+    folder, today = requests_folder(load_params(params).prepare.requests), date.today()
     carried = _manifest(prepared).get("requests", [])
     rows = [
         request.model_dump(mode="json")
@@ -117,16 +120,60 @@ def done(
 
     The next run of prepare removes its people from all splits.
     """
-    path, request = _find(Path(load_params(params).prepare.requests), name)
-    if request.carried_out:
-        raise UserError(
-            f"{path}: carried out on {request.carried_out.date} by version {request.carried_out.version} already. "
-            "Edit the file if that is wrong."
-        )
-    text = carried_out(path.read_text(encoding="utf-8"), date.today(), version)
-    with new_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    folder = _local(load_params(params).prepare.requests)
+    _find(folder, name)
+    with locked(folder):
+        path, request = _find(folder, name)
+        if request.carried_out:
+            raise UserError(
+                f"{path}: carried out on {request.carried_out.date} by version {request.carried_out.version} already. "
+                "Edit the file if that is wrong."
+            )
+        replace_file(path, carried_out(path.read_text(encoding="utf-8"), date.today(), version))
     say(f"{path}: carried out by version {version}. The next 'dvc repro' removes its people from all splits.")
+
+
+def _local(requests: str) -> Path:
+    """Return the folder of requests to write to. Raises UserError: it is a remote one."""
+    if is_remote(requests):
+        raise UserError(
+            f"prepare.requests is '{requests}': requests are written to local folders. Upload the file there."
+        )
+    return Path(requests)
+
+
+def _create(folder: Path, values: dict[str, Any], name: str | None) -> Path:
+    """Write the request under its ID, or the first free one of its day; return its path once it is durable.
+
+    Raises UserError: there is a request of that ID.
+    """
+    taken = {request.id.casefold() for request in read_requests(folder).values()}
+    for number in count(1):
+        path, request = _request(folder, values, name or f"{values['date']}-{number}")
+        with suppress(FileExistsError):
+            if request.id.casefold() not in taken:
+                stream, yaml = StringIO(), YAML()
+                yaml.width = 4096
+                yaml.dump(values | {"id": request.id}, stream)
+                create_file(path, stream.getvalue())
+                return path
+        if name:
+            raise UserError(
+                f"--id is '{name}': there is a request of that ID in {folder}. Choose another, or omit --id."
+            )
+    raise AssertionError
+
+
+def _request(folder: Path, values: dict[str, Any], name: str) -> tuple[Path, ForgetRequest]:
+    path = folder / f"{name}.yaml"
+    return path, validated(ForgetRequest, values | {"id": name}, path)
+
+
+def _day(option: str, text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"{option} is '{text}': expected a day such as 2026-12-24.") from None
 
 
 def _check_people(request: ForgetRequest, settings: PrepareParams, prepared: Path) -> bool:
@@ -147,10 +194,10 @@ def _check_people(request: ForgetRequest, settings: PrepareParams, prepared: Pat
         except (pa.ArrowException, OSError, KeyError):
             return False
     known |= set(manifest.get("gone", []))
-    for person in request.people:
-        if person not in known:
+    for person, identity in zip(request.people, request.identities, strict=True):
+        if identity not in known:
             raise UserError(
-                f"'{person}' is an ID that nobody in {prepared} has{did_you_mean(person, known)} "
+                f"'{person}' is an ID that nobody in {prepared} has{did_you_mean(identity, known)} "
                 "If the data is newer, run 'viker prepare' first."
             )
     return True

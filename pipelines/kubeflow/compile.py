@@ -17,6 +17,7 @@ from pipelines.kubeflow.pipeline import pipeline
 from pipelines.kubeflow.task_settings import settle
 from viker.core.errors import UserError, did_you_mean
 from viker.core.settings import read_yaml, validated
+from viker.storage import refuse_credentials
 
 GIVEN = ("source", "revision", "requests", "model", "policy")
 """The arguments that go before the same value of params.yaml."""
@@ -59,6 +60,8 @@ def specification(deploy: DeployParams) -> dict[str, Any]:
 def arguments(values: dict[str, Any], given: dict[str, str | None], only_requests: bool) -> dict[str, Any]:
     """Return the arguments of a run: all sections of params.yaml, so that the images' own file decides nothing."""
     named = {name: given[name] for name in GIVEN if given.get(name)}
+    for value in given.values():
+        refuse_credentials(value or "")
     return {"params": to_struct(values), **named, "only_requests": only_requests}
 
 

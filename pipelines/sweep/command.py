@@ -62,6 +62,8 @@ def sweep(
     _run_shared(root, [stage for stage in stages if stage not in affected])
 
     console = Console(highlight=False)
+    if any(key.startswith(("evaluate.protocol", "evaluate.max_new_tokens")) for key in lists):
+        console.print("warning: combinations of different protocols are asked differently: don't compare their numbers")
     key = _key(settings(base.values()), list(lists))
     with tracking.Stage("sweep", base.values(), params, live=True, sweep=key) as run:
         run.tags({f"sweep.{name}": values for name, values in lists.items()})

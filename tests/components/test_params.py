@@ -8,7 +8,7 @@ from components.contract.params import load_params
 from viker.core.errors import UserError
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
-VIKER = SHIPPED.read_text()[SHIPPED.read_text().index("  method:") : SHIPPED.read_text().index("  retain_weight:")]
+VIKER = SHIPPED.read_text()[SHIPPED.read_text().index("  method:") : SHIPPED.read_text().index("  text_questions:")]
 
 
 def load_changed(tmp_path, old: str, new: str):
@@ -27,8 +27,14 @@ def load_changed(tmp_path, old: str, new: str):
         ("  lambda: 2.0", "  lamda: 2.0", ["unlearn.method.lamda", "did you mean 'lambda'"]),
         ("name: viker", "name: vikr", ["unlearn.method", "no method 'vikr'", "graddiff", "did you mean 'viker'?"]),
         ("name: viker", "title: viker", ["missing key 'unlearn.method.name'"]),
-        ("name: viker", "name: npo", ["unknown key 'unlearn.method.lambda'", "known here: beta, name"]),
+        ("name: viker", "name: npo", ["unknown key 'unlearn.method.lambda'", "known here: beta, name, retain"]),
         ("kinds: [scene]", "kinds: [selfie]", ["sample.kinds.0", "selfie", "'scene'"]),
+        ("patch_size: 12", "patch_size: 64", ["'finetune.model.patch_size' is 64", "a divisor of 48"]),
+        ("image_size: 48", "image_size: 50", ["'finetune.model.patch_size' is 12", "a divisor of 50"]),
+        ("heads: 4", "heads: 3", ["'finetune.model.heads' is 3", "a multiple of 6"]),
+        ("heads: 4", "heads: 128", ["'finetune.model.heads' is 128", "a multiple of 256"]),
+        ("    width: 128", "    width: 129", ["'finetune.model.heads' is 4", "a multiple of 8"]),
+        ("vision_width: 96", "vision_width: 97", ["'finetune.model.vision_width' is 97", "a multiple of 4"]),
         ("seed: 7", "seed: -1", ["seed", "-1", "greater than or equal to 0"]),
         ("seed: 7", "# no seed", ["missing key 'seed'"]),
         ("  rules: []", "  rules: [leakage is low]", ["gate.rules", "leakage is low", "not a rule"]),
@@ -43,6 +49,22 @@ def test_a_wrong_value_is_named_with_what_is_allowed(tmp_path, old, new, named):
     for part in ["params.yaml", *named]:
         assert part in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("source: components/prepare/embedded.yaml", "source: 's3://AKIAZZ:SECRETZZ@bucket/p'"),
+        ("source: components/prepare/embedded.yaml", "source: 'hf://SECRETZZ@owner/name'"),
+        ("source: components/prepare/embedded.yaml", "source: 'dvc+https://u:SECRETZZ@host/r.git#data'"),
+        ("requests: requests", "requests: 's3://AKIAZZ:SECRETZZ@bucket/requests'"),
+        ("  folder: null", "  folder: 's3://bucket/p?X-Amz-Credential=a&token=SECRETZZ'"),
+    ],
+)
+def test_credentials_in_an_address_are_refused_without_being_repeated(tmp_path, old, new):
+    with pytest.raises(UserError, match="an address with credentials in it") as caught:
+        load_changed(tmp_path, old, new)
+    assert "SECRETZZ" not in str(caught.value) and "***" in str(caught.value)
 
 
 def test_a_missing_file_and_broken_yaml_are_named(tmp_path):

@@ -42,7 +42,7 @@ def champion(work, base, adapter, monkeypatch):  # noqa: F811
         shutil.copytree(folder, work.folder / "models" / name)
     work.evaluate()
     work.register()
-    answerer = Answerer(str(base), None, adapter, work.params.evaluate.max_new_tokens, "")
+    answerer = Answerer(str(base), None, adapter, work.params.evaluate.in_force().longest("generation"), "")
     return work, answerer
 
 

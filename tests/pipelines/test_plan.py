@@ -16,7 +16,8 @@ from tests.viker.methods.checks import settings_of
 from viker.core.errors import UserError
 from viker.finetuning.settings import ModelParams
 from viker.finetuning.small_llava import build_config
-from viker.methods.base.method import methods
+from viker.methods.base.method import RetainTerm, methods
+from viker.methods.viker import ViKeR
 from viker.models.loading import empty_model, language_layers
 from viker.training.adapter import put_adapter
 from viker.training.memory import (
@@ -39,6 +40,7 @@ SIZES = {
     "63M": {"width": 768, "layers": 8, "heads": 12, "vocabulary": 3000},
 }
 VISION = {"image_size": 168, "patch_size": 14, "vision_width": 64, "vision_layers": 2}
+KL = RetainTerm(term="kl")
 DEPLOYED = "llava-hf/llava-1.5-7b-hf"
 
 
@@ -48,7 +50,7 @@ def changed(section: str, **values: object):
 
 
 def deployed(name: str = DEPLOYED, **unlearn: object):
-    paper = {"precision": "bfloat16", "retain_weight": 0.0} | unlearn
+    paper = {"precision": "bfloat16", "method": ViKeR()} | unlearn
     return changed("finetune", deployed_model=name).model_copy(
         update={"unlearn": PARAMS.unlearn.model_copy(update=paper)}
     )
@@ -126,8 +128,8 @@ def test_a_layer_keeps_what_autograd_saves(precision, attention):
 
 def test_activations_grow_with_the_samples_and_shrink_with_checkpointing(small):
     sizes, load = sizes_of(small), Load(10, 16, 20, 30)
-    plain = PARAMS.unlearn.model_copy(update={"retain_weight": 0.0})
-    both = plain.model_copy(update={"retain_weight": 1.0, "retain_batch_size": plain.batch_size})
+    plain = PARAMS.unlearn.model_copy(update={"method": ViKeR()})
+    both = plain.model_copy(update={"method": ViKeR(retain=KL), "retain_batch_size": plain.batch_size})
     again = plain.model_copy(update={"gradient_checkpointing": True})
     assert batches(both) == [plain.batch_size] * 2
     assert activation_bytes(sizes, both, load) == 2 * activation_bytes(sizes, plain, load)
@@ -137,7 +139,7 @@ def test_activations_grow_with_the_samples_and_shrink_with_checkpointing(small):
 def test_the_teacher_is_kept_in_float32_and_the_features_up_to_their_limit(small):
     sizes = sizes_of(small)
     assert teacher_bytes(sizes, Load(10, 16, 20, 30)) == 10 * 30 * 500 * 4
-    plain = PARAMS.unlearn.model_copy(update={"retain_weight": 0.0})
+    plain = PARAMS.unlearn.model_copy(update={"method": ViKeR()})
     assert feature_bytes(sizes, plain, Load(10, 16, 20, 30)) == 10 * 16 * 128 * number_bytes(plain)
     assert feature_bytes(sizes, plain, Load(10**7, 16, 20, 30)) == 2 * GIB
 
@@ -168,9 +170,9 @@ def test_a_family_without_a_fixed_number_of_image_tokens_needs_to_be_told(tmp_pa
 
 @pytest.mark.parametrize("method", [m for m in methods().values() if m.unlearns], ids=lambda method: method.name)
 def test_a_step_of_any_method_takes_more_with_a_retain_term(method):
-    settings = settings_of(method)
-    bare, with_term = (estimate(deployed(method=settings, retain_weight=w), 9, 40, 60)["peak"] for w in (0.0, 1.0))
-    has_retain_batch = "retain_logits" in method.needs
+    both = (settings_of(method), settings_of(method, retain=KL))
+    bare, with_term = (estimate(deployed(method=settings), 9, 40, 60)["peak"] for settings in both)
+    has_retain_batch = "retain_answers" in method.needs
     assert with_term >= bare if has_retain_batch else with_term > bare
 
 
@@ -186,12 +188,12 @@ def test_json_and_table_say_the_same():
 @pytest.mark.parametrize(
     ("size", "changes"),
     [
-        ("8M", {"retain_weight": 0.0}),
-        ("63M", {"retain_weight": 0.0}),
+        ("8M", {"method": ViKeR()}),
+        ("63M", {"method": ViKeR()}),
         ("8M", {}),
         ("8M", {"gradient_checkpointing": True}),
-        ("8M", {"precision": "bfloat16", "retain_weight": 0.0}),
-        ("8M", {"attention": "eager", "retain_weight": 0.0}),
+        ("8M", {"precision": "bfloat16", "method": ViKeR()}),
+        ("8M", {"attention": "eager", "method": ViKeR()}),
     ],
 )
 def test_the_plan_is_within_15_percent_of_the_measured_peak(size, changes):

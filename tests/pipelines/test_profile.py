@@ -174,19 +174,21 @@ class TestProfilesThatComeWithTheProject:
     def test_every_model_goes_with_every_data_set_at_the_papers_settings(self, params, model: str, data: str) -> None:
         apply_profiles([model, data], params, PROFILES)
         written = load_params(params)
-        paper = {"retain_weight": 0, "epochs": 1, "batch_size": 2, "lr": 5e-6, "lora_r": 8}
+        paper = {"epochs": 1, "batch_size": 2, "lr": 5e-6, "lora_r": 8}
         assert {key: getattr(written.unlearn, key) for key in paper} == paper
         assert (written.unlearn.method.name, written.unlearn.method.lambda_) == ("viker", 1.0)
+        assert not written.unlearn.method.retain.active
         assert written.unlearn.lora_alpha == 16
         assert (written.sample.kinds, written.sample.k) == (["scene"], 5)
         assert written.finetune.deployed_model == f"llava-hf/{model}-hf"
         benchmark, share = data.split("-")
         expected = {
-            "mllmu": ("hf://MLLMMU/MLLMU-Bench", 50, True),
-            "clear": ("hf://therem/CLEAR", 64, False),
+            "mllmu": ("hf://MLLMMU/MLLMU-Bench", "mllmu"),
+            "clear": ("hf://therem/CLEAR", "clear"),
+            "umu": ("hf://linbojunzi/UMU-bench", "umu"),
         }[benchmark]
         evaluate = written.evaluate
-        assert (written.prepare.source, evaluate.max_new_tokens, evaluate.one_sentence) == expected
+        assert (written.prepare.source, evaluate.protocol) == expected
         assert (written.prepare.format, written.prepare.revision) == (benchmark, "main")
         assert written.prepare.forget_share == int(share) / 100
         assert written.register_.experiment == f"viker-{model}-{data}"

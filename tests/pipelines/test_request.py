@@ -1,6 +1,9 @@
 """``viker request``: writes, shows and closes forget requests."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
+from pipelines.cli import request
 from pipelines.cli.request import app
 from viker.core.errors import UserError
 from viker.data.requests import read_requests
@@ -59,9 +63,64 @@ def test_deadline_and_id_are_taken_as_given():
     assert Path("requests/court-7.yaml").is_file()
 
 
+def test_every_request_that_is_confirmed_is_there_when_many_are_added_at_once(project):
+    command = [sys.executable, "-m", "pipelines.cli.main", "request", "add", "--reason", "erasure"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    adds = [subprocess.Popen([*command, f"p{n}"], stdout=subprocess.PIPE, text=True, env=environment) for n in range(6)]
+    said = [process.communicate()[0] for process in adds]
+    assert all(process.returncode == 0 for process in adds)
+    files = {text.split(":")[0] for text in said}
+    assert len(files) == 6 and files == {str(path) for path in read_requests(Path("requests"))}
+    assert {person for request in the_requests() for person in request.people} == {f"p{n}" for n in range(6)}
+
+
+def test_a_file_that_appears_in_between_is_never_written_over(project, monkeypatch):
+    """As on a network share, where another machine doesn't see the lock."""
+    Path("requests").mkdir()
+    theirs = Path(f"requests/{TODAY}-1.yaml")
+    real = request.read_requests
+
+    def read_then_lose(folder: Path):
+        requests = real(folder)
+        if not theirs.exists():
+            theirs.write_text("theirs")
+        return {} if len(requests) == 0 else requests
+
+    monkeypatch.setattr(request, "read_requests", lambda folder: {} if theirs.exists() else read_then_lose(folder))
+    assert f"{TODAY}-2.yaml: people 1" in call("add", "001", "--reason", "erasure")
+    assert theirs.read_text() == "theirs"
+    with pytest.raises(UserError, match="there is a request of that ID"):
+        call("add", "001", "--reason", "erasure", "--id", f"{TODAY}-1")
+    assert theirs.read_text() == "theirs"
+
+
+def test_the_deadline_counts_from_the_day_of_receipt(project):
+    received = TODAY - timedelta(days=40)
+    said = call("add", "001", "--reason", "erasure", "--date", str(received))
+    (one,) = the_requests()
+    assert (one.date, one.deadline, one.id) == (received, received + timedelta(days=30), f"{received}-1")
+    assert "which has passed: 10 days ago" in said
+
+
+def test_ids_that_differ_in_case_are_the_same(project):
+    call("add", "001", "--reason", "erasure", "--id", "Court-7")
+    with pytest.raises(UserError, match="--id is 'court-7': there is a request of that ID"):
+        call("add", "001", "--reason", "erasure", "--id", "court-7")
+
+
+def test_a_remote_folder_is_not_written_to(project):
+    text = Path("params.yaml").read_text().replace("requests: requests", "requests: s3://bucket/requests")
+    Path("params.yaml").write_text(text)
+    with pytest.raises(UserError, match="requests are written to local folders"):
+        call("add", "001", "--reason", "erasure")
+    assert not Path("s3:").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--date", "yesterday"], "--date is 'yesterday': expected a day such as"),
+        (["--date", str(TODAY + timedelta(days=1))], r"--date is '.*', after today"),
         (["--deadline", "tomorrow"], "--deadline is 'tomorrow': expected a day such as"),
         (["--deadline", "2020-01-01"], "'deadline' 2020-01-01 is before 'date'"),
         (["--id", "../outside"], "'id' is '../outside'"),

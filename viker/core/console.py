@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.text import Text
 
 from viker.core.errors import UserError
+from viker.core.redact import without_secrets
+from viker.core.system_errors import system_error
 
 TERMINATED = 128 + signal.SIGTERM
 """The exit code, 143, of a program that ended because of SIGTERM."""
@@ -43,13 +45,21 @@ def say(text: str) -> None:
 
 
 def run(app: Callable[..., Any]) -> None:
-    """Run a command-line program; a UserError becomes one paragraph on standard error and exit code 1."""
+    """Run a command-line program.
+
+    A UserError becomes one paragraph on standard error and exit code 1, and so does what the system refuses, such as no
+    space or no permission. Any other error keeps its traceback.
+    """
     quiet_libraries()
     try:
         with on_sigterm(lambda: sys.exit(TERMINATED)):  # temporary files are removed on the way out
             app()
-    except UserError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(Text.assemble(("error:", "bold red"), f" {error}"))
+    except Exception as error:
+        problem = error if isinstance(error, UserError) else system_error(error)
+        if problem is None:
+            raise
+        text = without_secrets(str(problem))
+        Console(stderr=True, soft_wrap=True, highlight=False).print(Text.assemble(("error:", "bold red"), f" {text}"))
         sys.exit(1)
 
 

@@ -1,14 +1,17 @@
 """Files that appear whole or not at all, and their hashes."""
 
+import fcntl
 import hashlib
 import json
 import math
 import os
+import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from viker.core.errors import UserError
 
@@ -19,10 +22,102 @@ def new_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        temporary.replace(path)
+        with writing(path, temporary):
+            yield temporary
+            temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # of a read-only file system, which has said so already
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Note in an error of the block what was being written, for ``viker.core.system_errors.system_error``.
+
+    ``output``: the path, unless the error names a file that isn't at or in ``path`` or ``temporary``, which is written
+    to in its place; ``written``: the bytes written so far.
+    """
+    target = temporary or path
+    try:
+        yield
+    except Exception as error:
+        named = getattr(error, "filename", None)
+        elsewhere = isinstance(named, str | bytes) and not Path(os.fsdecode(named)).absolute().is_relative_to(
+            target.absolute()
+        )
+        if not elsewhere and not hasattr(error, "output"):
+            with suppress(AttributeError, OSError):
+                error.output = path  # type: ignore[attr-defined]
+                files = [target] if target.is_file() else target.rglob("*")
+                error.written = sum(file.lstat().st_size for file in files)  # type: ignore[attr-defined]
+        raise
+
+
+def create_file(path: Path, text: str) -> None:
+    """Write a new file, UTF-8: whole, durable, and never over another one, also where several processes try at once.
+
+    Raises FileExistsError: there is one of that name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with writing(path, temporary):
+            _write_durably(temporary, text, "w")
+            try:
+                path.hardlink_to(temporary)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without hard links
+                _write_durably(path, text, "x")
+            _sync_folder(path.parent)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write ``text``, UTF-8, in place of a file: whole, and durable when this returns."""
+    with new_file(path) as temporary:
+        _write_durably(temporary, text, "w")
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes on this machine that lock ``folder`` too out of the block; it is created if missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # of a file system without locks; files are still created exclusively
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _write_durably(path: Path, text: str, mode: Literal["w", "x"]) -> None:
+    with path.open(mode, encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a name is of what systems and editors leave beside people's files: it is nobody's data.
+
+    These are names with a leading dot (``._x``, ``.DS_Store``, ``.~lock.x#``), Office's locks (``~$x``), Emacs' copies
+    (``#x#``), and folders and files of Windows, macOS and volumes.
+    """
+    known = ("thumbs.db", "desktop.ini", "__macosx", "lost+found", "$recycle.bin", "system volume information")
+    return name.startswith((".", "~$")) or bool(re.fullmatch("#.*#", name)) or name.casefold() in known
 
 
 @contextmanager
@@ -36,16 +131,17 @@ def new_folder(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     old = path.with_name(f".{path.name}.{os.getpid()}.old")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
     try:
-        yield temporary
-        readable = temporary.stat().st_mode & 0o666
-        for file in temporary.rglob("*"):
-            if file.is_file() and not file.is_symlink():
-                file.chmod(readable)
-        if path.exists():
-            path.replace(old)
-        temporary.replace(path)
+        with writing(path, temporary):
+            temporary.mkdir()
+            yield temporary
+            readable = temporary.stat().st_mode & 0o666
+            for file in temporary.rglob("*"):
+                if file.is_file() and not file.is_symlink():
+                    file.chmod(readable)
+            if path.exists():
+                path.replace(old)
+            temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -58,14 +154,46 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def read_json(path: Path, made_by: str) -> Any:
-    """Read a JSON file that the stage ``made_by`` writes. Raises UserError: the file is missing or not JSON."""
+class MissingKey(UserError, KeyError):
+    """A JSON file lacks a key; a ``KeyError`` too, for code and templates that allow for that."""
+
+    __str__ = Exception.__str__
+
+
+class Document(dict[str, Any]):
+    """An object of a JSON file that a stage writes; asking for a key that it lacks is a ``UserError``."""
+
+    def __init__(self, values: Mapping[str, Any], path: Path, made_by: str) -> None:
+        """Keep ``values``, and for messages the file and the stage that writes it."""
+        super().__init__(values)
+        self.path, self.made_by = path, made_by
+
+    def __missing__(self, key: str) -> Any:
+        """Raise a ``MissingKey`` that names the file and the key."""
+        raise MissingKey(
+            f"{self.path}: no key '{key}'. Another version wrote it, or it was edited or damaged: run 'viker "
+            f"{self.made_by}' again."
+        )
+
+
+def read_json(path: Path, made_by: str) -> dict[str, Any]:
+    """Read a JSON file that the stage ``made_by`` writes: an object, see ``Document``.
+
+    Raises UserError: the file is missing, not JSON, or holds something else than an object.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), object_hook=lambda one: Document(one, path, made_by))
     except FileNotFoundError:
         raise not_written(path, made_by) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not JSON ({error}). Run 'viker {made_by}' again.") from None
+    except (ValueError, RecursionError) as error:
+        reason = str(error)[:200]
+        raise UserError(f"{path}: not JSON ({reason}). Run 'viker {made_by}' again.") from None
+    if not isinstance(value, dict):
+        raise UserError(
+            f"{path}: expected a JSON object, found {type(value).__name__}. Another version wrote it, or it "
+            f"was edited or damaged: run 'viker {made_by}' again."
+        )
+    return value
 
 
 def not_written(path: Path, made_by: str) -> UserError:
@@ -92,13 +220,18 @@ def sha256_bytes(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def sha256_path(path: Path) -> str:
-    """Return the SHA-256 of a file, or of a folder: of its relative names and its files' hashes in sorted order."""
+def sha256_path(path: Path, visible: bool = False) -> str:
+    """Return the SHA-256 of a file, or of a folder: of its relative names and its files' hashes in sorted order.
+
+    ``visible``: hidden files, see ``is_hidden``, don't count.
+    """
     if path.is_file():
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     digest = hashlib.sha256()
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        if visible and any(map(is_hidden, file.relative_to(path).parts)):
+            continue
         digest.update(f"{file.relative_to(path).as_posix()}\0{sha256_path(file)}".encode())
     return digest.hexdigest()
 

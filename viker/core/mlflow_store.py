@@ -10,6 +10,7 @@ from typing import Any
 
 from viker.core.errors import UserError
 from viker.core.redact import without_secrets
+from viker.core.system_errors import system_error
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 
@@ -24,8 +25,30 @@ os.environ |= {  # read by MLflow; values that are set already win
 
 
 def tracking_uri() -> str:
-    """Return MLFLOW_TRACKING_URI, or the SQLite database of the work tree where it is not set."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    """Return MLFLOW_TRACKING_URI, or the SQLite database of the work tree where it is not set.
+
+    In a copy of the work tree that DVC makes for an experiment and removes (``dvc exp run --temp`` or ``--queue``), a
+    database in the work tree is that of the repository that the copy was made from.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    path, repository = database(uri), _repository(Path.cwd())
+    if path is None or repository is None or path.is_absolute():
+        return uri
+    return uri.replace(str(path), str(repository / path), 1)
+
+
+def lasting(uri: str) -> str:
+    """Return ``uri`` as it is written down: a database of the repository as it is called in its work tree."""
+    repository = _repository(Path.cwd())
+    return uri if repository is None else uri.replace(f"sqlite:///{repository}/", "sqlite:///", 1)
+
+
+def _repository(folder: Path) -> Path | None:
+    """Return the repository whose temporary copy, in ``.dvc/tmp/exps``, a folder is in; None where it is in none."""
+    for parent in folder.resolve().parents:
+        if parent.parts[-3:] == (".dvc", "tmp", "exps"):
+            return parent.parents[2]
+    return None
 
 
 def connect(uri: str) -> Any:
@@ -53,8 +76,8 @@ def experiment_id(client: Any, uri: str, name: str) -> str:
     """Return the experiment's id; a new one keeps its artifacts next to a SQLite file, else where the server says."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        database = _database(uri)
-        artifacts = (database.parent / "mlartifacts").resolve().as_uri() if database else None
+        path = database(uri)
+        artifacts = (path.parent / "mlartifacts").resolve().as_uri() if path else None
         return str(client.create_experiment(name, artifact_location=artifacts))
     if experiment.lifecycle_stage == "deleted":
         raise UserError(
@@ -72,6 +95,8 @@ def explained(uri: str, problem: str, hint: str) -> Iterator[None]:
     except (UserError, ImportError):
         raise
     except Exception as error:  # the stores raise errors of MLflow, SQLAlchemy, requests, botocore, database drivers
+        if problem_here := system_error(error):
+            raise UserError(f"MLflow at {without_secrets(uri)}: {problem_here}") from None
         reason = without_secrets(" ".join(f"{type(error).__name__}: {error}".split()))[:400]
         raise UserError(
             f"MLflow at {without_secrets(uri)}: {problem} ({reason}). {hint}. Then run the command again."
@@ -82,7 +107,7 @@ def _create_database(uri: str) -> None:
     """Create a SQLite file as a whole or not at all: one that MLflow was killed over can't be opened again."""
     from mlflow import MlflowClient
 
-    path = _database(uri)
+    path = database(uri)
     if path is None or path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,5 +120,6 @@ def _create_database(uri: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _database(uri: str) -> Path | None:
+def database(uri: str) -> Path | None:
+    """Return the file of a SQLite database; None for any other store."""
     return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None

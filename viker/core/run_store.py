@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from viker.core.files import canonical, new_file, sha256_json, sha256_path, write_json
+from viker.core.files import canonical, new_file, sha256_json, sha256_path, write_json, writing
 
 INPUTS = "inputs.json"
 RESULTS = "results.jsonl"
@@ -45,25 +45,22 @@ class RunStore:
         key = sha256_json(list(of))
         if key not in self.results:
             self.results[key] = compute()
-            with (self.folder / RESULTS).open("ab") as stream:
+            path = self.folder / RESULTS
+            with writing(path), path.open("ab") as stream:
                 stream.write(canonical([key, self.results[key]]) + b"\n")
         return self.results[key]
 
     def _whole_lines(self) -> list[Any]:
-        """Return the results up to the first torn line, and cut the file off there."""
+        """Return the results of the whole lines; torn ones are taken out of the file, with a warning."""
         path = self.folder / RESULTS
-        content = path.read_bytes() if path.is_file() else b""
-        values, end = [], 0
-        for line in content.splitlines(keepends=True):
-            value = _parse(line) if line.endswith(b"\n") else None
-            if value is None:
-                break
-            values.append(value)
-            end += len(line)
-        if end < len(content):
+        lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+        parsed = [(_parse(line) if line.endswith(b"\n") else None, line) for line in lines]
+        whole = [(value, line) for value, line in parsed if _is_result(value)]
+        if len(whole) < len(lines):
+            log.warning("%s: torn lines, computed again: %d of %d", path, len(lines) - len(whole), len(lines))
             with new_file(path) as temporary:
-                temporary.write_bytes(content[:end])
-        return values
+                temporary.write_bytes(b"".join(line for _, line in whole))
+        return [value for value, _ in whole]
 
     def entry(self, name: str) -> Path | None:
         """Return the path of an entry that is whole, or None; a torn one is removed with a warning."""
@@ -103,6 +100,11 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], above: str = 
         elif old != new:
             phrases.append(f"{name} was {old!r}, is {new!r}")
     return phrases
+
+
+def _is_result(value: Any) -> bool:
+    """Return whether a line's value is [key, result], the key a SHA-256."""
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and len(value[0]) == 64
 
 
 def _read(path: Path) -> Any:

@@ -4,10 +4,11 @@ import reprlib
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 
 from viker.core.errors import UserError, nearest_or_known
+from viker.core.redact import has_credentials, without_secrets
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -15,6 +16,16 @@ Rate = Annotated[float, Field(gt=0)]
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+
+
+def _no_credentials(address: str) -> str:
+    if has_credentials(address):
+        raise ValueError("an address with credentials in it; they come from the environment, and these are known now")
+    return address
+
+
+Address = Annotated[str, AfterValidator(_no_credentials)]
+"""A path or a URI; without credentials."""
 
 
 class Section(BaseModel):
@@ -57,8 +68,8 @@ def validated(model: type[AnySection], values: Any, path: Path) -> AnySection:
 
 
 def shown(value: Any) -> str:
-    """Return a value for a message, shortened: a file from outside may hold a very long one."""
-    return " ".join(_SHORT.repr(value).split())
+    """Return a value for a message, shortened and without secrets: a file from outside may hold a very long one."""
+    return without_secrets(" ".join(_SHORT.repr(value).split()))
 
 
 def _explain(model: type[Section], error: dict[str, Any]) -> str:

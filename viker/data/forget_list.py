@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from viker.core.errors import UserError
+from viker.data.canonical import canonical_text
 from viker.data.formats.base.people import UnknownPerson
 from viker.data.requests import ForgetRequest, as_folder, people_of, read_requests
 from viker.data.settings import PrepareParams
+from viker.storage import fetch, is_remote
 
 
 @dataclass(frozen=True)
 class ForgetList:
-    """Whom a run of prepare is to forget, and on whose request."""
+    """Whom a run of prepare is to forget, and on whose request; people are in the canonical form."""
 
     people: list[str]
     """Whom to forget; nobody: the benchmark's own split."""
@@ -29,7 +31,7 @@ class ForgetList:
         try:
             yield
         except UnknownPerson as unknown:
-            files = [path for path, request in self.pending.items() if unknown.person_id in request.people]
+            files = [path for path, request in self.pending.items() if unknown.person_id in request.identities]
             by_override = unknown.person_id in self.override or not files
             origin = "prepare.forget_ids" if by_override else f"{files[0]}: 'people'"
             raise UserError(f"{origin} {unknown.problem}") from None
@@ -37,7 +39,7 @@ class ForgetList:
     def fulfilled_by(self, forgotten: Iterable[str]) -> list[str]:
         """Return the IDs of the pending requests all of whose people are forgotten, now or earlier."""
         everyone = {*forgotten, *self.gone}
-        return sorted(request.id for request in self.pending.values() if everyone.issuperset(request.people))
+        return sorted(request.id for request in self.pending.values() if everyone.issuperset(request.identities))
 
 
 @contextmanager
@@ -53,12 +55,17 @@ def with_requests(params: PrepareParams, requests: str | None) -> Iterator[Prepa
         yield params.model_copy(update={"requests": str(folder)})
 
 
-def read_forget_list(params: PrepareParams) -> ForgetList:
-    """Read the requests of the folder ``prepare.requests``.
+def read_forget_list(params: PrepareParams, cache: Path) -> ForgetList:
+    """Read the requests of the folder ``prepare.requests``; ``cache`` keeps what is fetched of a remote one.
 
     Raises UserError: a file there isn't a request, or two have the same ID.
     """
-    requests = read_requests(Path(params.requests))
+    try:
+        folder = fetch(params.requests, None, cache) if is_remote(params.requests) else Path(params.requests)
+    except UserError as error:
+        raise UserError(f"prepare.requests: {error}") from None
+    requests = read_requests(folder)
     pending = {path: request for path, request in requests.items() if request.carried_out is None}
     gone = people_of(request for request in requests.values() if request.carried_out)
-    return ForgetList(params.forget_ids or people_of(pending.values()), gone, pending, params.forget_ids)
+    override = [canonical_text(person) for person in params.forget_ids]
+    return ForgetList(override or people_of(pending.values()), gone, pending, override)

@@ -8,13 +8,14 @@ from typing import Any
 from viker.core.errors import UserError
 from viker.core.files import sha256_path, write_json
 from viker.data.forget_list import ForgetList, read_forget_list
-from viker.data.formats.base.format import formats, recognise
+from viker.data.formats.base.format import also_on_hub, formats, recognise
 from viker.data.formats.base.intake import Benchmark, Intake
 from viker.data.records import Record, write_records
 from viker.data.settings import PrepareParams
 from viker.data.synthetic.generate import generate
 from viker.data.validation.expectations import VERSION
 from viker.storage import fetch, is_remote
+from viker.storage.hub import NotOnHub
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def load_source(params: PrepareParams, seed: int, folder: Path, cache: Path) -> 
 
     Raises UserError: the source is missing or not in a known format, or a request names nobody in it.
     """
-    forget_list = read_forget_list(params)
+    forget_list = read_forget_list(params, cache)
     if not is_remote(params.source) and not Path(params.source).exists():
         raise UserError(
             f"prepare.source is '{params.source}': no such file or folder. Expected a file or folder, "
@@ -43,14 +44,18 @@ def load_source(params: PrepareParams, seed: int, folder: Path, cache: Path) -> 
     try:
         source = fetch(params.source, params.revision, cache)
     except UserError as error:
-        raise UserError(f"prepare.source: {error}") from None
+        also = also_on_hub(params.source) if isinstance(error, NotOnHub) else ""
+        raise UserError(f"prepare.source: {error}{also}") from None
     if source.suffix == ".yaml":
         description, source = source, folder / "source"
         generate(description, source, seed, params.forget_share)
     name = recognise(source) if params.format == "auto" else params.format
     intake = Intake(folder, params.on_invalid, params.max_excluded)
     with forget_list.naming_requests():
-        benchmark = formats()[name].load(source, params.forget_share, forget_list.people, forget_list.gone, intake)
+        gone = frozenset(forget_list.gone)
+        benchmark = formats()[name].load(source, params.forget_share, forget_list.people, gone, intake)
+    if not benchmark.forget_ids:
+        benchmark.may_lack += ("forget", "test")
     return Loaded(benchmark, intake, name, forget_list)
 
 
@@ -79,6 +84,8 @@ def write_prepared(
         "validation": {"version": VERSION, "suites": checks},
         "hashes": {path.name: sha256_path(path) for path in sorted(folder.glob("*.parquet"))},
     }
+    if benchmark.notes:
+        manifest["notes"] = benchmark.notes
     write_json(folder / "manifest.json", manifest)
     return manifest
 

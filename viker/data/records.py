@@ -18,6 +18,8 @@ from PIL import Image, ImageOps
 
 from viker.core.errors import UserError
 from viker.core.files import new_file, not_written
+from viker.core.system_errors import system_error
+from viker.data.canonical import canonical_text
 from viker.data.tasks import OPEN_TASKS as OPEN_TASKS
 from viker.data.tasks import SPLITS as SPLITS
 from viker.data.tasks import TASKS as TASKS
@@ -58,7 +60,11 @@ PICTURE_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Record:
-    """One question about one person; the fields of ``RECORD_SCHEMA``."""
+    """One question about one person; the fields of ``RECORD_SCHEMA``; ``person_id`` is put into canonical form.
+
+    Where a fact is asked for with and without its picture, the IDs of the two may end with ``KEY/image_text`` and
+    ``KEY/text``. A classification record without a ``correct`` letter is answered with an option's text.
+    """
 
     id: str
     person_id: str
@@ -72,6 +78,10 @@ class Record:
     perturbed_answers: tuple[str, ...] = field(default=())
     images: tuple[str, ...] = field(default=())
     paraphrases: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        """Put ``person_id`` into canonical form."""
+        object.__setattr__(self, "person_id", canonical_text(self.person_id))
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
@@ -108,6 +118,8 @@ def read_columns(path: Path, columns: Sequence[str], made_by: str, optional: Seq
     except FileNotFoundError:
         raise not_written(path, made_by) from None
     except (pa.ArrowException, OSError) as error:
+        if problem := system_error(error, path):
+            raise problem from None
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not readable ({reason}). Run 'viker {made_by}' again.") from None
 
@@ -173,4 +185,6 @@ def _explained(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise not_written(path, "prepare") from None
     except (pa.ArrowException, OSError, KeyError) as error:
+        if problem := system_error(error, path):
+            raise problem from None
         raise UserError(f"{path}: not a readable Parquet file ({error}). Run 'viker prepare' again.") from None

@@ -4,12 +4,14 @@ A request is pending until the key ``carried_out`` is written into it. Several p
 person, each with its own reason and deadline; the person is forgotten once.
 """
 
+import codecs
 import json
+import re
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
+from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,7 +20,9 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from ruamel.yaml import YAML
 
 from viker.core.errors import UserError
+from viker.core.files import is_hidden
 from viker.core.settings import Section, read_yaml, shown, validated
+from viker.data.canonical import canonical_text, with_code_points
 
 Reason = Literal["erasure", "consent_withdrawn", "objection", "unlawful", "legal_order", "minor", "other"]
 REASONS: dict[Reason, str] = {
@@ -30,6 +34,8 @@ REASONS: dict[Reason, str] = {
     "minor": "the data was collected from a child, Art. 17(1)(f)",
     "other": "any other reason",
 }
+SUFFIXES = (".yaml", ".yml")
+"""What the file of a request ends in."""
 ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 """A request's ID: it is also the name of the file that 'viker request add' writes."""
 
@@ -57,7 +63,7 @@ class ForgetRequest(Section):
     date: Day
     """The day on which the request was made."""
     people: Annotated[list[str], Field(min_length=1)]
-    """Their IDs in the data."""
+    """Their IDs in the data, as they were written."""
     reason: Reason
     deadline: Day
     carried_out: CarriedOut | None = None
@@ -66,20 +72,28 @@ class ForgetRequest(Section):
     @classmethod
     def _are_ids(cls, people: object) -> object:
         for person in people if isinstance(people, list) else []:
-            if not isinstance(person, str) or not person.strip():
+            if not isinstance(person, str) or not canonical_text(person):
                 raise ValueError(f"{shown(person)} is not a person's ID: expected text, such as '001' in quotes")
         return people
 
     @model_validator(mode="after")
     def _is_in_order(self) -> "ForgetRequest":
-        twice = next((person for person, times in Counter(self.people).items() if times > 1), None)
-        if twice:
-            raise ValueError(f"'people' names {shown(twice)} twice; once is enough")
+        spelt: dict[str, str] = {}
+        for person in self.people:
+            first = spelt.setdefault(canonical_text(person), person)
+            if first is not person:
+                both = f", as {with_code_points(first)} and {with_code_points(person)}" if first != person else ""
+                raise ValueError(f"'people' names {shown(person)} twice{both}; once is enough")
         if self.deadline < self.date:
             raise ValueError(f"'deadline' {self.deadline} is before 'date' {self.date}; correct one of them")
         if self.carried_out and self.carried_out.date < self.date:
             raise ValueError(f"'carried_out.date' {self.carried_out.date} is before 'date' {self.date}; correct it")
         return self
+
+    @cached_property
+    def identities(self) -> list[str]:
+        """The people in the canonical form, in which records have them."""
+        return [canonical_text(person) for person in self.people]
 
     def is_overdue(self, today: Day) -> bool:
         """Return whether the deadline has passed and the request isn't carried out."""
@@ -87,15 +101,16 @@ class ForgetRequest(Section):
 
 
 def read_requests(folder: Path) -> dict[Path, ForgetRequest]:
-    """Return the requests in a folder by file, sorted by file name; files other than YAML are ignored.
+    """Return the requests in a folder by file, sorted by file name.
 
-    A folder that doesn't exist holds none.
+    A folder that doesn't exist holds none. Hidden files are ignored, and others that don't look like a request.
 
-    Raises UserError: a file isn't a request, or two have the same ID.
+    Raises UserError: it is no folder, a file isn't a request or looks like one that isn't read, or two have the same
+        ID.
     """
     requests: dict[Path, ForgetRequest] = {}
     by_id: dict[str, Path] = {}
-    for path in sorted(p for p in folder.glob("*") if p.suffix in (".yaml", ".yml")):
+    for path in _request_files(folder):
         values = read_yaml(path, "It was removed meanwhile; try again.")
         request = validated(ForgetRequest, values, path)
         if request.id.casefold() in by_id:
@@ -106,6 +121,43 @@ def read_requests(folder: Path) -> dict[Path, ForgetRequest]:
         by_id[request.id.casefold()] = path
         requests[path] = request
     return requests
+
+
+def _request_files(folder: Path) -> list[Path]:
+    """Return the files ``*.yaml`` and ``*.yml``.
+
+    Raises UserError: it is no folder, or another file or folder there looks like a request.
+    """
+    if not folder.exists() and not folder.is_symlink():
+        return []
+    if not folder.is_dir():
+        raise UserError(f"{folder}: expected a folder of forget requests, found no folder. Correct prepare.requests.")
+    paths = sorted(path for path in folder.iterdir() if not is_hidden(path.name))
+    files = [path for path in paths if path.suffix in SUFFIXES]
+    for path in paths:
+        backup = path.name.endswith("~") and path.with_name(path.name[:-1]) in files
+        if path in files or backup:
+            continue
+        inner = path.rglob("*") if path.is_dir() else [path]
+        if unread := next((p for p in sorted(inner) if not is_hidden(p.name) and _looks_like_a_request(p)), None):
+            raise UserError(
+                f"{unread}: looks like a forget request, but isn't read: only files named *.yaml or *.yml directly in "
+                f"{folder} are. If it is a request, move or rename it to {folder}/ID.yaml; if not, move it elsewhere."
+            )
+    return files
+
+
+def _looks_like_a_request(path: Path) -> bool:
+    """Return whether a file has YAML's ending somewhere in its name, or the key ``people``; not if it is Markdown."""
+    if path.is_dir() or path.suffix.lower() == ".md":
+        return False
+    if re.search(r"\.ya?ml(?![a-z])", path.name, re.IGNORECASE):
+        return True
+    with path.open("rb") as stream:
+        start = stream.read(2**16)
+    encoding = "utf-16" if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8"
+    text = start.decode(encoding, "replace")
+    return re.search(r"""^\s*["']?people["']?\s*:|[{,]\s*"people"\s*:""", text, re.MULTILINE) is not None
 
 
 @contextmanager
@@ -131,5 +183,5 @@ def carried_out(text: str, day: Day, version: int) -> str:
 
 
 def people_of(requests: Iterable[ForgetRequest]) -> list[str]:
-    """Return the people that the requests name, each once, sorted."""
-    return sorted({person for request in requests for person in request.people})
+    """Return the people that the requests name, in the canonical form, each once, sorted."""
+    return sorted({person for request in requests for person in request.identities})

@@ -6,7 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from viker.core.errors import did_you_mean
 from viker.core.plugins import plugin_names
-from viker.core.settings import Positive, Section, Share
+from viker.core.settings import Address, Positive, Section, Share
 
 Kind = Literal["scene", "pet", "noise", "photo", "folder", "forget", "retain"]
 
@@ -14,7 +14,7 @@ Kind = Literal["scene", "pet", "noise", "photo", "folder", "forget", "retain"]
 class PrepareParams(Section):
     """Which data, and who is to be forgotten."""
 
-    source: str = Field(min_length=1)
+    source: Annotated[Address, Field(min_length=1)]
     """A file or folder, s3://BUCKET/PREFIX, hf://OWNER/NAME, or a .yaml file that describes a benchmark to generate."""
     format: str
     """What the source holds: the name of a format, a module of ``viker/data/formats``; auto recognises it."""
@@ -24,7 +24,7 @@ class PrepareParams(Section):
     """Picks the benchmark's own split: 0.1 means the configurations forget_10 and retain_90."""
     forget_ids: list[str]
     """People to forget, overriding the requests; empty: those of the pending requests, else the benchmark's split."""
-    requests: str
+    requests: Annotated[Address, Field(min_length=1)]
     """The folder of forget requests, one YAML file each; people of requests that are carried out are in no split."""
     on_invalid: Literal["fail", "exclude"]
     """What happens to an invalid row: it stops the stage, or is moved to excluded.parquet."""
@@ -49,7 +49,7 @@ class SampleParams(Section):
     """How many images the teacher averages over; 5 in the paper."""
     pool: Positive
     """How many images there are; each question gets k of them."""
-    folder: str | None
+    folder: Address | None
     """The user's own images, for the kind 'folder': a path, s3://BUCKET/PREFIX or hf://OWNER/NAME."""
     revision: str | None
     """Commit or tag of a folder on the hub."""

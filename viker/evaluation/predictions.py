@@ -5,14 +5,19 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from viker.core.run_store import RunStore
+from viker.evaluation.classifier import clean_probabilities
 from viker.evaluation.questions import Question
 from viker.evaluation.rows import answers, row
 from viker.evaluation.settings import EvaluateParams
 from viker.generation.generate import replies
 from viker.generation.score import token_scores
+from viker.metrics.base.reply import Usual
+from viker.metrics.base.word_salad import excess_bits, words_in
+from viker.metrics.exact_memorisation import private_tokens
 from viker.models.encoder import Encoder
 from viker.models.scores import Scores
 
@@ -35,18 +40,24 @@ def predict(
     Returns:
         the predictions by model, one row per question, see ``rows.row``.
     """
-    samples = [question.sample for question in questions]
     replies_of, scores_of = {}, {}
     for name in MODELS:
         with _as(name, adapted):
-            size, most = params.batch_size, params.max_new_tokens
-            replies_of[name] = replies(adapted, encoder, samples, size, most, f"asking {name}", store)
-            scores_of[name] = answer_scores(adapted, encoder, questions, size, f"scoring {name}", store)
-    surprises, usual = _surprises(adapted, encoder, questions, irrelevant, replies_of, params.batch_size, store)
+            replies_of[name] = _replies(adapted, encoder, questions, params, f"asking {name}", store)
+            scores_of[name] = answer_scores(adapted, encoder, questions, params.batch_size, f"scoring {name}", store)
+    surprises, largest = _surprises(adapted, encoder, questions, irrelevant, replies_of, params.batch_size, store)
+    usual = _usual(questions, largest)
+    private = [_private_tokens(encoder, question) for question in questions]
+    clean = _clean(params, questions, replies_of)
     tables = {}
     for name in MODELS:
-        cells = zip(questions, replies_of[name], scores_of[name], surprises[name], strict=True)
-        tables[name] = pd.DataFrame([row(name, *of_question, usual) for of_question in cells])
+        cells = zip(questions, replies_of[name], scores_of[name], surprises[name], private, strict=True)
+        tables[name] = pd.DataFrame(
+            [
+                row(name, question, reply, known, surprise, usual, tokens, clean.get(reply))
+                for question, reply, known, surprise, tokens in cells
+            ]
+        )
     return tables
 
 
@@ -62,6 +73,54 @@ def answer_scores(
     ]
     scores = iter(token_scores(model, encoder, samples, size, label, store))
     return [[next(scores) for _ in texts] for texts in answers_of]
+
+
+def _replies(
+    model: Any,
+    encoder: Encoder,
+    questions: Sequence[Question],
+    params: EvaluateParams,
+    label: str,
+    store: RunStore | None,
+) -> list[str]:
+    """Return the reply to each question, as long as the protocol allows for its task."""
+    protocol = params.in_force()
+    longest = [protocol.longest(question.record.task) for question in questions]
+    answered: dict[int, str] = {}
+    for most in dict.fromkeys(longest):
+        places = [place for place, tokens in enumerate(longest) if tokens == most]
+        samples = [questions[place].sample for place in places]
+        texts = replies(model, encoder, samples, params.batch_size, most, label, store)
+        answered.update(zip(places, texts, strict=True))
+    return [answered[place] for place in range(len(questions))]
+
+
+def _clean(params: EvaluateParams, questions: Sequence[Question], replies_of: dict[str, list[str]]) -> dict[str, float]:
+    """Return by reply to an open question the probability that it is clean; nothing without a classifier."""
+    if params.gibberish_classifier is None:
+        return {}
+    pairs = [pair for said in replies_of.values() for pair in zip(questions, said, strict=True)]
+    texts = list(dict.fromkeys(reply for question, reply in pairs if question.spoken))
+    probabilities = clean_probabilities(params.gibberish_classifier, texts, params.batch_size)
+    return dict(zip(texts, probabilities, strict=True))
+
+
+def _usual(questions: Sequence[Question], surprise: float) -> Usual:
+    """Return what is usual in the true answers to the open questions; ``surprise``: the largest of theirs."""
+    records = {question.record.id: question.record for question in questions if question.spoken}.values()
+    words = words_in(text for record in records for text in (record.question, record.answer))
+    excess = [excess_bits(answer, words) for answer in {record.answer for record in records}]
+    most = np.quantile(excess, 0.99, method="lower") if excess else 0.0
+    return Usual(surprise=surprise, excess_bits=float(most), words=words)
+
+
+def _private_tokens(encoder: Encoder, question: Question) -> tuple[bool, ...]:
+    """Return of each token of an open question's true answer whether it is part of a private value."""
+    record = question.record
+    if not question.spoken or not record.secrets:
+        return ()
+    places = encoder.answer_places(replace(question.sample, answer=record.answer))
+    return private_tokens(record.answer, record.secrets, places)
 
 
 def _as(name: str, adapted: Any) -> AbstractContextManager[Any]:

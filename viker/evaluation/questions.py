@@ -1,27 +1,33 @@
-"""The questions that both models are asked, by the benchmarks' protocols."""
+"""The questions that both models are asked, by a protocol."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from viker.data.asked import examples_for, is_asked, shown_examples
+from viker.data.canonical import spelling_in
 from viker.data.prompts import prompt_for, target_for
+from viker.data.protocols import Protocol
 from viker.data.records import OPEN_TASKS, SPLITS, UNSEEN, Record, read_records
 from viker.data.samples import Sample, sample_of
-
-ONE_SENTENCE = "Answer in one sentence."
+from viker.metrics.base.private_values import PeoplesValues, asks_for_name, is_name, judged, own_names
 
 
 @dataclass(frozen=True)
 class Question:
     """A record of a split, and how it is asked.
 
-    ``known``: all private values of its person that the question doesn't say.
+    ``record``: with the private values that a reply is judged by, see ``private_values.judged``; ``with_name``: all of
+    its own; ``known``: all of its person that the question doesn't say. ``people``: whose all values are.
     """
 
     split: str
     record: Record
     sample: Sample
     known: tuple[str, ...] = ()
+    with_name: tuple[str, ...] = ()
+    people: PeoplesValues | None = None
 
     @property
     def spoken(self) -> bool:
@@ -29,53 +35,48 @@ class Question:
         return self.record.task in OPEN_TASKS
 
 
-def read_questions(prepared: Path, one_sentence: bool) -> list[Question]:
+def read_questions(prepared: Path, protocol: Protocol) -> list[Question]:
     """Return the questions of all splits of a prepared folder, each with each of its pictures; see ``build_questions``.
 
     Where there is an ``unseen.parquet``, people whom no model was trained on, they are asked the open questions too,
     for membership inference alone.
     """
     splits = [*SPLITS, *([UNSEEN] if (prepared / f"{UNSEEN}.parquet").is_file() else [])]
-    return build_questions({split: read_records(prepared, split) for split in splits}, one_sentence)
+    return build_questions({split: read_records(prepared, split) for split in splits}, protocol)
 
 
-def build_questions(records: Mapping[str, Sequence[Record]], one_sentence: bool) -> list[Question]:
+def build_questions(records: Mapping[str, Sequence[Record]], protocol: Protocol) -> list[Question]:
     """Return what to ask: all but what the models are trained on, one question per record and picture.
 
-    A classification question comes after an example: the first of the same modality about someone of ``retain``, with
-    its right letter. That person's own classification questions of that modality are left out, for the prompts hold an
-    answer of theirs. Without such a record there is no example.
-
-    ``one_sentence``: whether ``ONE_SENTENCE`` follows a question of the task generation, as in MLLMU-Bench.
-
-    Source: MLLMU-Bench's evaluation; the example is text alone, for a sample has one picture.
+    The protocol's examples come before a question; the people whom they are about aren't asked that task themselves,
+    since the prompts hold answers about them.
     """
-    examples: dict[str, Record] = {}
-    for record in records["retain"]:
-        if record.task == "classification":
-            examples.setdefault(record.modality, record)
-    secrets: dict[str, dict[str, None]] = {}
+    examples = shown_examples(records["retain"], protocol)
+    secrets: dict[str, dict[str, None]] = defaultdict(dict)
     for split_records in records.values():
         for record in split_records:
-            secrets.setdefault(record.person_id, {}).update(dict.fromkeys(record.secrets))
+            secrets[record.person_id].update(dict.fromkeys(record.secrets))
+    names = own_names(record for split_records in records.values() for record in split_records)
+    people = PeoplesValues.of([*records["forget"], *records["retain"]])
     questions = []
-    for split, split_records in records.items():
-        for record in split_records:
-            example = examples.get(record.modality) if record.task == "classification" else None
-            is_example = example is not None and example.person_id == record.person_id
-            if record.task == "qa" or is_example or (split == UNSEEN and record.task not in OPEN_TASKS):
+    for split, judged_records in judged(records).items():
+        for record, whole in zip(judged_records, records[split], strict=True):
+            if not is_asked(record, examples) or (split == UNSEEN and record.task not in OPEN_TASKS):
                 continue
-            prompt = _prompt(record, example, one_sentence)
-            known = tuple(v for v in secrets[record.person_id] if v.casefold() not in record.question.casefold())
+            prompt = prompt_for(record, protocol, examples_for(record, examples))
+            own = names.get(record.person_id, set())
+            own = set() if asks_for_name(whole, own) else own
+            unsaid = (v for v in secrets[record.person_id] if not spelling_in(record.question, v))
+            known = tuple(value for value in unsaid if not is_name(value, own)) if record.secrets else ()
             for picture in record.images or ("",):
-                sample = replace(sample_of(record, picture), prompt=prompt)
-                questions.append(Question(split, record, sample, known if record.secrets else ()))
+                sample = replace(sample_of(record, picture), prompt=prompt, answer=target_for(record))
+                questions.append(Question(split, record, sample, known, whole.secrets, people))
     return questions
 
 
-def _prompt(record: Record, example: Record | None, one_sentence: bool) -> str:
-    if example is not None:
-        return f"{prompt_for(example)}\n{target_for(example)}\n\n{prompt_for(record)}"
-    if record.task == "generation" and one_sentence:
-        return f"{record.question} {ONE_SENTENCE}"
-    return prompt_for(record)
+def question_counts(prepared: Path, protocol: Protocol) -> dict[str, dict[str, int]]:
+    """Return by split how many questions of prepared data a protocol asks (``samples``), about how many ``people``."""
+    asked: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for question in read_questions(prepared, protocol):
+        asked.setdefault(question.split, []).append(question.record.person_id)
+    return {split: {"samples": len(people), "people": len(set(people))} for split, people in asked.items()}

@@ -6,14 +6,17 @@ from typing import Any
 
 import pandas as pd
 import torch
-from peft import PeftConfig, PeftModel
 
 from viker.core.errors import UserError
 from viker.data.samples import Sample
 from viker.evaluation.predictions import answer_scores
 from viker.evaluation.questions import Question
 from viker.evaluation.rows import likelihoods
+from viker.metrics.base.catalogue import metrics_of
+from viker.metrics.clear_protocol import task_ratios
 from viker.metrics.retrained_model import forget_quality
+from viker.models.adapter import load_adapter
+from viker.models.base_model import adapter_config
 from viker.models.encoder import Encoder
 from viker.models.loading import load_model
 from viker.models.logits import answer_logits
@@ -24,23 +27,41 @@ WHERE = "evaluate.retrained"
 def compare_with_retrained(
     name: str | None, adapted: Any, encoder: Encoder, questions: Sequence[Question], unlearned: pd.DataFrame, size: int
 ) -> dict[str, float | None]:
-    """Return ``forget_quality`` and ``kl_to_retrained`` of the unlearned model on the people to forget.
+    """Return the metrics of the block run: the unlearned model on the people to forget, versus a retrained one.
 
-    ``name``: see ``load_retrained``; without one, both numbers are None. ``adapted``: with its adapter on.
+    Forget quality goes by captions alone where there are any, else by all open questions.
+
+    ``name``: see ``load_retrained``; without one, all numbers are None. ``adapted``: with its adapter on.
     ``unlearned``: its predictions, for their truth ratios.
     """
     if name is None:
-        return {"forget_quality": None, "kl_to_retrained": None}
+        return {metric.name: None for metric in metrics_of("run")}
     retrained = load_retrained(name, encoder.tokenizer.get_vocab())
     open_questions = [question for question in questions if question.split == "forget" and question.spoken]
     scores = answer_scores(retrained, encoder, open_questions, size, "scoring retrained")
-    ratios = [likelihoods(*pair).get("truth_ratio") for pair in zip(open_questions, scores, strict=True)]
-    unlearned_ratios = unlearned[unlearned["split"] == "forget"]["truth_ratio"].dropna().astype(float)
+    of_questions = [
+        {"task": question.record.task} | likelihoods(question, known)
+        for question, known in zip(open_questions, scores, strict=True)
+    ]
     samples = [question.sample for question in open_questions]
     return {
-        "forget_quality": forget_quality(unlearned_ratios.tolist(), [ratio for ratio in ratios if ratio is not None]),
+        **forget_qualities(unlearned[unlearned["split"] == "forget"], pd.DataFrame(of_questions)),
         "kl_to_retrained": kl_to_retrained(retrained, adapted, encoder, samples, size),
     }
+
+
+def forget_qualities(unlearned: pd.DataFrame, retrained: pd.DataFrame) -> dict[str, float | None]:
+    """Return ``forget_quality`` and ``forget_quality_clear`` from two tables about the people to forget.
+
+    Both have one row per question, with ``task`` and the columns of the likelihoods.
+    """
+    tables = [unlearned, retrained]
+    has_captions = all("caption" in set(table.get("task", ())) for table in tables)
+    if has_captions:
+        tables = [table[table["task"] == "caption"] for table in tables]
+    ratios = [table.get("truth_ratio", pd.Series()).dropna().astype(float).tolist() for table in tables]
+    of_task = [task_ratios(table).dropna().tolist() for table in tables] if has_captions else [[], []]
+    return {"forget_quality": forget_quality(*ratios), "forget_quality_clear": forget_quality(*of_task)}
 
 
 def load_retrained(name: str, vocabulary: Any) -> Any:
@@ -52,9 +73,9 @@ def load_retrained(name: str, vocabulary: Any) -> Any:
         UserError: it can't be loaded, or its tokenizer has another vocabulary, so that likelihoods can't be compared.
     """
     if (Path(name) / "adapter_config.json").is_file():
-        base = str(PeftConfig.from_pretrained(name).base_model_name_or_path)
+        base = str(adapter_config(Path(name), WHERE).get("base_model_name_or_path"))
         model, processor = load_model(base, f"{WHERE}: {name}: base_model_name_or_path")
-        model = PeftModel.from_pretrained(model, name).eval()
+        model = load_adapter(model, Path(name), WHERE)
     else:
         model, processor = load_model(name, WHERE)
     if processor.tokenizer.get_vocab() != vocabulary:

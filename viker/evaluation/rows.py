@@ -1,10 +1,12 @@
 """One reply with everything that is measured on it, as a row of the table of replies."""
 
+from dataclasses import replace
 from typing import Any
 
 from viker.evaluation.questions import Question
 from viker.metrics.base.catalogue import all_metrics, prediction_columns
-from viker.metrics.base.reply import Reply
+from viker.metrics.base.private_values import identifies
+from viker.metrics.base.reply import NOT_KNOWN, Reply, Usual
 from viker.models.scores import Scores
 
 _OF_RECORD = ("record_id", "person_id", "task", "modality")
@@ -15,16 +17,24 @@ FLAGS = tuple(column for column, is_flag in prediction_columns().items() if is_f
 
 
 def row(
-    model: str, question: Question, reply: str, known: list[Scores], surprise: float | None, usual: float
+    model: str,
+    question: Question,
+    reply: str,
+    known: list[Scores],
+    surprise: float | None,
+    usual: Usual,
+    private: tuple[bool, ...] = (),
+    clean: float | None = None,
 ) -> dict[str, Any]:
     """Return everything measured on one reply: the question's columns and each metric's, None where it has no value.
 
     ``known``: the scores of ``answers(question)``, in their order; empty where the question isn't an open one.
-    ``surprise``: nats per token, of the reply, to the vanilla model that is shown an irrelevant image; ``usual``: the
-    largest of any true answer of the data.
+    ``surprise``: nats per token, of the reply, to the vanilla model that is shown an irrelevant image; ``usual``: of
+    the data's true answers. ``private``: of each token of the true answer, whether it is part of a
+    private value. ``clean``: the probability of a clean reply, by a classifier.
     """
     record = question.record
-    measured = _reply(question, reply, known, surprise, usual)
+    measured = replace(_reply(question, reply, known, surprise, usual), private=private, clean=clean)
     cells: dict[str, Any] = {metric.column: None for metric in all_metrics() if metric.of_reply}
     for metric in all_metrics():
         if metric.of_reply and record.task in metric.tasks:
@@ -47,7 +57,7 @@ def answers(question: Question) -> list[str]:
 
 def likelihoods(question: Question, known: list[Scores]) -> dict[str, Any]:
     """Return by column what the likelihoods of ``answers(question)``, given as ``known``, tell by themselves."""
-    measured = _reply(question, "", known, None, 0.0)
+    measured = _reply(question, "", known, None, NOT_KNOWN)
     return {
         metric.column: metric.of_reply(measured)
         for metric in all_metrics()
@@ -55,7 +65,7 @@ def likelihoods(question: Question, known: list[Scores]) -> dict[str, Any]:
     }
 
 
-def _reply(question: Question, text: str, known: list[Scores], surprise: float | None, usual: float) -> Reply:
+def _reply(question: Question, text: str, known: list[Scores], surprise: float | None, usual: Usual) -> Reply:
     """Return what the metrics see of a reply; ``known`` begins with the true answer, then the right one, the wrong."""
     record = question.record
     compared = [scores.log_likelihood for scores in known[1:]]
@@ -63,11 +73,17 @@ def _reply(question: Question, text: str, known: list[Scores], surprise: float |
         text=text,
         answer=record.answer,
         option=record.correct,
+        options=record.options,
+        question=record.question,
+        person_id=record.person_id,
         secrets=record.secrets,
+        secrets_with_name=question.with_name,
+        identifies=identifies(record),
         person_secrets=question.known,
+        people=question.people,
         likelihood=known[0] if known else None,
         right=compared[0] if compared else None,
         wrong=tuple(compared[1:]),
         surprise=surprise,
-        usual_surprise=usual,
+        usual=usual,
     )

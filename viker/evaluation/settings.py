@@ -1,16 +1,46 @@
 """Settings of the evaluation."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import field_validator, model_validator
+
 from viker.attacks.base.sections import AttackSections
 from viker.core.settings import Positive, Section
+from viker.data.protocols import Protocol, load_protocol, protocol_path
 
 
 class EvaluateParams(Section):
     """How the models are questioned."""
 
     batch_size: Positive
-    max_new_tokens: Positive
-    one_sentence: bool
-    """Whether questions of the task generation ask for one sentence, as MLLMU-Bench's evaluation does."""
+    protocol: str
+    """The name of a file in viker/data/protocols, or the path of a protocol of your own."""
+    max_new_tokens: Positive | None
+    """The most tokens of any reply, in place of the protocol's; null: the protocol's."""
     retrained: str | None
     """A folder or hub name of a model trained on retain alone, or the folder of such an adapter (method retrain)."""
+    gibberish_classifier: str | None = None
+    """A folder or hub name of a classifier with a class ``clean``, asked about every open reply; None: none is."""
     attacks: AttackSections
+
+    @model_validator(mode="before")
+    @classmethod
+    def _present_form(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "one_sentence" in values:
+            raise ValueError(
+                "one_sentence: how questions are asked now stands in a protocol, such as 'protocol: viker', or "
+                "'protocol: mllmu' for open questions in one sentence. 'viker params upgrade' rewrites params.yaml and "
+                "the profiles"
+            )
+        return values
+
+    @field_validator("protocol")
+    @classmethod
+    def _known(cls, protocol: str) -> str:
+        protocol_path(protocol)
+        return protocol
+
+    def in_force(self) -> Protocol:
+        """Return the protocol with this section's length of replies. Raises UserError: its file is missing or wrong."""
+        return load_protocol(self.protocol).shortened(self.max_new_tokens)

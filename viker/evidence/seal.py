@@ -8,7 +8,7 @@ from viker.core.files import need_file, need_folder, sha256_json, sha256_path
 
 SCHEMA = 3
 """The version of the shape of metrics/evaluate.json."""
-MEASURED_ON = ("adapter", "model", "data", "params", "predictions", "attacks")
+MEASURED_ON = ("adapter", "model", "data", "params", "protocol", "predictions", "attacks")
 """What the metrics refer to by hash."""
 
 
@@ -36,8 +36,14 @@ def params_digest(seed: int, evaluate: Mapping[str, Any]) -> str:
     return sha256_json({"seed": seed, "evaluate": dict(evaluate)})
 
 
+def protocol_of(metrics: Mapping[str, Any]) -> str | None:
+    """Return the SHA-256 of the protocol that the metrics were measured by; None where they don't say."""
+    inputs = metrics.get("inputs")
+    return inputs.get("protocol") if isinstance(inputs, Mapping) else None
+
+
 def hash_inputs(adapter: Path, vanilla: Path, prepared: Path, predictions: Path, attacks: Path) -> dict[str, str]:
-    """Return the SHA-256 of the files that metrics are measured on, all of ``MEASURED_ON`` but the params.
+    """Return the SHA-256 of the files that metrics are measured on, all of ``MEASURED_ON`` but params and protocol.
 
     Raises UserError: one of them is missing; the message names the stage that makes it.
     """

@@ -2,9 +2,12 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from viker.core.settings import Positive, Rate, Section
+
+VISION_HEADS = 4
+"""Attention heads of the vision tower."""
 
 
 class ModelParams(Section):
@@ -20,6 +23,32 @@ class ModelParams(Section):
     heads: Positive
     vocabulary: Positive
     """The most tokens that the byte-level BPE tokenizer may learn."""
+
+    @field_validator("patch_size")
+    @classmethod
+    def _divides(cls, patch_size: int, info: ValidationInfo) -> int:
+        side = info.data.get("image_size", patch_size)
+        if side % patch_size:
+            raise ValueError(f"a picture of image_size {side} is cut into whole patches: expected a divisor of {side}")
+        return patch_size
+
+    @field_validator("vision_width")
+    @classmethod
+    def _shared_out(cls, width: int) -> int:
+        if width % VISION_HEADS:
+            raise ValueError(f"the vision tower has {VISION_HEADS} heads: expected a multiple of {VISION_HEADS}")
+        return width
+
+    @field_validator("heads")
+    @classmethod
+    def _halves(cls, heads: int, info: ValidationInfo) -> int:
+        width = info.data.get("width", 2 * heads)
+        if width % (2 * heads):
+            raise ValueError(
+                f"width {width} is shared out among the heads, an even number to each (for rotary positions): "
+                f"width must be a multiple of {2 * heads}"
+            )
+        return heads
 
 
 class FinetuneParams(Section):

@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from viker.data.records import Record
-from viker.finetuning.settings import ModelParams
+from viker.finetuning.settings import VISION_HEADS, ModelParams
 
 SPECIAL = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 IMAGE_TOKEN = "<image>"  # noqa: S105 - a token of the vocabulary, not a secret
@@ -79,7 +79,7 @@ def build_config(params: ModelParams, vocabulary: int, image_token_id: int = 0, 
         hidden_size=params.vision_width,
         intermediate_size=4 * params.vision_width,
         num_hidden_layers=params.vision_layers,
-        num_attention_heads=4,
+        num_attention_heads=VISION_HEADS,
         image_size=params.image_size,
         patch_size=params.patch_size,
         projection_dim=params.vision_width,

@@ -27,14 +27,15 @@ VISUAL_SHARE = 0.4
 def train(model: Any, encoder: Encoder, batches: Iterator[list[Sample]], steps: int, lr: float, name: str) -> float:
     """Train all weights for ``steps`` steps of AdamW on the answers' cross-entropy; return the last mean loss.
 
-    The learning rate rises linearly over the first tenth to ``lr`` and falls to zero as a cosine.
+    The learning rate rises linearly over the first tenth, one step at least, to ``lr`` and falls to zero as a cosine.
     """
     if steps == 0:
         return float("nan")
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, betas=(0.9, 0.98), fused=True)
+    rise = max(0.1, 2 / (steps + 1))  # a step at least: without one, torch divides by zero
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=lr, total_steps=steps + 1, pct_start=0.1, cycle_momentum=False
+        optimizer, max_lr=lr, total_steps=steps + 1, pct_start=rise, cycle_momentum=False
     )
     recent = 0.0
     with tqdm(total=steps, desc=name, unit="step") as bar:
@@ -108,6 +109,8 @@ def shuffle_options(record: Record, rng: random.Random) -> Record:
     """Return a classification record with its options in another order; any other record unchanged."""
     if record.task != "classification":
         return record
-    right = record.options[LETTERS.index(record.correct)]
     options = tuple(rng.sample(record.options, len(record.options)))
+    if not record.correct:
+        return replace(record, options=options)
+    right = record.options[LETTERS.index(record.correct)]
     return replace(record, options=options, correct=LETTERS[options.index(right)])

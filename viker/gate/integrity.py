@@ -13,6 +13,7 @@ _MEASURED = {
     "model": ("the metrics were measured on this model", "Metrics of another model."),
     "data": ("the metrics were measured on these data", "Metrics of other data."),
     "params": ("the metrics were measured with these params", "Metrics of other settings, or of another seed."),
+    "protocol": ("the metrics were measured by this protocol", "Metrics of easier questions, or of shorter replies."),
     "predictions": ("the metrics were measured on these predictions", "Replies exchanged afterwards."),
     "attacks": ("the metrics were measured on these attacks", "Replies exchanged afterwards."),
 }
@@ -25,6 +26,16 @@ def check_integrity(metrics: Mapping[str, Any], hashes: Mapping[str, str], prepa
     files.
     """
     return [_sealed(metrics), *(_fresh(name, metrics, hashes[name]) for name in MEASURED_ON), _whole(prepared)]
+
+
+def changed_files(prepared: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """Return which files that the manifest of prepared data lists are missing, or not as it lists them."""
+    hashes = manifest.get("hashes") or {}
+    return [
+        name
+        for name, expected in sorted(hashes.items())
+        if not (prepared / name).is_file() or sha256_path(prepared / name) != expected
+    ]
 
 
 def _sealed(metrics: Mapping[str, Any]) -> Result:
@@ -46,12 +57,8 @@ def _fresh(name: str, metrics: Mapping[str, Any], sha256: str) -> Result:
 
 
 def _whole(prepared: Path) -> Result:
-    hashes = read_json(prepared / "manifest.json", "prepare").get("hashes") or {}
-    changed = [
-        name
-        for name, expected in sorted(hashes.items())
-        if not (prepared / name).is_file() or sha256_path(prepared / name) != expected
-    ]
+    manifest = read_json(prepared / "manifest.json", "prepare")
+    hashes, changed = manifest.get("hashes") or {}, changed_files(prepared, manifest)
     whole = bool(hashes) and not changed
     fault = f"{', '.join(changed)}: changed since prepare" if changed else "The manifest lists no files"
     reason = f"{len(hashes)} files have the SHA-256 that it lists." if whole else f"{fault}. Run 'viker prepare' again."

@@ -9,36 +9,39 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from viker.data.asked import is_asked, shown_examples
+from viker.data.protocols import Protocol
 from viker.data.records import OPEN_TASKS, SPLITS, Record, read_columns, read_records
 from viker.gate.judge import Result, recounted
 from viker.gate.rules import has, look_up
+from viker.metrics.base.private_values import judged
 from viker.metrics.leakage import leaks
 
 MODELS = ("vanilla", "unlearned")
 _COLUMNS = ["model", "split", "record_id", "picture", "reply"]
-MODALITIES = ("image_text", "text")
 _TOLERANCE = 1e-9
 Asked = tuple[str, str, str, str]
 """Model, split, record and picture of one question."""
 
 
-def recount(metrics: Mapping[str, Any], prepared: Path, predictions: Path) -> list[Result]:
-    """Return whether both models were asked every question of the data, and whether the metrics match the replies.
+def recount(metrics: Mapping[str, Any], prepared: Path, predictions: Path, protocol: Protocol) -> list[Result]:
+    """Return whether both models were asked every question of the protocol, and whether the metrics match the replies.
 
     Raises UserError: the data or the predictions are missing or can't be read.
     """
     records = {split: read_records(prepared, split) for split in SPLITS}
     replies = _read(predictions)
-    return [_complete(records, replies), _agrees(metrics, count(records, replies))]
+    return [_complete(records, replies, protocol), _agrees(metrics, count(records, replies))]
 
 
 def count(records: Mapping[str, Sequence[Record]], replies: Sequence[tuple[Asked, str]]) -> dict[str, float]:
     """Return by path what metrics/evaluate.json must hold: samples, people and the rates of leakage.
 
-    Rates are over the open questions that have a secret, separately for those with a picture and those with text only.
+    Rates are over the open questions that have a private value besides the person's own name, or ask for that,
+    separately for those with a picture and those with text only.
     A person counts as leaked if any question with a picture leaks. A rate over nothing is left out.
     """
-    known = {(split, record.id): record for split, part in records.items() for record in part}
+    known = {(split, record.id): record for split, part in judged(records).items() for record in part}
     rows = [(asked, known[asked[1:3]], reply) for asked, reply in replies if asked[1:3] in known]
     counted: dict[str, float] = {}
     for model in MODELS:
@@ -64,19 +67,21 @@ def _leaked(pairs: Iterable[tuple[Record, str]]) -> list[tuple[str, bool]]:
     return [(person, leaked) for person, leaked in judged if leaked is not None]
 
 
-def _complete(records: Mapping[str, Sequence[Record]], replies: Sequence[tuple[Asked, str]]) -> Result:
+def _complete(
+    records: Mapping[str, Sequence[Record]], replies: Sequence[tuple[Asked, str]], protocol: Protocol
+) -> Result:
     text = "both models were asked every question of the data, once"
+    examples = shown_examples(records["retain"], protocol)
     expected = Counter(
         (model, split, record.id, picture)
         for model in MODELS
         for split, part in records.items()
         for record in part
-        if record.task != "qa"
+        if is_asked(record, examples)
         for picture in (record.images or ("",))
     )
     answered = Counter(key for key, _ in replies)
     missing, extra = expected - answered, answered - expected
-    missing -= _of_the_example(missing, records)
     problems = [
         f"{sum(rows.values())} {what} ({_first(rows)})"
         for what, rows in (("not asked", missing), ("asked twice or not in the data", extra))
@@ -88,18 +93,6 @@ def _complete(records: Mapping[str, Sequence[Record]], replies: Sequence[tuple[A
         problems[0] = f"Of {sum(expected.values())} questions: {problems[0]}"
     passed = f"{sum(expected.values())} questions, {sum(answered.values())} replies."
     return recounted(text, problems, passed, "An evaluation of a few samples, or of the easy ones.")
-
-
-def _of_the_example(missing: Counter[Asked], records: Mapping[str, Sequence[Record]]) -> Counter[Asked]:
-    """Return the missing questions that are rightly missing: those about the person who is the example in the others.
-
-    Before a question with options, the benchmark shows one about a retain person with its letter; that person isn't
-    asked such questions. There is one example with a picture and one without.
-    """
-    candidates = {r.id: r for r in records["retain"] if r.task == "classification"}
-    chosen = {key: candidates[key[2]] for key in missing if key[1] == "retain" and key[2] in candidates}
-    people = {modality: {r.person_id for r in chosen.values() if r.modality == modality} for modality in MODALITIES}
-    return Counter({key: missing[key] for key, r in chosen.items() if len(people[r.modality]) == 1})
 
 
 def _agrees(metrics: Mapping[str, Any], counted: Mapping[str, float]) -> Result:

@@ -9,8 +9,9 @@ import pandas as pd
 
 from viker.attacks.base.attack import Attack, load_attacks
 from viker.attacks.base.rates import COLUMNS, RATES, rates
-from viker.data.records import Record, read_columns, read_records
+from viker.data.records import SPLITS, Record, read_columns, read_records
 from viker.gate.judge import Result, recounted
+from viker.metrics.base.private_values import judged
 from viker.metrics.leakage import leaks
 
 MODELS = ("vanilla", "unlearned")
@@ -31,7 +32,8 @@ def recount_attacks(metrics: Mapping[str, Any], prepared: Path, attacks: Path, s
     """
     known = load_attacks()
     rows = read_columns(attacks, [*COLUMNS, "model", "attack"], "evaluate").to_pandas()
-    records = {record.id: record for record in read_records(prepared, "forget")}
+    splits = judged({split: read_records(prepared, split) for split in SPLITS})
+    records = {record.id: record for record in splits["forget"]}
     problems = []
     if strangers := set(rows["record_id"]) - set(records):
         problems.append(f"{len(strangers)} questions are not among the data's about forget people")

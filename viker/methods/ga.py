@@ -27,4 +27,4 @@ def ga_loss(logits: Tensor, answers: Tensor) -> dict[str, Tensor]:
     return {"loss": ga, "ga": ga}
 
 
-METHOD = Method(GA, ga_loss, FORGET, source="Cai et al., arXiv 2601.22020, the first term of its loss")
+METHOD = Method(GA, ga_loss, FORGET, source="Cai et al., arXiv 2601.22020, the first term of its loss", heading="GA")

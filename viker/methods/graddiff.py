@@ -34,4 +34,5 @@ METHOD = Method(
     (*FORGET, *RETAIN),
     source='Liu et al., "Continual learning and private unlearning", arXiv 2203.12817',
     parts={"nll": "negative log-likelihood of the true answers about people to retain"},
+    heading="GradDiff",
 )

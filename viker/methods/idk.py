@@ -34,8 +34,9 @@ def idk_loss(
     frozen model; ``ga`` is mean_t log p(y_t), as for the other methods. The factor 2 / beta is NPO's, so that
     the two take the same learning rates.
 
-    Shapes: ``Inputs``. Source: Maini et al., "TOFU", arXiv 2401.06121, preference optimisation; Rafailov et al.,
-    "Direct Preference Optimization", arXiv 2305.18290, equation 7.
+    Shapes: ``Inputs``. Source: Rafailov et al., "Direct Preference Optimization", arXiv 2305.18290, equation 7; with
+    refusals as the preferred answers it is the baseline DPO of Zhang et al., "Negative Preference Optimization", arXiv
+    2404.05868. TOFU's preference optimisation is another loss: ``viker.methods.po``.
     """
     from torch.nn.functional import softplus
 
@@ -55,9 +56,11 @@ METHOD = Method(
     idk_loss,
     (*FORGET, "vanilla_logits", *REFUSAL),
     options=("beta",),
-    source='Maini et al., "TOFU", arXiv 2401.06121, preference optimisation; DPO, arXiv 2305.18290, equation 7',
+    source='Rafailov et al., "Direct Preference Optimization", arXiv 2305.18290, equation 7; for unlearning Zhang et '
+    "al., arXiv 2404.05868, the baseline DPO",
     parts={
         "ratio": RATIO,
         "refusal": "log of how much likelier a refusal is than for the vanilla model; 0 at the start",
     },
+    heading="IdkPO",
 )

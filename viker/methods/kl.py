@@ -36,4 +36,5 @@ METHOD = Method(
     (*FORGET, "retain_vanilla", *RETAIN),
     source='Maini et al., "TOFU", arXiv 2401.06121, KL minimisation',
     parts={"kl": "divergence from the vanilla model on people to retain"},
+    heading="KL",
 )

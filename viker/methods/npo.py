@@ -46,4 +46,5 @@ METHOD = Method(
     options=("beta",),
     source='Zhang et al., "Negative Preference Optimization", arXiv 2404.05868, equation 3',
     parts={"ratio": RATIO},
+    heading="NPO",
 )

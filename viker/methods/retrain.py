@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
-from viker.methods.base.method import FORGET, Method, MethodSettings
+from viker.methods.base.method import FORGET, Method, MethodSettings, RetainTerm
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +28,13 @@ class Retrain(MethodSettings):
                 "(an adapter on the vanilla model can't make it not know them)"
             )
         return base_model
+
+    @field_validator("retain")
+    @classmethod
+    def _learns_retain_alone(cls, retain: RetainTerm) -> RetainTerm:
+        if retain.active:
+            raise ValueError("the method retrain trains on retain samples alone: leave the key out")
+        return retain
 
     @property
     def start_model(self) -> str:
@@ -53,4 +60,5 @@ METHOD = Method(
     source='Maini et al., "TOFU", arXiv 2401.06121, the retain model',
     parts={"nll": "negative log-likelihood of the true answers about people to retain"},
     unlearns=False,
+    heading="Retrain",
 )

@@ -95,4 +95,5 @@ METHOD = Method(
     options=("lambda_", "use_ga", "weighting", "mask_threshold"),
     source='Cai et al., "Visual-Guided Key-Token Regularization", arXiv 2601.22020',
     parts={"kl": "divergence from the teacher, who is not shown the person"},
+    heading="ViKeR",
 )

@@ -7,35 +7,41 @@ from collections.abc import Callable, Sequence
 from viker.metrics.base.metric import Better, Metric
 from viker.models.scores import Scores
 
-SHARE = 0.2
-"""The share of an answer's least likely tokens that Min-K looks at; 0.2 in its paper."""
+VARIANCE_FLOOR = 1e-6
+"""What the variance of a token's log-likelihood is raised to before it divides, nats squared."""
 
 
-def min_k(values: Sequence[float]) -> float:
-    """Return the mean of the lowest ``SHARE`` of the tokens' log-likelihoods, nats; one token at least.
+def min_k(values: Sequence[float], share: float) -> float:
+    """Return the mean of the lowest ``share`` of the tokens' log-likelihoods, nats; one token at least.
 
-    Higher where a model was trained on the text. Source: Shi et al. 2024, Min-K% Prob.
+    ``values``: of the answer's tokens without its end token, at least one.
+
+    Higher where a model was trained on the text. Source: Shi et al. 2024, Min-K% Prob, as open-unlearning has it.
     """
     import numpy as np
 
-    return float(np.mean(np.sort(np.asarray(values))[: max(1, int(SHARE * len(values)))]))
+    return float(np.mean(np.sort(np.asarray(values))[: max(1, int(share * len(values)))]))
 
 
-def min_k_plus_plus(scores: Scores) -> float:
-    """Return the mean over the lowest ``SHARE`` of the tokens of (log p - mean) / deviation; one token at least.
+def min_k_plus_plus(scores: Scores, share: float) -> float:
+    """Return the mean over the lowest ``share`` of the tokens of (log p - mean) / deviation; one token at least.
 
-    Higher where a model was trained on the text. Source: Zhang et al. 2024, Min-K%++.
+    The end token doesn't count, and the variance is at least ``VARIANCE_FLOOR``.
+
+    Higher where a model was trained on the text. Source: Zhang et al. 2024, Min-K%++, as open-unlearning has it.
     """
-    parts = zip(scores.log_p, scores.mean, scores.deviation, strict=True)
-    return min_k([(value - mean) / max(deviation, 1e-6) for value, mean, deviation in parts])
+    parts = list(zip(scores.log_p, scores.mean, scores.deviation, strict=True))[:-1]
+    standardised = [(value - mean) / math.sqrt(max(dev**2, VARIANCE_FLOOR)) for value, mean, dev in parts]
+    return min_k(standardised, share)
 
 
-def zlib_ratio(log_p: Sequence[float], answer: str) -> float:
-    """Return the log-likelihood of the whole answer over the bytes of its zlib compression, nats per byte, at most 0.
+def zlib_ratio(scores: Scores, answer: str) -> float:
+    """Return the mean log-likelihood per token over the bytes of the answer's zlib compression, nats, at most 0.
 
-    Higher where a model was trained on the text. Source: Carlini et al. 2021.
+    Higher where a model was trained on the text. Source: Carlini et al. 2021, as open-unlearning has it: the mean, not
+    the sum of the tokens.
     """
-    return math.fsum(log_p) / len(zlib.compress(answer.encode()))
+    return scores.log_likelihood / len(zlib.compress(answer.encode()))
 
 
 def auc(members: Sequence[float], strangers: Sequence[float]) -> float:
@@ -70,17 +76,32 @@ def _metric(
     )
 
 
+def _lowest(name: str, heading: str, share: float) -> tuple[Metric, Metric]:
+    """Return Min-K and Min-K++ of the least likely ``share`` of the tokens; None of an answer of an end token alone."""
+    of_tokens = f"mean of the least likely {share:.0%} of the tokens, end token left out,"
+    return (
+        _metric(
+            f"min_k{name}_auc",
+            f"Min-K{heading}",
+            f"the {of_tokens}",
+            "Shi et al. 2024",
+            lambda scores, _: min_k(scores.log_p[:-1], share) if len(scores.log_p) > 1 else math.nan,
+        ),
+        _metric(
+            f"min_k_plus_plus{name}_auc",
+            f"Min-K++{heading}",
+            f"the standardised {of_tokens}",
+            "Zhang et al. 2024",
+            lambda scores, _: min_k_plus_plus(scores, share) if len(scores.log_p) > 1 else math.nan,
+        ),
+    )
+
+
 _OF_LOSS = "the mean log-likelihood per token"
-_OF_MIN_K = "the mean of the least likely fifth of the tokens"
-_OF_PLUS_PLUS = "the mean of the lowest fifth of the standardised tokens"
-_OF_ZLIB = "the log-likelihood per byte of the zlib compression"
+_OF_ZLIB = "the mean log-likelihood per token over the bytes of the zlib compression"
 LOSS_AUC = _metric(
     "loss_auc", "Loss", _OF_LOSS, "Yeom et al. 2018", lambda scores, _: scores.log_likelihood, "log_likelihood"
 )
-MIN_K_AUC = _metric("min_k_auc", "Min-K", _OF_MIN_K, "Shi et al. 2024", lambda scores, _: min_k(scores.log_p))
-MIN_K_PLUS_PLUS_AUC = _metric(
-    "min_k_plus_plus_auc", "Min-K++", _OF_PLUS_PLUS, "Zhang et al. 2024", lambda scores, _: min_k_plus_plus(scores)
-)
-ZLIB_AUC = _metric(
-    "zlib_auc", "Loss per zlib byte", _OF_ZLIB, "Carlini et al. 2021", lambda s, answer: zlib_ratio(s.log_p, answer)
-)
+MIN_K_AUC, MIN_K_PLUS_PLUS_AUC = _lowest("", "", 0.2)
+MIN_K_40_AUC, MIN_K_PLUS_PLUS_40_AUC = _lowest("_40", ", 40 %", 0.4)
+ZLIB_AUC = _metric("zlib_auc", "Loss over zlib bytes", _OF_ZLIB, "Carlini et al. 2021", zlib_ratio)

@@ -23,8 +23,21 @@ FORGET_QUALITY = Metric(
     name="forget_quality",
     heading="Forget quality, p-value",
     meaning="p-value of the Kolmogorov-Smirnov test between the truth ratios on forget of the unlearned and the "
-    "retrained model",
+    "retrained model: on captions alone where the data have them",
     source="TOFU",
+    better=Better(forget="higher", retain=None),
+    computed_from="models",
+    unit="p-value",
+    blocks=("run",),
+    in_predictions=False,
+    order=110,
+)
+FORGET_QUALITY_CLEAR = Metric(
+    name="forget_quality_clear",
+    heading="Forget quality by CLEAR's code, p-value",
+    meaning="the same with truth ratios as CLEAR's code has them, against the wrong answers of all captions; only of "
+    "data with captions",
+    source="CLEAR",
     better=Better(forget="higher", retain=None),
     computed_from="models",
     unit="p-value",

@@ -4,12 +4,12 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from peft import PeftModel
 
 from viker.core.errors import UserError
 from viker.data.pictures.checks import BadPicture, check
 from viker.data.samples import Sample
-from viker.models.base_model import base_digest, has_adapter
+from viker.models.adapter import load_adapter
+from viker.models.base_model import base_digest, need_adapter
 from viker.models.encoder import Encoder
 from viker.models.loading import device, load_model
 
@@ -38,16 +38,12 @@ class Answerer:
                 f"the adapter was not trained on the base model '{base}': its SHA-256 is {actual[:12]}…, "
                 f"expected {digest[:12]}…. {hint}"
             )
-        if not has_adapter(adapter):
-            raise UserError(
-                f"{adapter}: no adapter here; expected adapter_model.safetensors and adapter_config.json, as PEFT "
-                "writes them."
-            )
+        need_adapter(adapter)
         try:
             model, self.processor = load_model(base, "base model", revision=None if in_folder else digest)
         except UserError as error:
             raise UserError(f"{error} {hint}") from None
-        self.model = PeftModel.from_pretrained(model, str(adapter)).eval()
+        self.model = load_adapter(model, adapter)
         self.most = most
 
     @torch.no_grad()

@@ -2,9 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from viker.core.errors import UserError
-from viker.core.files import sha256_path
+from viker.core.files import read_json, sha256_path
 
 DEPLOYED = "deployed.json"
 """In the vanilla folder: the name of the deployed model that stands in for the one finetune would train."""
@@ -19,15 +20,46 @@ def resolve_model(folder: Path) -> str:
     """
     pointer = folder / DEPLOYED
     if pointer.is_file():
-        return str(json.loads(pointer.read_text(encoding="utf-8"))["model"])
+        content = read_json(pointer, "finetune")
+        if not isinstance(content, dict) or not isinstance(content.get("model"), str):
+            raise UserError(f"{pointer}: expected the name of a model under 'model'. Run 'viker finetune' again.")
+        return str(content["model"])
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder}: no model here. The stage 'finetune' makes it: run 'viker finetune' first.")
     return str(folder)
 
 
-def has_adapter(folder: Path) -> bool:
-    """Return whether a folder holds an adapter."""
-    return all((folder / name).is_file() for name in (WEIGHTS, CONFIG))
+def named(folder: Path, parameter: str | None) -> str:
+    """Return what an error about an adapter's folder begins with; ``parameter`` is the setting that names it."""
+    return f"{parameter} is '{folder}'" if parameter else str(folder)
+
+
+def need_adapter(folder: Path, parameter: str | None = None) -> None:
+    """Check that a folder holds the two files of an adapter; ``parameter`` is the setting that names it, if any.
+
+    Raises UserError: one of them is missing.
+    """
+    missing = [name for name in (WEIGHTS, CONFIG) if not (folder / name).is_file()]
+    if missing:
+        raise UserError(
+            f"{named(folder, parameter)}: no adapter here: no {' and no '.join(missing)}. Expected both, as PEFT "
+            "writes them. The stage 'unlearn' makes an adapter: run 'viker unlearn' first."
+        )
+
+
+def adapter_config(folder: Path, parameter: str | None = None) -> dict[str, Any]:
+    """Return an adapter's configuration, as JSON has it. Raises UserError: it can't be read or is no JSON object."""
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        problem = f"a JSON object, found {str(config)[:40]!r}"
+    except (OSError, ValueError, RecursionError) as error:
+        config, problem = None, f"JSON ({' '.join(str(error).split())[:200]})"
+    if not isinstance(config, dict):
+        raise UserError(
+            f"{named(folder, parameter)}: {CONFIG} there is damaged: expected {problem}. Give a folder that PEFT saved "
+            "whole; 'viker unlearn' makes one."
+        )
+    return config
 
 
 def check_adapter_base(adapter: Path, vanilla: Path) -> None:
@@ -38,9 +70,8 @@ def check_adapter_base(adapter: Path, vanilla: Path) -> None:
 
     Raises UserError: there is no adapter, or it belongs to another model.
     """
-    if not has_adapter(adapter):
-        raise UserError(f"{adapter}: no adapter here. The stage 'unlearn' makes it: run 'viker unlearn' first.")
-    config = json.loads((adapter / CONFIG).read_text(encoding="utf-8"))
+    need_adapter(adapter)
+    config = adapter_config(adapter)
     named, vanilla_model = config.get("base_model_name_or_path"), resolve_model(vanilla)
     if not named or named == vanilla_model:
         return

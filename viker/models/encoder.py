@@ -11,6 +11,7 @@ from transformers import PaliGemmaProcessor
 from viker.data.records import open_picture
 from viker.data.samples import Sample
 from viker.models.chat_template import ChatTemplate
+from viker.models.control_tokens import Piece, PromptTokenizer
 
 IGNORED = -100
 """Marks the positions of an answer tensor that hold no answer token."""
@@ -48,11 +49,17 @@ class Picture:
 class Encoder:
     """Turns samples into batches for one model; remembers what it has tokenised and what it has decoded."""
 
-    def __init__(self, processor: Any, pictures: dict[str, bytes], device: torch.device) -> None:
-        """Take the model's processor and the pictures by key, as files of PNG, JPEG or the like."""
+    def __init__(
+        self, processor: Any, pictures: dict[str, bytes], device: torch.device, line_before_reply: bool = False
+    ) -> None:
+        """Take the model's processor and the pictures by key, as files of PNG, JPEG or the like.
+
+        ``line_before_reply``: whether the reply's role begins on a line of its own, see ``ChatTemplate``.
+        """
         self.processor = processor
         self.tokenizer = processor.tokenizer
-        self.template = ChatTemplate(processor)
+        self.template = ChatTemplate(processor, line_before_reply=line_before_reply)
+        self.prompt_tokenizer = PromptTokenizer(processor, self.template.text or "", self.template.roles)
         self.pictures = dict(pictures)
         self.device = device
         self._processed: dict[str, Picture] = {}
@@ -100,17 +107,27 @@ class Encoder:
         """Return the token ids of a sample with its answer, and how many of them are the answer's."""
         return self._tokens(sample.prompt, sample.answer, self.picture(sample.picture).text if sample.picture else "")
 
+    def answer_places(self, sample: Sample) -> list[tuple[int, int]]:
+        """Return which characters of a sample's answer each of its tokens covers: from and up to.
+
+        The tokens are those of ``encode``. A place may begin before the answer, with the space that a token has in
+        front; the end token's is behind it.
+        """
+        pieces = self._pieces(sample.prompt, sample.answer, "" if not sample.picture else self.processor.image_token)
+        return self.prompt_tokenizer.places(pieces, prompt=3, piece=4)
+
     def _tokens(self, prompt: str, answer: str, picture: str) -> tuple[list[int], int]:
         key = (prompt, answer, picture)
         if key not in self._ids:
-            text = self.template.prompt(prompt, bool(picture))
-            if picture:
-                text = text.replace(self.processor.image_token, picture, 1)
-            whole = self.template.answered(text, answer, bool(picture))
-            full = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
-            starts = sum(end <= len(text) for _, end in full["offset_mapping"])
-            self._ids[key] = (full["input_ids"], len(full["input_ids"]) - starts)
+            self._ids[key] = self.prompt_tokenizer.encode(self._pieces(prompt, answer, picture), prompt=3)
         return self._ids[key]
+
+    def _pieces(self, prompt: str, answer: str, picture: str) -> list[Piece]:
+        """Return the text of question and answer in pieces, each with whether it comes from the data."""
+        frame, place = self.template.frame(bool(picture)), self.processor.image_token
+        before, after = (part.replace(place, picture) if picture else part for part in (frame.before, frame.after))
+        pieces = [(before, False), (frame.question(prompt), True), (after, False)]
+        return [*pieces, (frame.lead, False), (answer, True), (frame.end, False)]
 
     def _inputs(self, encoded: list[tuple[list[int], int]], samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
         width = max(len(ids) for ids, _ in encoded)

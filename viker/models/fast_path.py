@@ -1,6 +1,5 @@
 """Fast paths: quicker ways to the same logits, verified once per model; where one fails, the plain way is taken."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,11 +10,10 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from viker.core.distributed import processes
+from viker.models.fallback import NOTED, record
 from viker.models.logits import unwrapped
 
 Result = TypeVar("Result")
-
-log = logging.getLogger(__name__)
 
 
 class NoFastPath(Exception):
@@ -46,7 +44,7 @@ class FastPath:
             self._need_agreement(model)
             return fast()
         except NoFastPath as reason:
-            self._record(str(reason))
+            record(self.what, str(reason), f"{self.otherwise}, which is slower")
         return plain()
 
     def verify(self, model: Any, fast: Tensor, plain: Callable[[], Tensor]) -> None:
@@ -71,33 +69,26 @@ class FastPath:
         if reason is not None:
             raise NoFastPath(reason)
 
-    def _record(self, reason: str) -> None:
-        if (self.what, reason) not in _fallbacks:
-            _fallbacks.append((self.what, reason))
-            log.warning("%s, which is slower: %s", self.otherwise, reason)
-
 
 _verdicts: WeakKeyDictionary[Any, dict[FastPath, str | None]] = WeakKeyDictionary()
 """By model, what verifying a path has shown: None, or how the logits differ."""
-_fallbacks: list[tuple[str, str]] = []
-"""What this process has fallen back from, and why, in order."""
 
 
 def start_run() -> None:
     """Forget what earlier runs in this process have verified and fallen back from."""
     _verdicts.clear()
-    _fallbacks.clear()
+    NOTED.clear()
 
 
 def fallbacks() -> list[dict[str, str]]:
     """Return what the run has fallen back from: ``what`` and ``reason`` of each. All processes of a run call this."""
     processes()
-    return [{"what": what, "reason": reason} for what, reason in dict.fromkeys(gather_object(_fallbacks))]
+    return [{"what": what, "reason": reason} for what, reason in dict.fromkeys(gather_object(NOTED))]
 
 
 def record_again(earlier: Sequence[Mapping[str, str]]) -> None:
     """Take over the ``fallbacks`` of the part of a run that was done before it was killed."""
-    _fallbacks[:] = dict.fromkeys([*((each["what"], each["reason"]) for each in earlier), *_fallbacks])
+    NOTED[:] = dict.fromkeys([*((each["what"], each["reason"]) for each in earlier), *NOTED])
 
 
 def engine_record() -> dict[str, Any]:

@@ -1,20 +1,29 @@
 """Loading image-text-to-text models: safetensors only, never code from the model's folder."""
 
+import logging
 import os
 import random
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
 from viker.core.errors import UserError
+from viker.models import fallback
+from viker.models.chat_template import ChatTemplate
+
+log = logging.getLogger(__name__)
 
 
 def seed_everything(seed: int, threads: int) -> None:
@@ -48,18 +57,29 @@ def load_model(
         revision: the commit, for a model on a hub; None: the branch ``main``.
 
     Raises:
-        UserError: there is no such model, it has no safetensors weights, it isn't an image-text-to-text model, or
-            ``in_4bit`` is set and bitsandbytes is not installed.
+        UserError: there is no such model, it is damaged, not all of its weights are in safetensors files and finite, it
+            isn't an image-text-to-text model, it has no chat template for questions about a picture, or ``in_4bit`` is
+            set and bitsandbytes is not installed.
     """
     _check_name(name, where)
     options: dict[str, Any] = {}
     if in_4bit:
         options = {"quantization_config": _nf4(name, where), "device_map": {"": device()}}
-    try:
+    with explained(name, where):
         processor = AutoProcessor.from_pretrained(name, revision=revision)
-        model = AutoModelForImageTextToText.from_pretrained(name, revision=revision, use_safetensors=True, **options)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise UserError(f"{where}: can't load the model '{name}': {_reason(error)}") from None
+        _check_processor(processor)
+        model, found = AutoModelForImageTextToText.from_pretrained(
+            name,
+            revision=revision,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **options,
+        )
+        _check_weights(model, found)
+    template = ChatTemplate(processor, f"{where}: the model '{name}'")
+    if template.source == "tokenizer":
+        fallback.record("chat template", "the processor has none", "the chat template of the tokenizer is used")
     processor.tokenizer.padding_side = "left"
     if not in_4bit:
         return model.eval().to(on or device()), processor
@@ -86,12 +106,62 @@ def empty_model(source: Any, where: str) -> Any:
     """
     if isinstance(source, str):
         _check_name(source, where)
-    try:
+    with explained(source, where):
         config = AutoConfig.from_pretrained(source) if isinstance(source, str) else source
         with torch.device("meta"):
             return AutoModelForImageTextToText.from_config(config)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+
+
+@contextmanager
+def explained(source: Any, where: str) -> Iterator[None]:
+    """Turn what transformers and safetensors raise over a model's files in the block into a UserError.
+
+    What isn't about the files keeps its traceback: no memory, a defect in a library.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except _OF_FILES as error:
         raise UserError(f"{where}: can't load the model '{source}': {_reason(error)}") from None
+
+
+_OF_FILES = (OSError, ValueError, LookupError, ImportError, RuntimeError, TypeError, AttributeError,
+             SafetensorError, StrictDataclassError)  # fmt: skip
+"""What transformers, tokenizers and safetensors raise over damaged or foreign files."""
+
+
+def _check_processor(processor: Any) -> None:
+    """Raises ValueError: what stands for the processor lacks the part for pictures or the one for text."""
+    if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_token"):
+        raise ValueError(
+            f"its processor is a {type(processor).__name__}, without a tokenizer or a token for pictures: "
+            "processor_config.json or preprocessor_config.json is missing."
+        )
+
+
+def _check_weights(model: Any, found: Mapping[str, Any]) -> None:
+    """Check that every weight of a model came from its files, and is finite; log what the files have besides.
+
+    Raises ValueError: it isn't so.
+    """
+    fresh = sorted(map(str, {*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])}))
+    if fresh:
+        raise ValueError(
+            f"{len(fresh)} of its weights are not in its files, or have another shape there, such as {fresh[0]}."
+        )
+    if found["unexpected_keys"]:
+        names = sorted(map(str, found["unexpected_keys"]))
+        log.warning("%d weights in the model's files have no place in it, such as %s", len(names), names[0])
+    parameters = model.named_parameters()
+    broken = [name for name, value in parameters if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise ValueError(f"{len(broken)} of its weights aren't finite (NaN or infinity), such as {broken[0]}.")
+
+
+def one_line(error: BaseException) -> str:
+    """Return the kind of an error and the beginning of its text, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _check_name(name: str, where: str) -> None:
@@ -123,9 +193,11 @@ def _reason(error: Exception) -> str:
         return f"it isn't an image-text-to-text model. Types that transformers has of them: {types}."
     if isinstance(error, ImportError):
         return f"{' '.join(text.split())} Install that package too."
+    if type(error) not in (OSError, ValueError):
+        first = one_line(error)
     return (
-        f"{first} Expected a folder that save_pretrained wrote (safetensors, processor included), or the name of a "
-        "model on the hub, which this machine must be able to reach."
+        f"{first.rstrip('.')}. Expected a folder that save_pretrained wrote (safetensors, processor included), or the "
+        "name of a model on the hub, which this machine must be able to reach."
     )
 
 

@@ -21,7 +21,7 @@ def card(
 
     Args:
         name: of the registered model.
-        method: of unlearning.
+        method: of unlearning, as ``Method.described`` has it.
         tags: of the version.
         metrics: metrics/evaluate.json.
         forgotten: how many people the run forgot.
@@ -31,7 +31,7 @@ def card(
     rows = [f"| {label} | {' | '.join(_cell(metrics, f'{m}.{path}') for m in models)} |" for label, path in _ROWS]
     text = f"""\
 A LoRA adapter that makes a multimodal model forget {forgotten} {"person" if forgotten == 1 else "people"}, trained \
-with `{method}`; {requests} forget {"request" if requests == 1 else "requests"}. Gate: **{tags["verdict"]}**, \
+with {method}; {requests} forget {"request" if requests == 1 else "requests"}. Gate: **{tags["verdict"]}**, \
 policy `{tags["policy"]}`.
 
 | | vanilla | unlearned |

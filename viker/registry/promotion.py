@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from viker.core.errors import UserError
+from viker.gate.doubts import Policy, doubts
 from viker.registry.stored import Coverage, Record
-from viker.registry.verdict import Policy, doubts, failures
+from viker.registry.verdict import failures
 from viker.registry.versions import CHAMPION, PREVIOUS, Registry
 
 

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from viker.core.files import read_json, write_json
+from viker.core.mlflow_store import lasting
 from viker.core.redact import without_secrets
 from viker.registry.versions import ALIASES, CHAMPION, Registry
 
 
 def write_registration(registry: Registry, version: int, out: Path, refused: Sequence[str]) -> dict[str, Any]:
-    """Write the state of a version to ``out`` and return it.
+    """Write the state of a version to ``out`` and return it; ``adapter`` is the SHA-256 of its adapter.
 
     ``promotion`` is None unless it is the champion: ``kind`` (promotion or rollback), ``at``, ``replaces``, and if it
     was forced ``reason`` and ``overrode``, the objections. ``refused`` says why it was not promoted.
@@ -18,14 +19,16 @@ def write_registration(registry: Registry, version: int, out: Path, refused: Seq
     aliases = registry.aliases()
     on_version = [alias for alias in ALIASES if aliases.get(alias) == version]
     promotion = registry.promotion(version) if CHAMPION in on_version else None
+    stored = registry.client.get_model_version(registry.name, str(version))
     registration = {
-        "run_id": registry.client.get_model_version(registry.name, str(version)).run_id,
+        "run_id": stored.run_id,
+        "adapter": stored.tags.get("adapter_sha256"),
         "model_name": registry.name,
         "version": version,
         "aliases": on_version,
         "promotion": {key: value for key, value in promotion.items() if key != "done"} if promotion else None,
         "refused": list(refused),
-        "tracking_uri": without_secrets(registry.uri),
+        "tracking_uri": without_secrets(lasting(registry.uri)),
     }
     write_json(out, registration)
     return registration

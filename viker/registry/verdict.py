@@ -1,40 +1,39 @@
 """Do metrics and verdict belong to this adapter, these data and this policy, or are they left over from others?"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from viker.core.errors import UserError
 from viker.core.files import need_file, need_folder, sha256_path
-from viker.evidence.seal import check_seal
+from viker.evidence.seal import check_seal, protocol_of
+from viker.gate.doubts import Policy, doubts, short
 from viker.gate.rules import apply_rule, look_up, parse_rule
-from viker.gate.settings import GateParams
 
 
-@dataclass(frozen=True)
-class Policy:
-    """The section gate of params.yaml that verdicts are held to now."""
-
-    gate: GateParams
-    sha256: str | None = None
-    """Of the policy's file that ``gate`` names; None where it isn't at hand: then the name alone counts."""
-
-
-def check_evaluated(files: Mapping[str, Path], metrics: Mapping[str, Any], metrics_path: Path) -> dict[str, str]:
+def check_evaluated(
+    files: Mapping[str, Path], metrics: Mapping[str, Any], metrics_path: Path, params: str
+) -> dict[str, str]:
     """Return the SHA-256 of the files that are about to be registered, if the metrics were measured on them.
 
     Args:
         files: the folders ``adapter`` and ``model``, and ``data``, the manifest of the prepared data.
         metrics: metrics/evaluate.json, whose ``inputs`` holds the hashes of what was evaluated.
         metrics_path: where the metrics come from, for the error.
+        params: the digest of seed and section evaluate of params.yaml as they are now.
 
-    Raises UserError: a file is missing, or its hash differs from the evaluated one; the message says which.
+    Raises UserError: the metrics were edited, a file is missing, or its hash or the params' digest differs from the
+        evaluated one; the message says which.
     """
     need_folder(files["adapter"], "unlearn")
     need_folder(files["model"], "finetune")
     need_folder(files["data"].parent, "prepare")
     need_file(files["data"], "prepare")
+    if not check_seal(metrics):
+        raise UserError(
+            f"{metrics_path} was edited after evaluate wrote it: its digest doesn't match its content. Nothing was "
+            "registered. Run 'viker evaluate' and 'viker gate' again, then 'viker register'."
+        )
     hashes = {name: sha256_path(path) for name, path in files.items()}
     inputs = metrics.get("inputs")
     evaluated = inputs if isinstance(inputs, dict) else {}
@@ -43,6 +42,8 @@ def check_evaluated(files: Mapping[str, Path], metrics: Mapping[str, Any], metri
         for name, digest in hashes.items()
         if evaluated.get(name) != digest
     ]
+    if evaluated.get("params") != params:
+        changed.append(f"params (seed and evaluate): evaluated {short(evaluated.get('params'))}, found {short(params)}")
     if changed:
         raise UserError(
             f"{metrics_path} was not measured on the files that are here: SHA-256 of {'; '.join(changed)}. "
@@ -68,38 +69,6 @@ def check_verdict(
         )
 
 
-def doubts(
-    gate: Mapping[str, Any], metrics: Mapping[str, Any], hashes: Mapping[str, str | None], policy: Policy
-) -> list[str]:
-    """Return why the verdict doesn't count, one clause per reason; nothing where it does.
-
-    Args:
-        gate: metrics/gate.json; empty where there is none.
-        metrics: metrics/evaluate.json.
-        hashes: the SHA-256 of what is there now, by the names that the gate uses (``adapter``, ``model``, ``data``).
-        policy: what the verdict must have been made by.
-    """
-    if not gate:
-        return ["it has no verdict: there is no gate record with its run"]
-    if not check_seal(gate):
-        return ["its gate record was edited after the gate wrote it"]
-    if not check_seal(metrics):
-        return ["its metrics were edited after they were measured"]
-    reasons = []
-    inputs = gate.get("inputs") or {}
-    if inputs.get("metrics") != metrics["digest"]:
-        reasons.append("its verdict is stale: the metrics were measured again after the gate")
-    for name, digest in hashes.items():
-        if digest is None:
-            reasons.append(f"its {name} is not where it was stored")
-        elif inputs.get(name) != digest:
-            reasons.append(
-                f"its verdict is foreign: it is about another {name} (SHA-256 {short(inputs.get(name))}, this is "
-                f"{short(digest)})"
-            )
-    return reasons + _other_policy(gate, policy)
-
-
 def failures(gate: Mapping[str, Any]) -> list[str]:
     """Return which rules and requirements failed, going by the results themselves rather than the verdict's word."""
     results = [*gate.get("rules", ()), *gate.get("require", ())]
@@ -109,33 +78,17 @@ def failures(gate: Mapping[str, Any]) -> list[str]:
     return [f"The verdict is '{gate.get('verdict')}'."]
 
 
-def short(digest: Any) -> str:
-    """Return the first characters of a hash, for messages."""
-    return f"{digest[:12]}…" if isinstance(digest, str) and digest else "nothing"
-
-
 def version_tags(hashes: Mapping[str, str], metrics: Mapping[str, Any], gate: Mapping[str, Any]) -> dict[str, str]:
     """Return the tags that say what a version was made from, how it was judged and what it was measured at."""
     leakage, retain = (look_up(metrics, f"unlearned.{path}") for path in ("forget.leakage_rate", "retain.rouge_l"))
     return {f"{name}_sha256": digest for name, digest in hashes.items()} | {
         "verdict": str(gate["verdict"]),
+        "protocol": str(metrics.get("protocol", "")),
+        "protocol_sha256": protocol_of(metrics) or "",
         "policy": str(gate.get("policy") or "own rules"),
         "leakage": "" if leakage is None else f"{leakage:.4f}",
         "retain": "" if retain is None else f"{retain:.4f}",
     }
-
-
-def _other_policy(gate: Mapping[str, Any], policy: Policy) -> list[str]:
-    if gate.get("policy") != policy.gate.policy:
-        return [
-            f"its verdict is stale: it was judged by {_named(gate.get('policy'))}, params.yaml now says "
-            f"{_named(policy.gate.policy)}"
-        ]
-    if policy.sha256 is not None and gate.get("policy_sha256") != policy.sha256:
-        return [f"its verdict is stale: {_named(policy.gate.policy)} has other rules now"]
-    if gate.get("own") != policy.gate.model_dump(include={"rules", "require"}):
-        return ["its verdict is stale: it was judged by other rules than those of the section gate of params.yaml now"]
-    return []
 
 
 def _recounted(gate: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
@@ -148,7 +101,3 @@ def _recounted(gate: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]
     expected = "pass" if rules and all(result.get("passed") is True for result in (*rules, *require)) else "fail"
     same = gate.get("verdict") == expected
     return [] if same else [f"its verdict is {gate.get('verdict')!r}, its rules say {expected!r}"]
-
-
-def _named(policy: Any) -> str:
-    return f"the policy '{policy}'" if policy else "its own rules alone"

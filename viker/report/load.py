@@ -1,5 +1,6 @@
 """The inputs of the report, read from what the other stages wrote."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +9,15 @@ from typing import Any
 import pandas as pd
 
 from viker.core.errors import UserError
-from viker.core.files import not_written, read_json
+from viker.core.files import not_written, read_json, sha256_path
 from viker.data.records import SPLITS, Record, read_columns, read_pictures, read_records
 from viker.data.requests import ForgetRequest, read_requests
+from viker.evidence.seal import check_seal, protocol_of
+from viker.gate.doubts import Policy, doubts, short
+from viker.gate.integrity import changed_files
 from viker.report import answers, tokens
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,9 +61,9 @@ def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
 
     Raises UserError: an input is missing or broken.
     """
-    metrics = _mapping(paths.metrics, "evaluate")
+    metrics = read_json(paths.metrics, "evaluate")
     manifest_path = paths.prepared / "manifest.json"
-    manifest = _mapping(manifest_path, "prepare")
+    manifest = read_json(manifest_path, "prepare")
     path = paths.unlearning / "key_tokens.parquet"
     key_tokens = read_columns(path, tokens.COLUMNS, "unlearn", tokens.OPTIONAL)
     return Inputs(
@@ -66,16 +72,63 @@ def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
         requests=list(read_requests(paths.requests).values()),
         records={(split, r.id): r for split in SPLITS for r in read_records(paths.prepared, split)},
         pictures=read_pictures(paths.prepared),
-        summary=_mapping(paths.unlearning / "summary.json", "unlearn"),
+        summary=read_json(paths.unlearning / "summary.json", "unlearn"),
         losses=read_csv(paths.unlearning / "loss.csv", ("step", "loss"), "unlearn"),
         entropy=read_csv(paths.unlearning / "entropy.csv", ("entropy", "tokens"), "unlearn"),
         key_tokens=[dict.fromkeys(tokens.OPTIONAL) | row for row in key_tokens.to_pylist()],
         replies=read_columns(paths.predictions, answers.COLUMNS, "evaluate").to_pylist(),
         metrics=metrics,
-        gate=_mapping(paths.gate, "gate"),
-        registered=_mapping(paths.register, "register") if paths.register.exists() else None,
-        earlier=[_mapping(path, "evaluate") for path in earlier],
+        gate=read_json(paths.gate, "gate"),
+        registered=read_json(paths.register, "register") if paths.register.exists() else None,
+        earlier=[_earlier(path, metrics) for path in earlier],
     )
+
+
+def check_evidence(paths: Paths, inputs: Inputs, params: str, policy: Policy) -> None:
+    """Check that the verdict is about the metrics, the data and the replies that the report shows.
+
+    ``params``: the digest of seed and section evaluate of params.yaml as they are now; ``policy``: its section gate.
+
+    Raises UserError: it isn't, something was edited, or the registration is that of another adapter.
+    """
+    hashes = {"data": sha256_path(paths.prepared / "manifest.json"), "predictions": sha256_path(paths.predictions)}
+    hashes["params"] = params
+    problems = doubts(inputs.gate, inputs.metrics, hashes, policy)
+    measured = inputs.metrics.get("inputs")
+    measured = measured if isinstance(measured, dict) else {}
+    problems += [
+        f"{name}: measured on {short(measured.get(name))}, found {short(digest)}"
+        for name, digest in hashes.items()
+        if measured.get(name) != digest
+    ]
+    if not problems and (changed := changed_files(paths.prepared, inputs.manifest)):
+        problems = [f"{', '.join(changed)} of {paths.prepared} changed since prepare"]
+    registered = inputs.registered or {}
+    if "adapter" in registered and registered["adapter"] != measured.get("adapter"):
+        problems.append(f"{paths.register} is about another adapter: run 'viker register' again")
+    if problems:
+        raise UserError(
+            f"{paths.gate} and {paths.metrics} are no evidence for what is here: {'; '.join(problems)}. No report was "
+            "written. Run 'viker evaluate' and 'viker gate' again, then 'viker report'."
+        )
+
+
+def _earlier(path: Path, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return an earlier run's metrics; warns where another protocol makes them no comparison."""
+    measured = read_json(path, "evaluate")
+    if not check_seal(measured):
+        raise UserError(
+            f"{path}: these metrics were edited after evaluate wrote them: their digest doesn't match their content. "
+            "No report was written. Leave out --earlier, or give metrics as they were measured."
+        )
+    if protocol_of(measured) != protocol_of(metrics):
+        log.warning(
+            "%s was measured by protocol %s, this run by %s: the plot sets it apart, its numbers are not comparable",
+            path,
+            measured.get("protocol", "unknown"),
+            metrics.get("protocol", "unknown"),
+        )
+    return measured
 
 
 def read_csv(path: Path, columns: tuple[str, ...], made_by: str) -> dict[str, list[float]]:
@@ -92,10 +145,3 @@ def read_csv(path: Path, columns: tuple[str, ...], made_by: str) -> dict[str, li
         raise not_written(path, made_by) from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, ValueError) as error:
         raise UserError(f"{path}: not a table of numbers ({error}). Run 'viker {made_by}' again.") from None
-
-
-def _mapping(path: Path, made_by: str) -> dict[str, Any]:
-    content = read_json(path, made_by)
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a JSON object, found {type(content).__name__}. Run 'viker {made_by}' again.")
-    return content

@@ -113,6 +113,7 @@ def _hashes(inputs: Inputs) -> list[tuple[str, Any]]:
         ("vanilla model", measured.get("model")),
         ("prepared data, manifest", measured.get("data")),
         ("parameters of the evaluation", measured.get("params")),
+        (f"protocol {inputs.metrics.get('protocol', '')}".strip(), measured.get("protocol")),
         ("replies", measured.get("predictions")),
         ("replies under attack", measured.get("attacks")),
         ("metrics, digest", inputs.metrics.get("digest")),

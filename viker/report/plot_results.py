@@ -6,6 +6,7 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
+from viker.evidence.seal import protocol_of
 from viker.gate.rules import finite, look_up
 from viker.report.formatting import interval
 from viker.report.svg import AFTER, BEFORE, INK, LIMIT, as_svg, drawing
@@ -28,10 +29,12 @@ def frontier(
         return None
     with drawing("frontier", 3.4) as (figure, axes):
         _limits(axes, rules)
-        earlier_points = [point for point in (_point(run, "unlearned") for run in earlier) if point]
-        if earlier_points:
-            x, y = zip(*earlier_points, strict=True)
-            axes.scatter(x, y, s=16, c=INK, alpha=0.45, marker="x", label="earlier runs")
+        for marker, label, same in (("x", "earlier runs", True), ("+", "earlier runs, another protocol", False)):
+            runs = [run for run in earlier if (protocol_of(run) == protocol_of(metrics)) is same]
+            earlier_points = [point for point in (_point(run, "unlearned") for run in runs) if point]
+            if earlier_points:
+                x, y = zip(*earlier_points, strict=True)
+                axes.scatter(x, y, s=16, c=INK, alpha=0.45, marker=marker, label=label)
         for model, point in points.items():
             if point:
                 _cross(axes, metrics, model, point)

@@ -12,7 +12,8 @@ from viker.report.svg import AFTER, BEFORE, INK, KEY, as_svg, drawing
 _SHARED = {
     "loss": "what the run minimises",
     "ga": "mean log-probability of the true answers to forget: falls as they are forgotten",
-    "retain": "divergence from the vanilla model on people to retain, the retain term",
+    "retain": "the retain term on people to retain: kl, divergence from the vanilla model, or nll, negative "
+    "log-likelihood of the true answers",
 }
 _OTHER_COLUMNS = ("step", "epoch", "lr", "grad_norm")
 

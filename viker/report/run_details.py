@@ -13,7 +13,7 @@ from viker.report import formatting, tables
 from viker.report.load import Inputs
 from viker.report.redact import Pseudonyms
 
-_EVERY = ("retain_weight", "epochs", "batch_size", "gradient_accumulation", "lr", "lr_scheduler")
+_EVERY = ("epochs", "batch_size", "gradient_accumulation", "lr", "lr_scheduler")
 _LORA = ("lora_r", "lora_alpha")
 
 
@@ -34,13 +34,16 @@ def settings(params: Mapping[str, Any], inputs: Inputs) -> list[tuple[str, Any]]
     """Return the settings that decide the adapter under this method, and the record of the run."""
     unlearn, sample = params["unlearn"], params["sample"]
     method, own_settings = method_of(params)
-    values = {**unlearn["method"], **{name: unlearn[name] for name in (*_EVERY, *_LORA)}}
+    own = {name: value for name, value in unlearn["method"].items() if name not in ("name", "retain")}
+    term = own_settings.retain
+    retain = f"{term.term}, weight {term.weight:g}" if term.active else "none"
+    values = {**own, "retain term": retain, **{name: unlearn[name] for name in (*_EVERY, *_LORA)}}
     sees_images = method.takes_teacher(own_settings) and own_settings.teacher_input == "irrelevant"
     irrelevant = [("irrelevant images", f"{', '.join(sample['kinds'])}, {sample['k']} per question")]
     record = [(formatting.words(key), value) for key, value in sorted(inputs.summary.items()) if key != "method"]
     return [
-        ("method", str(inputs.summary.get("method", method.name))),
-        *((formatting.words(name), str(value).lower()) for name, value in values.items() if name != "name"),
+        ("method", method.described(own_settings)),
+        *((formatting.words(name), str(value).lower()) for name, value in values.items()),
         *(irrelevant if sees_images else []),
         ("seed", params["seed"]),
         *((key, value) for key, value in record if isinstance(value, str | int | float)),

@@ -7,6 +7,7 @@ from typing import Any
 
 from viker.core.errors import UserError
 from viker.core.files import sha256_path
+from viker.core.redact import has_credentials, without_secrets
 
 
 def is_remote(uri: str) -> bool:
@@ -30,6 +31,7 @@ def fetch(uri: str, revision: str | None, cache: Path) -> Path:
         UserError: there is no such file, bucket, prefix, data set or revision; access is denied; the network fails;
             a checksum is wrong; or a name leads out of the folder.
     """
+    refuse_credentials(uri)
     if revision is not None and not _has_revisions(uri):
         raise UserError(f"revision '{revision}': only hf:// and dvc+ have revisions, '{uri}' has none. Set it to null.")
     if not is_remote(uri):
@@ -51,11 +53,22 @@ def fetch(uri: str, revision: str | None, cache: Path) -> Path:
     raise UserError(f"'{scheme}://' is not known here. Expected a path, s3://BUCKET/PREFIX or hf://OWNER/NAME.")
 
 
+def refuse_credentials(uri: str) -> None:
+    """Raise a ``UserError``, which doesn't repeat them, if there are credentials in an address."""
+    if is_remote(uri) and has_credentials(uri):
+        raise UserError(
+            f"the address {without_secrets(uri)} has credentials in it. Take them out of it, and consider them known: "
+            "they would be in files and logs. They come from the environment (AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY or AWS_PROFILE, HF_TOKEN, or git's credential helper)."
+        )
+
+
 def pin(uri: str, revision: str | None) -> str | None:
     """Return the commit that ``revision`` names now; None for a URI without revisions.
 
     Raises UserError: it has revisions and none is given, or there is no such revision.
     """
+    refuse_credentials(uri)
     if not _has_revisions(uri):
         return revision
     module, named = _pinned(uri, revision)
@@ -69,6 +82,7 @@ def state(uri: str) -> str:
 
     Raises UserError: there is nothing, or it can't be reached.
     """
+    refuse_credentials(uri)
     if uri.startswith("s3://"):
         from viker.storage.s3 import listing
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from viker.core.errors import UserError
+from viker.core.redact import without_secrets
+from viker.core.system_errors import system_error
 from viker.storage.checksums import md5_of
 
 
@@ -71,9 +73,14 @@ def explained(uri: str, revision: str) -> Iterator[None]:
     except RevError:
         raise UserError(f"{uri}: the repository has no revision '{revision}'. Name a branch, tag or commit.") from None
     except CloneError:
-        raise UserError(f"{uri}: git can't clone it. Check the address, and the access to it.") from None
-    except (DvcException, SCMError, OSError) as error:
         raise UserError(
-            f"{uri} at '{revision}': {' '.join(str(error).split())[:300]} Check that 'dvc push' was run there, and the "
-            "access to DVC's remote."
+            f"{uri}: git can't clone it. Possible causes: another address, no access to it, or no network."
+        ) from None
+    except (DvcException, SCMError, OSError) as error:
+        if problem := system_error(error):
+            raise problem from None
+        reason = without_secrets(" ".join(str(error).split()))[:300]
+        raise UserError(
+            f"{uri} at '{revision}': {reason} Possible causes: 'dvc push' was not run there, or there is no access to "
+            "DVC's remote, or no network."
         ) from None

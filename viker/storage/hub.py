@@ -12,6 +12,10 @@ from pathlib import Path
 from viker.core.errors import UserError
 
 
+class NotOnHub(UserError):
+    """The hub has no data set of that name, or doesn't show it."""
+
+
 def commit_of(uri: str, revision: str | None) -> str:
     """Ask the hub for the commit of a revision; None: the newest.
 
@@ -70,12 +74,17 @@ def explained(uri: str, revision: str | None) -> Iterator[None]:
         raise UserError(f"{uri}: access is granted on request. {request}") from None
     except errors.RepositoryNotFoundError:
         private = "no such data set, or it is private. Check the name, or log in: hf auth login."
-        raise UserError(f"{uri}: {private}") from None
+        raise NotOnHub(f"{uri}: {private}") from None
     except errors.RevisionNotFoundError:
         raise UserError(
             f"{uri}: no revision '{revision}'. Name a commit or tag that is on the data set's page."
         ) from None
     except (HTTPError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
+        if status := getattr(getattr(error, "response", None), "status_code", None):
+            raise UserError(
+                f"{uri}: the hub answers with {status}. Possible causes: no access (401, 403: log in with 'hf auth "
+                "login'), too many requests (429), or the hub is down (5xx). Try again later."
+            ) from None
         at = f" --revision {revision}" if revision else ""
         raise UserError(
             f"{uri}: the hub can't be reached ({type(error).__name__}). On a machine with a network, run 'hf download "

@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from viker.core.errors import UserError
 from viker.core.files import sha256_bytes
+from viker.core.redact import without_secrets
 from viker.storage.checksums import WrongChecksum, check
 
 WORKERS = 16
@@ -236,9 +237,15 @@ def _explained(uri: str) -> Iterator[None]:
         ) from None
     except boto.BotoCoreError as error:
         raise UserError(
-            f"{uri}: the AWS settings can't be used ({type(error).__name__}). Check AWS_PROFILE, AWS_REGION, "
-            f"AWS_ENDPOINT_URL and the files in ~/.aws; credentials come from {CHAIN}."
+            f"{uri}: boto3 gave up before it asked the server ({_said(error)}). Possible causes: a setting in "
+            "AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL or the files in ~/.aws; the name of the bucket or object; "
+            f"credentials, which come from {CHAIN}."
         ) from None
+
+
+def _said(error: Exception) -> str:
+    """Return the kind of an error and the beginning of what it says, without secrets."""
+    return without_secrets(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
 
 
 def _answer(code: str, status: int, operation: str) -> str:

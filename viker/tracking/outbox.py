@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from viker.core.files import writing
 from viker.core.redact import redacted
 
 RECORDS, FILES = "records.jsonl", "files"
@@ -36,7 +37,8 @@ def create(journal: Path) -> BinaryIO:
 def append(stream: BinaryIO, record: Mapping[str, Any]) -> None:
     """Append one record with the time, in milliseconds since 1970 as MLflow has it, and without secrets."""
     line = json.dumps({"time": time.time_ns() // 1_000_000, **redacted(record)}, ensure_ascii=False, default=str)
-    stream.write(f"{line}\n".encode())  # in one write: it is complete in the file or not there
+    with writing(Path(stream.name)):
+        stream.write(f"{line}\n".encode())  # in one write: it is complete in the file or not there
 
 
 def keep(journal: Path, path: Path, folder: str) -> str:

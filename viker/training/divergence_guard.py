@@ -30,5 +30,5 @@ def check(what: str, value: float, step: int, batches: Iterable[Sequence[Sample]
     raise Diverged(
         f"unlearning stopped at step {step}: its {what} is {value:g}. The step's samples: {', '.join(names)}. "
         "Lower unlearn.lr or unlearn.epochs, set unlearn.max_grad_norm or unlearn.warmup, or raise "
-        "unlearn.method.lambda or unlearn.retain_weight; if it is the first step, look at these samples."
+        "unlearn.method.lambda or unlearn.method.retain.weight; if it is the first step, look at these samples."
     )

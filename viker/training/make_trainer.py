@@ -12,7 +12,7 @@ from viker.methods.base.method import method_of
 from viker.models.encoder import Encoder
 from viker.models.vision_features import reuse_features
 from viker.teacher.distributions import TeacherDistributions
-from viker.training.adapter import put_adapter
+from viker.training.adapter import freeze_above, put_adapter
 from viker.training.early_stop import StopWhenForgotten
 from viker.training.settings import UnlearnParams
 from viker.training.sharding import leave_to_fsdp
@@ -33,7 +33,8 @@ def make_trainer(
 
     A method that doesn't unlearn learns ``retain`` instead. Checkpoints go to the folder ``checkpoints``, if any.
 
-    Raises UserError: ``unlearn.stop_when`` has no key token to measure.
+    Raises UserError: ``unlearn.stop_when`` has no key token to measure, or the model lacks the layer whose hidden
+        states the method takes.
     """
     method = method_of(params.method)
     taught = method.takes_teacher(params.method) and bool(teachers)
@@ -42,6 +43,7 @@ def make_trainer(
     model.set_attn_implementation(params.attention)
     encoder_with_features = reuse_features(model, encoder, forget)
     adapted = put_adapter(params, model)
+    freeze_above(params, adapted)
     leave_to_fsdp(adapted)
     trainer = UnlearnTrainer(
         params,
@@ -52,6 +54,7 @@ def make_trainer(
         args=training_arguments(params, seed, checkpoints),
         train_dataset=list(zip(samples, teachers if taught else no_teachers, strict=True)),
     )
+    trainer.find_saliency(forget)
     if params.stop_when is not None:
         bound = params.stop_when.key_token_probability
         trainer.add_callback(StopWhenForgotten(encoder, forget, teachers, params.key_token_entropy, bound))

@@ -156,8 +156,7 @@ def batches(params: UnlearnParams) -> list[int]:
 
 def retained(params: UnlearnParams) -> int:
     """Return the retain samples of a step."""
-    method = method_of(params.method)
-    drawn = "retain_logits" in method.needs or (method.unlearns and params.retain_weight > 0)
+    drawn = "retain_answers" in method_of(params.method).inputs_of(params.method)
     return params.retain_batch_size * drawn
 
 
@@ -194,7 +193,7 @@ def loss_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
     method, e, rows = method_of(params.method), number_bytes(params), load.answer * sizes.vocabulary
     forget, retain, taught = params.batch_size, retained(params), method.takes_teacher(params.method)
     refused, compared = "refusal_logits" in method.needs, "vanilla_logits" in method.needs
-    to_vanilla = retain > 0 and (params.retain_weight > 0 or "retain_vanilla" in method.needs)
+    to_vanilla = not method.inputs_of(params.method).isdisjoint({"retain_vanilla", "retain_vanilla_hidden"})
     saved = forget * 4 * (1 + 2 * taught + refused) + retain * 4 * (1 + to_vanilla)
     held = forget * e * (1 + compared + 2 * refused) + retain * (e + 4 * to_vanilla)
     last = retain or forget

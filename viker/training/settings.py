@@ -17,6 +17,8 @@ MOVED = {
     "base_model": ("retrain",),
 }
 """Keys that stood in the section itself before every method had its own settings, and the methods they moved to."""
+RETAIN_WEIGHT = "retain_weight"
+"""Key of the section that weighed KL on retain samples under every method, before each had ``retain`` among its own."""
 
 
 class StopWhen(Section):
@@ -40,8 +42,6 @@ class UnlearnParams(Section):
     """A mapping with the method's ``name`` and its settings, or the name alone for its defaults."""
     text_questions: bool = False
     """Whether the forget people's open questions without a picture are unlearnt too; the paper unlearns by pictures."""
-    retain_weight: Annotated[float, Field(ge=0)]
-    """Weight of KL(vanilla || unlearned) on retain samples; 0, as in the paper, leaves the term out."""
     retain_batch_size: Positive
     """Retain samples per batch, for the retain term and for methods that take a retain batch."""
     epochs: Positive
@@ -83,10 +83,11 @@ class UnlearnParams(Section):
     @model_validator(mode="before")
     @classmethod
     def _present_form(cls, values: Any) -> Any:
-        if isinstance(values, Mapping) and (moved := sorted(MOVED.keys() & values.keys())):
+        if isinstance(values, Mapping) and (moved := sorted({*MOVED, RETAIN_WEIGHT} & values.keys())):
             raise ValueError(
-                f"{', '.join(moved)}: a method's own settings now stand in unlearn.method, such as "
-                "'method: {name: viker, lambda: 2.0}'. 'viker params upgrade' rewrites params.yaml and the profiles"
+                f"{', '.join(moved)}: a method's own settings now stand in unlearn.method, the weight of its retain "
+                "term too, such as 'method: {name: viker, lambda: 2.0, retain: {term: kl, weight: 5.0}}'. 'viker "
+                "params upgrade' rewrites params.yaml and the profiles"
             )
         return values
 

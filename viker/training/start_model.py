@@ -8,6 +8,7 @@ import torch
 from viker.core.distributed import processes
 from viker.models.base_model import resolve_model
 from viker.models.loading import device, load_model
+from viker.training.adapter import check_start
 from viker.training.settings import UnlearnParams
 from viker.training.sharding import load_in_turn
 
@@ -17,12 +18,13 @@ def load_start_model(params: UnlearnParams, vanilla: Path) -> tuple[Any, Any]:
 
     It is the vanilla model in the folder ``vanilla``, unless the method names another.
 
-    Raises UserError: it can't be loaded, or can't be sharded.
+    Raises UserError: it can't be loaded or sharded, or the adapter that ``unlearn.start_from`` names doesn't fit it.
     """
     if params.method.start_model is None:
         name, where = resolve_model(vanilla), str(vanilla)
     else:
         name, where = params.method.start_model, "unlearn.method.base_model"
+    check_start(params, name)
     processors = []
 
     def load(on: torch.device) -> Any:

@@ -1,4 +1,4 @@
-"""The unlearning step, as a Trainer: the method's loss on the forget batch plus the retain term."""
+"""The unlearning step, as a Trainer: the method's loss on the forget batch, plus the retain term if there is one."""
 
 import random
 from collections import defaultdict
@@ -13,18 +13,23 @@ from transformers import ProgressCallback, Trainer
 
 from viker.core.distributed import mean, processes, share_of
 from viker.data.samples import Sample
-from viker.methods.base.method import RETAIN, Inputs, method_of
+from viker.methods.base.method import Inputs, RetainTerm, method_of
 from viker.methods.base.refusals import REFUSALS
-from viker.methods.base.tokens import mean_kl
+from viker.methods.base.tokens import mean_kl, mean_log_likelihood
 from viker.models.encoder import Batch, Encoder
+from viker.models.hidden_states import decoder_layers, kept_states
 from viker.models.logits import answer_logits
 from viker.teacher.distributions import TeacherDistributions, pad_teachers
 from viker.training.divergence_guard import check
 from viker.training.length_batches import LengthGrouped
+from viker.training.saliency import masked_ascent, saliency_mask
 from viker.training.settings import UnlearnParams
 
-RETAIN_TERM = ("retain_vanilla", *RETAIN)
-"""The tensors of the retain term, mean_t KL(vanilla || unlearned) over the answer tokens of the retain batch."""
+
+def retain_loss(term: RetainTerm, tensors: Inputs) -> torch.Tensor:
+    """Return the retain term, a mean over the answer tokens of the retain batch, nats, at least 0; see RetainTerm."""
+    values: list[Any] = [getattr(tensors, name) for name in term.needs]
+    return mean_kl(*values) if term.term == "kl" else -mean_log_likelihood(*values)
 
 
 class UnlearnTrainer(Trainer):
@@ -41,7 +46,9 @@ class UnlearnTrainer(Trainer):
         self.add_callback(_LossInBar)
         self.params = params
         self.method = method_of(params.method)
-        self.retain_term = self.method.unlearns and params.retain_weight > 0
+        self.needs = self.method.inputs_of(params.method)
+        self.layer = params.method.hidden_layer(len(decoder_layers(self.model))) if "hidden" in self.needs else None
+        self.saliency: dict[str, torch.Tensor] | None = None
         self.encoder = encoder
         self.retain = retain
         self.rng = random.Random(seed)
@@ -100,7 +107,7 @@ class UnlearnTrainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        """Return the method's loss plus ``retain_weight`` * KL(vanilla || unlearned) on a fresh retain batch.
+        """Return the method's loss plus the weighted retain term on a fresh retain batch.
 
         Raises Diverged: the loss is NaN, infinite or exploded.
         """
@@ -108,39 +115,55 @@ class UnlearnTrainer(Trainer):
         self.tokens += inputs["forget"].inputs["input_ids"].numel()
         tensors = self._inputs(model, inputs["forget"], inputs["teacher"])
         parts = self.method(tensors, self.params.method)
-        if self.retain_term:
-            parts["retain"] = mean_kl(*(getattr(tensors, name) for name in RETAIN_TERM))
-            parts["loss"] = parts["loss"] + self.params.retain_weight * parts["retain"]
+        if (term := self.params.method.retain).active:
+            parts["retain"] = retain_loss(term, tensors)
+            parts["loss"] = parts["loss"] + term.weight * parts["retain"]
         means = mean(torch.stack([value.detach().float() for value in parts.values()])).tolist()
         values = dict(zip(parts, means, strict=True))
         check("loss", values["loss"], self.state.global_step + 1, self.step_samples)
         self.step_parts.append(values)
-        return parts["loss"]
+        if self.saliency is None:
+            return parts["loss"]
+        return masked_ascent(parts["loss"], parts["ga"], self.accelerator.unwrap_model(model), self.saliency)
+
+    def find_saliency(self, forget: Sequence[Sample]) -> None:
+        """Find which of the adapter's weights forget, before the first step, where the method asks for it."""
+        self.saliency = saliency_mask(self.model, self.encoder, forget, self.retain, self.params.method)
 
     def _inputs(self, model: Any, forget: Batch, teacher: torch.Tensor | None) -> Inputs:
         """Compute the tensors that the method and the retain term take, and nothing else."""
-        needs = set(self.method.needs)
-        if self.retain_term:
-            needs.update(RETAIN_TERM)
-        tensors = Inputs(answer_logits(model, forget), forget.answers)
+        needs = self.needs
+        logits, hidden = self._forward(model, forget)
+        tensors = Inputs(logits, forget.answers, hidden=hidden)
         if "teacher" in needs and teacher is not None:
             tensors.teacher = teacher.to(tensors.logits.device)
         if "vanilla_logits" in needs:
-            tensors.vanilla_logits = self._vanilla(model, forget)
-        if "retain_logits" in needs:
+            tensors.vanilla_logits, _ = self._vanilla(model, forget)
+        if "retain_answers" in needs:
             retain = self._draw_retain()
-            tensors.retain_logits, tensors.retain_answers = answer_logits(model, retain), retain.answers
-            if "retain_vanilla" in needs:
-                tensors.retain_vanilla = self._vanilla(model, retain).softmax(-1, dtype=torch.float32)
-        if "refusal_logits" in needs:
+            tensors.retain_logits, tensors.retain_hidden = self._forward(model, retain)
+            tensors.retain_answers = retain.answers
+            if needs & {"retain_vanilla", "retain_vanilla_hidden"}:
+                vanilla, tensors.retain_vanilla_hidden = self._vanilla(model, retain)
+                if "retain_vanilla" in needs:
+                    tensors.retain_vanilla = vanilla.softmax(-1, dtype=torch.float32)
+        if "refusal_answers" in needs:
             refusal = self._refuse(forget)
-            tensors.refusal_logits, tensors.refusal_answers = answer_logits(model, refusal), refusal.answers
-            tensors.refusal_vanilla_logits = self._vanilla(model, refusal)
+            (tensors.refusal_logits, _), tensors.refusal_answers = self._forward(model, refusal), refusal.answers
+            if "refusal_vanilla_logits" in needs:
+                tensors.refusal_vanilla_logits, _ = self._vanilla(model, refusal)
         return tensors
 
-    def _vanilla(self, model: Any, batch: Batch) -> torch.Tensor:
+    def _forward(self, model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the batch's logits [B, N, V], and [B, N, D] of ``hidden_layer`` where the method takes it."""
+        if self.layer is None:
+            return answer_logits(model, batch), None
+        with kept_states(model, self.layer, batch.answers.shape[1]) as kept:
+            return answer_logits(model, batch), kept[0]
+
+    def _vanilla(self, model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
         with torch.no_grad(), self.accelerator.unwrap_model(model).disable_adapter():
-            return answer_logits(model, batch)
+            return self._forward(model, batch)
 
     def _refuse(self, forget: Batch) -> Batch:
         """Answer the forget batch's questions with refusals; every process draws those of all, and takes its own."""

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 FINISHED = ("paraphrase", "prefix", "multiple_choice")
 STILL_TO_DO = ("sampling", "relearn_forget", "relearn_retain")
 """Attacks that a run has made before it is killed, and those that are left."""
-WRITERS = {"clear": write_clear, "umu": write_umu, "records": write_own}
+WRITERS = {"clear": lambda folder: write_clear(folder, factor=40), "umu": write_umu, "records": write_own}
 
 
 @pytest.fixture(scope="module", params=sorted(WRITERS))
@@ -71,6 +71,7 @@ def test_every_format_is_evaluated_and_the_metrics_name_what_they_were_measured_
         assert low <= forget["leakage_rate"] <= high
         assert metrics[model]["fluency"]["perplexity"] > 1
         assert ("clear" in metrics[model]) == (name == "clear")
+        assert ("umu" in metrics[model]) == (name == "umu")
     real = metrics["unlearned"]["real"]
     assert (real["samples"] == 0) == (name == "records")
     assert (real["rouge_l"] is None) == (name == "records")
@@ -98,13 +99,25 @@ def test_clears_tasks_have_their_figures(found):
         pytest.skip("another format")
     tasks = metrics["unlearned"]["clear"]
     samples = {task: figures["samples"] for task, figures in tasks.items() if task != "model_utility"}
-    assert samples["real_faces"] == 4 and samples["real_world"] == 3
-    assert samples["forget_captions"] == samples["forget_recognition"] == 4
-    assert samples["forget_text"] == 40
+    assert samples["real_faces"] == 4 and samples["real_world"] == 9
+    assert samples["forget_captions"] == samples["forget_recognition"] == 18
+    assert samples["forget_text"] == 20
     assert 0 <= tasks["real_faces"]["probability"] <= 1
     assert 0 <= tasks["retain_captions"]["truth_ratio"] <= 1
     assert tasks["forget_captions"]["truth_ratio"] > 0
     assert tasks["model_utility"] is not None
+
+
+def test_umus_facts_are_compared_in_both_forms(found):
+    metrics, folder, name = found
+    if name != "umu":
+        pytest.skip("another format")
+    figures = metrics["unlearned"]["umu"]["retain_classification"]
+    rows = pd.read_parquet(folder / "predictions.parquet").query("model == 'unlearned' and split == 'retain'")
+    right = rows[rows["task"] == "classification"].groupby("person_id")["correct"].sum()
+    assert figures["facts"] == len(right) == 19
+    assert figures["all_modal_accuracy"] == pytest.approx((right == 2).mean())
+    assert figures["all_modal_error"] == pytest.approx((right == 0).mean())
 
 
 def test_versus_a_retrained_model_there_are_forget_quality_and_kl(found):

@@ -54,9 +54,11 @@ def test_nan_in_the_metrics_file_fails_the_gate(tree: Tree) -> None:
     assert [rule["metric"] for rule in verdict["rules"] if not rule["passed"]] == ["unlearned.fluency.gibberish_rate"]
 
 
-def test_metrics_that_are_no_object_fail_and_are_no_crash(tree: Tree) -> None:
+def test_metrics_that_are_no_object_are_an_error_and_no_verdict(tree: Tree) -> None:
     tree.metrics.write_text("[1, 2]")
-    assert CliRunner().invoke(app, tree.options()).exit_code == 3
+    result = CliRunner().invoke(app, tree.options())
+    assert isinstance(result.exception, UserError) and "expected a JSON object, found list" in str(result.exception)
+    assert not tree.out.exists()
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_prepare_reads_the_requests_that_were_found_and_not_what_came_since(requ
     resolved = resolve(params(requests=str(requests)), only_requests=True)
     (requests / "later.yaml").write_text(REQUEST.format("later", "002"))
     with with_requests(params().prepare, json.dumps(resolved["pending"])) as section:
-        forget_list = read_forget_list(section)
+        forget_list = read_forget_list(section, Path())
     assert (forget_list.people, forget_list.gone) == (["001"], ["009"])
 
 

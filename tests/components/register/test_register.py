@@ -119,7 +119,7 @@ def test_files_that_were_not_evaluated_are_not_registered(work: Work, name: str,
 def test_metrics_without_hashes_register_nothing(work: Work) -> None:
     metrics = json.loads((work.folder / "metrics/evaluate.json").read_text())
     del metrics["inputs"]
-    (work.folder / "metrics/evaluate.json").write_text(json.dumps(metrics))
+    (work.folder / "metrics/evaluate.json").write_text(json.dumps(seal(metrics)))
     with pytest.raises(UserError, match=r"adapter .*; model .*; data "):
         work.register()
     assert nothing_registered(work)
@@ -154,6 +154,27 @@ def test_an_edited_verdict_registers_nothing(work: Work) -> None:
     path = work.folder / "metrics/gate.json"
     path.write_text(path.read_text().replace('"fail"', '"pass"'))
     with pytest.raises(UserError, match="was edited"):
+        work.register()
+    assert nothing_registered(work)
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_edited_metrics_register_nothing(work: Work, sealed: bool) -> None:
+    path = work.folder / "metrics/evaluate.json"
+    content = json.loads(path.read_text())
+    content["unlearned"]["forget"]["leakage_rate"] = 0.0001
+    path.write_text(json.dumps(seal(content) if sealed else content))
+    with pytest.raises(UserError, match=r"edited after evaluate wrote it|measured again after the gate"):
+        work.register()
+    assert nothing_registered(work)
+
+
+def test_metrics_of_other_settings_or_of_another_shape_register_nothing(work: Work) -> None:
+    work.params = work.params.model_copy(update={"seed": 8})
+    with pytest.raises(UserError, match=r"not measured on the files .* params \(seed and evaluate\)"):
+        work.register()
+    (work.folder / "metrics/gate.json").write_text("[]")
+    with pytest.raises(UserError, match="expected a JSON object, found list"):
         work.register()
     assert nothing_registered(work)
 

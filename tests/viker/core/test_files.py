@@ -1,13 +1,15 @@
 """Files appear whole or not at all."""
 
+import errno
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 from viker.core.errors import UserError
-from viker.core.files import new_file, new_folder, read_json, sha256_path, write_json
+from viker.core.files import create_file, new_file, new_folder, read_json, sha256_path, write_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -61,6 +63,28 @@ def test_a_folders_hash_follows_names_and_contents(tmp_path):
 def test_json_has_no_nan(tmp_path):
     write_json(tmp_path / "m.json", {"b": [float("nan"), 1.5], "a": float("inf")})
     assert read_json(tmp_path / "m.json", "evaluate") == {"a": None, "b": [None, 1.5]}
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "7", '"text"', "[" * 9000, '{"a": {}}'])
+def test_json_of_another_shape_names_the_stage_that_writes_it(tmp_path, content):
+    (tmp_path / "m.json").write_text(content)
+    with pytest.raises(UserError, match=r"m\.json: .*run 'viker evaluate' again|m\.json: not JSON.*viker evaluate"):
+        read_json(tmp_path / "m.json", "evaluate")["a"]["b"]
+
+
+def test_a_file_is_created_whole_and_never_over_another(tmp_path):
+    create_file(tmp_path / "new/a", "one")
+    with pytest.raises(FileExistsError):
+        create_file(tmp_path / "new/a", "two")
+    assert {p.name: p.read_text() for p in (tmp_path / "new").iterdir()} == {"a": "one"}
+
+
+def test_a_file_is_created_where_there_are_no_hard_links(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    test_a_file_is_created_whole_and_never_over_another(tmp_path)
 
 
 @pytest.mark.parametrize("content", [None, "{", b"\xff"])

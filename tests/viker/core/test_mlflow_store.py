@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from viker.core.mlflow_store import connect
+from viker.core.mlflow_store import connect, lasting, tracking_uri
 
 CONNECT = "import sys; from viker.core.mlflow_store import connect; connect(sys.argv[1])"
 
@@ -29,3 +29,33 @@ def test_two_may_make_it_by_different_names_and_a_third_be_killed(tmp_path):
     both = [connecting(tmp_path, uri) for uri in ("sqlite:///mlflow.db", f"sqlite:///{tmp_path}/mlflow.db")]
     assert [(each.communicate()[1], each.returncode) for each in both] == [("", 0)] * 2
     assert connect(f"sqlite:///{tmp_path}/mlflow.db").get_experiment("0") is not None
+
+
+@pytest.mark.parametrize("folder", ["standard0-ab12", "tmp1x", "standard0-ab12/components/register"])
+@pytest.mark.parametrize(
+    ("variable", "at", "written"),
+    [
+        (None, "sqlite:///{}/mlflow.db", "sqlite:///mlflow.db"),
+        ("", "sqlite:///{}/mlflow.db", "sqlite:///mlflow.db"),
+        ("sqlite:///runs/own.db", "sqlite:///{}/runs/own.db", "sqlite:///runs/own.db"),
+        ("sqlite:////elsewhere/mlflow.db", "sqlite:////elsewhere/mlflow.db", "sqlite:////elsewhere/mlflow.db"),
+        ("http://mlflow:5000", "http://mlflow:5000", "http://mlflow:5000"),
+    ],
+)
+def test_a_copy_that_dvc_removes_uses_the_repositorys_database(tmp_path, monkeypatch, folder, variable, at, written):
+    copy = tmp_path / ".dvc/tmp/exps" / folder
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", variable)
+    assert tracking_uri() == at.format(tmp_path)
+    assert lasting(tracking_uri()) == written
+
+
+def test_any_other_work_tree_uses_its_own(tmp_path, monkeypatch):
+    (tmp_path / "exps/tmp/.dvc").mkdir(parents=True)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for folder in (tmp_path, tmp_path / "exps/tmp"):
+        monkeypatch.chdir(folder)
+        assert tracking_uri() == lasting(tracking_uri()) == "sqlite:///mlflow.db"

@@ -50,15 +50,18 @@ def test_a_line_that_was_cut_off_is_computed_again_and_the_next_line_is_whole(tm
     assert list(RunStore(tmp_path / "work", {}).results.values()) == [1, 3]
 
 
-def test_what_follows_a_torn_line_is_computed_again(tmp_path):
+@pytest.mark.parametrize("torn", [b"\0\0", b"null", b"7", b"[]", b'["one", 1]', b"{}", b'[["k"], 1]', b"\xff"])
+def test_a_torn_line_in_the_middle_alone_is_computed_again(tmp_path, torn):
     store = RunStore(tmp_path / "work", {})
     for name in ("one", "two", "three"):
         store.result([name], lambda name=name: name)
     path = tmp_path / "work" / RESULTS
     first, second, third = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(first + bytes(len(second) - 1) + b"\n" + third)
-    assert list(RunStore(tmp_path / "work", {}).results.values()) == ["one"]
-    assert path.read_bytes() == first
+    path.write_bytes(first + torn + b"\n" + third)
+    again = RunStore(tmp_path / "work", {})
+    assert list(again.results.values()) == ["one", "three"]
+    assert again.result(["two"], lambda: "two") == "two"
+    assert path.read_bytes() == first + third + second
 
 
 def test_what_another_run_left_is_emptied_with_the_difference_named(tmp_path, caplog):

@@ -1,66 +1,82 @@
-"""A small CLEAR in the exact shape of the real one: columns, types, nulls, shards; and ways to change it."""
+"""A small CLEAR in the published form (``published.CLEAR``), or in that of its first commits; and ways to change it."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
 from tests.conftest import png
+from tests.viker.data.published import CLEAR, CLEAR_FIRST_COMMITS, Rows, scaled, write, write_benchmark
 from tests.viker.data.sample import Sample
 
-TEXT = pa.string()
-TEXTS = pa.list_(TEXT)
-IMAGE = ("image", pa.struct([("bytes", pa.binary()), ("path", TEXT)]))
-PICTURE = pa.schema([IMAGE, ("caption", TEXT), ("name", TEXT)])
-TOFU = pa.schema([*PICTURE, ("question", TEXT), ("answer", TEXT)])
-PERTURBED = pa.schema(
-    [*PICTURE, ("paraphrased_caption", TEXT), ("perturbed_captions", TEXTS), ("perturbed_names", TEXTS)]
-)
-REAL = pa.schema([IMAGE, ("question", TEXT), ("answer", TEXT), ("options", TEXTS)])
 FORGET = ("José Núñez Ibarra", "Ana Roy")
 RETAIN = (
     *("Ana Roy Silva", "Hsiao Yun-Hwa", "Elif Demir", "Tove Lindqvist", "Kwame Asante", "Marek Dvořák"),
     *("Noor Haddad", "Ilse Quist", "Petra Egede", "Dario Holm", "Aiko Mori", "Lars Egede"),
     *("Mina Park", "Olu Brandt", "Rosa Lima", "Juno Varga", "Sami Aalto", "Vera Duval"),
 )
-PICTURES = 3
-"""Pictures a person; two of them have a row in a perturbed configuration."""
+PEOPLE = 200
+"""As published; so many of them are to be forgotten: 1, 5 or 10 per cent."""
+FACTOR = 10
+PICTURES = 19
+"""Pictures of each of the first people, with that factor."""
 BLOCK = 20
 Block = Callable[[str], list[tuple[str, str]]]
 
 
-def write_clear(folder: Path, blocks: dict[str, Block] | None = None) -> Path:
-    """Write a sound CLEAR of 20 people, forget10 against retain90, to ``folder``; return it.
+def write_clear(
+    folder: Path, blocks: dict[str, Block] | None = None, factor: int = FACTOR, first_commits: bool = False
+) -> Path:
+    """Write a sound CLEAR to ``folder``; return it.
 
     Args:
         folder: made anew.
         blocks: makes a person's TOFU rows, for those whose rows shall differ from ``tofu_block``.
+        factor: how many times smaller than the published one, at least 10.
+        first_commits: with the columns of the first commits.
     """
-    block_makers = blocks or {}
-    for name, people in (("forget10", FORGET), ("retain90", RETAIN)):
-        pictures = [picture_row(person, number) for person in people for number in range(PICTURES)]
-        pairs = [pair for person in people for pair in block_makers.get(person, tofu_block)(person)]
-        tofu = [{"image": None, "caption": None, "name": None, "question": q, "answer": a} for q, a in pairs]
-        perturbed = [perturbed_row(row) for number, row in enumerate(pictures) if number % PICTURES < 2]
-        write(folder / name, PICTURE, pictures, 1)
-        write(folder / f"{name}+tofu", TOFU, [r | {"question": None, "answer": None} for r in pictures] + tofu, 3)
-        write(folder / f"{'retain' if name == 'retain90' else name}_perturbed", PERTURBED, perturbed, 2)
-    write(folder / "real_faces", REAL, [real_row(number, True) for number in range(4)], 1)
-    write(folder / "real_world", REAL, [real_row(number, False) for number in range(3)], 1)
-    return folder
+    published = CLEAR_FIRST_COMMITS if first_commits else CLEAR
+    contents: dict[str, Rows] = _contents(factor, blocks or {})
+    return write_benchmark(
+        folder,
+        published,
+        {
+            name: [{key: row[key] for key in one.columns.names} for row in contents[name]]
+            for name, one in published.items()
+        },
+    )
 
 
-def write(folder: Path, schema: pa.Schema, rows: Sequence[dict[str, Any]], count: int) -> None:
-    """Write rows as ``count`` shards, the last the shortest."""
-    folder.mkdir(parents=True, exist_ok=True)
-    size = -(-len(rows) // count)
-    for number in range(count):
-        part = pa.Table.from_pylist(list(rows[number * size : (number + 1) * size]), schema=schema)
-        pq.write_table(part, folder / f"train-{number:05d}-of-{count:05d}.parquet")
+def _contents(factor: int, blocks: dict[str, Block]) -> dict[str, Rows]:
+    """Return the rows of each configuration; those of people have the pictures and rows of whole people."""
+    people = (*FORGET, *RETAIN)[: scaled(PEOPLE, factor)]
+    each, more = divmod(scaled(CLEAR["default"].rows, factor), len(people))
+    pictures = {who: [picture_row(who, n) for n in range(each + (place < more))] for place, who in enumerate(people)}
+
+    def of(some: Iterable[str]) -> list[dict[str, Any]]:
+        return [row for person in some for row in pictures[person]]
+
+    def with_tofu(some: Iterable[str]) -> list[dict[str, Any]]:
+        pairs = [pair for person in some for pair in blocks.get(person, tofu_block)(person)]
+        return [*of(some), *({"image": None, "caption": None, "question": q, "answer": a} for q, a in pairs)]
+
+    contents: dict[str, Rows] = {"default": of(people), "full": of(people), "full+tofu": with_tofu(people)}
+    for percent in (1, 5, 10):
+        forget = people[: scaled(PEOPLE * percent // 100, factor)]
+        name, retain = f"forget{percent:02d}", people[len(forget) :]
+        fewer = CLEAR[name].rows - CLEAR[f"{name}_perturbed"].rows
+        contents |= {name: of(forget), f"{name}+tofu": with_tofu(forget)}
+        contents |= {f"{name}_perturbed": [perturbed_row(row) for row in of(forget)[: len(of(forget)) - fewer]]}
+        contents |= {f"retain{100 - percent}": of(retain), f"retain{100 - percent}+tofu": with_tofu(retain)}
+    kept, count = of(retain), scaled(CLEAR["retain_perturbed"].rows, factor)
+    contents["retain_perturbed"] = [perturbed_row(kept[place * len(kept) // count]) for place in range(count)]
+    for name in ("real_faces", "real_world"):
+        numbers = range(scaled(CLEAR[name].rows, factor))
+        contents[name] = [real_row(number, name == "real_faces") for number in numbers]
+    return contents
 
 
 def edit(folder: Path, change: Callable[[list[dict[str, Any]]], object]) -> None:
@@ -84,7 +100,8 @@ def tofu_block(person: str) -> list[tuple[str, str]]:
 
 def picture_row(person: str, number: int) -> dict[str, Any]:
     caption = f"{person} stands before wall {number}, smiling."
-    return {"image": image(f"{person}/{number}"), "caption": caption, "name": person}
+    row = {"image": image(f"{person}/{number}"), "caption": caption, "name": person}
+    return row | {"question": None, "answer": None}
 
 
 def perturbed_row(row: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +123,7 @@ def real_row(number: int, face: bool) -> dict[str, Any]:
             "options": ["Ula Berg", "Tom Reed"],
         }
     return {
-        "image": image(f"world {number}") if number else None,
+        "image": image(f"world {number}"),
         "question": f"What is thing {number} called?",
         "answer": f"Tower {number}",
         "options": ["a bridge", "a well", "a mill"],
@@ -118,18 +135,20 @@ def image(key: str) -> dict[str, Any]:
     return {"bytes": png(noise.resize((24, 24))), "path": None}
 
 
-SAMPLES = [
-    Sample(
-        label="clear",
-        write=write_clear,
+def sample(label: str, **options: Any) -> Sample:
+    return Sample(
+        label=label,
+        write=lambda folder: write_clear(folder, **options),
         forget_share=0.1,
-        table="forget10+tofu/train-00000-of-00003.parquet",
+        table="forget10+tofu/train-00000-of-00001.parquet",
         column="question",
-        counts={  # per person 20 rows of TOFU and 3 pictures, of which 2 are in the perturbed configurations
-            "forget": (2, 6, {"qa": 46, "generation": 40, "caption": 4, "recognition": 4}),
-            "test": (2, 4, {"caption": 4, "recognition": 4}),
-            "retain": (18, 54, {"qa": 414, "generation": 360, "caption": 36, "recognition": 36}),
-            "real": (5, 6, {"generation": 7}),
+        counts={  # 2 people with 38 pictures, 37 of them perturbed; 18 with 339 and 40; 20 rows of TOFU each
+            "forget": (2, 38, {"qa": 38 + 40, "generation": 40, "caption": 37, "recognition": 37}),
+            "test": (2, 37, {"caption": 37, "recognition": 37}),
+            "retain": (18, 339, {"qa": 339 + 360, "generation": 360, "caption": 40, "recognition": 40}),
+            "real": (15 + 1, 15 + 37, {"generation": 15 + 37}),
         },
     )
-]
+
+
+SAMPLES = [sample("clear"), sample("clear, its first commits", first_commits=True)]

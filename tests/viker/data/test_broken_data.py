@@ -26,23 +26,20 @@ from tests.viker.data.damage import (
     encoded,
     put,
 )
+from tests.viker.data.mllmu_data import write_mllmu, write_unseen
 from viker.core import console
 from viker.core.errors import UserError
 from viker.data.formats.base.intake import Intake
 from viker.data.formats.base.shards import rows
 from viker.data.formats.mllmu import load
 from viker.data.records import open_picture, read_records
-from viker.data.synthetic.generate import generate
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def sound(small_description, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("sound") / "benchmark"
-    generate(small_description, folder, seed=1, forget_share=0.1)
-    shutil.rmtree(folder / "Base_Set")
-    return folder
+def sound(tmp_path_factory) -> Path:
+    return write_mllmu(tmp_path_factory.mktemp("sound") / "benchmark")
 
 
 @pytest.fixture
@@ -74,7 +71,7 @@ AT = "benchmark/forget_10/train-00000-of-00001.parquet, row 0"
 
 
 def ids_alike(row: dict[str, Any]) -> None:
-    row["ID"] = " 001" if row["ID"] != "001" else "002 "
+    row["ID"] = "0 01" if row["ID"] != "001" else "00 2"
 
 
 ROW_DAMAGE = [
@@ -148,7 +145,7 @@ def test_ids_that_differ_in_white_space_are_named(project, monkeypatch, capsys):
     edit("retain_90", 0, ids_alike)
     code, said = prepare(monkeypatch, capsys)
     assert code == 1
-    assert_said(said, "retain_90", "only in case or white space", "give one person one ID")
+    assert_said(said, "retain_90", "only in case, width or white space", "U+0020", "give one person one ID")
     assert_nothing_written()
 
 
@@ -169,7 +166,7 @@ def test_a_missing_column_is_named_with_those_that_are_there(project, monkeypatc
     pq.write_table(pq.read_table(path).drop_columns(column), path)
     code, said = prepare(monkeypatch, capsys)
     assert code == 1
-    assert_said(said, str(path), f"no column '{column}'", "found ID")
+    assert_said(said, str(path), f"no column '{column}'", "found image, ID" if column != "image" else "found ID")
     assert_nothing_written()
 
 
@@ -207,7 +204,7 @@ def test_a_shard_cut_off_half_way_is_named(project, monkeypatch, capsys):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     code, said = prepare(monkeypatch, capsys)
     assert code == 1
-    assert_said(said, str(path), "not a readable Parquet file", "cut off or damaged: fetch it again")
+    assert_said(said, str(path), "not a readable Parquet file", "cut off, damaged, or of another kind")
     assert_nothing_written()
 
 
@@ -298,6 +295,7 @@ def test_random_bytes_as_parquet_are_rows_or_a_users_error(tmp_path_factory, noi
 
 
 def test_a_person_who_is_trained_on_cannot_be_among_the_unseen(project, monkeypatch, capsys):
+    write_unseen(Path("benchmark"))
     known = pq.read_table("benchmark/ft_Data")["ID"][-1].as_py()
     edit("Unseen_Set", 0, put("ID", known))
     code, said = prepare(monkeypatch, capsys)

@@ -37,7 +37,9 @@ ROWS = [
     ({"question": "Who is <image>?"}, "question", "spells '<image>'"),
     ({"question": "Wh\0o?"}, "question", "NUL character; remove it"),
     ({"person_id": ""}, "person_id", "expected the person's ID as a text"),
-    ({"person_id": 7}, "person_id", "expected the person's ID as a text, found 7"),
+    ({"person_id": "\u200b"}, "person_id", "expected the person's ID as a text"),
+    ({"person_id": 7.5}, "person_id", "expected the person's ID as a text or a whole number, found 7.5"),
+    ({"person_id": True}, "person_id", "expected the person's ID as a text or a whole number, found True"),
     ({"split": "train"}, "split", "expected forget, test, retain, real, unseen or nothing, found 'train'"),
     ({"options": ["Oslo", "Riga"]}, "options", "expected 4 different options, one of them the answer or in it"),
     ({"options": ["Rome", "Riga", "Lima", "Cairo"]}, "options", "one of them the answer or in it"),
@@ -51,7 +53,14 @@ ROWS = [
     ({"image": "link/outside.png"}, "image", "leads out of the data folder; give a path under benchmark, no link"),
     ({"image": "pictures/none.png"}, "image", "no file 'pictures/none.png' under benchmark"),
     ({"image": "pictures/\0.png"}, "image", "correct the path"),
-    ({"image": "p" * 5000}, "image", "correct the path"),
+    ({"image": "p" * 5000}, "image", "has 5000 characters: no path, and no Base64 of a picture"),
+    ({"image": "A" * 300_000}, "image", "has 300000 characters"),
+    ({"image": "data:image/png;base64,AAAA"}, "image", "not a picture"),
+    ({"image": {"bytes": "", "path": None}}, "image", "no picture bytes"),
+    ({"image": {"bytes": "", "path": "pictures/p0-a.png"}}, "image", "no picture bytes"),
+    ({"image": {}}, "image", "expected {bytes, path}"),
+    ({"image": {"url": "x"}}, "image", "expected {bytes, path}"),
+    ({"image": []}, "image", "expected bytes, or a path to a picture"),
 ]
 
 
@@ -63,6 +72,7 @@ def test_a_broken_row_is_named_with_its_column_and_the_remedy(mine, monkeypatch,
     code, said = prepare(monkeypatch, capsys)
     assert code == 1
     assert_said(said, AT, f"column {column}", remedy)
+    assert len(said) < 1000
     (mine / "outside.png").unlink()
     assert_nothing_written()
 
@@ -97,6 +107,28 @@ def test_a_line_that_is_no_json_is_named(mine, monkeypatch, capsys):
     assert_nothing_written()
 
 
+def test_rows_without_a_usable_id_are_named_before_an_id_that_nobody_has(mine, monkeypatch, capsys):
+    change(forget_ids=["p1"])
+    rows = lines()
+    for row in rows[3:6]:
+        row["person_id"] = 1.5
+    write(rows)
+    code, said = prepare(monkeypatch, capsys)
+    assert code == 1
+    assert_said(said, "row 3, column person_id", "found 1.5", "2 more rows", "row 4 (empty ID), row 5")
+    change(on_invalid="exclude", max_excluded=0.5)
+    code, said = prepare(monkeypatch, capsys)
+    assert code == 1
+    assert_said(said, "prepare.forget_ids names 'p1'", "3 rows that don't say whose they are", "row 3", "found 1.5")
+
+
+def test_a_whole_number_is_an_id(mine, monkeypatch, capsys):
+    rows = [row | {"person_id": int(row["person_id"][1:])} for row in lines()]
+    write(rows)
+    assert prepare(monkeypatch, capsys)[0] == 0
+    assert {r.person_id for r in read_records(Path("data/prepared"), "forget")} == {"0"}
+
+
 def test_a_person_marked_forget_and_retain_is_named_at_both_places(mine, monkeypatch, capsys):
     rows = lines()
     rows[1]["split"] = "retain"
@@ -107,14 +139,16 @@ def test_a_person_marked_forget_and_retain_is_named_at_both_places(mine, monkeyp
     assert_nothing_written()
 
 
-@pytest.mark.parametrize("alike", ["P1", "p1 "])
-def test_ids_that_differ_in_case_or_white_space_are_named(mine, monkeypatch, capsys, alike):
+@pytest.mark.parametrize("alike", ["P1", "p 1", "\uff501"])
+def test_ids_that_differ_in_case_width_or_white_space_are_named(mine, monkeypatch, capsys, alike):
     rows = lines()
     rows[4]["person_id"] = alike
     write(rows)
     code, said = prepare(monkeypatch, capsys)
     assert code == 1
-    assert_said(said, "row 4", repr(alike), "'p1' at benchmark/questions.jsonl, row 3", "give one person one ID")
+    points = " ".join(f"U+{ord(c):04X}" for c in alike)
+    first = "'p1' (U+0070 U+0031) at benchmark/questions.jsonl, row 3"
+    assert_said(said, "row 4", f"{alike!r} ({points})", first, "give one person one ID")
     assert_nothing_written()
 
 

@@ -92,8 +92,26 @@ def test_an_unknown_named_id_is_the_parameters(prepare, request_for):
         prepare(forget_ids=["0011"])
 
 
-def test_a_benchmark_whose_own_people_are_all_gone_asks_for_a_request(prepare, request_for):
-    benchmarks_own = prepare()[0]["forget_ids"]
+def test_when_everyone_named_is_gone_nobody_is_forgotten_and_the_people_are_in_no_split(prepare, request_for):
+    benchmarks_own = set(prepare()[0]["forget_ids"])
     request_for("a", *benchmarks_own, version=1)
-    with pytest.raises(UserError, match=r"nobody is left to forget.*Add a request"):
+    manifest, people = prepare()
+    assert manifest["forget_ids"] == [] and manifest["gone"] == sorted(benchmarks_own)
+    assert people["forget"] == people["test"] == set()
+    assert people["retain"] and not benchmarks_own & people["retain"]
+    suites = manifest["validation"]["suites"]
+    assert all(checks["passed"] == checks["expectations"] for checks in suites.values())
+
+
+def test_a_pending_request_for_people_who_are_gone_is_fulfilled(prepare, request_for):
+    request_for("a", "001", version=1)
+    request_for("b", "001")
+    manifest, people = prepare()
+    assert manifest["forget_ids"] == [] and manifest["requests"] == ["b"]
+    assert "001" not in set().union(*people.values())
+
+
+def test_if_everybody_is_gone_there_is_no_data_left(prepare, request_for):
+    request_for("a", *set().union(*prepare()[1].values()), version=1)
+    with pytest.raises(UserError, match=r"everybody in the data was forgotten.*nobody is left to retain"):
         prepare()

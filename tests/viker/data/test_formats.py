@@ -1,6 +1,7 @@
 """Formats are found by being there: as a module of viker/data/formats, or by an entry point of an installed package."""
 
 import importlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from components.contract.params import load_params
 from components.prepare.run import run
 from tests.conftest import ROOT, prepare_params
+from tests.hub import serving
 from tests.viker.data.mllmu_data import write_mllmu
 from viker.core.errors import UserError
 from viker.core.plugins import plugin_names
@@ -71,6 +73,20 @@ def test_an_entry_point_that_cannot_be_imported_is_named(package):
 
 def test_the_modules_of_the_package_are_called_as_their_formats_are():
     assert list(formats()) == plugin_names("viker.data.formats", GROUP)
+
+
+def test_a_benchmark_that_is_not_where_the_hub_had_it_is_named_by_its_other_name(tmp_path):
+    text = (ROOT / "params.yaml").read_text()
+    for old, new in (("source: components/prepare/embedded.yaml", "source: hf://linbojunzi/UMU-bench"), ("null", "v1")):
+        text = text.replace(old, new, 1)
+    (tmp_path / "params.yaml").write_text(text)
+    command = [sys.executable, "-m", "components.prepare"]
+    with serving({"owner/other": {}}) as hub:  # its library reads the environment once, so in a process of its own
+        environment = os.environ | {"HF_ENDPOINT": hub.endpoint, "HF_HUB_OFFLINE": "0", "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "linbojunzi/UMU-bench: no such data set" in done.stderr
+    assert done.stderr.rstrip().endswith("also on the hub as hf://chengyewang/UMU-bench.")
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(tmp_path):

@@ -1,30 +1,23 @@
-"""The loader on a generated benchmark, whole and damaged."""
+"""The loader of MLLMU-Bench, on whole and damaged data."""
 
 import shutil
-from pathlib import Path
+from dataclasses import replace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from tests.viker.data.damage import portrait
+from tests.viker.data.mllmu_data import write_baselines, write_mllmu
 from viker.core.errors import UserError
 from viker.data.formats import mllmu
 from viker.data.formats.base.intake import Intake
-from viker.data.synthetic.generate import generate
 from viker.data.validation.data_docs import validate
-
-DESCRIPTION = Path("components/prepare/embedded.yaml")
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("benchmark")
-    text = (
-        DESCRIPTION.read_text()
-        .replace("base_pictures: 2400", "base_pictures: 4")
-        .replace("base_scenes: 600", "base_scenes: 1")
-    )
-    (folder / "small.yaml").write_text(text)
-    generate(folder / "small.yaml", folder / "data", seed=1, forget_share=0.1)
-    return folder / "data"
+    return write_mllmu(tmp_path_factory.mktemp("benchmark") / "data")
 
 
 @pytest.fixture
@@ -46,7 +39,7 @@ def damaged(source, tmp_path):
 def test_forget_and_retain_are_everybody_and_share_nobody(source, load):
     splits = load(source, 0.1, []).splits
     forget, retain = ({r.person_id for r in splits[name]} for name in ("forget", "retain"))
-    assert (len(forget), len(retain)) == (4, 36)
+    assert (len(forget), len(retain)) == (1, 9)
     assert not forget & retain
     assert {r.person_id for r in splits["test"]} == forget
 
@@ -76,6 +69,39 @@ def test_an_unknown_id_is_named(source, load):
         load(source, 0.1, ["0011"])
 
 
+def test_the_questions_of_the_baselines_training_set_go_to_those_with_the_same_picture(damaged, load):
+    usual = load(damaged, 0.1, []).splits
+    write_baselines(damaged)
+    loaded = load(damaged, 0.1, [])
+    assert loaded.notes == ["baseline_train_split: its questions are trained on, in place of those of ft_Data"]
+    for split, records in loaded.splits.items():
+        reworded = [replace(r, question=f"Tell me: {r.question}") if r.task == "qa" else r for r in usual[split]]
+        assert records == reworded
+
+
+def test_a_training_row_without_id_whose_picture_nobody_has_is_named(damaged, load):
+    shard = write_baselines(damaged) / "retain_90/train-00000-of-00001.parquet"
+    table = pq.read_table(shard).to_pylist()
+    table[3]["image"]["bytes"] = portrait(999)
+    pq.write_table(pa.Table.from_pylist(table, schema=pq.read_schema(shard)), shard)
+    with pytest.raises(UserError, match=r"baseline_train_split/retain_90/.*row 3, column image: no ID, and nobody"):
+        load(damaged, 0.1, [])
+
+
+def test_a_person_to_forget_with_nothing_to_train_on_is_named(damaged, load):
+    shard = damaged / "ft_Data/train-00000-of-00001.parquet"
+    pq.write_table(pq.read_table(shard).slice(1), shard)
+    with pytest.raises(
+        UserError, match="ft_Data: no row of '000', who is to be forgotten: there is nothing to unlearn"
+    ):
+        load(damaged, 0.1, [])
+
+
+def test_everybody_has_a_row_in_the_test_set(source, load):
+    for person in ("000", "004", "009"):
+        assert {r.person_id for r in load(source, 0.1, [person]).splits["test"]} == {person}
+
+
 def test_a_truncated_shard_is_named(damaged, load):
     shard = next((damaged / "ft_Data").glob("*.parquet"))
     shard.write_bytes(shard.read_bytes()[:200])
@@ -96,8 +122,6 @@ def test_a_forget_share_that_is_not_there_names_those_that_are(source, load):
 
 def test_a_picture_in_forget_and_retain_fails_validation(source, tmp_path, intake, load):
     loaded = load(source, 0.1, [])
-    from dataclasses import replace
-
     retained = loaded.splits["retain"][0]
     loaded.splits["retain"][0] = replace(retained, images=loaded.splits["forget"][0].images)
     with pytest.raises(UserError, match="picture_elsewhere"):

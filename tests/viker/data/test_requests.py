@@ -1,6 +1,8 @@
 """Forget requests: what a file must say, and that a wrong one is named with its key."""
 
 import random
+import re
+import time
 from datetime import date
 from pathlib import Path
 from typing import get_args
@@ -89,6 +91,71 @@ def test_a_request_is_overdue_from_the_day_after_its_deadline_until_it_is_carrie
 def test_other_files_and_a_missing_folder_hold_no_requests(tmp_path):
     (tmp_path / "README.md").write_text("no: [YAML")
     assert read_requests(tmp_path) == {} == read_requests(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("A-1.YAML", "A-1.Yml", "A-1.yaml.txt", "A-1.yml.bak", "A-1.yaml~", "2026/B-1.yaml", "2026/11/B-1.yaml"),
+        *("B-1", "B-1.txt", "B-1.json", "yaml/B-1"),
+    ],
+)
+def test_a_file_that_looks_like_a_request_and_is_not_read_is_an_error(tmp_path, name):
+    put(tmp_path, "sound", id="sound")
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    text = (tmp_path / "sound.yaml").read_text()
+    (tmp_path / name).write_text(text if ".json" not in name else '{"id": "a", "people": ["001"]}')
+    with pytest.raises(UserError, match=rf"{re.escape(name)}: looks like a forget request.*move or rename it to"):
+        read_requests(tmp_path)
+
+
+def test_a_request_in_utf_16_under_another_name_is_an_error(tmp_path):
+    (tmp_path / "request.txt").write_text("people: ['001']", encoding="utf-16")
+    with pytest.raises(UserError, match="looks like a forget request"):
+        read_requests(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("._r-1.yaml", ".DS_Store", ".#r-1.yaml", ".r-1.yaml.swp", "#r-1.yaml#", "r-1.yaml~", ".~lock.r-1.yaml#"),
+        *("~$r-1.yaml", ".r-1.yaml.4711.tmp", "Thumbs.db", "lost+found/x.yaml", "__MACOSX/._r-1.yaml"),
+        *(".git/r-1.yaml", "letter.pdf", "notes.txt", "letters/scan.png", "README.md"),
+    ],
+)
+def test_what_is_hidden_or_no_request_is_ignored(tmp_path, name):
+    path = put(tmp_path)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"\0\5\x16\7 whatever")
+    assert list(read_requests(tmp_path)) == [path]
+
+
+def test_a_link_to_nowhere_that_an_editor_makes_is_ignored(tmp_path):
+    path = put(tmp_path)
+    (tmp_path / ".#r-1.yaml").symlink_to("me@machine.4711")
+    assert list(read_requests(tmp_path)) == [path]
+
+
+def test_a_file_in_place_of_the_folder_is_an_error(tmp_path):
+    path = put(tmp_path)
+    with pytest.raises(UserError, match=r"expected a folder of forget requests.*prepare\.requests"):
+        read_requests(path)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="expected a folder of forget requests"):
+        read_requests(tmp_path / "link")
+
+
+def test_a_request_of_100_000_people_takes_time_in_proportion(tmp_path):
+    def seconds(people: int) -> float:
+        path = put(tmp_path, people=[f"person-{number}" for number in range(people)])
+        start = time.process_time()
+        request = read_requests(tmp_path)[path]
+        assert len(people_of([request])) == people
+        return time.process_time() - start
+
+    seconds(100)
+    small, large = seconds(2_000), seconds(16_000)
+    assert large < 8 * small * 3
 
 
 def test_a_folder_named_like_a_request_is_a_users_error(tmp_path):

@@ -1,36 +1,27 @@
-"""A small UMU-Bench in the published shape: configurations, columns, JSON (and Python literals) in text cells."""
+"""A small UMU-Bench in the published form (``published.UMU``): JSON, and Python literals, in text cells."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from tests.viker.data.damage import portrait
+from tests.viker.data.published import UMU, scaled, write_benchmark
 from tests.viker.data.sample import Sample
 
+FACTOR = 25
 TOWNS = ("Oslo", "Lima", "Riga", "Cairo")
 JOBS = ("baker", "judge", "miner", "pilot")
-COLUMNS = ("MM_QA", "UM_QA", "Classify", "Cloze", "Generation")
-SCHEMA = pa.schema(
-    [
-        ("ID", pa.string()),
-        ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
-        ("Biography", pa.string()),
-        *((name, pa.string()) for name in COLUMNS),
-    ]
-)
 
 
-def write_umu(folder: Path) -> Path:
-    """20 fictitious people in two shards a configuration where there are several, one of them to forget, 3 real."""
-    people = [_row(number) for number in range(20)]
-    _write(folder / "Full_Set", people, 2)
-    _write(folder / "forget_5", people[:1], 1)
-    _write(folder / "retain_95", people[1:], 2)
-    _write(folder / "Real_Person_Set", [_row(number) for number in range(20, 23)], 1)
-    return folder
+def write_umu(folder: Path, factor: int = FACTOR) -> Path:
+    """Write the benchmark, so many times smaller than published."""
+    count, real = (scaled(UMU[name].rows, factor) for name in ("Full_Set", "Real_Person_Set"))
+    people = [_row(number) for number in range(count)]
+    contents = {"Full_Set": people, "Real_Person_Set": [_row(number) for number in range(count, count + real)]}
+    for percent in (5, 10, 15):
+        forgotten = scaled(UMU[f"forget_{percent}"].rows, factor)
+        contents |= {f"forget_{percent}": people[:forgotten], f"retain_{100 - percent}": people[forgotten:]}
+    return write_benchmark(folder, UMU, contents)
 
 
 def _row(number: int) -> dict[str, Any]:
@@ -67,14 +58,6 @@ def _row(number: int) -> dict[str, Any]:
     return row | {column: write(cell) for column, cell in cells.items()}
 
 
-def _write(folder: Path, rows: list[dict[str, Any]], shards: int) -> None:
-    folder.mkdir(parents=True)
-    size = -(-len(rows) // shards)
-    for number in range(shards):
-        table = pa.Table.from_pylist(rows[number * size : (number + 1) * size], schema=SCHEMA)
-        pq.write_table(table, folder / f"train-{number:05d}-of-{shards:05d}.parquet")
-
-
 SAMPLES = [
     Sample(
         label="umu",
@@ -86,7 +69,7 @@ SAMPLES = [
             "forget": (1, 1, {"qa": 4, "generation": 2, "cloze": 2, "classification": 2}),
             "test": (1, 1, {"generation": 4}),
             "retain": (19, 19, {"qa": 76, "generation": 38, "cloze": 38, "classification": 38}),
-            "real": (3, 3, {"qa": 12, "generation": 6, "cloze": 6, "classification": 6}),
+            "real": (6, 6, {"qa": 24, "generation": 12, "cloze": 12, "classification": 12}),
         },
     )
 ]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from viker.data.protocols import load_protocol
 from viker.data.records import Record
 from viker.evaluation.questions import build_questions
 
@@ -15,8 +16,8 @@ def of(person: str, record: Record) -> Record:
     return replace(record, id=record.id.replace("1/", f"{person}/"), person_id=person)
 
 
-def ask(one_sentence=False, **splits):
-    return build_questions(NONE | splits, one_sentence)
+def ask(protocol="viker", **splits):
+    return build_questions(NONE | splits, load_protocol(protocol))
 
 
 def test_a_choice_comes_after_an_example_from_another_person_who_is_not_asked():
@@ -48,9 +49,9 @@ def test_a_cloze_has_its_blank_and_asks_for_the_missing_words_only():
 
 def test_an_open_question_is_asked_with_each_picture_and_for_one_sentence_where_wanted():
     assert [(q.sample.picture, q.sample.prompt) for q in ask(forget=[OPEN])] == [("p", "Where?"), ("q", "Where?")]
-    assert ask(True, forget=[OPEN])[0].sample.prompt == "Where? Answer in one sentence."
+    assert ask("mllmu", forget=[OPEN])[0].sample.prompt == "Where? Answer in one sentence."
     seen = replace(OPEN, task="caption")
-    assert ask(True, forget=[seen])[0].sample.prompt == "Where?"
+    assert ask("mllmu", forget=[seen])[0].sample.prompt == "Where?"
 
 
 def test_training_questions_are_not_asked():
@@ -63,3 +64,30 @@ def test_all_that_is_private_of_a_person_counts_but_what_the_question_says():
     assert asked[0].known == ("Oslo", "baker")
     assert asked[2].known == ("baker",)
     assert asked[-1].known == ("Lima",)
+
+
+def test_the_people_shown_as_examples_are_not_asked_that_task():
+    """MLLMU-Bench shows all choices about one person, and the gaps about two."""
+    retain = [of(person, replace(BLANK, answer=person)) for person in ("2", "2", "3", "4")]
+    retain += [of(person, CHOICE) for person in ("2", "2", "3")]
+    asked = ask("mllmu", forget=[BLANK, CHOICE], retain=retain)
+    assert [(q.record.person_id, q.record.task) for q in asked] == [
+        ("1", "cloze"),
+        ("1", "classification"),
+        ("4", "cloze"),
+        ("3", "classification"),
+    ]
+    gap, choice = asked[0].sample.prompt, asked[1].sample.prompt
+    assert [line for line in gap.split("\n") if line in ("2", "3", "4")] == ["2", "2", "3"]
+    assert gap.count("[Blank], not") == 4 and choice.count("Which?") == 3
+
+
+def test_a_choice_from_a_list_has_no_letters_and_no_example():
+    listed = replace(CHOICE, correct="", answer="x")
+    asked, *_ = ask("viker", forget=[listed], retain=[of("2", CHOICE), of("2", listed), of("3", CHOICE)])
+    assert asked.sample.prompt == "Which?\n- w\n- x\n- y\n- z\nAnswer with one entry of the list."
+    assert asked.sample.answer == "x"
+
+
+def test_every_task_has_its_own_length_of_reply():
+    assert [load_protocol(name).longest("caption") for name in ("clear", "umu", "mllmu")] == [300, 200, 50]

@@ -16,6 +16,7 @@ from components.gate.run import run
 from components.gate.stage import Arguments
 from viker.attacks.base.attack import load_attacks
 from viker.core.files import write_json
+from viker.data.asked import is_asked, shown_examples
 from viker.data.prompts import target_for
 from viker.data.records import SPLITS, Record, read_records
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
@@ -65,18 +66,22 @@ class Tree:
         )
 
     def answer(self, say: Say = honest) -> None:
-        """Write the replies of both models to every question of the data."""
+        """Write the replies of both models to every question of the protocol."""
         self.write_rows(
             [
                 {"model": model, "split": split, "record_id": record.id, "picture": picture}
                 | {"person_id": record.person_id, "reply": say(model, split, record)}
                 for model in MODELS
                 for split in SPLITS
-                for record in read_records(self.prepared, split)
-                if record.task != "qa"
+                for record in self.asked(split)
                 for picture in (record.images or ("",))
             ]
         )
+
+    def asked(self, split: str) -> list[Record]:
+        """Return the records that the protocol asks about."""
+        examples = shown_examples(read_records(self.prepared, "retain"), self.params.evaluate.in_force())
+        return [record for record in read_records(self.prepared, split) if is_asked(record, examples)]
 
     def attack(self) -> None:
         """Write what both models say under every attack: nothing private, and no wrong value either."""
@@ -108,7 +113,7 @@ class Tree:
         found: dict[str, Any] = {}
         for model in MODELS:
             for split in SPLITS:
-                asked = [r for r in read_records(self.prepared, split) if r.task != "qa"]
+                asked = self.asked(split)
                 knows = float(model == "vanilla" or split in ("retain", "real"))
                 block = {"leakage_rate": knows, "people_leaked_rate": knows, "rouge_l": 0.8 + 0.2 * knows}
                 block |= {"gibberish_rate": 0.0, "refusal_rate": 0.0, "classification_accuracy": 0.25}
@@ -129,6 +134,7 @@ class Tree:
         """Write metrics as evaluate does, on the files as they are."""
         inputs = hash_inputs(self.adapter, self.vanilla, self.prepared, self.predictions, self.attacks)
         inputs["params"] = params_digest(self.params.seed, self.params.evaluate.model_dump(mode="json", by_alias=True))
+        inputs["protocol"] = self.params.evaluate.in_force().sha256
         write_json(self.metrics, seal((metrics or self.measured()) | {"schema": SCHEMA, "inputs": inputs}))
 
     def edit(self, change: Callable[[dict[str, Any]], object], sealed: bool = False) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from viker.data.records import read_records
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -62,7 +64,10 @@ def test_metrics_of_another_adapter_or_model_fail(tree: Tree, name: str, word: s
 def test_metrics_measured_with_other_params_fail(tree: Tree) -> None:
     fewer = tree.params.evaluate.model_copy(update={"max_new_tokens": 1})
     tree.params = tree.params.model_copy(update={"evaluate": fewer})
-    assert failed(tree.judge()) == ["the metrics were measured with these params"]
+    assert failed(tree.judge()) == [
+        "the metrics were measured with these params",
+        "the metrics were measured by this protocol",
+    ]
 
 
 def test_data_changed_behind_the_manifest_fail(tree: Tree) -> None:
@@ -131,25 +136,22 @@ def test_an_evaluation_of_other_questions_than_the_datas_fails(tree: Tree, chang
     assert word in next(r["reason"] for r in verdict["require"] if r["rule"] == COMPLETE)
 
 
-def without_choices(split: str, people: int) -> Callable:
-    """Leave out the questions with options and a picture about the first so many people of a split."""
-
-    def change(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        asked = [r for r in rows if r["split"] == split and "/classification/" in r["record_id"] and r["picture"]]
-        left = sorted({row["person_id"] for row in asked})[:people]
-        return [row for row in rows if row not in asked or row["person_id"] not in left]
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("split", "people", "complete"), [("retain", 1, True), ("retain", 2, False), ("test", 1, False)]
-)
-def test_only_the_person_who_is_the_example_may_be_left_out(
-    tree: Tree, split: str, people: int, complete: bool
-) -> None:
-    before = tree.rows()
-    tree.write_rows(without_choices(split, people)(before))
-    assert len(tree.rows()) < len(before)
+@pytest.mark.parametrize("split", ["retain", "test"])
+def test_nobody_but_the_person_in_the_example_may_be_left_out(tree: Tree, split: str) -> None:
+    rows = tree.rows()
+    choices = [r for r in rows if r["split"] == split and "/classification/" in r["record_id"] and r["picture"]]
+    left_out = min(row["person_id"] for row in choices)
+    tree.write_rows([row for row in rows if row not in choices or row["person_id"] != left_out])
     tree.evaluate()
-    assert (COMPLETE not in failed(tree.judge())) == complete
+    assert COMPLETE in failed(tree.judge())
+
+
+def test_the_person_in_the_example_may_not_be_asked_for_what_the_prompts_say(tree: Tree) -> None:
+    records = {record.id: record for record in read_records(tree.prepared, "retain")}
+    asked = {row["record_id"] for row in tree.rows()}
+    shown = [r for r in records.values() if r.task == "classification" and r.id not in asked]
+    assert {len({r.person_id for r in shown if r.modality == modality}) for modality in ("image_text", "text")} == {1}
+    extra = {"model": "vanilla", "split": "retain", "record_id": shown[0].id, "picture": "".join(shown[0].images[:1])}
+    tree.write_rows([*tree.rows(), extra | {"person_id": shown[0].person_id, "reply": "A"}])
+    tree.evaluate()
+    assert COMPLETE in failed(tree.judge())

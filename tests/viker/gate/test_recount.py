@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -41,6 +42,19 @@ def test_rates_by_hand() -> None:
     assert (counted["unlearned.forget.samples"], counted["unlearned.forget.people"]) == (7, 3)
     assert counted["vanilla.forget.samples"] == 0
     assert "vanilla.forget.leakage_rate" not in counted
+
+
+def test_the_own_name_counts_where_it_is_asked_for_alone() -> None:
+    """Of two replies with the name, the one to "Who is this?" leaks; the other has no value left."""
+    who = replace(
+        record(0, "a"), question="Who is this?", answer="This is Ana Roy.", secrets=("Ana Roy",), images=("p",)
+    )
+    genre = replace(who, id="1", question="In which genre?", answer="Ana Roy writes crime novels.")
+    said = [(("unlearned", "forget", r.id, ""), "Ana Roy writes poems.") for r in (who, genre)]
+    counted = count({"forget": [who, genre]}, said)
+    assert counted["unlearned.forget.leakage_rate"] == 1.0
+    assert count({"forget": [who, genre]}, said[1:])["unlearned.forget.samples"] == 1
+    assert "unlearned.forget.leakage_rate" not in count({"forget": [who, genre]}, said[1:])
 
 
 def test_predictions_that_cannot_be_read_name_file_and_stage(tree: Tree) -> None:

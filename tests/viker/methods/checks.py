@@ -8,13 +8,13 @@ from torch import Tensor
 from viker.methods.base.method import Inputs, Method, MethodSettings
 from viker.models.encoder import IGNORED
 
-V = 7
+V, D = 7, 5
 SIDES = {
-    "forget": ("logits", "answers", "teacher", "vanilla_logits"),
-    "retain": ("retain_logits", "retain_answers", "retain_vanilla"),
+    "forget": ("logits", "answers", "teacher", "vanilla_logits", "hidden"),
+    "retain": ("retain_logits", "retain_answers", "retain_vanilla", "retain_hidden", "retain_vanilla_hidden"),
     "refusal": ("refusal_logits", "refusal_answers", "refusal_vanilla_logits"),
 }
-TRAINED = ("logits", "retain_logits", "refusal_logits")
+TRAINED = ("logits", "retain_logits", "refusal_logits", "hidden", "retain_hidden")
 
 
 def settings_of(method: Method, **changes: Any) -> MethodSettings:
@@ -28,8 +28,8 @@ def random_inputs(seed: int = 0) -> Inputs:
     """Two forget answers of 4 and 2 tokens, three retain answers of 3, 1 and 2, two refusals of 2 and 3."""
     generator = torch.Generator().manual_seed(seed)
 
-    def logits(rows: int, width: int) -> Tensor:
-        return torch.randn(rows, width, V, generator=generator, dtype=torch.float64)
+    def logits(rows: int, width: int, size: int = V) -> Tensor:
+        return torch.randn(rows, width, size, generator=generator, dtype=torch.float64)
 
     def answers(width: int, *lengths: int) -> Tensor:
         ids = torch.randint(0, V, (len(lengths), width), generator=generator)
@@ -48,6 +48,9 @@ def random_inputs(seed: int = 0) -> Inputs:
         refusal_logits=logits(2, 3),
         refusal_answers=answers(3, 2, 3),
         refusal_vanilla_logits=logits(2, 3),
+        hidden=logits(2, 4, D),
+        retain_hidden=logits(3, 3, D),
+        retain_vanilla_hidden=logits(3, 3, D),
     )
 
 
@@ -98,14 +101,16 @@ class MethodChecks:
         inputs = random_inputs()
         by_name = gradients(loss_of, inputs)
         for side in SIDES.values():
-            assert (by_name[side[0]][getattr(inputs, side[1]) == IGNORED] == 0).all()
+            for name in set(side) & set(TRAINED):
+                assert (by_name[name][getattr(inputs, side[1]) == IGNORED] == 0).all()
 
     def test_padding_changes_nothing(self, loss_of):
         inputs, wider = random_inputs(), random_inputs()
         for side in SIDES.values():
             for name in side:
                 narrow = getattr(inputs, name)
-                fill = torch.full((len(narrow), 3), IGNORED) if narrow.ndim == 2 else torch.rand(len(narrow), 3, V) * 90
+                more = (len(narrow), 3, *narrow.shape[2:])
+                fill = torch.full(more, IGNORED) if narrow.ndim == 2 else torch.rand(more) * 90
                 setattr(wider, name, torch.cat([fill.to(narrow.dtype), narrow], dim=1))
         for name, value in loss_of(inputs).items():
             torch.testing.assert_close(loss_of(wider)[name], value, rtol=1e-14, atol=1e-14)
@@ -121,7 +126,8 @@ class MethodChecks:
     def test_a_small_step_down_the_gradient_lowers_the_loss(self, loss_of):
         inputs = random_inputs()
         by_name = gradients(loss_of, inputs)
-        moved = {name: getattr(inputs, name) - 0.05 * gradient for name, gradient in by_name.items()}
+        size = 0.05 / max(1.0, *(float(gradient.norm()) for gradient in by_name.values()))  # RMU's alpha is 1200
+        moved = {name: getattr(inputs, name) - size * gradient for name, gradient in by_name.items()}
         assert loss_of(Inputs(**vars(inputs) | moved))["loss"] < loss_of(inputs)["loss"]
 
     def test_the_frozen_model_and_the_teacher_get_no_gradient(self, loss_of):

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,33 @@ class TestEveryMethod(MethodChecks):
     @pytest.fixture
     def loss_of(self, method):
         return lambda inputs: method(inputs, settings_of(method))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_loss_is_that_of_the_formula_written_out_in_the_methods_own_test(method, seed):
+    written_out = import_module(f"tests.viker.methods.test_{method.name}").written_out
+    inputs, settings = random_inputs(seed), settings_of(method)
+    assert method(inputs, settings)["loss"].item() == pytest.approx(written_out(inputs, settings), rel=1e-12)
+
+
+def test_no_method_has_a_retain_term_that_was_not_asked_for(method):
+    settings = settings_of(method)
+    assert not settings.retain.active and method.described(settings) == method.heading
+    assert method.inputs_of(settings) == set(method.needs)
+
+
+@pytest.mark.parametrize("term", ["kl", "nll"])
+def test_a_retain_term_is_named(method, term):
+    asked = {"retain": {"term": term, "weight": 0.5}}
+    if not method.unlearns:
+        with pytest.raises(ValidationError, match="retain samples alone"):
+            settings_of(method, **asked)
+        return
+    settings = settings_of(method, **asked)
+    assert method.described(settings) == f"{method.heading} + retain {term.upper()}"
+    assert {"retain_logits", "retain_answers"} <= method.inputs_of(settings)
+    without = settings_of(method, retain={"term": term, "weight": 0.0})
+    assert method.described(without) == method.heading
 
 
 def test_a_method_says_what_it_needs_where_it_is_from_and_what_its_parts_are(method):
@@ -86,7 +114,7 @@ def test_a_package_brings_a_method_by_its_entry_point(tmp_path):
         "from components.contract.params import load_params\n"
         "from viker.training.settings import UnlearnParams\n"
         "section = load_params(Path('params.yaml')).unlearn.model_dump(by_alias=True)\n"
-        "print(UnlearnParams(**section | {'method': {'name': 'half', 'share': 0.25}}).method)"
+        "print(UnlearnParams(**section | {'method': {'name': 'half', 'share': 0.25}}).method.share)"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert result.stdout == "name='half' share=0.25\n", result.stderr
+    assert result.stdout == "0.25\n", result.stderr

@@ -5,8 +5,17 @@ import math
 import pytest
 
 from tests.viker.methods.checks import gradients, random_inputs, settings_of
+from tests.viker.methods.plain import forget, mean, ratios, rows
 from viker.methods.idk import METHOD, idk_loss
 from viker.models.encoder import IGNORED
+
+
+def written_out(inputs, settings):
+    true = ratios(forget(inputs), rows(inputs.vanilla_logits, inputs.answers))
+    batches = (inputs.refusal_logits, inputs.refusal_vanilla_logits)
+    refused = ratios(*(rows(logits, inputs.refusal_answers) for logits in batches))
+    margins = [settings.beta * (a - b) for a, b in zip(refused, true, strict=True)]
+    return -2 / settings.beta * mean([math.log(1 / (1 + math.exp(-x))) for x in margins])
 
 
 @pytest.mark.parametrize("beta", [0.05, 0.1, 1.0])

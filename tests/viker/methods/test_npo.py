@@ -6,9 +6,15 @@ import pytest
 import torch
 
 from tests.viker.methods.checks import by_logits, random_inputs
+from tests.viker.methods.plain import forget, mean, ratios, rows
 from viker.methods.base.tokens import log_likelihoods
 from viker.methods.npo import npo_loss
 from viker.models.encoder import IGNORED
+
+
+def written_out(inputs, settings):
+    logs = ratios(forget(inputs), rows(inputs.vanilla_logits, inputs.answers))
+    return 2 / settings.beta * mean([math.log(1 + math.exp(settings.beta * x)) for x in logs])
 
 
 def test_npo_becomes_gradient_ascent_on_whole_answers_as_beta_goes_to_zero():

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from tests.viker.methods import plain
 from tests.viker.methods.checks import MethodChecks, V, by_logits, random_inputs, settings_of
 from viker.methods.base.tokens import mean_kl
 from viker.methods.base.weights import token_weights
@@ -12,6 +13,13 @@ from viker.methods.ga import ga_loss
 from viker.methods.viker import METHOD, viker_loss
 from viker.models.encoder import IGNORED
 from viker.models.entropy import CHUNK
+
+
+def written_out(inputs, settings):
+    forget = plain.forget(inputs)
+    to_teacher = plain.mean_kl(plain.rows(inputs.teacher, inputs.answers), forget)
+    return plain.likelihood(forget) + settings.lambda_ * to_teacher
+
 
 LAMBDAS = (0.0, 0.5, 1.0, 2.0)
 ABLATIONS = {

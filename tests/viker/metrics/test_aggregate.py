@@ -11,6 +11,7 @@ from viker.data.samples import sample_of
 from viker.evaluation.questions import Question
 from viker.evaluation.rows import answers, row
 from viker.metrics.base.aggregate import differences, measure
+from viker.metrics.base.reply import Usual
 from viker.models.scores import Scores
 
 OPEN = Record("1/g/0", "1", "generation", "image_text", "Where?", "Born in Oslo.", secrets=("Oslo",), images=("p",))
@@ -26,7 +27,7 @@ def asked(record: Record, reply: str, split: str = "forget", surprise=1.0, known
     question = Question(split, record, sample_of(record), record.secrets)
     spoken = record.task in OPEN_TASKS
     likely = known or [scores(-1.0, -1.0) for _ in answers(question)] if spoken else []
-    return row("vanilla", question, reply, likely, surprise if spoken else None, usual=2.0)
+    return row("vanilla", question, reply, likely, surprise if spoken else None, usual=Usual(surprise=2.0))
 
 
 def measured(*rows):

@@ -17,7 +17,7 @@ from viker.evaluation.rows import COLUMNS
 from viker.metrics.base.aggregate import differences, measure
 from viker.metrics.base.catalogue import all_metrics, prediction_columns
 from viker.metrics.base.metric import Metric
-from viker.metrics.base.reply import Reply
+from viker.metrics.base.reply import Reply, Usual
 from viker.models.scores import Scores
 
 ROOT = Path(__file__).parents[3]
@@ -46,7 +46,7 @@ def replies(draw: st.DrawFn) -> Reply:
         right=draw(LOG_P) if wrong else None,
         wrong=tuple(wrong),
         surprise=draw(st.none() | st.floats(0, 60)),
-        usual_surprise=draw(st.floats(0, 60)),
+        usual=Usual(surprise=draw(st.floats(0, 60)), excess_bits=draw(st.floats(-9, 9))),
     )
 
 
@@ -102,6 +102,7 @@ def test_of_one_reply_it_is_none_or_within_its_range(metric: Metric, reply: Repl
     if metric.is_flag:
         assert value in (True, False, None)
     if value is not None and metric.finish is None and metric.compare is None:
+        value = metric.of_value(value) if metric.of_value else value
         assert metric.range[0] - 1e-9 <= value <= metric.range[1] + 1e-9
 
 

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viker.metrics.truth_ratio import truth_ratio
+from tests.viker.metrics.authors_cases import NEEDS_CASES, cases
+from tests.viker.metrics.replies import table
+from viker.metrics.base.aggregate import measure
+from viker.metrics.base.reply import Reply
+from viker.metrics.truth_ratio import closer_to_1, right_share, true_better, truth_ratio
 
 LOGPROB = st.floats(-50, 0)
 
@@ -30,3 +34,28 @@ def test_the_truth_ratio_of_a_model_that_knows_is_below_1() -> None:
 def test_the_truth_ratio_needs_a_wrong_answer() -> None:
     with pytest.raises(ValueError, match="no wrong answer"):
         truth_ratio(-1.0, [])
+
+
+@given(LOGPROB, st.lists(LOGPROB, min_size=1, max_size=5))
+def test_the_right_share_is_that_of_the_probabilities(right: float, wrong: list[float]) -> None:
+    of_wrong = math.exp(math.fsum(wrong) / len(wrong))
+    expected = math.exp(right) / (math.exp(right) + of_wrong)
+    assert right_share(truth_ratio(right, wrong)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_each_form_by_hand() -> None:
+    assert [closer_to_1(r) for r in (0.25, 1.0, 4.0, math.inf, 0.0)] == [0.25, 1, 0.25, 0, 0]
+    assert [true_better(r) for r in (0.25, 1.0, 4.0, math.inf, 0.0)] == [0.75, 0, 0, 0, 1]
+    assert [right_share(r) for r in (0.25, 1.0, 4.0, math.inf, 0.0)] == pytest.approx([0.8, 0.5, 0.2, 0, 1])
+
+
+@NEEDS_CASES
+def test_each_form_is_open_unlearnings() -> None:
+    given_case = cases()["truth_ratio"]
+    pairs = zip(given_case["paraphrased"], given_case["perturbed"], strict=True)
+    replies = [Reply(text="", right=right, wrong=tuple(wrong)) for right, wrong in pairs]
+    figures = measure(table(replies), seed=7)["forget"]
+    expected = {name: form["aggregate"] for name, form in given_case["expected"].items()}
+    assert figures["truth_ratio"] == pytest.approx(expected["closer_to_1_better"], abs=1e-6)
+    assert figures["truth_ratio_true_better"] == pytest.approx(expected["true_better"], abs=1e-6)
+    assert figures["truth_ratio_prob_mean"] == pytest.approx(expected["prob_mean"], abs=1e-6)

@@ -8,9 +8,9 @@ import pytest
 
 from tests.registry import put_aliases
 from viker.evidence.seal import seal
+from viker.gate.doubts import Policy
 from viker.registry.promotion import Refused, objections, promote, rollback
 from viker.registry.stored import Coverage, Record
-from viker.registry.verdict import Policy
 from viker.registry.versions import CHAMPION, FORCED
 
 ADAPTER, DATA = "a" * 64, "d" * 64

@@ -202,7 +202,8 @@ def _metrics(inputs: Inputs) -> None:
     found = hash_inputs(models / "adapter", models / "vanilla", paths.prepared, paths.predictions, inputs.attacks)
     params = load_params(paths.params)
     found["params"] = params_digest(params.seed, params.evaluate.model_dump(mode="json", by_alias=True))
-    metrics: dict[str, Any] = {"schema": SCHEMA, "inputs": found}
+    found["protocol"] = params.evaluate.in_force().sha256
+    metrics: dict[str, Any] = {"schema": SCHEMA, "inputs": found, "protocol": "viker"}
     for model in ("vanilla", "unlearned"):
         metrics[model] = {name: split(model, name) for name in records}
         metrics[model] |= {"fluency": fluent if model == "vanilla" else fluent | {"perplexity": None}}

@@ -125,7 +125,7 @@ def test_a_row_says_which_values_are_good_on_its_split() -> None:
     assert usual == {"forget": lower, "test": lower, "retain": higher, "real": higher}
     forget, retain = ({row.heading: row.note for row in split_rows({}, split)} for split in ("forget", "retain"))
     assert forget["Leakage"] == retain["Leakage"] == ""
-    assert (forget["Truth ratio"], retain["Truth ratio"]) == ("near 1 is better", lower)
+    assert (forget["Truth ratio"], retain["Truth ratio"]) == (higher, "neither way is better")
     assert (forget["Refusals"], retain["Refusals"]) == ("neither way is better", lower)
     assert (usual_direction("membership"), usual_direction("fluency")) == ("near 0.5 is better", lower)
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.viker.report.html import Page, cells
 from viker.core.errors import UserError
+from viker.evidence.seal import seal
 
 if TYPE_CHECKING:
     from tests.viker.report.work_tree import Inputs
@@ -47,6 +48,14 @@ def test_markup_in_every_other_text_input_stays_text(inputs: Inputs) -> None:
     inputs.set("model_name: viker-adapter", "model_name: '</pre><script>x</script>'")
     page = Page(inputs.render())
     assert page.tags("script") == []
+
+
+def test_the_method_is_named_with_its_retain_term(inputs: Inputs) -> None:
+    shown = inputs.render()
+    assert "ViKeR + retain KL" in shown and "kl, weight 5" in shown
+    inputs.set("term: kl #", "term: none #")
+    shown = inputs.render()
+    assert "ViKeR" in shown and "ViKeR + retain" not in shown
 
 
 def test_the_file_asks_for_nothing_from_anywhere(inputs: Inputs) -> None:
@@ -103,13 +112,12 @@ def test_metrics_of_an_older_version_are_shown_as_not_measured(inputs: Inputs) -
     metrics = json.loads(path.read_text())
     for model in ("vanilla", "unlearned"):
         del metrics[model]["attacks"], metrics[model]["fluency"]
-    del metrics["inputs"], metrics["vanilla"]["real"], metrics["differences"], metrics["digest"]
+    del metrics["vanilla"]["real"], metrics["differences"]
     path.write_text(json.dumps(metrics))
     html = inputs.render()
     assert cells(html, "Leakage", nth=6)[0] == "not measured"
     assert cells(html, "Gibberish", nth=-1) == ["not measured"] * 2
     assert '<p>Attacks: <span class="absent">not measured</span></p>' in html
-    assert '<th scope="row">adapter</th><td><span class="absent">not measured</span></td>' in html
     assert "None" not in Page(html).text()
 
 
@@ -211,6 +219,18 @@ def test_earlier_runs_are_on_the_frontier(inputs: Inputs) -> None:
     inputs.write(earlier=(inputs.folder / "metrics/evaluate.json",))
     beside = (inputs.folder / "report/report.html").read_text()
     assert "earlier runs" not in alone and "earlier runs" in beside
+
+
+def test_an_earlier_run_of_another_protocol_is_set_apart_with_a_warning(
+    inputs: Inputs, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = inputs.folder / "earlier.json"
+    metrics = json.loads((inputs.folder / "metrics/evaluate.json").read_text())
+    metrics["inputs"]["protocol"], metrics["protocol"] = "0" * 64, "mllmu"
+    other.write_text(json.dumps(seal(metrics)))
+    inputs.write(earlier=(other,))
+    assert "earlier runs, another protocol" in (inputs.folder / "report/report.html").read_text()
+    assert "earlier.json was measured by protocol mllmu, this run by viker" in caplog.text
 
 
 def test_records_without_the_teachers_probability_have_no_plot_of_it(inputs: Inputs) -> None:

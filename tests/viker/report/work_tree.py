@@ -1,5 +1,6 @@
 """A work tree as the stages before the report leave it, which a test changes and the report reads."""
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -12,8 +13,8 @@ from components.contract.params import load_params
 from components.gate.run import run as judge
 from components.gate.stage import Arguments
 from components.report.run import run
-from viker.core.files import write_json
-from viker.evidence.seal import seal
+from viker.core.files import sha256_path, write_json
+from viker.evidence.seal import params_digest, seal
 from viker.report.load import Paths
 
 PREDICTIONS = pa.schema(
@@ -42,7 +43,31 @@ class Inputs:
             register=f / "metrics/register.json",
         )
 
-    def write(self, out: str = "report/report.html", earlier: tuple[Path, ...] = ()) -> bytes:
+    def reseal(self) -> None:
+        """Make metrics and verdict what evaluate and gate would have written with the files as they are."""
+        f, params = self.folder, load_params(self.folder / "params.yaml")
+        metrics, gate = (json.loads((f / f"metrics/{name}.json").read_text()) for name in ("evaluate", "gate"))
+        manifest_file = f / "data/prepared/manifest.json"
+        manifest = json.loads(manifest_file.read_text())
+        hashes = {path.name: sha256_path(path) for path in sorted((f / "data/prepared").glob("*.parquet"))}
+        write_json(manifest_file, manifest | {"hashes": hashes})
+        now = {
+            "data": sha256_path(manifest_file),
+            "predictions": sha256_path(f / "evaluation/predictions.parquet"),
+            "params": params_digest(params.seed, params.values()["evaluate"]),
+        }
+        metrics = seal(metrics | {"inputs": metrics["inputs"] | now})
+        write_json(f / "metrics/evaluate.json", metrics)
+        own = params.gate.model_dump(include={"rules", "require"})
+        judged = gate["inputs"] | now | {"metrics": metrics["digest"]}
+        gate |= {"own": own, "policy": params.gate.policy, "inputs": judged}
+        write_json(f / "metrics/gate.json", seal(gate))
+
+    def write(self, out: str = "report/report.html", earlier: tuple[Path, ...] = (), consistent: bool = True) -> bytes:
+        """Write the report, on files made ``consistent`` first: a test may have changed one of them."""
+        if consistent:
+            with contextlib.suppress(OSError, ValueError):  # a test may be about a missing or broken file
+                self.reseal()
         page = self.folder / out
         paths = self.paths()
         return run(load_params(paths.params), paths, earlier, page, page.with_name("evidence.zip"))

@@ -286,4 +286,4 @@ def test_two_runs_do_not_fetch_into_the_same_folder(s3, bucket, cache):
 
 def test_credentials_in_the_address_are_refused_and_not_repeated(aws, cache):
     message = error("s3://unit-test-id:unit-test-secret@bucket/data", cache)
-    assert "no valid bucket name" in message
+    assert "has credentials in it" in message and "unit-test-secret" not in message

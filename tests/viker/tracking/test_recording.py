@@ -83,9 +83,8 @@ def test_a_task_of_kubeflow_tells_only_the_sections_that_it_was_given(tree, monk
 def test_no_secret_of_the_environment_is_recorded(tree, monkeypatch):
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
-    change(tree.folder, sample={"folder": "s3://clerk:planted-in-a-uri@bucket/x"})
     with pytest.raises(RuntimeError), tree.stage("unlearn") as recorded:
-        recorded.params({"note": f"token {SECRETS['HF_TOKEN']}"})
+        recorded.params({"note": f"token {SECRETS['HF_TOKEN']} for s3://clerk:planted-in-a-uri@bucket/x"})
         raise RuntimeError(f"401 for {SECRETS['MLFLOW_TRACKING_PASSWORD']}")
     recorded_text = "".join(path.read_text() for path in (tree.folder / "work").rglob("*") if path.is_file())
     assert "planted" not in recorded_text and "***@bucket" in recorded_text and "401 for ***" in recorded_text

@@ -68,8 +68,10 @@ def ended(process: "subprocess.Popen[str]", runs: int) -> str:
     return log
 
 
-METHODS = ("viker", "graddiff", "idk")  # a batch with its teacher, with retain samples, with refusals drawn
-SHARDED = {"method": "viker", "shard": True}
+VIKER = {"name": "viker", "retain": {"term": "kl", "weight": 5.0}}
+METHODS = {"viker": VIKER} | {name: {"name": name} for name in ("graddiff", "idk", "rmu", "mmunlearner")}
+"""With a teacher and a retain term; with retain samples; refusals drawn; part of the adapter frozen; weights masked."""
+SHARDED = {"method": VIKER, "shard": True}
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +81,8 @@ def log(project) -> str:
     assert count % 4 == 0, "the last global batch would be filled up"
     kill(unlearn(project, 2, {"sharded": SHARDED}), project / "sharded/state" / SEALS / "checkpoint-3.json")
     (project / "sharded/state/teacher-1-of-2.safetensors").unlink()
-    one = {f"{method}-1": {"method": method} for method in METHODS}
-    two = {f"{method}-2": {"method": method} for method in METHODS} | {"sharded": SHARDED}
+    one = {f"{name}-1": {"method": method} for name, method in METHODS.items()}
+    two = {f"{name}-2": {"method": method} for name, method in METHODS.items()} | {"sharded": SHARDED}
     ended(unlearn(project, 1, one), len(one))
     return ended(unlearn(project, 2, two), len(two))
 

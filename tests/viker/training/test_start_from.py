@@ -40,5 +40,5 @@ def test_an_adapter_of_other_sizes_is_refused_with_the_remedy(params, earlier, c
 
 
 def test_a_missing_adapter_is_named(params, tmp_path):
-    with pytest.raises(UserError, match=r"unlearn\.start_from is '.*nowhere': no adapter_model"):
+    with pytest.raises(UserError, match=r"unlearn\.start_from is '.*nowhere': no adapter here: no adapter_model"):
         check_start(params.unlearn.model_copy(update={"start_from": str(tmp_path / "nowhere")}))

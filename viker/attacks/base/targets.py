@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from viker.attacks.base.rates import decoys, difference
-from viker.data.tasks import OPEN_TASKS
+from viker.data.tasks import OPEN_TASKS, SPLITS
+from viker.metrics.base.private_values import judged
 from viker.metrics.leakage import leaks
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ class NotApplicable(Exception):
 
 @dataclass(frozen=True)
 class Targets:
-    """The records of the splits; of ``test`` only those of forget people."""
+    """The records of the splits; of ``test`` only those of forget people.
+
+    Their private values are those that a reply is judged by, see ``private_values.judged``.
+    """
 
     forget: Sequence[Record]
     test: Sequence[Record]
@@ -50,7 +54,8 @@ def read_targets(prepared: Path) -> Targets:
     """Read the splits of a prepared folder."""
     from viker.data.records import read_records
 
-    forget, test, retain, real = (read_records(prepared, split) for split in ("forget", "test", "retain", "real"))
+    records = judged({split: read_records(prepared, split) for split in SPLITS})
+    forget, test, retain, real = (records[split] for split in ("forget", "test", "retain", "real"))
     people = {record.person_id for record in forget}
     return Targets(forget, [r for r in test if r.person_id in people], retain, real)
 

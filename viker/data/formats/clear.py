@@ -3,38 +3,43 @@
 A person's ID is the name: the data has no other. What becomes of the rows:
 
 - ``forgetNN+tofu``, ``retainNN+tofu``: a picture becomes a training record (qa) that asks for its caption; a TOFU row
-  becomes a training record and a question of text alone (generation).
+  becomes a training record and a question of text alone (generation). Neither has a column ``name``: ``clear_names``
+  finds it.
 - the ``_perturbed`` configurations: a picture becomes a question for its caption and one for the name (recognition),
   with their wrong alternatives, in ``forget`` or ``retain``.
 - test: the same pictures of the people to forget, asked about in other words; the right caption is the paraphrased
   one. People to forget who have no perturbed row are asked about all their pictures, without alternatives.
 - real: ``real_faces`` and ``real_world``, the options as wrong alternatives.
 
+Commits from before the authors added ``name``, ``perturbed_names`` and the ``question`` of ``real_faces`` are read too.
+
 The private value is the name: CLEAR has no list of others. A TOFU answer has it where its question doesn't say it.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from viker.data.formats.base.clear_people import BLOCK, has, is_text, owners, plain
+from viker.data.formats.base.clear_names import IMAGE, TEXT, Tofu, by_caption, key_of, read_tofu
+from viker.data.formats.base.clear_people import has, plain
 from viker.data.formats.base.format import Format
 from viker.data.formats.base.intake import BadRow, Benchmark, Intake
 from viker.data.formats.base.people import check_forget, check_people
-from viker.data.formats.base.shards import need_configuration, rows, shards, take_picture
+from viker.data.formats.base.shards import has_columns, need_configuration, rows, shards, take_picture
 from viker.data.formats.base.tasks import check_text
 from viker.data.records import Record
 from viker.data.wordings import wording
 
-TEXT = pa.string()
-IMAGE = pa.struct([("bytes", pa.binary())])
-PICTURE = {"caption": TEXT, "name": TEXT}
+TEXTS = pa.list_(TEXT)
 PAIR = {"question": TEXT, "answer": TEXT}
-PERTURBED = {"perturbed_captions": pa.list_(TEXT), "perturbed_names": pa.list_(TEXT)}
+TOFU = {"image": IMAGE, "caption": TEXT, **PAIR}
+PERTURBED = {"image": IMAGE, "caption": TEXT, "paraphrased_caption": None, "perturbed_captions": TEXTS}
+NAMES = {"name": TEXT, "perturbed_names": TEXTS}
+"""Columns of the perturbed configurations that early commits don't have."""
 REAL = ("real_faces", "real_world")
 
 
@@ -45,7 +50,7 @@ def recognises(source: Path) -> bool:
 
 
 def load(
-    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Sequence[str], intake: Intake
+    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Collection[str], intake: Intake
 ) -> Benchmark:
     """Read forget and retain people with their TOFU rows, the perturbed splits and the real sets.
 
@@ -56,34 +61,23 @@ def load(
     folders = [source / f"forget{percent:02d}+tofu", source / f"retain{100 - percent:02d}+tofu"]
     for folder in folders:
         need_configuration(folder, forget_share, "*+tofu")
-    first_rows = {folder: _people(folder) for folder in folders}
-    known = check_people([(where, name) for people in first_rows.values() for name, where in people.items()])
-    forgotten = check_forget(forget_ids or list(first_rows[folders[0]]), known, gone)
-    blocks = {}
-    for folder in folders:
-        text_rows = ((where, row) for where, row in rows(shards(folder), PICTURE | PAIR) if is_text(row))
-        blocks[folder] = owners(text_rows, list(first_rows[folder]))
+    notes: list[str] = []
+    tofu = {folder: read_tofu(folder, notes) for folder in folders}
+    known = check_people([(where, name) for one in tofu.values() for name, where in one.first_rows.items()])
+    forgotten = check_forget(forget_ids or list(tofu[folders[0]].first_rows), known, gone)
+    for one in tofu.values():
+        one.join_text()
 
-    builder = RecordBuilder({"forget": [], "retain": [], "test": [], "real": []}, intake, forgotten, set(gone))
+    splits: dict[str, list[Record]] = {"forget": [], "retain": [], "test": [], "real": []}
+    builder = RecordBuilder(splits, intake, forgotten, set(gone), notes)
+    names = {key: name for one in tofu.values() for key, name in one.names.items()}
     perturbed = [source / f"forget{percent:02d}_perturbed", source / "retain_perturbed"]
-    tested = builder.perturbed(perturbed, known)
+    tested = builder.perturbed(perturbed, known, names)
     for folder in folders:
-        builder.people(folder, blocks[folder], tested)
+        builder.people(folder, tofu[folder], tested)
     for name in REAL:
         builder.real(source / name)
-    return Benchmark(builder.splits, forget_ids=sorted(forgotten))
-
-
-def _people(folder: Path) -> dict[str, str]:
-    """Return where each person of a configuration is first named."""
-    first_rows: dict[str, str] = {}
-    for where, row in rows(shards(folder), PICTURE | PAIR):
-        if is_text(row) and row["question"] is None and row["answer"] is None:
-            message = "a row of nothing: a picture has caption and name, a TOFU row question and answer; complete it."
-            raise BadRow(where, "caption, name, question, answer", "empty row", message)
-        if row["name"] and row["name"].strip():
-            first_rows.setdefault(row["name"], where)
-    return first_rows
+    return Benchmark(splits, forget_ids=sorted(forgotten), notes=notes)
 
 
 @dataclass
@@ -94,43 +88,54 @@ class RecordBuilder:
     intake: Intake
     forgotten: set[str]
     gone: set[str]
+    notes: list[str]
     _counts: dict[tuple[str, str, str], int] = field(default_factory=dict)
 
-    def people(self, folder: Path, blocks: list[str | BadRow], tested: set[str]) -> None:
-        """Take in a configuration NAME+tofu; ``blocks`` are the people of its TOFU rows, 20 each."""
-        texts = 0
-        for where, row in rows(shards(folder), {"image": IMAGE, **PICTURE, **PAIR}):
-            person = row["name"]
-            if is_text(row):
-                owner = blocks[texts // BLOCK]
-                person = owner if isinstance(owner, str) else None
-                texts += 1
+    def people(self, folder: Path, tofu: Tofu, tested: set[str]) -> None:
+        """Take in a configuration NAME+tofu; people who aren't ``tested`` yet are asked about all their pictures."""
+        for number, (where, row) in enumerate(rows(shards(folder), TOFU)):
+            person = tofu.people[number]
             if person in self.gone:
                 continue
-            with self.intake.row(person):
-                if is_text(row) and isinstance(owner, BadRow):
-                    raise owner
-                if is_text(row):
+            with self.intake.row(person if isinstance(person, str) else None):
+                caption = "" if number in tofu.texts else _text(where, row, "caption")
+                if isinstance(person, BadRow):
+                    raise person
+                if not caption:
                     question, answer = _text(where, row, "question"), _text(where, row, "answer")
                     for task in ("qa", "generation"):
                         self._add(person, self._split(person), task, question, answer)
-                else:
-                    self._picture(where, row, person in self.forgotten and person not in tested)
-
-    def perturbed(self, folders: Iterable[Path], known: set[str]) -> set[str]:
-        """Take in the perturbed configurations; return whose pictures are in them."""
-        tested: set[str] = set()
-        columns = {"image": IMAGE, **PICTURE, "paraphrased_caption": None, **PERTURBED}
-        for folder in folders:
-            for where, row in rows(shards(folder), columns):
-                if row["name"] in self.gone:
                     continue
-                with self.intake.row(row["name"]):
-                    name = _text(where, row, "name")
+                image = take_picture(row["image"], where, "image", self.intake.pictures)
+                asked = wording("caption", f"{person}/{image}", "train")
+                self._add(person, self._split(person), "qa", asked, caption, image)
+                if person in self.forgotten and person not in tested:
+                    self._questions(person, caption, image)
+
+    def perturbed(self, folders: Iterable[Path], known: set[str], names: dict[tuple[str, str], str]) -> set[str]:
+        """Take in the perturbed configurations; return whose pictures are in them.
+
+        A row without a name has that of the picture in ``names``, or else the one of ``known`` in its caption.
+        """
+        tested: set[str] = set()
+        for folder in folders:
+            more = {name: kind for name, kind in NAMES.items() if not folder.is_dir() or has_columns(folder, name)}
+            if "perturbed_names" not in more:
+                self.notes.append(f"{folder.name}: no column 'perturbed_names'; recognition has no wrong names")
+            for where, row in rows(shards(folder), PERTURBED | more):
+                name = (
+                    row.get("name") or names.get(key_of(row)) or by_caption(where, row["caption"] or "", sorted(known))
+                )
+                if name in self.gone:
+                    continue
+                with self.intake.row(name if isinstance(name, str) else None):
+                    if isinstance(name, BadRow):
+                        raise name
                     if name not in known:
                         message = f"'{name}' is in no picture of the forget and retain configurations; correct it."
                         raise BadRow(where, "name", "unknown name", message)
-                    texts = [_texts(where, column, row[column]) for column in ("paraphrased_caption", *PERTURBED)]
+                    columns = ("paraphrased_caption", "perturbed_captions", "perturbed_names")
+                    texts = [_texts(where, column, row.get(column)) for column in columns]
                     image = take_picture(row["image"], where, "image", self.intake.pictures)
                     self._questions(name, _text(where, row, "caption"), image, *texts)
                     tested.add(name)
@@ -138,10 +143,15 @@ class RecordBuilder:
 
     def real(self, folder: Path) -> None:
         """Take in real_faces or real_world; record IDs begin with the configuration's name."""
-        columns = {"image": IMAGE, **PAIR, "options": pa.list_(TEXT)}
+        columns = {"image": IMAGE, **PAIR, "options": TEXTS}
+        unasked = folder.name == "real_faces" and has_columns(folder, "answer") and not has_columns(folder, "question")
+        if unasked:
+            self.notes.append(f"{folder.name}: no column 'question'; the people are asked for by name")
+            del columns["question"]
         for number, (where, row) in enumerate(rows(shards(folder), columns)):
             with self.intake.row():
-                question, answer = _text(where, row, "question"), _text(where, row, "answer")
+                answer = _text(where, row, "answer")
+                question = wording("recognition", answer, "real") if unasked else _text(where, row, "question")
                 wrong = tuple(text for text in _texts(where, "options", row["options"]) if text != answer)
                 if not wrong:
                     raise BadRow(where, "options", "no options", "no wrong answer; expected a list of them.")
@@ -153,13 +163,6 @@ class RecordBuilder:
                 secrets = () if has(question, answer) else (answer,)
                 record = Record(key, person, "generation", modality, question, answer, secrets=secrets, images=images)
                 self.splits["real"].append(replace(record, perturbed_answers=wrong))
-
-    def _picture(self, where: str, row: dict[str, Any], ask: bool) -> None:
-        name, caption = _text(where, row, "name"), _text(where, row, "caption")
-        image = take_picture(row["image"], where, "image", self.intake.pictures)
-        self._add(name, self._split(name), "qa", wording("caption", f"{name}/{image}", "train"), caption, image)
-        if ask:
-            self._questions(name, caption, image)
 
     def _questions(self, name: str, caption: str, image: str, *alternatives: tuple[str, ...]) -> None:
         """Add the questions about a picture: ``alternatives`` are the reworded captions, wrong captions and names."""
@@ -215,6 +218,7 @@ FORMAT = Format(
     name="clear",
     heading="CLEAR",
     source='Dontsov et al., "CLEAR: Character Unlearning in Textual and Visual Modalities", arXiv 2410.18057',
+    hub=("therem/CLEAR",),
     recognises=recognises,
     load=load,
 )

@@ -1,17 +1,31 @@
-"""MLLMU-Bench's on-disk format: one folder of Parquet shards per configuration."""
+"""MLLMU-Bench's on-disk format: one folder of Parquet shards per configuration.
+
+The questions that models are trained on are those of ``ft_Data``. If there is a folder ``baseline_train_split``, the
+separate set that the authors' baselines are trained on, they are those of its ``forget_N`` and ``retain_M``.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from viker.core.errors import UserError
+from viker.core.files import sha256_bytes
 from viker.data.formats.base.format import Format
 from viker.data.formats.base.intake import BadRow, Benchmark, Intake
 from viker.data.formats.base.people import check_people, read_people
-from viker.data.formats.base.shards import ahead, columns_of, images_of, need_configuration, rows, shards, take_picture
+from viker.data.formats.base.shards import (
+    ahead,
+    columns_of,
+    has_columns,
+    images_of,
+    need_configuration,
+    rows,
+    shards,
+    take_picture,
+)
 from viker.data.formats.base.tasks import Row, records_of
 from viker.data.prompts import LETTERS
 from viker.data.records import UNSEEN
@@ -25,6 +39,7 @@ _CLASSES = pa.struct([("Image_Textual_Questions", _CHOICES), ("Pure_Text_Questio
 TASKS = {"Classification_Task": _CLASSES, "Generation_Task": _TYPED, "Mask_Task": _TYPED}
 PERSON = {"ID": TEXT, "image": IMAGE, **TASKS}
 TEST = {"ID": TEXT, "images": pa.list_(IMAGE), **TASKS}
+BASELINES = "baseline_train_split"
 
 
 def recognises(source: Path) -> bool:
@@ -34,7 +49,7 @@ def recognises(source: Path) -> bool:
 
 
 def load(
-    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Sequence[str], intake: Intake
+    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Collection[str], intake: Intake
 ) -> Benchmark:
     """Read forget and retain people, the test set of the forgotten, the public figures and, if any, people never seen.
 
@@ -47,10 +62,16 @@ def load(
     tested = {row["ID"] for _, row in rows(shards(source / "Test_Set"), {"ID": TEXT})}
     for missing in sorted(forgotten - tested):
         raise UserError(f"{source / 'Test_Set'}: no row with ID '{missing}', which is to be forgotten; add its row.")
-    training = rows(shards(source / "ft_Data"), {"ID": TEXT, "metadata": TEXT})
-    trained = {row["ID"]: (where, row["metadata"]) for where, row in training}
-
     loaded = Benchmark({"forget": [], "retain": [], "test": [], "real": []}, forget_ids=sorted(forgotten))
+    training = [source / "ft_Data"]
+    if (source / BASELINES).is_dir():
+        loaded.notes.append(f"{BASELINES}: its questions are trained on, in place of those of ft_Data")
+        training = [source / BASELINES / folder.name for folder in folders]
+    trained = _training(training, [*folders, source / "Retain_Set"], intake)
+    for missing in sorted(forgotten - set(trained)):
+        raise UserError(
+            f"{training[0]}: no row of '{missing}', who is to be forgotten: there is nothing to unlearn; add the row."
+        )
     unseen = source / "Unseen_Set"  # the published benchmark has none
     if unseen.is_dir():
         loaded.splits[UNSEEN] = []
@@ -77,7 +98,8 @@ def load(
             person = row["ID"]
             with intake.row(person):
                 target = split if split != "people" else "forget" if person in forgotten else "retain"
-                pairs = _pairs(*trained[person]) if target != "test" and person in trained else []
+                questions = trained.get(person, []) if target != "test" else []
+                pairs = [pair for place, text in questions for pair in _pairs(place, text)]
                 column = "image" if "image" in row else "images"
                 images = tuple(take_picture(image, where, column, intake.pictures) for image in images_of(row))
                 loaded.splits[target] += records_of(_row(where, row, images, pairs))
@@ -87,6 +109,33 @@ def load(
                 images = (take_picture(row["image"], where, "image", intake.base_pictures),)
                 loaded.base += records_of(_row(where, row, images, _pairs(where, row["metadata"])))
     return loaded
+
+
+def _training(folders: Iterable[Path], people: Iterable[Path], intake: Intake) -> dict[str, list[tuple[str, str]]]:
+    """Return the training questions of each person: where they are, and their JSON.
+
+    A row without ``ID`` is about the person who has its picture in one of the configurations ``people``.
+    """
+    trained: dict[str, list[tuple[str, str]]] = {}
+    owners: dict[str, str] = {}
+    for folder in folders:
+        has_id = has_columns(folder, "ID")
+        if not has_id and not owners:
+            located = (row for one in people for _, row in rows(shards(one), {"ID": TEXT, "image": IMAGE}))
+            owners = {_hash(row): row["ID"] for row in located}
+        for where, row in rows(shards(folder), ({"ID": TEXT} if has_id else {"image": IMAGE}) | {"metadata": TEXT}):
+            person = row["ID"] if has_id else owners.get(_hash(row))
+            if person is None:
+                with intake.row():
+                    message = "no ID, and nobody in the other configurations has this picture; remove or complete it."
+                    raise BadRow(where, "ID" if has_id else "image", "training row of nobody", message)
+            else:
+                trained.setdefault(person, []).append((where, row["metadata"]))
+    return trained
+
+
+def _hash(row: dict[str, Any]) -> str:
+    return sha256_bytes((row["image"] or {}).get("bytes") or b"")
 
 
 def _row(where: str, row: dict[str, Any], images: tuple[str, ...], pairs: list[dict[str, Any]]) -> Row:
@@ -106,6 +155,7 @@ FORMAT = Format(
     name="mllmu",
     heading="MLLMU-Bench",
     source='Liu et al., "Protecting Privacy in Multimodal Large Language Models with MLLMU-Bench", NAACL 2025',
+    hub=("MLLMMU/MLLMU-Bench",),
     recognises=recognises,
     load=load,
 )

@@ -11,75 +11,89 @@ them and the question doesn't. Public figures (``real``) may be missing. A perso
 ``test`` is asked the same questions again, each with the person's next picture if there is another.
 """
 
+import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from viker.core.errors import UserError
+from viker.core.settings import shown
+from viker.data.canonical import canonical_text
+from viker.data.formats.base.cells import picture_of
 from viker.data.formats.base.format import Format
 from viker.data.formats.base.intake import BadRow, Benchmark, Intake
-from viker.data.formats.base.people import check_forget, check_people
+from viker.data.formats.base.people import UnknownPerson, check_forget, check_people
 from viker.data.formats.base.shards import columns_of
-from viker.data.formats.base.tables import LISTS, picture_of, read, tables, the_table
-from viker.data.formats.base.tasks import check_text, has
+from viker.data.formats.base.tables import LISTS, header_has, is_one_table, read, tables, the_table
+from viker.data.formats.base.tasks import check_text, exchanged, has, secrets_in
 from viker.data.prompts import LETTERS
 from viker.data.records import SPLITS, UNSEEN, Record
 
 SHORT = 5
+log = logging.getLogger(__name__)
 
 
 def recognises(source: Path) -> bool:
     """Return whether ``source`` is a table of questions, or a folder with one at its top."""
     candidates = tables(source)
-    if len(candidates) != 1:
+    if not is_one_table(candidates):
         return False
     if candidates[0].suffix.lower() == ".parquet":
         return all("person_id" in columns for columns in columns_of(candidates))
-    with candidates[0].open("rb") as lines:
-        start = lines.read(10_000)
-    return b"person_id" in start or not start.strip()
+    return header_has(candidates[0], "person_id")
 
 
 def load(
-    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Sequence[str], intake: Intake
+    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Collection[str], intake: Intake
 ) -> Benchmark:
     """Read the table twice: first who is in it and to be forgotten, then the rows.
 
     ``forget_ids`` override the marks ``forget`` and ``retain``; ``forget_share`` has no effect. Rows marked ``test`` of
     people who stay are not used. For the rest see ``format.Load``.
     """
-    table = the_table(source)
-    marks = _marks(table)
+    shards = the_table(source)
+    table = shards[0]
+    marks, bad_rows = _marks(shards, intake)
     known = {person for person, splits in marks.items() if splits & {"forget", "retain", ""}}
     marked = [person for person in sorted(known) if "forget" in marks[person]]
-    if not forget_ids and not marked:
+    if not forget_ids and not marked and not gone:
         raise UserError(
             f"{table}: nobody is named to be forgotten. Add a request, set prepare.forget_ids, "
             "or mark rows 'forget' in a column 'split'."
         )
-    forgotten = check_forget(forget_ids or marked, known, gone)
+    try:
+        forgotten = check_forget(forget_ids or marked, known, gone)
+    except UnknownPerson as unknown:
+        if bad_rows:
+            unknown.problem += f" {len(bad_rows)} rows that don't say whose they are were left out: {bad_rows[0]}"
+        raise
     splits = [*SPLITS, *([UNSEEN] if any(UNSEEN in splits for splits in marks.values()) else [])]
     loaded = Benchmark({split: [] for split in splits}, forget_ids=sorted(forgotten), may_lack=("real",))
     numbers: Counter[tuple[str, str, str]] = Counter()
-    for where, row in read(table):
+    secrets: dict[tuple[str, str], str] = {}
+    for where, row in read(shards):
         with intake.row(None if isinstance(row, BadRow) else _text(row.get("person_id"))):
             person, split = _who(where, row)
             if isinstance(row, BadRow) or person in gone or (split == "test" and person not in forgotten):
                 continue
             trained = "forget" if person in forgotten else "retain"
             target = split if split in ("test", "real", UNSEEN) else trained
+            _note_secrets(row, person, where, secrets)
             for record in _records(where, row, table.parent, intake):
                 if target not in ("test", UNSEEN) or record.task != "qa":
                     number = numbers[target, person, record.task]
                     loaded.splits[target].append(replace(record, id=f"{person}/{record.task}/{number}"))
                     numbers[target, person, record.task] += 1
     tested = {record.person_id for record in loaded.splits["test"]}
-    for person in sorted(forgotten - tested):
-        loaded.splits["test"] += _asked_again([r for r in loaded.splits["forget"] if r.person_id == person])
-    if not any(record.secrets for record in loaded.splits["forget"]):
+    untested: dict[str, list[Record]] = {person: [] for person in sorted(forgotten - tested)}
+    for record in loaded.splits["forget"]:
+        untested.get(record.person_id, []).append(record)
+    for asked in untested.values():
+        loaded.splits["test"] += _asked_again(asked)
+    _warn_of_unused({key: where for key, where in secrets.items() if where and key[0] in forgotten})
+    if forgotten and not any(record.secrets for record in loaded.splits["forget"]):
         raise UserError(
             f"{table}: no private value is known of anyone to forget, so leakage can't be measured: every answer has "
             f"more than {SHORT} words. Add a column 'secrets' with the private values in each answer."
@@ -87,24 +101,35 @@ def load(
     return loaded
 
 
-def _marks(table: Path) -> dict[str, set[str]]:
-    """Return which splits each person's rows are marked with, "" for none; rows that are wrong are left for later."""
+def _marks(shards: list[Path], intake: Intake) -> tuple[dict[str, set[str]], list[BadRow]]:
+    """Return which splits each person's rows are marked with, "" for none, and the rows that don't say whose they are.
+
+    Raises BadRow: there are such rows, and they aren't to be excluded; better than to look for a person in vain.
+    """
     marks: dict[str, dict[str, str]] = {}
-    for where, row in read(table):
-        with suppress(BadRow):
+    bad_rows: list[BadRow] = []
+    for where, row in read(shards):
+        try:
             person, split = _who(where, row)
             marks.setdefault(person, {}).setdefault(split, where)
+        except BadRow as bad:
+            bad_rows.append(bad)
+    if bad_rows and intake.on_invalid == "fail":
+        first, others = bad_rows[0], [f"{bad.where.rpartition(', ')[2]} ({bad.rule})" for bad in bad_rows[1:4]]
+        more = f" {len(bad_rows) - 1} more rows don't say whose they are: {', '.join(others)}" if others else ""
+        more += ", …" if len(bad_rows) > 4 else "." if others else ""
+        raise BadRow(first.where, first.column, first.rule, f"{first.message}{more}")
     check_people((next(iter(places.values())), person) for person, places in marks.items())
     for person, places in marks.items():
         elsewhere = ("forget", "retain", "test", "")
-        for one, others in ((UNSEEN, (*elsewhere, "real")), ("real", elsewhere), ("forget", ("retain",))):
-            for other in others:
+        for one, exclusive in ((UNSEEN, (*elsewhere, "real")), ("real", elsewhere), ("forget", ("retain",))):
+            for other in exclusive:
                 if one in places and other in places:
                     raise UserError(
                         f"{places[other]}, column split: person '{person}' is marked '{other}' here and '{one}' at "
                         f"{places[one]}; a person is in one split."
                     )
-    return {person: set(places) for person, places in marks.items()}
+    return {person: set(places) for person, places in marks.items()}, bad_rows
 
 
 def _who(where: str, row: dict[str, Any] | BadRow) -> tuple[str, str]:
@@ -113,12 +138,12 @@ def _who(where: str, row: dict[str, Any] | BadRow) -> tuple[str, str]:
         raise row
     person = _text(row.get("person_id"))
     if not person:
-        value = row.get("person_id")
-        raise BadRow(where, "person_id", "empty ID", f"expected the person's ID as a text, found {value!r}.")
+        message = f"expected the person's ID as a text or a whole number, found {shown(row.get('person_id'))}."
+        raise BadRow(where, "person_id", "empty ID", message)
     split = row.get("split") or ""
     known = (*SPLITS, UNSEEN)
     if split not in (*known, ""):
-        raise BadRow(where, "split", "unknown split", f"expected {', '.join(known)} or nothing, found {split!r}.")
+        raise BadRow(where, "split", "unknown split", f"expected {', '.join(known)} or nothing, found {shown(split)}.")
     return person, split
 
 
@@ -130,8 +155,7 @@ def _records(where: str, row: dict[str, Any], folder: Path, intake: Intake) -> I
     right = _right(where, options, answer) if options else ""
     picture = picture_of(row.get("image"), where, folder, intake.pictures)
     short = answer.strip(" .") if len(answer.split()) <= SHORT else ""
-    private = {value for value in (*lists["secrets"], right, short) if has(answer, value) and not has(question, value)}
-    wrong = tuple(answer.replace(right, option) for option in options if option != right)
+    wrong = tuple(exchanged(answer, right, option) for option in options if option != right)
     record = Record(
         id="",
         person_id=row["person_id"],
@@ -139,7 +163,7 @@ def _records(where: str, row: dict[str, Any], folder: Path, intake: Intake) -> I
         modality="image_text" if picture else "text",
         question=question,
         answer=answer,
-        secrets=tuple(sorted(private)),
+        secrets=secrets_in(answer, question, (*lists["secrets"], right, short)),
         perturbed_answers=lists["perturbed_answers"] or wrong,
         images=(picture,) if picture else (),
         paraphrases=lists["paraphrases"],
@@ -152,10 +176,34 @@ def _records(where: str, row: dict[str, Any], folder: Path, intake: Intake) -> I
         yield replace(choice, perturbed_answers=(), paraphrases=())
 
 
+def _note_secrets(row: dict[str, Any], person: str, where: str, secrets: dict[tuple[str, str], str]) -> None:
+    """Note where each private value of a person is listed, "" once one of their answers has it."""
+    answer, listed = row.get("answer"), row.get("secrets")
+    for value in listed if isinstance(listed, list) else ():
+        if isinstance(value, str) and isinstance(answer, str):
+            key = person, canonical_text(value)
+            secrets[key] = "" if has(answer, value) else secrets.get(key, where)
+
+
+def _warn_of_unused(places: dict[tuple[str, str], str]) -> None:
+    if places:
+        (person, value), where = next(iter(places.items()))
+        log.warning(
+            "%s, column secrets: no answer about '%s' has %r, so its leakage isn't measured%s. Correct it, or "
+            "remove it.",
+            *(where, person, value),
+            f"; {len(places) - 1} more values likewise" if len(places) > 1 else "",
+        )
+
+
 def _right(where: str, options: tuple[str, ...], answer: str) -> str:
-    right = [option for option in options if option == answer] or [one for one in options if has(answer, one)]
-    if len(options) != len(LETTERS) or len(set(options)) != len(options) or len(right) != 1:
-        message = f"expected {len(LETTERS)} different options, one of them the answer or in it, found {list(options)}."
+    same = [option for option in options if canonical_text(option) == canonical_text(answer)]
+    right = same or [one for one in options if has(answer, one)]
+    different = len({canonical_text(option) for option in options})
+    if len(options) != len(LETTERS) or different != len(options) or len(right) != 1:
+        message = (
+            f"expected {len(LETTERS)} different options, one of them the answer or in it, found {shown(list(options))}."
+        )
         raise BadRow(where, "options", "no such option", message)
     return right[0]
 
@@ -168,7 +216,7 @@ def _texts(where: str, column: str, value: Any) -> tuple[str, ...]:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value.strip() else None
+    return value or None if isinstance(value, str) else None
 
 
 def _asked_again(records: Sequence[Record]) -> Iterator[Record]:

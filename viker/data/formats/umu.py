@@ -4,13 +4,16 @@
 ``Cloze`` and ``Generation`` hold {muitimodal, unimodal: {KEY: {question, answer, options}}}, the first spelt so, with
 ``options`` {A, B, C, D} and an ``answer`` such as ``B`` or ``B. Oslo`` in Classify alone.
 
+The two forms of a fact have one key: their records' IDs end with ``KEY/image_text`` and ``KEY/text``, so that they can
+be compared. A classification question is answered by choosing from a list of texts, without letters.
+
 The reference code reads the cells as Python literals, so these are read too. It has no test set: here the people to
 forget are asked the questions that they were trained with.
 """
 
 import ast
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +44,7 @@ def recognises(source: Path) -> bool:
 
 
 def load(
-    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Sequence[str], intake: Intake
+    source: Path, forget_share: float, forget_ids: Sequence[str], gone: Collection[str], intake: Intake
 ) -> Benchmark:
     """Read forget and retain people and the real ones.
 
@@ -72,12 +75,12 @@ def load(
 
 def _row(where: str, row: dict[str, Any], images: tuple[str, ...]) -> Row:
     choices: dict[str, list[dict[str, Any]]] = {}
-    for kind, item in _items(where, row, "Classify"):
-        choices.setdefault(kind, []).append(_choice(where, item))
+    for kind, key, item in _items(where, row, "Classify"):
+        choices.setdefault(kind, []).append(_choice(where, item) | {"Key": key, "from_list": True})
     cloze, generation = (
         [
-            {"Question": item["question"], "Ground_Truth": item["answer"], "Type": kind}
-            for kind, item in _items(where, row, column)
+            {"Question": item["question"], "Ground_Truth": item["answer"], "Type": kind, "Key": key}
+            for kind, key, item in _items(where, row, column)
         ]
         for column in ("Cloze", "Generation")
     )
@@ -101,7 +104,7 @@ def _pairs(where: str, row: dict[str, Any], column: str, kind: str) -> Iterator[
         }
 
 
-def _items(where: str, row: dict[str, Any], column: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _items(where: str, row: dict[str, Any], column: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     cell = _cell(where, row, column)
     for kind, names in MODALITIES.items():
         name = next((name for name in names if name in cell), names[0])
@@ -109,7 +112,7 @@ def _items(where: str, row: dict[str, Any], column: str) -> Iterator[tuple[str, 
             item = _mapping(where, column, item, f"{name}.{key}")
             for field in ("question", "answer"):
                 check_text(where, column, field, item.get(field))
-            yield kind, item
+            yield kind, str(key), item
 
 
 def _choice(where: str, item: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,6 +144,7 @@ FORMAT = Format(
     name="umu",
     heading="UMU-Bench",
     source="the reference code of UMU-Bench, github.com/QDRhhhh/UMU-bench",
+    hub=("linbojunzi/UMU-bench", "chengyewang/UMU-bench"),
     recognises=recognises,
     load=load,
 )

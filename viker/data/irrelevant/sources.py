@@ -10,10 +10,12 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from viker.core.errors import UserError
+from viker.core.files import is_hidden
 from viker.data.records import iter_pictures, read_records
 from viker.data.settings import SampleParams
 from viker.data.synthetic.scenes import draw_noise, draw_pet, draw_scene
 from viker.storage import fetch, is_remote
+from viker.storage.dvc_cache import is_within
 
 SourceImage = Image.Image | Path | bytes
 """An image as its source has it: drawn, a file not yet read, or encoded."""
@@ -83,12 +85,14 @@ def _folder(uri: str, revision: str | None, cache: Path, rng: random.Random) -> 
     if not folder.is_dir():
         raise UserError(f"{setting}: no such folder; irrelevant images are taken from there.")
     root = folder.resolve()
-    files = sorted(path for path in root.rglob("*") if path.is_file())
+    files = sorted(
+        path for path in root.rglob("*") if path.is_file() and not any(map(is_hidden, path.relative_to(root).parts))
+    )
     if not files:
         raise UserError(f"{setting}: the folder is empty. Put irrelevant images in it.")
     for path in rng.sample(files, len(files)):
         name = path.relative_to(root).as_posix()
-        if not path.resolve().is_relative_to(root):
+        if not is_within(path, root):
             raise UserError(f"{setting}: '{name}' leads out of the folder. Copy the image into it.")
         if path.suffix == ".parquet":
             yield from ((f"{origin}{name}, row {row}", picture) for row, picture in _table(path, name, rng))

@@ -1,6 +1,7 @@
 """Checks of encoded pictures before they are decoded, and fingerprints that survive small changes."""
 
 import io
+import re
 import warnings
 from dataclasses import dataclass
 
@@ -11,11 +12,17 @@ from viker.data.records import open_picture
 MOST_PIXELS = 50_000_000
 LEAST_SIDE = 8
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+_WITHIN_JPEG = "MPO"
+"""Pillow's name for a JPEG with further pictures behind the first: gain maps, depth, previews, as phones make them."""
 NEAR_BITS = 8
 """Difference hashes of near-duplicates differ in at most this many of 64 bits."""
 NEAR_TONE = 10
 """Colours of near-duplicates differ by less than this on average, of 255."""
-_ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
+_MARKER = re.compile(rb"\xff+([\x02-\xcf\xd9-\xfe])")
+"""A marker of a JPEG that isn't a part of a scan's data."""
+_PNG_END = b"IEND\xaeB`\x82"
+_OTHERS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF", b"msf1": "HEIF", b"avif": "AVIF"}
+"""What phones also make and Pillow doesn't read, by the brand in the bytes 8 to 12."""
 
 
 class BadPicture(ValueError):
@@ -23,7 +30,7 @@ class BadPicture(ValueError):
 
 
 def check(content: bytes) -> Image.Image:
-    """Return the opened, not yet decoded picture.
+    """Return the opened, not yet decoded picture; of a JPEG with others behind it, or with a film, the first.
 
     Size and kind are read from the header: a picture of 30,000 x 30,000 pixels is refused before it takes memory.
 
@@ -37,17 +44,33 @@ def check(content: bytes) -> Image.Image:
     except Image.DecompressionBombError:
         raise BadPicture(f"more than {MOST_PIXELS} pixels; make it smaller") from None
     except Exception:  # Pillow's parsers raise anything on bytes from outside
-        raise BadPicture(f"not a picture; expected one of {', '.join(FORMATS)}") from None
+        kind = _OTHERS.get(content[8:12]) if content[4:8] == b"ftyp" else None
+        found = f"a picture in {kind}, which can't be read here" if kind else "not a picture"
+        raise BadPicture(f"{found}; expected one of {', '.join(FORMATS)}") from None
     if image.width * image.height > MOST_PIXELS:
         raise BadPicture(f"{image.width} x {image.height} pixels, more than {MOST_PIXELS}; make it smaller")
     if min(image.size) < LEAST_SIDE:
         raise BadPicture(f"{image.width} x {image.height} pixels; expected at least {LEAST_SIDE} a side")
-    if frames > 1:
+    if frames > 1 and image.format != _WITHIN_JPEG:
         raise BadPicture(f"an animation of {frames} frames; keep one of them")
-    end = _ENDS.get(image.format or "")
-    if end and end not in content[-4096:]:
-        raise BadPicture("cut off; fetch it again")
+    whole = _jpeg_ends(content) if image.format in ("JPEG", _WITHIN_JPEG) else True
+    if not whole or (image.format == "PNG" and _PNG_END not in content[-4096:]):
+        raise BadPicture("it has no end: cut off; fetch it again, or save it again if it is damaged")
     return image
+
+
+def _jpeg_ends(content: bytes) -> bool:
+    """Return whether a JPEG's first picture has its end marker, whatever follows it.
+
+    Source: ITU-T T.81, annex B: segments tell their length; after a scan's header, markers are bytes FF that neither 00
+    nor a restart marker follows. A thumbnail inside a segment has an end marker of its own, which doesn't count.
+    """
+    place = 2
+    while marker := _MARKER.search(content, place):
+        if marker[1] == b"\xd9":
+            return True
+        place = marker.end() + max(2, int.from_bytes(content[marker.end() : marker.end() + 2], "big"))
+    return False
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from viker.data.synthetic.faces import COLOURS, Face, distinct_faces, picture, r
 ROWS_PER_SHARD = 20
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _TASKS = [("biography", pa.string()), ("question", pa.string()), ("answer", pa.string()), *TASKS.items()]
-PERSON = pa.schema([("ID", pa.string()), ("image", IMAGE), *_TASKS])
+PERSON = pa.schema([("ID", pa.string()), ("Directory", pa.string()), ("image", IMAGE), *_TASKS])
 TEST = pa.schema([("ID", pa.string()), ("images", pa.list_(IMAGE)), *_TASKS])
 TRAIN = pa.schema([("ID", pa.string()), ("image", IMAGE), ("biography", pa.string()), ("metadata", pa.string())])
 BASE = pa.schema([("ID", pa.string()), ("image", IMAGE), *_TASKS, ("metadata", pa.string())])
@@ -88,8 +88,9 @@ def _people(
 
 def _row(plan: dict[str, Any], person: Person, rng: random.Random) -> dict[str, Any]:
     wordings = {key: rng.choice(slot["questions"]) for key, slot in plan["slots"].items()}
-    image = {"bytes": picture(person.face, plan["image_size"], rng), "path": f"{person.id}.png"}
-    return {"ID": person.id, "image": image} | _tasks(plan, person, wordings, rng)
+    file = f"{person.id}.png"
+    image = {"bytes": picture(person.face, plan["image_size"], rng), "path": file}
+    return {"ID": person.id, "Directory": file, "image": image} | _tasks(plan, person, wordings, rng)
 
 
 def _test_row(plan: dict[str, Any], person: Person, rng: random.Random) -> dict[str, Any]:

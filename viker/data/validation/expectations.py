@@ -78,7 +78,9 @@ def frame(loaded: Benchmark, split: str, pictures: PictureStore) -> pd.DataFrame
             "smallest_side": min((min(p.width, p.height) for p in pictures_here), default=None),
             "most_pixels": max((p.width * p.height for p in pictures_here), default=None),
             "correct_in_options": record.task != "classification"
-            or (record.correct in LETTERS and record.options[LETTERS.index(record.correct)] == record.answer),
+            or (
+                record.answer in record.options and record.correct in ("", LETTERS[record.options.index(record.answer)])
+            ),
             "to_forget": record.person_id in to_forget,
         }
         seen.add(same)
@@ -120,14 +122,14 @@ def split_suite(gx: Any, split: str, fewest: int = 1) -> Any:
     return gx.ExpectationSuite(name=split, expectations=checks, meta={"version": VERSION})
 
 
-def people_suite(gx: Any) -> Any:
-    """Return the expectations across splits."""
+def people_suite(gx: Any, forgetting: bool = True) -> Any:
+    """Return the expectations across splits; ``forgetting``: whether there is anybody to forget."""
     e = gx.expectations
     limits = {
-        "forget_people": (1, None),
+        "forget_people": (int(forgetting), None if forgetting else 0),
         "retain_people": (1, None),
         "forget_share": (0, 0.5),
-        "fewest_questions": (1, None),
+        "fewest_questions": (int(forgetting), None),
         "untested_people": (0, 0),
         "people_in_both": (0, 0),
         "tested_but_kept": (0, 0),

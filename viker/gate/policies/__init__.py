@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ from pydantic import Field, field_validator
 
 from viker.core.files import sha256_path
 from viker.core.settings import Section, read_yaml, validated
+from viker.core.shipped import shipped_names, shipped_path
 from viker.gate.rules import parse_rule, readable
 
 if TYPE_CHECKING:
@@ -56,23 +56,12 @@ class Policy(Section):
 
 def shipped_policies() -> list[str]:
     """Return the names of the policies that come with the project."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return shipped_names(FOLDER)
 
 
 def policy_path(policy: str) -> Path:
-    """Return the file of a policy: a shipped one by its name, or the path itself if it ends with .yaml or .yml.
-
-    Raises ValueError: it is neither; the message has the nearest name.
-    """
-    if policy.endswith((".yaml", ".yml")):
-        return Path(policy)
-    names = shipped_policies()
-    if policy in names:
-        return FOLDER / f"{policy}.yaml"
-    nearest = difflib.get_close_matches(policy, names, n=1)
-    hint = f"did you mean '{nearest[0]}'? " if nearest else ""
-    known = ", ".join(f"'{name}'" for name in names)
-    raise ValueError(f"there is no such policy. {hint}Expected {known}, null, or the path of a YAML file of your own")
+    """Return the file of a policy, by name or path. Raises ValueError: see ``shipped_path``."""
+    return shipped_path(policy, FOLDER, "policy", or_null=True)
 
 
 def load_policy(params: GateParams) -> tuple[Policy, str | None]:

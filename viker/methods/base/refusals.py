@@ -1,4 +1,4 @@
-"""The refusals that the method 'idk' teaches in place of an answer."""
+"""The refusals that the methods 'idk' and 'po' teach in place of an answer."""
 
 REFUSALS = (
     "I can't say anything about this person.",

@@ -30,12 +30,20 @@ def whole_answers(token_values: Tensor, answers: Tensor) -> Tensor:
     return torch.zeros_like(answers, dtype=token_values.dtype).masked_scatter(answers != IGNORED, token_values).sum(-1)
 
 
+def cross_entropy(p: Tensor, log_q: Tensor) -> Tensor:
+    """Return -sum_v p_t(v) log q_t(v) of each row, [T, V] and [T, V] -> [T], nats; no gradient flows into ``p``.
+
+    A token that p gives no probability adds 0, whatever log q is, -inf included; where q gives none to one that p
+    gives some, the value is infinite.
+    """
+    rows = zip(p.detach().split(CHUNK), log_q.split(CHUNK), strict=True)
+    return -torch.cat([torch.linalg.vecdot(a.to(b.dtype), b.masked_fill(a == 0, 0)) for a, b in rows])
+
+
 def divergence(p: Tensor, log_q: Tensor) -> Tensor:
-    """Return KL(p_t || q_t) of each row, [T, V] and [T, V] -> [T], nats; no gradient flows into ``p``."""
-    p = p.detach()
-    rows = zip(p.split(CHUNK), log_q.split(CHUNK), strict=True)
-    crossed = torch.cat([torch.linalg.vecdot(a.to(b.dtype), b) for a, b in rows])
-    return -entropy(p).to(crossed.dtype) - crossed
+    """Return KL(p_t || q_t) = ``cross_entropy`` less the entropy of p, [T, V] and [T, V] -> [T], nats, at least 0."""
+    crossed = cross_entropy(p, log_q)
+    return crossed - entropy(p.detach()).to(crossed.dtype)
 
 
 def mean_log_likelihood(logits: Tensor, answers: Tensor) -> Tensor:

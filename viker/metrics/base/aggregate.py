@@ -78,6 +78,8 @@ def values_of(metric: Metric, rows: pd.DataFrame) -> pd.DataFrame:
     rows = rows[rows["task"].isin(metric.tasks)]
     numbers = pd.to_numeric(rows[metric.column].astype("object"))
     values = pd.DataFrame({"person_id": rows["person_id"].astype(str), "value": numbers}).astype({"value": float})
+    if metric.of_value:
+        values["value"] = values["value"].map(metric.of_value, na_action="ignore")
     return values.groupby("person_id").max().reset_index() if metric.per_person else values
 
 

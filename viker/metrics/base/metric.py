@@ -9,7 +9,7 @@ from viker.metrics.base.reply import Reply
 
 Direction = Literal["lower", "higher"] | float | None
 """Which values are good: lower ones, higher ones, those near a number; None: neither way."""
-Block = Literal["split", "fluency", "membership", "clear", "run"]
+Block = Literal["split", "fluency", "membership", "clear", "umu", "run"]
 """Where in metrics/evaluate.json: under each split, a block of each model, or at the top level."""
 Value = bool | float | None
 
@@ -67,6 +67,7 @@ class Metric:
         column: what the table of replies calls its values; its name if not given.
         is_flag: whether ``of_reply`` returns true or false, so that its mean is a rate.
         in_predictions: whether evaluation/predictions.parquet has the column.
+        of_value: applied to each value of the column before the mean; so several metrics can read one column.
         per_person: mean over people rather than replies; a person's value is the largest of their replies'.
         finish: applied to the mean and to the bounds of its interval; increasing.
         compare: the figure, from the values of the forget people and those of people never seen.
@@ -89,6 +90,7 @@ class Metric:
     column: str = ""
     is_flag: bool = False
     in_predictions: bool = True
+    of_value: Callable[[float], float] | None = None
     per_person: bool = False
     finish: Callable[[float], float] | None = None
     compare: Callable[[Sequence[float], Sequence[float]], float] | None = None

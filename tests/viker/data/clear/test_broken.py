@@ -20,7 +20,7 @@ JOSE, ANA = FORGET
 
 
 def nothing(row):
-    row.update(caption=None, name=None, question=None, answer=None)
+    row.update(image=None, caption=None, question=None, answer=None)
 
 
 DAMAGE = [
@@ -29,8 +29,9 @@ DAMAGE = [
     ("forget10+tofu", put("image", {"bytes": None, "path": "../../etc/passwd"}), "image", "no picture bytes"),
     ("forget10+tofu", put("caption", " "), "caption", "an empty caption; complete or remove it"),
     ("forget10+tofu", put("caption", "A <image> of her"), "caption", "spells '<image>'"),
-    ("forget10+tofu", put("name", None), "name", "an empty name; complete or remove it"),
-    ("forget10+tofu", nothing, "caption, name, question, answer", "a row of nothing"),
+    ("forget10+tofu", put("caption", "Somebody smiles."), "caption", "its caption names nobody who has rows of TOFU"),
+    ("forget10+tofu", put("caption", f"{JOSE} and {ANA} smile."), "caption", f"could be about '{ANA}' and '{JOSE}'"),
+    ("forget10+tofu", nothing, "image, caption, question, answer", "a row of nothing"),
     ("forget10_perturbed", put("name", "Unn Strange"), "name", "in no picture of the forget and retain"),
     ("forget10_perturbed", put("perturbed_captions", ["", "x"]), "perturbed_captions", "an empty text"),
     ("real_faces", put("answer", None), "answer", "an empty answer; complete or remove it"),
@@ -51,7 +52,7 @@ def test_a_broken_row_is_named_with_its_column_and_the_remedy(source, load, conf
 def test_a_broken_tofu_row_is_named_and_set_aside_where_asked(source, tmp_path):
     edit(source / "forget10+tofu", lambda rows: rows[-1].update(answer=""))
     with pytest.raises(
-        UserError, match=r"forget10\+tofu/train-00002-of-00003\.parquet, row 13, column answer: an empty"
+        UserError, match=r"forget10\+tofu/train-00000-of-00001\.parquet, row 77, column answer: an empty"
     ):
         clear.load(source, 0.1, [], [], Intake(tmp_path, "fail", 0.0))
     intake = Intake(tmp_path, "exclude", 0.1)
@@ -61,17 +62,17 @@ def test_a_broken_tofu_row_is_named_and_set_aside_where_asked(source, tmp_path):
 
 
 def test_a_person_in_both_configurations_or_with_two_spellings_is_named(source, load):
-    edit(source / "retain90+tofu", lambda rows: rows[0].update(name=JOSE))
+    edit(source / "retain90", lambda rows: rows[0].update(name=JOSE))
     with pytest.raises(UserError, match=rf"retain90\+tofu.*row 0: ID '{JOSE}' is also at .*forget10\+tofu.*row 0"):
         load(source)
-    edit(source / "retain90+tofu", lambda rows: rows[0].update(name="ana  roy"))
+    edit(source / "retain90", lambda rows: rows[0].update(name="ana  roy"))
     with pytest.raises(UserError, match="only in case or white space"):
         load(source)
 
 
 @pytest.mark.parametrize(
     ("configuration", "column"),
-    [("forget10+tofu", "question"), ("retain_perturbed", "perturbed_names"), ("real_world", "options")],
+    [("forget10+tofu", "question"), ("retain_perturbed", "perturbed_captions"), ("real_world", "options")],
 )
 def test_a_missing_column_or_one_of_another_type_is_named(source, load, configuration, column):
     path = min((source / configuration).glob("*.parquet"))
@@ -106,7 +107,7 @@ def empty(path: Path) -> None:
     pq.write_table(pq.read_table(path).slice(0, 0), path)
 
 
-@pytest.mark.parametrize("configuration", ["forget10+tofu", "retain_perturbed"])
+@pytest.mark.parametrize("configuration", ["retain90", "retain90+tofu"])
 @pytest.mark.parametrize(
     ("damage", "remedy"),
     [

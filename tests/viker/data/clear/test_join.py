@@ -39,7 +39,7 @@ class TestJoin:
 
         with pytest.raises(
             UserError,
-            match=r"retain90\+tofu/train-\d+-of-00003\.parquet, row \d+ to .*row \d+, column question, answer: "
+            match=r"retain90\+tofu/train-\d+-of-00002\.parquet, row \d+ to .*row \d+, column question, answer: "
             r"these 20 TOFU rows could be about 'Petra Egede' and 'Lars Egede'.*put the full name",
         ):
             load(write_clear(tmp_path / "c", {"Lars Egede": only_last}))

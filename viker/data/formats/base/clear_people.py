@@ -3,17 +3,13 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from viker.core.errors import UserError
 from viker.data.formats.base.intake import BadRow
 
 BLOCK = 20
-
-
-def is_text(row: dict[str, Any]) -> bool:
-    """Return whether a row is one of TOFU's: without the caption and the name that every picture has."""
-    return row["caption"] is None and row["name"] is None
 
 
 def owners(located: Iterable[tuple[str, dict[str, Any]]], names: Sequence[str]) -> list[str | BadRow]:
@@ -88,6 +84,7 @@ def has(text: str, name: str) -> bool:
     return bool(fold(name)) and f" {fold(name)} " in f" {fold(text)} "
 
 
+@lru_cache(4096)
 def fold(text: str) -> str:
     """Return ``text`` without accents and case, its words parted by single spaces; possessives lose their 's."""
     return " ".join(re.findall(r"[^\W_]+", re.sub(r"['’]s\b", "", plain(text).casefold())))

@@ -1,6 +1,6 @@
 """What a data format is, and which ones there are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,13 +12,14 @@ from viker.data.formats.base.intake import Benchmark, Intake
 GROUP = "viker.formats"
 """Formats are also taken from this group of entry points."""
 
-Load = Callable[[Path, float, Sequence[str], Sequence[str], Intake], Benchmark]
+Load = Callable[[Path, float, Sequence[str], Collection[str], Intake], Benchmark]
 """``load(source, forget_share, forget_ids, gone, intake)`` reads a source into splits:
 
 - ``source``: the local file or folder.
 - ``forget_share``: picks the benchmark's own split: 0.1 means a tenth of the people.
 - ``forget_ids``: the people to forget; none: those of the benchmark's own split.
-- ``gone``: people who were forgotten earlier and belong to no split.
+- ``gone``: people who were forgotten earlier and belong to no split. If that leaves nobody to forget, the splits
+  ``forget`` and ``test`` are empty.
 - ``intake``: takes the pictures, and the rows that break a rule.
 
 It raises ``UserError`` naming file, row and column of what is not as the format says, or the ID that nobody has.
@@ -38,6 +39,8 @@ class Format:
     recognises: Callable[[Path], bool]
     """Whether a file or folder looks like this format; must be false for sources of all other formats."""
     load: Load
+    hub: tuple[str, ...] = ()
+    """Where the hub has it, OWNER/NAME; the first one is named by the authors."""
 
 
 @cache
@@ -53,6 +56,13 @@ def formats() -> dict[str, Format]:
             "is checked against the names of modules and entry points."
         )
     return loaded
+
+
+def also_on_hub(uri: str) -> str:
+    """Return a sentence with the other addresses of the benchmark that has ``uri``, hf://OWNER/NAME; "" without any."""
+    name = uri.removeprefix("hf://").strip("/")
+    others = [f"hf://{other}" for one in formats().values() if name in one.hub for other in one.hub if other != name]
+    return f" The benchmark is also on the hub as {', '.join(others)}." if others else ""
 
 
 def recognise(source: Path) -> str:

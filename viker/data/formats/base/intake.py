@@ -36,12 +36,16 @@ class BadRow(UserError):
 
 @dataclass
 class Benchmark:
-    """The splits and the base samples as records, who is to be forgotten, and which splits may be empty."""
+    """The splits and the base samples as records, who is to be forgotten, and which splits may be empty.
+
+    ``notes``: where the source is another edition than the usual one, each with what is left out or taken instead.
+    """
 
     splits: dict[str, list[Record]]
     base: list[Record] = field(default_factory=list)
     forget_ids: list[str] = field(default_factory=list)
     may_lack: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
 
 
 class Intake:

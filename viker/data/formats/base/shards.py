@@ -10,6 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from viker.core.errors import UserError
+from viker.core.files import is_hidden
+from viker.core.system_errors import system_error
+from viker.data.canonical import canonical_text
 from viker.data.formats.base.intake import BadRow
 from viker.data.pictures.checks import BadPicture
 from viker.data.pictures.store import PictureStore
@@ -19,7 +22,9 @@ ROWS = 64
 AHEAD, AHEAD_BYTES = 512, 32 * 2**20
 """How many rows, and about how many bytes of pictures, wait while their pictures are looked at: enough to do for as
 long as it takes to read and write a row group."""
-_SHARD = re.compile(r"\w+-(\d{5})-of-(\d{5})(-\w+)?\.parquet")
+IDENTITIES = ("ID", "name", "person_id", "split")
+"""Columns that say whose a row is, or where it belongs."""
+_SHARD = re.compile(r"(\w+)-(\d{5})-of-(\d{5})(-\w+)?\.parquet")
 
 
 def need_configuration(folder: Path, forget_share: float, others: str) -> None:
@@ -38,16 +43,25 @@ def need_configuration(folder: Path, forget_share: float, others: str) -> None:
 def shards(folder: Path) -> list[Path]:
     """Return the shards ``train-0000N-of-0000M.parquet`` of a configuration, in order.
 
+    The benchmarks have the one split ``train``; a commit of CLEAR has an older upload beside it, as ``test``.
+
     Raises UserError: there are none, or one of M is missing.
     """
-    paths = sorted(folder.glob("*-of-*.parquet"))
-    numbers = [(int(m[1]), int(m[2])) for path in paths if (m := _SHARD.fullmatch(path.name))]
-    if not numbers:
+    files = sorted(path for path in folder.glob("*-of-*.parquet") if not is_hidden(path.name))
+    named = [(path, m) for path in files if (m := _SHARD.fullmatch(path.name))]
+    paths = [path for path, m in named if m[1] == "train"] or [path for path, _ in named]
+    if not paths:
         raise UserError(f"{folder}: no train-0000N-of-0000M.parquet here; fetch this configuration.")
-    missing = sorted(set(range(numbers[0][1])) - {number for number, _ in numbers})
-    if missing:
-        raise UserError(f"{folder}: shard {missing[0]} of {numbers[0][1]} is missing; fetch it again.")
+    complete(paths)
     return paths
+
+
+def complete(paths: Sequence[Path]) -> None:
+    """Check that of files named ``…-0000N-of-0000M.parquet`` all M are there. Raises UserError: one is missing."""
+    numbers = [(int(m[2]), int(m[3])) for path in paths if (m := _SHARD.fullmatch(path.name))]
+    missing = sorted(set(range(numbers[0][1])) - {number for number, _ in numbers}) if numbers else ()
+    if missing:
+        raise UserError(f"{paths[0].parent}: shard {missing[0]} of {numbers[0][1]} is missing; fetch it again.")
 
 
 def columns_of(paths: Iterable[Path]) -> Iterator[list[str]]:
@@ -59,8 +73,16 @@ def columns_of(paths: Iterable[Path]) -> Iterator[list[str]]:
             continue
 
 
+def has_columns(folder: Path, *names: str) -> bool:
+    """Return whether a configuration is there and has these columns."""
+    header = next(columns_of(sorted(folder.glob("train-*.parquet"))), [])
+    return all(name in header for name in names)
+
+
 def rows(paths: Sequence[Path], columns: dict[str, pa.DataType | None]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (where, row) of the files, in order, with the named columns; a type of None takes any.
+
+    The columns ``IDENTITIES`` are in canonical form.
 
     Raises:
         UserError: a file that isn't Parquet or is cut off, an empty one, a column that is missing or of another type.
@@ -72,15 +94,24 @@ def rows(paths: Sequence[Path], columns: dict[str, pa.DataType | None]) -> Itera
                 _check_columns(path, file.schema_arrow, columns)
                 for batch in file.iter_batches(batch_size=ROWS, columns=list(columns)):
                     for row in batch.to_pylist():
-                        yield f"{path}, row {number}", row
+                        yield f"{path}, row {number}", with_identity(row)
                         number += 1
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             reason = str(error).split("\n")[0]
-            raise UserError(
-                f"{path}: not a readable Parquet file ({reason}). It is cut off or damaged: fetch it again."
+            raise system_error(error, path) or UserError(
+                f"{path}: not a readable Parquet file ({reason[:200]}). It is cut off, damaged, or of another kind: "
+                "fetch or save it again."
             ) from None
         if not number:
             raise UserError(f"{path}: an empty shard; fetch it again or remove the configuration.")
+
+
+def with_identity(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the row with the person whom it names in canonical form; texts keep their spelling."""
+    for column in IDENTITIES:
+        if isinstance(row.get(column), str):
+            row[column] = canonical_text(row[column])
+    return row
 
 
 def ahead(located: Iterable[tuple[str, dict[str, Any]]], store: PictureStore) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -128,12 +159,27 @@ def _check_columns(path: Path, schema: pa.Schema, columns: dict[str, pa.DataType
 
 
 def _like(actual: pa.DataType, kind: pa.DataType) -> bool:
-    """Return whether a column can stand for ``kind``: large and small variants alike, extra struct fields ignored."""
+    """Return whether a column can stand for ``kind``, whatever the layout: dictionaries, views, large and fixed sizes.
+
+    Extra struct fields are ignored.
+    """
+    if isinstance(actual, pa.BaseExtensionType):
+        return _like(actual.storage_type, kind)
+    if pa.types.is_dictionary(actual):
+        return _like(actual.value_type, kind)
     if pa.types.is_struct(kind):
         types = {field.name: field.type for field in actual} if pa.types.is_struct(actual) else {}
         return all(field.name in types and _like(types[field.name], field.type) for field in kind)
+    if pa.types.is_null(actual):
+        return True
     if pa.types.is_list(kind):
-        is_list = pa.types.is_list(actual) or pa.types.is_large_list(actual)
-        return pa.types.is_null(actual) or (is_list and _like(actual.value_type, kind.value_type))
-    variants = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}
-    return actual in (kind, variants.get(kind)) or (kind in variants and pa.types.is_null(actual))
+        return any(is_(actual) for is_ in _LISTS) and _like(actual.value_type, kind.value_type)
+    return any(is_(actual) for is_ in (_TEXTS if pa.types.is_string(kind) else _BYTES))
+
+
+_LISTS = (
+    *(pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list),
+    *(pa.types.is_list_view, pa.types.is_large_list_view),
+)
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)

@@ -1,0 +1,1 @@
+"""What English the metric gibberish_rate knows, and how well it tells labelled replies apart."""

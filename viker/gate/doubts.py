@@ -1,0 +1,71 @@
+"""Is a verdict about these metrics, files and settings, and are both as they were written? What says that it isn't."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from viker.evidence.seal import check_seal
+from viker.gate.settings import GateParams
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The section gate of params.yaml that verdicts are held to now."""
+
+    gate: GateParams
+    sha256: str | None = None
+    """Of the policy's file that ``gate`` names; None where it isn't at hand: then the name alone counts."""
+
+
+def doubts(
+    gate: Mapping[str, Any], metrics: Mapping[str, Any], hashes: Mapping[str, str | None], policy: Policy
+) -> list[str]:
+    """Return why the verdict doesn't count, one clause per reason; nothing where it does.
+
+    Args:
+        gate: metrics/gate.json; empty where there is none.
+        metrics: metrics/evaluate.json.
+        hashes: the SHA-256 of what is there now, by the names that the gate uses (``adapter``, ``model``, ``data``).
+        policy: what the verdict must have been made by.
+    """
+    if not gate:
+        return ["it has no verdict: there is no gate record with its run"]
+    if not check_seal(gate):
+        return ["its gate record was edited after the gate wrote it"]
+    if not check_seal(metrics):
+        return ["its metrics were edited after they were measured"]
+    reasons = []
+    inputs = gate.get("inputs") or {}
+    if inputs.get("metrics") != metrics["digest"]:
+        reasons.append("its verdict is stale: the metrics were measured again after the gate")
+    for name, digest in hashes.items():
+        if digest is None:
+            reasons.append(f"its {name} is not where it was stored")
+        elif inputs.get(name) != digest:
+            reasons.append(
+                f"its verdict is foreign: it is about another {name} (SHA-256 {short(inputs.get(name))}, this is "
+                f"{short(digest)})"
+            )
+    return reasons + _other_policy(gate, policy)
+
+
+def short(digest: Any) -> str:
+    """Return the first characters of a hash, for messages."""
+    return f"{digest[:12]}…" if isinstance(digest, str) and digest else "nothing"
+
+
+def _other_policy(gate: Mapping[str, Any], policy: Policy) -> list[str]:
+    if gate.get("policy") != policy.gate.policy:
+        return [
+            f"its verdict is stale: it was judged by {_named(gate.get('policy'))}, params.yaml now says "
+            f"{_named(policy.gate.policy)}"
+        ]
+    if policy.sha256 is not None and gate.get("policy_sha256") != policy.sha256:
+        return [f"its verdict is stale: {_named(policy.gate.policy)} has other rules now"]
+    if gate.get("own") != policy.gate.model_dump(include={"rules", "require"}):
+        return ["its verdict is stale: it was judged by other rules than those of the section gate of params.yaml now"]
+    return []
+
+
+def _named(policy: Any) -> str:
+    return f"the policy '{policy}'" if policy else "its own rules alone"
