@@ -60,7 +60,7 @@ def interrupted(reference: Reference, target: str, sent: signal.Signals, moment:
 
 def dvc_repro(tree: Tree) -> list[str]:
     """Return the command that runs the whole pipeline, as ``make demo`` does."""
-    return [tree.command("x")[0], "-m", "dvc", "repro", "--force"]
+    return [tree.command("x")[0], "-m", "pipelines.cli.main", "repro"]
 
 
 def registry_faults(tree: Tree) -> list[str]:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from components.contract.params import Params, load_params
 from pipelines.cli.plan import GIB, RESERVE, estimate
+from pipelines.dvc_lock import repair
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
 
@@ -47,8 +48,9 @@ def doctor(
 ) -> None:
     """Check what a long run needs before it starts.
 
-    Environment, the gate's requirements against the data, chat template with the prompt of one record, adapter, disk
-    space, MLflow, S3, and memory against the plan. Changes nothing. Exit codes: 0 all is well, 1 something is not.
+    Environment, DVC's locks, the gate's requirements against the data, chat template with the prompt of one record,
+    adapter, disk space, MLflow, S3, and memory against the plan. Changes nothing but locks that a killed DVC left.
+    Exit codes: 0 all is well, 1 something is not.
     """
     work = Work(load_params(params), prepared, vanilla, adapter)
     console = Console(highlight=False, soft_wrap=True)
@@ -88,6 +90,11 @@ def environment(work: Work) -> Iterator[str]:
     yield f"Python {sys.version.split()[0]}, {', '.join(found)}"
     if missing:
         raise UserError(f"not installed: {', '.join(missing)}. Run 'make install', or pip install 'viker[all]'.")
+
+
+def locks(work: Work) -> Iterator[str]:
+    """DVC's file of locks, which a DVC that was killed can leave torn; repaired where no DVC is running."""
+    yield repair(Path.cwd()) or "sound"
 
 
 def requirements(work: Work) -> Iterator[str]:
@@ -226,6 +233,7 @@ def memory(work: Work) -> Iterator[str]:
 
 CHECKS: dict[str, Callable[[Work], Iterator[str]]] = {
     "environment": environment,
+    "DVC's locks": locks,
     "gate's requirements": requirements,
     "chat template": template,
     "adapter": adapters,
