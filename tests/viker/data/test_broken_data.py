@@ -10,8 +10,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from tests.viker.data.damage import (
@@ -28,9 +26,7 @@ from tests.viker.data.damage import (
 )
 from tests.viker.data.mllmu_data import write_mllmu, write_unseen
 from viker.core import console
-from viker.core.errors import UserError
 from viker.data.formats.base.intake import Intake
-from viker.data.formats.base.shards import rows
 from viker.data.formats.mllmu import load
 from viker.data.records import open_picture, read_records
 
@@ -278,20 +274,6 @@ def test_right_to_left_text_is_kept_as_it_is(project, intake):
 @pytest.fixture
 def intake(tmp_path) -> Intake:
     return Intake(tmp_path, "fail", 0.0)
-
-
-@given(st.binary(max_size=400), st.integers(0, 400))
-@settings(max_examples=60)
-def test_random_bytes_as_parquet_are_rows_or_a_users_error(tmp_path_factory, noise, at):
-    path = tmp_path_factory.mktemp("noise") / "train-00000-of-00001.parquet"
-    pq.write_table(pa.table({"ID": ["1", "2"], "metadata": ["[]", "[]"]}), path)
-    content = bytearray(path.read_bytes())
-    content[at : at + len(noise)] = noise
-    path.write_bytes(content)
-    try:
-        list(rows([path], {"ID": pa.string(), "metadata": pa.string()}))
-    except UserError as error:
-        assert str(path) in str(error)
 
 
 def test_a_person_who_is_trained_on_cannot_be_among_the_unseen(project, monkeypatch, capsys):

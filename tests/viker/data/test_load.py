@@ -6,12 +6,15 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.viker.data.damage import portrait
 from tests.viker.data.mllmu_data import write_baselines, write_mllmu
 from viker.core.errors import UserError
 from viker.data.formats import mllmu
 from viker.data.formats.base.intake import Intake
+from viker.data.formats.base.shards import rows
 from viker.data.validation.data_docs import validate
 
 
@@ -127,3 +130,17 @@ def test_a_picture_in_forget_and_retain_fails_validation(source, tmp_path, intak
     with pytest.raises(UserError, match="picture_elsewhere"):
         validate(loaded, intake, tmp_path / "validation")
     assert (tmp_path / "validation" / "index.html").exists()
+
+
+@given(st.binary(max_size=400), st.integers(0, 400))
+@settings(max_examples=60)
+def test_random_bytes_as_parquet_are_rows_or_a_users_error(tmp_path_factory, noise, at):
+    path = tmp_path_factory.mktemp("noise") / "train-00000-of-00001.parquet"
+    pq.write_table(pa.table({"ID": ["1", "2"], "metadata": ["[]", "[]"]}), path)
+    content = bytearray(path.read_bytes())
+    content[at : at + len(noise)] = noise
+    path.write_bytes(content)
+    try:
+        list(rows([path], {"ID": pa.string(), "metadata": pa.string()}))
+    except UserError as error:
+        assert str(path) in str(error)

@@ -83,3 +83,15 @@ def test_edited_metrics_of_an_earlier_run_are_refused(inputs: Inputs) -> None:
     with pytest.raises(UserError, match=r"earlier.json: these metrics were edited"):
         inputs.write("second/report.html", earlier=(earlier,), consistent=False)
     assert not (inputs.folder / "second").exists()
+
+
+def test_an_earlier_run_of_another_protocol_is_set_apart_with_a_warning(
+    inputs: Inputs, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = inputs.folder / "earlier.json"
+    metrics = json.loads((inputs.folder / "metrics/evaluate.json").read_text())
+    metrics["inputs"]["protocol"], metrics["protocol"] = "0" * 64, "mllmu"
+    other.write_text(json.dumps(seal(metrics)))
+    inputs.write(earlier=(other,))
+    assert "earlier runs, another protocol" in (inputs.folder / "report/report.html").read_text()
+    assert "earlier.json was measured by protocol mllmu, this run by viker" in caplog.text

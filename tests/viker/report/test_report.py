@@ -11,7 +11,6 @@ import pytest
 
 from tests.viker.report.html import Page, cells
 from viker.core.errors import UserError
-from viker.evidence.seal import seal
 
 if TYPE_CHECKING:
     from tests.viker.report.work_tree import Inputs
@@ -219,18 +218,6 @@ def test_earlier_runs_are_on_the_frontier(inputs: Inputs) -> None:
     inputs.write(earlier=(inputs.folder / "metrics/evaluate.json",))
     beside = (inputs.folder / "report/report.html").read_text()
     assert "earlier runs" not in alone and "earlier runs" in beside
-
-
-def test_an_earlier_run_of_another_protocol_is_set_apart_with_a_warning(
-    inputs: Inputs, caplog: pytest.LogCaptureFixture
-) -> None:
-    other = inputs.folder / "earlier.json"
-    metrics = json.loads((inputs.folder / "metrics/evaluate.json").read_text())
-    metrics["inputs"]["protocol"], metrics["protocol"] = "0" * 64, "mllmu"
-    other.write_text(json.dumps(seal(metrics)))
-    inputs.write(earlier=(other,))
-    assert "earlier runs, another protocol" in (inputs.folder / "report/report.html").read_text()
-    assert "earlier.json was measured by protocol mllmu, this run by viker" in caplog.text
 
 
 def test_records_without_the_teachers_probability_have_no_plot_of_it(inputs: Inputs) -> None:
