@@ -81,7 +81,8 @@ class Record:
 
     def __post_init__(self) -> None:
         """Put ``person_id`` into canonical form."""
-        object.__setattr__(self, "person_id", canonical_text(self.person_id))
+        if isinstance(self.person_id, str):  # of data that nobody has checked yet, it may be anything
+            object.__setattr__(self, "person_id", canonical_text(self.person_id))
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:

@@ -68,6 +68,7 @@ def test_views_are_repeatable_and_differ_and_keep_the_size(prepared):
 def test_training_learns_what_it_is_shown(small_model):
     torch.manual_seed(1)
     model, encoder = small_model
+    model.requires_grad_(True)  # an adapter that another test put on it has frozen it
     before = {name: value.clone() for name, value in model.state_dict().items()}
     sample = Sample("a", "Where?", "In Oslo.", "scene-0")
     first = train(model, encoder, iter([[sample]]), 1, 3e-3, "first")

@@ -100,7 +100,7 @@ def test_resuming_goes_on_in_the_order_of_lengths_and_skips_what_is_done(project
     process.kill()
     process.wait()
     steps = run(whole)
-    monkeypatch.setattr("components.unlearn.run.compute_teachers", None)
+    monkeypatch.setattr("components.unlearn.run.teach", None)
     assert run(killed) == steps > 3
     adapters = [(folder / "out/adapter_model.safetensors").read_bytes() for folder in (killed, whole, uninterrupted)]
     assert adapters[0] == adapters[1] != adapters[2]

@@ -66,7 +66,7 @@ def test_a_person_in_both_configurations_or_with_two_spellings_is_named(source, 
     with pytest.raises(UserError, match=rf"retain90\+tofu.*row 0: ID '{JOSE}' is also at .*forget10\+tofu.*row 0"):
         load(source)
     edit(source / "retain90", lambda rows: rows[0].update(name="ana  roy"))
-    with pytest.raises(UserError, match="only in case or white space"):
+    with pytest.raises(UserError, match="only in case, width or white space"):
         load(source)
 
 
@@ -111,7 +111,7 @@ def empty(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "remedy"),
     [
-        (halve, "not a readable Parquet file .*fetch it again"),
+        (halve, r"not a readable Parquet file .*cut off, damaged"),
         (empty, "an empty shard; fetch it again"),
         (Path.unlink, "shard 1 of .* is missing; fetch it again"),
     ],
