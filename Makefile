@@ -111,7 +111,7 @@ bench-gate: $(INSTALLED) ## plant failures and check that the gate catches each;
 	$(IN_VENV) python -m benchmarks.gate
 
 torture: $(INSTALLED) ## kill, starve, race and misfeed the pipeline, and count what goes wrong; needs root; about an hour
-	$(IN_VENV) python -m benchmarks.torture
+	$(IN_VENV) python -m benchmarks.torture $(ARGUMENTS)
 
 ui: $(INSTALLED) ## open the MLflow UI on this machine; UI_PORT=5000
 	@echo "MLflow UI: http://127.0.0.1:$(UI_PORT) (stop it with Ctrl-C)"

@@ -24,7 +24,7 @@ ProfileOption = Annotated[
     str | None, typer.Option(help="A profile of the section deploy; else the one that deploy.profile names.")
 ]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", "-S", metavar="KEY=VALUE", help="A value of params.yaml for this run.")
+    list[str] | None, typer.Option("--set", "-S", metavar="NAME=VALUE", help="A value of params.yaml for this run.")
 ]
 SourceOption = Annotated[str | None, typer.Option(help="The data, in place of prepare.source.")]
 RevisionOption = Annotated[str | None, typer.Option(help="Commit or tag of the data.")]

@@ -26,7 +26,7 @@ GIVEN = ("source", "revision", "requests", "model", "policy")
 def load(params: Path, changes: list[str], profile: str | None = None) -> tuple[dict[str, Any], DeployParams]:
     """Return the values of params.yaml with ``changes``, without 'deploy', and that section.
 
-    ``changes`` are ``SECTION.KEY=VALUE``, the value as YAML; ``profile`` is in place of deploy.profile.
+    ``changes`` are ``SECTION.NAME=VALUE``, the value as YAML; ``profile`` is in place of deploy.profile.
 
     Raises UserError: an unknown key or profile, or a value that isn't allowed.
     """
@@ -68,7 +68,7 @@ def arguments(values: dict[str, Any], given: dict[str, str | None], only_request
 def _parse(change: str) -> dict[str, Any]:
     key, equals, text = change.partition("=")
     if not equals or not key.strip():
-        raise UserError(f"--set is '{change}': expected SECTION.KEY=VALUE, such as unlearn.method.lambda=0.5.")
+        raise UserError(f"--set is '{change}': expected NAME=VALUE, such as unlearn.method.lambda=0.5.")
     section, sections = key.split(".")[0], [f.alias or name for name, f in params_model().model_fields.items()]
     if section not in sections:
         raise UserError(f"--set is '{change}': no section '{section}'{did_you_mean(section, sections)}")

@@ -39,7 +39,7 @@ def sweep(
     change: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", "-S", metavar="KEY=VALUE,VALUE", help="Values to try, instead of params.yaml's section 'sweep'."
+            "--set", "-S", metavar="NAME=VALUE,VALUE", help="Values to try, instead of params.yaml's section 'sweep'."
         ),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="How many combinations run at a time.")] = 1,
@@ -96,7 +96,7 @@ def _parse(change: str) -> tuple[str, list[Any]]:
     except YAMLError:
         values = None
     if not key or not equals or not values:
-        raise UserError(f"--set is '{change}': expected KEY=VALUE,VALUE, such as unlearn.method.lambda=0.5,1,2.")
+        raise UserError(f"--set is '{change}': expected NAME=VALUE,VALUE, such as unlearn.method.lambda=0.5,1,2.")
     return key.strip(), values
 
 

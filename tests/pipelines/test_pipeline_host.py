@@ -282,7 +282,7 @@ def test_status_of_a_run_and_of_all(kubeflow) -> None:
 
 def test_an_unknown_key_or_profile_is_refused_before_anything_is_sent(kubeflow) -> None:
     assert "lamda" in str(run("-S", "unlearn.method.lamda=1").exception)
-    assert "SECTION.KEY=VALUE" in str(run("-S", "unlearn").exception)
+    assert "NAME=VALUE" in str(run("-S", "unlearn").exception)
     assert "gpu-a100" in str(run("--profile", "gpu").exception)
     assert kubeflow.seen == []
 

@@ -107,7 +107,7 @@ def test_values_are_read_as_yaml():
     assert _parse("unlearn.method.lambda=0.5,1") == ("unlearn.method.lambda", [0.5, 1])
     assert _parse("sample.kinds=[scene],[pet, noise]") == ("sample.kinds", [["scene"], ["pet", "noise"]])
     for wrong in ("unlearn.lr", "=1", "unlearn.lr=", "x=[1"):
-        with pytest.raises(UserError, match="expected KEY=VALUE,VALUE"):
+        with pytest.raises(UserError, match="expected NAME=VALUE,VALUE"):
             _parse(wrong)
 
 

@@ -82,6 +82,8 @@ def _explain(model: type[Section], error: dict[str, Any]) -> str:
         return f"missing key '{key}'"
     if error["type"] == "union_tag_not_found":
         return f"missing key '{key}.name', which says whose settings these are"
+    if error["type"] == "model_type":
+        return f"'{key}' is {shown(error['input'])}: expected keys and values, as '{keys[-1]}: {{name: value}}'"
     message = error["msg"].removeprefix("Value error, ")
     message = f"{message[0].lower()}{message[1:]}"
     if not key or isinstance(error["input"], dict):

@@ -63,7 +63,8 @@ def test_every_format_is_evaluated_and_the_metrics_name_what_they_were_measured_
     files = ("adapter", "vanilla", "prepared", "predictions.parquet", "attacks.parquet")
     inputs = hash_inputs(*(folder / name for name in files))
     digest = params_digest(7, settings_of(name).model_dump(mode="json", by_alias=True))
-    assert metrics["inputs"] == inputs | {"params": digest}
+    protocol = settings_of(name).in_force().sha256
+    assert metrics["inputs"] == inputs | {"params": digest, "protocol": protocol}
     for model in ("vanilla", "unlearned"):
         forget = metrics[model]["forget"]
         assert 0 <= forget["leakage_rate"] <= forget["fuzzy_leakage_rate"] <= 1

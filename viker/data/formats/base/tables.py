@@ -128,6 +128,8 @@ def _csv(path: Path, lines: TextIO) -> Iterator[Line]:
     if not header:
         return
     _need(path, header, tuple(REQUIRED))
+    if twice := next((name for name in header if header.count(name) > 1), None):
+        raise UserError(f"{path}: two columns '{twice}'; remove or rename one of them.")
     for number, cells in enumerate(reader):
         where = f"{path}, row {number}"
         if len(cells) != len(header):

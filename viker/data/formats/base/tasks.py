@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from viker.core.settings import shown
 from viker.data.canonical import canonical_text, spelling_in
 from viker.data.formats.base.intake import BadRow
 from viker.data.prompts import LETTERS
@@ -111,7 +112,9 @@ def check_text(where: str, column: str, name: str, text: Any) -> str:
 
     Raises BadRow: it is null, empty, no text, has a NUL character, or spells the image token.
     """
-    if not isinstance(text, str) or not canonical_text(text):
+    if text is not None and not isinstance(text, str):
+        raise BadRow(where, column, f"no text as {name}", f"the {name} is {shown(text)}; expected text, in quotes.")
+    if not text or not canonical_text(text):
         raise BadRow(where, column, f"empty {name}", f"an empty {name}; complete or remove it.")
     if "\0" in text:
         raise BadRow(where, column, "NUL", f"the {name} has a NUL character; remove it.")
