@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from PIL import Image
+from ruamel.yaml import YAML
 
 from components.contract.params import load_params
 from pipelines.sweep.command import _key, _parse, _rows, _table
@@ -181,7 +182,8 @@ def test_a_sweep_runs_each_combination_once_below_one_run_and_resumes_after_a_ki
     assert [row["unlearn.method.lambda"] for row in csv.DictReader(io.StringIO(table))] == ["0.5", "2.0"]
 
     # by hand, in the work tree: the same adapter as in the sweep
-    change(tree, unlearn={"method": {"name": "viker", "lambda": 0.5}})
+    method = YAML(typ="safe", pure=True).load((tree / "params.yaml").read_text())["unlearn"]["method"]
+    change(tree, unlearn={"method": method | {"lambda": 0.5}})
     run(tree, "unlearn", VIKER_TRACKING="off")
     by_hand = (tree / "models/adapter/adapter_model.safetensors").read_bytes()
     assert by_hand in [path.read_bytes() for path in adapters]
