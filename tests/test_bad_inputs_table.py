@@ -25,7 +25,7 @@ from viker.data.protocols import FOLDER
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "tests/bad_inputs.yaml"
 GOOD = '{"person_id": "p1", "question": "Who?", "answer": "Ana Roy."}\n'
-OUTPUTS = {"data", "models", "metrics", "evaluation", "report", "validation", "unlearning"}
+OUTPUTS = ("data", "models", "metrics", "evaluation", "report", "unlearning")
 
 
 def cases() -> list[dict[str, Any]]:
@@ -86,7 +86,7 @@ def test_it_is_refused_with_this_message(case: dict[str, Any], tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(console, "quiet_libraries", lambda: None)
     assert outcome(case) == {"exit": case["exit"], "message": case["message"]}
-    assert not OUTPUTS & {path.name for path in tmp_path.iterdir()}
+    assert [path for name in OUTPUTS for path in (tmp_path / name).rglob("*") if path.is_file()] == []
 
 
 def test_there_are_two_hundred_and_no_two_alike() -> None:
