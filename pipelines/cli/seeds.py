@@ -10,10 +10,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from viker.core.console import say
 from viker.core.errors import UserError
 from viker.core.files import read_json, write_json
+from viker.evidence.seal import protocol_of
 
-NOT_METRICS = ("inputs", "digest", "schema", "engine", "intervals", "counts", "samples", "people")
+NOT_METRICS = ("inputs", "digest", "schema", "protocol", "engine", "intervals", "counts", "samples", "people")
 """Keys of metrics/evaluate.json that are not metrics."""
 
 
@@ -26,7 +28,10 @@ def seeds(
 
     The spread is the standard deviation between the runs (n - 1). A metric that any run lacks has neither.
     """
-    spread = over_seeds(read(metrics))
+    runs = read(metrics)
+    if len(protocols := sorted({str(run.get("protocol")) for run in runs})) > 1 or len(set(map(protocol_of, runs))) > 1:
+        say(f"warning: the runs were asked by different protocols ({', '.join(protocols)}): a mean over them misleads")
+    spread = over_seeds(runs)
     if out is not None:
         write_json(out, {"seeds": len(metrics), "files": [str(path) for path in metrics], "metrics": spread})
     table = Table(title=f"{len(metrics)} runs: mean ± standard deviation", title_justify="left")

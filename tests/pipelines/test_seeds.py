@@ -44,6 +44,15 @@ def test_the_command_shows_and_writes(tmp_path: Path):
     assert written["metrics"]["unlearned.forget.leakage_rate"]["mean"] == pytest.approx(0.2)
 
 
+def test_runs_of_different_protocols_are_compared_with_a_warning(tmp_path: Path):
+    for name in ("viker", "mllmu"):
+        measured = run(0.1, name) | {"protocol": name, "inputs": {"protocol": name}}
+        (tmp_path / f"{name}.json").write_text(json.dumps(measured))
+    done = CliRunner().invoke(app, ["seeds", *(str(tmp_path / f"{name}.json") for name in ("viker", "mllmu"))])
+    assert done.exit_code == 0
+    assert "warning: the runs were asked by different protocols (mllmu, viker)" in done.output
+
+
 def test_one_run_and_the_same_run_twice_are_refused(tmp_path: Path):
     path = tmp_path / "a.json"
     path.write_text(json.dumps(run(0.1)))
