@@ -84,11 +84,15 @@ def _parsed(path: Path) -> dict[str, Any] | None:
 
 
 def _of_living(locks: dict[str, Any], written: float) -> dict[str, Any]:
-    """Return the locks without those of process IDs that a process has which began after they were ``written``."""
+    """Return the locks without those of process IDs that a zombie has, or a process that began after ``written``.
+
+    DVC takes both for the holder: of a zombie, a process that was killed and whose parent hasn't looked yet, too.
+    """
 
     def holds(holder: dict[str, Any]) -> bool:
         try:
-            return psutil.Process(holder["pid"]).create_time() <= written
+            process = psutil.Process(holder["pid"])
+            return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= written
         except psutil.Error:
             return True  # nobody has the ID: DVC itself sees to that
 

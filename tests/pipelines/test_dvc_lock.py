@@ -45,6 +45,20 @@ def test_dvc_goes_on_after_the_repair(repository):
     assert dvc(repository, "repro").returncode == 0
 
 
+def test_a_killed_dvc_whose_parent_has_not_looked_yet_holds_nothing(tmp_path):
+    """A zombie has its process ID still, so DVC takes it for alive and refuses every run."""
+    killed = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    path = tmp_path / RWLOCK
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"write": {"/x": {"pid": killed.pid, "cmd": "dvc repro"}}, "read": {}}))
+    assert repair(tmp_path) is None  # it lives
+    killed.kill()
+    os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)  # dead, and left a zombie
+    assert "locks of a DVC that was killed were taken out" in repair(tmp_path)
+    assert json.loads(path.read_text()) == {"write": {}, "read": {}}
+    killed.wait()
+
+
 @pytest.mark.parametrize("content", [None, b"{}", b'{"write": {}, "read": {}}'])
 def test_a_sound_file_is_left_alone(tmp_path, content):
     path = tmp_path / RWLOCK
