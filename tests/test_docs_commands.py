@@ -49,6 +49,8 @@ ELSEWHERE = {
     "docker run * python -m components.gate": (
         "tests/containers/test_chain.py::test_gate_register_and_report_by_verdict"
     ),
+    "viker doctor": "tests/pipelines/test_doctor.py::",
+    "viker repro": "tests/pipelines/test_repro.py::",
     "dvc repro": "tests/test_demo.py::test_a_second_repro_runs_nothing",
     "dvc exp run -S *": "tests/test_demo.py::test_an_experiment_can_be_run_and_compared",
     "dvc metrics diff": "tests/test_demo.py::test_an_experiment_can_be_run_and_compared",

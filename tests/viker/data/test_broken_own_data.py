@@ -33,7 +33,7 @@ def set_first(**values: Any) -> None:
 ROWS = [
     ({"question": None}, "question", "an empty question; complete or remove it"),
     ({"answer": " "}, "answer", "an empty answer; complete or remove it"),
-    ({"answer": 7}, "answer", "an empty answer; complete or remove it"),
+    ({"answer": 7}, "answer", "the answer is 7; expected text, in quotes"),
     ({"question": "Who is <image>?"}, "question", "spells '<image>'"),
     ({"question": "Wh\0o?"}, "question", "NUL character; remove it"),
     ({"person_id": ""}, "person_id", "expected the person's ID as a text"),
