@@ -32,7 +32,7 @@ def at_level(run: pd.DataFrame, level: float) -> dict[str, float] | None:
 
 
 def table(points: pd.DataFrame) -> str:
-    """Return a Markdown table, a row a setting, best at the last level first: means over the seeds that got there."""
+    """Return a Markdown table with one row per setting, sorted by the last level; means over seeds that reach it."""
     rows = []
     for setting, of_setting in points.groupby("setting"):
         cells, order = [str(setting)], []
@@ -51,7 +51,7 @@ def table(points: pd.DataFrame) -> str:
 
 
 def frontier(points: pd.DataFrame, path: Path) -> None:
-    """Plot each setting's retain accuracy over its forget accuracy; a thin line a seed, the mean at each step thick."""
+    """Plot each setting's retain accuracy over its forget accuracy: a thin line per seed, a thick one for the mean."""
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     colours = mpl.colormaps["tab20"].colors
     for number, (setting, of_setting) in enumerate(points.groupby("setting")):

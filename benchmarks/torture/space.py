@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from benchmarks.torture.result import Case
@@ -43,7 +44,7 @@ def on_mount(reference: Reference, stage: str, output: Path, fault: str) -> Case
 
 def _limited(reference: Reference, stage: str) -> Case:
     with reference.copy(f"limit-{stage}", stage) as tree:
-        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL, SMALL))  # noqa: E731
+        limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (SMALL, SMALL))
         code, out = tree.run(tree.command(stage), preexec_fn=limit)
         found = _judged(reference, tree, stage, code, out)
         return _again(reference, tree, stage, f"{stage}: files of at most {SMALL} bytes", found)

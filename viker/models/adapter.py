@@ -27,7 +27,7 @@ def load_adapter(model: Any, folder: Path, parameter: str | None = None, trainab
     mapping = getattr(model, "_checkpoint_conversion_mapping", {})
     try:
         weights = load_peft_weights(str(folder), device="cpu", key_mapping=mapping)
-    except Exception as error:  # of safetensors, of the file system, of JSON
+    except Exception as error:  # safetensors, the file system and JSON each raise their own
         raise UserError(
             f"{where}: no whole adapter: {WEIGHTS} there can't be read ({one_line(error)}). {_REMEDY}"
         ) from None
@@ -42,7 +42,7 @@ def load_adapter(model: Any, folder: Path, parameter: str | None = None, trainab
             warnings.simplefilter("ignore", UserWarning)
             adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
             wanted = get_peft_model_state_dict(adapted, save_embedding_layers=False)
-    except Exception as error:  # PEFT checks configurations as it goes: KeyError, TypeError, RuntimeError, its own
+    except Exception as error:  # PEFT has no exception of its own: KeyError, TypeError, RuntimeError and more
         raise UserError(
             f"{where}: no adapter of this model ({name}): {CONFIG} or the weights don't fit it ({one_line(error)}). "
             f"{_REMEDY}"
