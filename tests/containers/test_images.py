@@ -109,7 +109,7 @@ def test_nothing_is_left_of_the_builders_pip_settings(images: str, stage: str) -
     command = ("run", "--rm", "--user=0", "--network=none", image(stage), "sh", "-c")
     assert docker(*command, "ls -A /run/secrets /var/cache/pip 2>/dev/null; ls /tmp").stdout.split() in (
         [],
-        ["/var/cache/pip:", "/run/secrets:"],
+        ["/run/secrets:", "/var/cache/pip:"],
     )
 
 
