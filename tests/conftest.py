@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from benchmarks.small_project import smaller
 from components.contract.params import load_params
 from components.prepare.run import run as prepare
 from tests.browser import browser  # noqa: F401 - a fixture, found here by pytest
@@ -26,7 +27,6 @@ settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
 
 ROOT = Path(__file__).parents[1]
-SMALLER = (("people: 40", "people: 10"), ("figures: 12", "figures: 2"), ("pictures: 2400", "pictures: 4"))
 
 
 def pytest_collection_modifyitems(items):
@@ -66,10 +66,7 @@ def params():
 @pytest.fixture(scope="session")
 def small_description(tmp_path_factory) -> Path:
     """The embedded benchmark's description with fewer people and pictures."""
-    text = (ROOT / "components/prepare/embedded.yaml").read_text()
-    for big, little in (*SMALLER, ("scenes: 600", "scenes: 1")):
-        assert big in text
-        text = text.replace(big, little)
+    text = smaller((ROOT / "components/prepare/embedded.yaml").read_text())
     path = tmp_path_factory.mktemp("description") / "small.yaml"
     path.write_text(text)
     return path

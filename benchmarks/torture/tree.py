@@ -13,21 +13,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from benchmarks.small_project import MODEL, smaller
 from components.contract.stages import Output, stages
 from viker.core.files import sha256_bytes, sha256_path
 
 ROOT = Path(__file__).parents[2]
-SMALLER = (("people: 40", "people: 10"), ("figures: 12", "figures: 2"), ("pictures: 2400", "pictures: 4"))
-SMALL_MODEL = {
-    "image_size": 16,
-    "patch_size": 8,
-    "vision_width": 16,
-    "vision_layers": 1,
-    "width": 32,
-    "layers": 2,
-    "heads": 2,
-    "vocabulary": 400,
-}
 VOLATILE = ("validation", "metrics/register.json", "report/report.html", "report/evidence.zip")
 """Outputs that name times, or runs of MLflow: they must be there, but have other bytes each time."""
 
@@ -122,15 +112,12 @@ def build(folder: Path) -> Reference:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     description = folder / "components/prepare/embedded.yaml"
-    text = description.read_text(encoding="utf-8")
-    for before, after in (*SMALLER, ("scenes: 600", "scenes: 1")):
-        text = text.replace(before, after)
-    description.write_text(text, encoding="utf-8")
+    description.write_text(smaller(description.read_text(encoding="utf-8")), encoding="utf-8")
     yaml = YAML()
     params = yaml.load(folder / "params.yaml")
     params["threads"] = 1
     params["finetune"] |= {"base_steps": 4, "memorise_epochs": 2}
-    params["finetune"]["model"] |= SMALL_MODEL
+    params["finetune"]["model"] |= MODEL
     params["unlearn"] |= {"epochs": 2, "checkpoint_steps": 2}
     params["evaluate"]["max_new_tokens"] = 4
     for name, attack in params["evaluate"]["attacks"].items():

@@ -14,6 +14,7 @@ from kfp import local
 from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
+from benchmarks.small_project import MODEL
 from components.contract.kfp_task import merged
 from components.contract.stages import stages
 from pipelines.kubeflow.pipeline import pipeline
@@ -22,9 +23,8 @@ from viker.core.files import sha256_path
 from viker.data.requests import read_requests
 
 ROOT = Path(__file__).parents[2]
-MODEL = {"image_size": 16, "patch_size": 8, "vision_width": 16, "vision_layers": 1, "width": 32, "layers": 2}
 SMALL = {
-    "finetune": {"base_steps": 2, "memorise_epochs": 1, "model": MODEL | {"heads": 2, "vocabulary": 400}},
+    "finetune": {"base_steps": 2, "memorise_epochs": 1, "model": MODEL},
     "unlearn": {"epochs": 1},
     "evaluate": {"max_new_tokens": 4},
     "gate": {"policy": None, "rules": ["unlearned.forget.leakage_rate <= 1.0"]},

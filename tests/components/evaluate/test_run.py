@@ -94,10 +94,9 @@ def test_every_reply_is_in_the_predictions_and_the_metrics_are_their_means(found
     assert replies[0] != replies[1]
 
 
+@pytest.mark.parametrize("found", ["clear"], indirect=True)
 def test_clears_tasks_have_their_figures(found):
-    metrics, _, name = found
-    if name != "clear":
-        pytest.skip("another format")
+    metrics, _, _ = found
     tasks = metrics["unlearned"]["clear"]
     samples = {task: figures["samples"] for task, figures in tasks.items() if task != "model_utility"}
     assert samples["real_faces"] == 4 and samples["real_world"] == 9
@@ -109,10 +108,9 @@ def test_clears_tasks_have_their_figures(found):
     assert tasks["model_utility"] is not None
 
 
+@pytest.mark.parametrize("found", ["umu"], indirect=True)
 def test_umus_facts_are_compared_in_both_forms(found):
-    metrics, folder, name = found
-    if name != "umu":
-        pytest.skip("another format")
+    metrics, folder, _ = found
     figures = metrics["unlearned"]["umu"]["retain_classification"]
     rows = pd.read_parquet(folder / "predictions.parquet").query("model == 'unlearned' and split == 'retain'")
     right = rows[rows["task"] == "classification"].groupby("person_id")["correct"].sum()
@@ -121,10 +119,9 @@ def test_umus_facts_are_compared_in_both_forms(found):
     assert figures["all_modal_error"] == pytest.approx((right == 0).mean())
 
 
+@pytest.mark.parametrize("found", ["records"], indirect=True)
 def test_versus_a_retrained_model_there_are_forget_quality_and_kl(found):
-    _, folder, name = found
-    if name != "records":
-        pytest.skip("one format is enough")
+    _, folder, _ = found
     itself = evaluate(folder, folder / "prepared", settings(retrained=str(folder / "adapter")))
     assert itself["kl_to_retrained"] == pytest.approx(0, abs=1e-6)
     assert itself["forget_quality"] == 1
@@ -136,10 +133,9 @@ def test_versus_a_retrained_model_there_are_forget_quality_and_kl(found):
     assert before["forget_quality"] == pytest.approx(ks_2samp(*ratios).pvalue)
 
 
+@pytest.mark.parametrize("found", ["records"], indirect=True)
 def test_people_never_seen_are_asked_for_membership_alone(found, tmp_path):
-    metrics, folder, name = found
-    if name != "records":
-        pytest.skip("one format is enough")
+    metrics, folder, _ = found
     assert metrics["unlearned"]["membership"]["loss_auc"] is None
     shutil.copytree(folder / "prepared", tmp_path / "prepared")
     strangers = [replace(r, person_id=f"new-{r.person_id}") for r in read_records(folder / "prepared", "retain")]
@@ -151,10 +147,9 @@ def test_people_never_seen_are_asked_for_membership_alone(found, tmp_path):
     assert set(pd.read_parquet(folder / "predictions.parquet")["split"]) == {"forget", "test", "retain"}
 
 
+@pytest.mark.parametrize("found", ["umu"], indirect=True)
 def test_an_adapter_of_another_model_is_refused(found, tmp_path):
-    _, folder, name = found
-    if name != "umu":
-        pytest.skip("one format is enough")
+    _, folder, _ = found
     write_inputs(tmp_path, folder / "prepared")
     base, _ = load_model(str(tmp_path / "vanilla"), "")
     base.lm_head.weight.data += 1
@@ -180,10 +175,9 @@ evaluate(folder, folder / "prepared", settings_of("umu"))
 """
 
 
+@pytest.mark.parametrize("found", ["umu"], indirect=True)
 def test_a_run_that_is_killed_resumes_and_ends_with_the_same_bytes(found, tmp_path, monkeypatch):
     _, folder, name = found
-    if name != "umu":
-        pytest.skip("one format is enough")
     for part in ("prepared", "vanilla", "adapter", "irrelevant"):
         shutil.copytree(folder / part, tmp_path / part)
     kept = tmp_path / "work/results.jsonl"

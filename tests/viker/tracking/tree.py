@@ -9,34 +9,16 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from benchmarks.small_project import MODEL, smaller
 from components.contract.stages import stages
 
 ROOT = Path(__file__).parents[3]
-SMALLER = (
-    ("people: 40", "people: 10"),
-    ("figures: 12", "figures: 2"),
-    ("pictures: 2400", "pictures: 4"),
-    ("scenes: 600", "scenes: 1"),
-)
-MODEL = {
-    "image_size": 16,
-    "patch_size": 8,
-    "vision_width": 16,
-    "vision_layers": 1,
-    "width": 32,
-    "layers": 2,
-    "heads": 2,
-    "vocabulary": 400,
-}
 STAGES = tuple(stages())
 
 
 def small_tree(folder: Path, **unlearn: Any) -> Path:
     """Make a work tree at ``folder``, under git, with changes to the section 'unlearn'."""
-    text = (ROOT / "components/prepare/embedded.yaml").read_text()
-    for big, little in SMALLER:
-        assert big in text
-        text = text.replace(big, little)
+    text = smaller((ROOT / "components/prepare/embedded.yaml").read_text())
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "small.yaml").write_text(text)
     (folder / "requests").mkdir()
