@@ -107,9 +107,9 @@ def test_nothing_is_left_of_the_builders_pip_settings(images: str, stage: str) -
     config = json.dumps(inspect(stage)["Config"]) + "\n".join(history(stage))
     assert [value for value in values if value in config] == []
     command = ("run", "--rm", "--user=0", "--network=none", image(stage), "sh", "-c")
-    assert docker(*command, "ls -A /run/secrets /var/cache/pip 2>/dev/null; ls /tmp").stdout.split() in (
+    assert docker(*command, "ls -A /run/secrets /opt/.cache/pip 2>/dev/null; ls /tmp").stdout.split() in (
         [],
-        ["/run/secrets:", "/var/cache/pip:"],
+        ["/run/secrets:", "/opt/.cache/pip:"],
     )
 
 
