@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from viker.core.errors import UserError
+from viker.core.interrupt import interrupt_as_usual
 from viker.core.redact import without_secrets
 from viker.core.system_errors import system_error
 
@@ -50,6 +51,7 @@ def run(app: Callable[..., Any]) -> None:
     A UserError becomes one paragraph on standard error and exit code 1, and so does what the system refuses, such as no
     space or no permission. Any other error keeps its traceback.
     """
+    interrupt_as_usual()
     quiet_libraries()
     try:
         with on_sigterm(lambda: sys.exit(TERMINATED)):  # temporary files are removed on the way out
