@@ -16,6 +16,7 @@ from components.register.run import run
 from components.register.stage import Arguments
 from viker.core.files import sha256_path, write_json
 from viker.evidence.seal import params_digest, seal
+from viker.evidence.training_summary import RECORDS, write_summary
 from viker.gate.doubts import Policy
 from viker.gate.rules import apply_rule, parse_rule
 from viker.registry.versions import FORCED, PROMOTION, Registry
@@ -33,6 +34,8 @@ class Work:
     client: Any
     last: dict[str, Any] = dataclasses.field(default_factory=dict)
     """The last registration."""
+    started_from: str | None = None
+    """SHA-256 of the adapter that the next one goes on from."""
 
     @property
     def name(self) -> str:
@@ -85,8 +88,16 @@ class Work:
         """Set the adapter that the next one goes on from, as unlearn notes it."""
         changed = self.params.unlearn.model_copy(update={"start_from": adapter and str(adapter)})
         self.params = self.params.model_copy(update={"unlearn": changed})
-        start = {"method": "ViKeR + retain KL", "start_from": adapter and sha256_path(adapter)}
-        write_json(self.folder / "unlearning/summary.json", start)
+        self.started_from = adapter and sha256_path(adapter)
+        self.summarise()
+
+    def summarise(self) -> None:
+        """Write the records and the summary of the unlearning, as unlearn does."""
+        records = self.folder / "unlearning"
+        for name in RECORDS:
+            (records / name).write_text(name)
+        summary = {"method": "ViKeR + retain KL", "start_from": self.started_from}
+        write_summary(records, summary, self.folder / "models/adapter")
 
     @property
     def registry(self) -> Registry:
@@ -102,6 +113,7 @@ class Work:
 
         weights = np.random.default_rng(seed).standard_normal((8, 4)).astype("float32")
         save_file({"lora_A": weights}, self.folder / "models/adapter/adapter_model.safetensors")
+        self.summarise()
 
     def aliases(self) -> dict[str, int]:
         return {k: int(v) for k, v in self.client.get_registered_model(self.name).aliases.items()}
@@ -175,7 +187,6 @@ def new_work(folder: Path, tracking: str, patch: pytest.MonkeyPatch) -> Work:
         (folder / name).mkdir(parents=True)
     (folder / "models/vanilla/config.json").write_text('{"model_type": "llava"}')
     (folder / "models/adapter/adapter_config.json").write_text('{"r": 8}')
-    write_json(folder / "unlearning/summary.json", {"method": "ViKeR + retain KL"})
     (folder / "data/prepared/manifest.json").write_text(json.dumps({"seed": 7, "forget_ids": ["003"]}))
     from mlflow import MlflowClient  # here: not every test that pytest collects needs it
 

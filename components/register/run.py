@@ -7,11 +7,12 @@ from typing import Any
 
 from components.contract.params import Params
 from components.register.stage import Arguments
-from viker.core.files import read_json, sha256_json, sha256_path
+from viker.core.files import read_json, sha256_json
 from viker.core.mlflow_store import tracking_uri
 from viker.core.nested import main_metrics
 from viker.core.provenance import code_version
 from viker.evidence.seal import params_digest
+from viker.evidence.training_summary import read_summary
 from viker.gate.doubts import Policy
 from viker.models.base_model import base_digest, resolve_model
 from viker.registry.model_card import card
@@ -48,6 +49,7 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
         params_digest(params.seed, params.values()["evaluate"]),
     )
     check_verdict(verdict, args.gate, measured, hashes, Policy(params.gate))
+    trained = read_summary(args.unlearning, hashes["adapter"])
     manifest = read_json(manifest_file, "prepare")
     base = resolve_model(args.model)
     if (folder := Path(base).expanduser()).is_dir():
@@ -69,7 +71,7 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
             registry.create()
             version = registry.with_tag(KEY, key)
             if version is None:
-                coverage = _coverage(registry, manifest, params.unlearn.start_from, args.unlearning)
+                coverage = _coverage(registry, manifest, params.unlearn.start_from, trained)
                 packed, place = Path(scratch) / "model", f"model-{key[:12]}"
                 pack(packed, args.adapter, base, digest, params.evaluate.in_force().longest("generation"))
                 files = {"evaluate.json": args.metrics, "gate.json": args.gate, "manifest.json": manifest_file}
@@ -78,9 +80,8 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
                 recorded.artifact(packed, place, run=PIPELINE)
                 _, run_id = recorded.deliver()
                 tags |= {KEY: key, "requests": ", ".join(sorted(coverage.requests)), "run": run_id}
-                method = read_json(args.unlearning / "summary.json", "unlearn")["method"]
                 people, requests = len(manifest.get("forget_ids", ())), len(coverage.requests)
-                about = card(registry.name, method, tags, measured, people, requests)
+                about = card(registry.name, trained["method"], tags, measured, people, requests)
                 set_tags = {name: value for name, value in tags.items() if value}
                 version = registry.add(place, run_id, set_tags, about, KEY)
             with registry.lock():
@@ -101,16 +102,15 @@ def _try_to_promote(registry: Registry, version: int, policy: Policy) -> list[st
     return []
 
 
-def _coverage(registry: Registry, manifest: dict[str, Any], start_from: str | None, unlearning: Path) -> Coverage:
+def _coverage(
+    registry: Registry, manifest: dict[str, Any], start_from: str | None, trained: dict[str, Any]
+) -> Coverage:
     """Return what the adapter has forgotten on request: now, and through the adapter that it started from."""
     requests = frozenset(manifest.get("requests", ()))
     coverage = Coverage(requests, frozenset(manifest.get("forget_ids", ()) if requests else ()))
     if start_from is None:
         return coverage
-    digest = read_json(unlearning / "summary.json", "unlearn").get("start_from")
-    if digest is None and Path(start_from).is_dir():
-        digest = sha256_path(Path(start_from))
-    earlier = registry.with_tag("adapter_sha256", str(digest))
+    earlier = registry.with_tag("adapter_sha256", str(trained["start_from"]))
     if earlier is not None:
         return coverage | registry.coverage(earlier)
     log.warning(

@@ -12,11 +12,12 @@ from components.unlearn.stage import Arguments
 from viker.core.console import TERMINATED, on_sigterm
 from viker.core.distributed import check_launch, processes
 from viker.core.errors import UserError
-from viker.core.files import new_file, sha256_path, write_json
+from viker.core.files import new_file, sha256_path
 from viker.core.run_store import RunStore
 from viker.data.irrelevant.assignment import images_of, read_irrelevant
 from viker.data.records import Record, read_pictures, read_records
 from viker.data.samples import Sample, sample_of
+from viker.evidence.training_summary import write_summary
 from viker.methods.base.method import method_of
 from viker.models import fast_path
 from viker.models.context_length import need_context
@@ -106,7 +107,8 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
     } | fast_path.engine_record()
     if processes().is_main_process:
         save_adapter(trainer.model, args.out)
-        write_records(args.records, tokens, curve, summary)
+        write_records(args.records, tokens, curve)
+        write_summary(args.records, summary, args.out)
     close_store(store)
     return summary | {"teacher_seconds": taught - began, "seconds": time.perf_counter() - began}
 
@@ -156,14 +158,13 @@ def train_or_resume(trainer: UnlearnTrainer, store: RunStore) -> None:
         raise SystemExit(TERMINATED)
 
 
-def write_records(folder: Path, tokens: pd.DataFrame, curve: pd.DataFrame, summary: dict[str, Any]) -> None:
-    """Write the run's records: key tokens, the histogram of the teacher's entropy, loss curve, summary."""
+def write_records(folder: Path, tokens: pd.DataFrame, curve: pd.DataFrame) -> None:
+    """Write the run's records: key tokens, the histogram of the teacher's entropy, loss curve."""
     with new_file(folder / "key_tokens.parquet") as path:
         tokens.to_parquet(path, index=False)
     for name, table in (("entropy", entropy_histogram(tokens)), ("loss", curve)):
         with new_file(folder / f"{name}.csv") as path:
             table.to_csv(path, index=False)
-    write_json(folder / "summary.json", summary)
 
 
 def _questions(records: Sequence[Record], with_text: bool = False) -> list[Sample]:

@@ -13,6 +13,7 @@ from viker.core.files import not_written, read_json, sha256_path
 from viker.data.records import SPLITS, Record, read_columns, read_pictures, read_records
 from viker.data.requests import ForgetRequest, read_requests
 from viker.evidence.seal import check_seal, protocol_of
+from viker.evidence.training_summary import NAME, read_summary
 from viker.gate.doubts import Policy, doubts, short
 from viker.gate.integrity import changed_files
 from viker.report import answers, tokens
@@ -72,7 +73,7 @@ def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
         requests=list(read_requests(paths.requests).values()),
         records={(split, r.id): r for split in SPLITS for r in read_records(paths.prepared, split)},
         pictures=read_pictures(paths.prepared),
-        summary=read_json(paths.unlearning / "summary.json", "unlearn"),
+        summary=read_json(paths.unlearning / NAME, "unlearn"),
         losses=read_csv(paths.unlearning / "loss.csv", ("step", "loss"), "unlearn"),
         entropy=read_csv(paths.unlearning / "entropy.csv", ("entropy", "tokens"), "unlearn"),
         key_tokens=[dict.fromkeys(tokens.OPTIONAL) | row for row in key_tokens.to_pylist()],
@@ -89,7 +90,8 @@ def check_evidence(paths: Paths, inputs: Inputs, params: str, policy: Policy) ->
 
     ``params``: the digest of seed and section evaluate of params.yaml as they are now; ``policy``: its section gate.
 
-    Raises UserError: it isn't, something was edited, or the registration is that of another adapter.
+    Raises UserError: it isn't, something was edited, or the registration or the training's summary is that of another
+    adapter.
     """
     hashes = {"data": sha256_path(paths.prepared / "manifest.json"), "predictions": sha256_path(paths.predictions)}
     hashes["params"] = params
@@ -111,6 +113,7 @@ def check_evidence(paths: Paths, inputs: Inputs, params: str, policy: Policy) ->
             f"{paths.gate} and {paths.metrics} are no evidence for what is here: {'; '.join(problems)}. No report was "
             "written. Run 'viker evaluate' and 'viker gate' again, then 'viker report'."
         )
+    read_summary(paths.unlearning, str(measured.get("adapter")))
 
 
 def _earlier(path: Path, metrics: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from viker.data.pictures.store import PictureStore
 from viker.data.records import Record, read_records, write_records
 from viker.data.synthetic.faces import distinct_faces, picture
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
+from viker.evidence.training_summary import write_summary
 from viker.gate.recount import count
 
 ROOT = Path(__file__).parents[3]
@@ -152,7 +153,8 @@ def _unlearn(folder: Path, forget: list[Record]) -> None:
         for s in range(1, 145)
     ]
     _write_csv(folder / "loss.csv", ("step", "epoch", "loss", "ga", "kl", "retain", "lr", "grad_norm"), steps)
-    write_json(folder / "summary.json", {"method": "viker", "steps": 144, "seconds": 41.5, "samples": len(forget)})
+    summary = {"method": "viker", "steps": 144, "seconds": 41.5, "samples": len(forget)}
+    write_summary(folder, summary, folder.parent / "models/adapter")
 
 
 def _predictions(records: dict[str, list[Record]]) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-METRICS, GATE = "metrics/evaluate.json", "metrics/gate.json"
+METRICS, GATE, SUMMARY = "metrics/evaluate.json", "metrics/gate.json", "unlearning/summary.json"
 
 
 def edit(name: str, change: Callable[[dict[str, Any]], object], sealed: bool = False) -> Callable[[Path], object]:
@@ -61,6 +61,9 @@ CHANGES = {
         edit("metrics/register.json", lambda c: c.update(adapter="0" * 64)),
         "another adapter: run 'viker register'",
     ),
+    "edited summary of the training": (edit(SUMMARY, lambda c: c.update(method="IDK")), "summary.json: edited"),
+    "summary of another adapter": (edit(SUMMARY, lambda c: c.update(adapter="0" * 64), sealed=True), "another adapter"),
+    "another loss curve": (replace("unlearning/loss.csv", ",144,", ",1,"), r"loss\.csv changed since unlearn"),
 }
 
 

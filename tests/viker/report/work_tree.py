@@ -15,6 +15,7 @@ from components.gate.stage import Arguments
 from components.report.run import run
 from viker.core.files import sha256_path, write_json
 from viker.evidence.seal import params_digest, seal
+from viker.evidence.training_summary import NAME, RECORDS
 from viker.report.load import Paths
 
 PREDICTIONS = pa.schema(
@@ -62,6 +63,10 @@ class Inputs:
         judged = gate["inputs"] | now | {"metrics": metrics["digest"]}
         gate |= {"own": own, "policy": params.gate.policy, "inputs": judged}
         write_json(f / "metrics/gate.json", seal(gate))
+        records = f / "unlearning"
+        trained = json.loads((records / NAME).read_text()) | {"adapter": metrics["inputs"]["adapter"]}
+        trained["records"] = {name: sha256_path(records / name) for name in RECORDS}
+        write_json(records / NAME, seal(trained))
 
     def write(self, out: str = "report/report.html", earlier: tuple[Path, ...] = (), consistent: bool = True) -> bytes:
         """Write the report, on files made ``consistent`` first: a test may have changed one of them."""
