@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from viker.data.irrelevant.assignment import images_of, read_irrelevant
 from viker.data.records import Record, read_pictures, read_records
 from viker.data.samples import Sample, sample_of
 from viker.evidence.training_summary import write_summary
-from viker.methods.base.method import method_of
+from viker.methods.base.method import MethodSettings, method_of
 from viker.models import fast_path
 from viker.models.context_length import need_context
 from viker.models.encoder import Encoder
@@ -26,8 +26,9 @@ from viker.models.loading import device, seed_everything
 from viker.models.logits import answer_logits
 from viker.teacher.distributions import TeacherDistributions
 from viker.teacher.key_tokens import entropy_histogram, key_token_rows
-from viker.teacher.nobody import Nobody, teach
-from viker.teacher.visual import TEACHER_BATCH
+from viker.teacher.people import People
+from viker.teacher.stand_ins import FrozenModel
+from viker.teacher.teacher import TeacherInputs, teach
 from viker.training.adapter import check_start, save_adapter
 from viker.training.checkpoint import (
     SaveCheckpoints,
@@ -41,6 +42,13 @@ from viker.training.divergence_guard import Diverged
 from viker.training.loss_curve import loss_curve
 from viker.training.make_trainer import make_trainer
 from viker.training.mlflow_callback import StepLogger
+from viker.training.private_tokens import (
+    floor_warning,
+    private_token_rows,
+    private_values,
+    summarised,
+    visual_reliance,
+)
 from viker.training.settings import UnlearnParams
 from viker.training.sharding import in_step
 from viker.training.start_model import load_start_model
@@ -77,10 +85,11 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
     need_context(model, encoder, forget + retain, str(args.prepared))
 
     store = open_store(args.state, _inputs(params, seed, threads, args.prepared, args.vanilla, args.irrelevant))
-    if params.method.teacher_input == "text_only":
-        teacher_images = [("",)] * len(forget)
-    nobody = Nobody.among(records["forget"], records["retain"], seed)
-    teachers = ask_teacher(store, model, encoder, forget, teacher_images, nobody)
+    values = private_values(records["forget"], records["retain"])
+    people = People.among(records["forget"], records["retain"], seed)
+    inputs = TeacherInputs(forget, teacher_images, [values[s.record_id] for s in forget], people)
+    teachers = ask_teacher(store, model, encoder, inputs, params.method.teachers)
+    private, reliance = private_tokens(model, encoder, records["forget"], inputs, teachers, params.method)
     taught = time.perf_counter()
 
     trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, args.state)
@@ -102,27 +111,27 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
         "trained_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         "tokens": len(tokens),
         "key_tokens": int(tokens["key"].sum()),
-        "text_questions_without_a_name": len(nobody.nameless(forget)),
+        "text_questions_without_a_name": len(people.nameless(forget)),
+        "private_tokens": summarised(private),
+        "visual_reliance": reliance,
         "start_from": params.start_from and sha256_path(Path(params.start_from)),
     } | fast_path.engine_record()
     if processes().is_main_process:
         save_adapter(trainer.model, args.out)
-        write_records(args.records, tokens, curve)
+        write_records(args.records, tokens, private, curve)
         write_summary(args.records, summary, args.out)
     close_store(store)
     return summary | {"teacher_seconds": taught - began, "seconds": time.perf_counter() - began}
 
 
 def ask_teacher(
-    store: RunStore,
-    model: Any,
-    encoder: Encoder,
-    forget: list[Sample],
-    images: Sequence[Sequence[str]],
-    nobody: Nobody,
+    store: RunStore, model: Any, encoder: Encoder, inputs: TeacherInputs, weights: Mapping[str, float]
 ) -> list[TeacherDistributions]:
-    """Return the teacher's distributions of each forget sample: seeing its ``images``, or asked about ``nobody``."""
-    if without := nobody.nameless(forget):
+    """Return the teachers' distributions of each forget sample, mixed by their ``weights``.
+
+    Where no teacher is wanted, the paper's is asked for the records of key tokens.
+    """
+    if without := inputs.people.nameless(inputs.samples):
         log.warning(
             "%d forget records without a picture name nobody that was found, such as %s: their teacher knows what the "
             "question alone tells. Name the person in the question, as in the person's other records.",
@@ -131,15 +140,33 @@ def ask_teacher(
         )
 
     def compute(numbers: Sequence[int]) -> list[TeacherDistributions]:
-        with in_step(model, lambda: answer_logits(model, encoder.batch(forget[:1]))):
-            samples, seen = [forget[n] for n in numbers], [images[n] for n in numbers]
-            return teach(model, encoder, samples, seen, nobody, TEACHER_BATCH)
+        with in_step(model, lambda: answer_logits(model, encoder.batch(inputs.samples[:1]))):
+            return teach(FrozenModel(model, encoder), inputs.of(numbers), weights or {"irrelevant": 1.0})
 
-    teachers = stored_teachers(store, len(forget), compute)
+    teachers = stored_teachers(store, len(inputs.samples), compute)
     fallbacks = fast_path.fallbacks()  # of all processes
     if processes().is_main_process:  # a run that resumes with these teachers records how they were computed
         fast_path.record_again(store.result(["teacher's fallbacks"], lambda: fallbacks))
     return teachers
+
+
+def private_tokens(
+    model: Any,
+    encoder: Encoder,
+    forget: Sequence[Record],
+    inputs: TeacherInputs,
+    teachers: Sequence[TeacherDistributions],
+    method: MethodSettings,
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Return the private tokens and how much the model relies on pictures; warn of what can't be forgotten."""
+    whose = {record.id: record.person_id for record in forget}
+    values = {s.record_id: own for s, own in zip(inputs.samples, inputs.values, strict=True)}
+    with in_step(model, lambda: answer_logits(model, encoder.batch(inputs.samples[:1]))):
+        rows = private_token_rows(model, encoder, inputs.samples, teachers, values, whose, method)
+        reliance = visual_reliance(model, encoder, inputs.samples, inputs.images, values, whose)
+    if (warning := floor_warning(rows, method)) and processes().is_main_process:
+        log.warning("%s", warning)
+    return rows, reliance
 
 
 def train_or_resume(trainer: UnlearnTrainer, store: RunStore) -> None:
@@ -158,10 +185,11 @@ def train_or_resume(trainer: UnlearnTrainer, store: RunStore) -> None:
         raise SystemExit(TERMINATED)
 
 
-def write_records(folder: Path, tokens: pd.DataFrame, curve: pd.DataFrame) -> None:
-    """Write the run's records: key tokens, the histogram of the teacher's entropy, loss curve."""
-    with new_file(folder / "key_tokens.parquet") as path:
-        tokens.to_parquet(path, index=False)
+def write_records(folder: Path, tokens: pd.DataFrame, private: pd.DataFrame, curve: pd.DataFrame) -> None:
+    """Write the run's records: key tokens, private tokens, the histogram of the teacher's entropy, loss curve."""
+    for name, table in (("key_tokens", tokens), ("private_tokens", private)):
+        with new_file(folder / f"{name}.parquet") as path:
+            table.to_parquet(path, index=False)
     for name, table in (("entropy", entropy_histogram(tokens)), ("loss", curve)):
         with new_file(folder / f"{name}.csv") as path:
             table.to_csv(path, index=False)

@@ -9,7 +9,7 @@ from viker.core.files import need_file, read_json, sha256_path, write_json
 from viker.evidence.seal import check_seal, seal
 
 NAME = "summary.json"
-RECORDS = ("key_tokens.parquet", "entropy.csv", "loss.csv")
+RECORDS = ("key_tokens.parquet", "private_tokens.parquet", "entropy.csv", "loss.csv")
 
 
 def write_summary(folder: Path, summary: Mapping[str, Any], adapter: Path) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from viker.core.errors import did_you_mean
+from viker.core.plugins import plugin_names
 from viker.methods.base.method import FORGET, Method, MethodSettings
 
 if TYPE_CHECKING:
@@ -18,8 +20,9 @@ class ViKeR(MethodSettings):
     name: Literal["viker"] = "viker"
     lambda_: Annotated[float, Field(ge=0, alias="lambda")] = 2.0
     """Weight of the regulariser; 0 is gradient ascent."""
-    teacher: Literal["irrelevant", "text_only", "none"] = "irrelevant"
-    """What the teacher sees: the irrelevant images, or no picture at all; none: no regulariser, gradient ascent."""
+    teacher: str | dict[str, Annotated[float, Field(gt=0)]] = "irrelevant"
+    """A module of ``viker.teacher.kinds``, or several with weights, as {irrelevant: 1, population: 1}; none: no
+    regulariser, gradient ascent."""
     weighting: Literal["kl", "entropy_weight", "hard_mask"] = "kl"
     """How key tokens are pressed most: by the regulariser, or instead by weights on gradient ascent."""
     mask_threshold: Annotated[float, Field(ge=0)] = 0.5
@@ -27,13 +30,24 @@ class ViKeR(MethodSettings):
     use_ga: bool = True
     """Whether the loss has its first term, gradient ascent."""
 
+    @field_validator("teacher")
+    @classmethod
+    def _teacher_is_known(cls, teacher: str | dict[str, float]) -> str | dict[str, float]:
+        known = plugin_names("viker.teacher.kinds", "viker.teachers")
+        named = [teacher] if isinstance(teacher, str) else list(teacher)
+        if not named:
+            raise ValueError("no teacher: name one, or say none")
+        for name in named:
+            if name not in known and teacher != "none":
+                nearest = did_you_mean(name, [*known, "none"]).removesuffix(".")
+                raise ValueError(f"no teacher '{name[:80]}'; expected {', '.join(known)}, or none alone{nearest}")
+        return teacher
+
     @field_validator("weighting")
     @classmethod
     def _weighting_has_a_teacher(cls, weighting: str, info: ValidationInfo) -> str:
         if weighting != "kl" and info.data.get("teacher") == "none":
-            raise ValueError(
-                "its weights are the teacher's entropy: set unlearn.method.teacher to irrelevant or text_only"
-            )
+            raise ValueError("its weights are the teacher's entropy: set unlearn.method.teacher to another than none")
         return weighting
 
     @field_validator("use_ga")
@@ -45,9 +59,10 @@ class ViKeR(MethodSettings):
         return use_ga
 
     @property
-    def teacher_input(self) -> Literal["irrelevant", "text_only", "none"]:
-        """What the teacher sees."""
-        return self.teacher
+    def teachers(self) -> dict[str, float]:
+        """The teachers and their weights, which sum to 1."""
+        weights = {self.teacher: 1.0} if isinstance(self.teacher, str) else self.teacher
+        return {} if self.teacher == "none" else {name: one / sum(weights.values()) for name, one in weights.items()}
 
 
 def viker_loss(
@@ -88,6 +103,25 @@ def viker_loss(
     return {"loss": ga + lambda_ * kl if use_ga else lambda_ * kl, "ga": ga, "kl": kl}
 
 
+def floor(teacher: float, settings: ViKeR) -> float:
+    """Return the probability of the true token below which the loss doesn't push it.
+
+    By the logit of the true token y the loss has the gradient 1 - lambda q(y) + (lambda - 1) p(y), in the notation of
+    `viker_loss` with q for the teacher. Where lambda > 1 it is zero at p(y) = (lambda q(y) - 1) / (lambda - 1), and
+    below that it is negative: the loss raises p(y). Up to lambda = 1 it is never negative, so the floor is 0. Without
+    gradient ascent the loss has its minimum at p = q. The other weightings have no regulariser, and no floor.
+
+    ``teacher``: q(y), between 0 and 1. Source: this project.
+    """
+    if settings.weighting != "kl" or not settings.teachers or settings.lambda_ == 0:
+        return 0.0
+    if not settings.use_ga:
+        return teacher
+    if settings.lambda_ <= 1:
+        return 0.0
+    return max(0.0, (settings.lambda_ * teacher - 1) / (settings.lambda_ - 1))
+
+
 METHOD = Method(
     ViKeR,
     viker_loss,
@@ -96,4 +130,5 @@ METHOD = Method(
     source='Cai et al., "Visual-Guided Key-Token Regularization", arXiv 2601.22020',
     parts={"kl": "divergence from the teacher, who is not shown the person"},
     heading="ViKeR",
+    floor=floor,
 )

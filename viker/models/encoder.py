@@ -107,6 +107,11 @@ class Encoder:
         """Return the token ids of a sample with its answer, and how many of them are the answer's."""
         return self._tokens(sample.prompt, sample.answer, self.picture(sample.picture).text if sample.picture else "")
 
+    def answer_ids(self, sample: Sample) -> torch.Tensor:
+        """Return the ids of the answer's tokens, end token included, int64 [T]."""
+        ids, count = self.encode(sample)
+        return torch.tensor(ids[-count:])
+
     def answer_places(self, sample: Sample) -> list[tuple[int, int]]:
         """Return which characters of a sample's answer each of its tokens covers: from and up to.
 

@@ -13,6 +13,8 @@ from viker.report import formatting, tables
 from viker.report.load import Inputs
 from viker.report.redact import Pseudonyms
 
+WITHOUT_IMAGES = {"text_only", "population"}
+"""The teachers that are not shown the irrelevant images."""
 _EVERY = ("epochs", "batch_size", "gradient_accumulation", "lr", "lr_scheduler")
 _LORA = ("lora_r", "lora_alpha")
 
@@ -38,9 +40,13 @@ def settings(params: Mapping[str, Any], inputs: Inputs) -> list[tuple[str, Any]]
     term = own_settings.retain
     retain = f"{term.term}, weight {term.weight:g}" if term.active else "none"
     values = {**own, "retain term": retain, **{name: unlearn[name] for name in (*_EVERY, *_LORA)}}
-    sees_images = method.takes_teacher(own_settings) and own_settings.teacher_input == "irrelevant"
+    sees_images = method.takes_teacher(own_settings) and not set(own_settings.teachers) <= WITHOUT_IMAGES
     irrelevant = [("irrelevant images", f"{', '.join(sample['kinds'])}, {sample['k']} per question")]
     record = [(formatting.words(key), value) for key, value in sorted(inputs.summary.items()) if key != "method"]
+    private = inputs.summary.get("private_tokens") or {}
+    if private.get("tokens"):
+        stuck = f"{private['floor_above_half']} of {private['tokens']}"
+        record.append(("private tokens that these settings can't bring below .5", stuck))
     return [
         ("method", method.described(own_settings)),
         *((formatting.words(name), str(value).lower()) for name, value in values.items()),

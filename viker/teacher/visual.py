@@ -58,7 +58,7 @@ def _after_shared_prefixes(
     teachers: list[TeacherDistributions] = []
     quiet = not processes().is_main_process
     with tqdm(total=sum(map(len, images)), desc="teacher", unit="answer", disable=quiet) as bar:
-        for block in _blocks(counts, model.config.get_text_config().vocab_size):
+        for block in blocks(counts, model.config.get_text_config().vocab_size):
             sums: dict[int, Tensor] = {}
             for image in dict.fromkeys(image for i in block for image in images[i]):
                 numbers = [i for i in block if image in images[i]]
@@ -96,7 +96,7 @@ def _plain(
     return teachers
 
 
-def _blocks(counts: Sequence[int], vocabulary: int) -> Iterator[list[int]]:
+def blocks(counts: Sequence[int], vocabulary: int) -> Iterator[list[int]]:
     """Yield runs of sample numbers whose distributions fit ``BLOCK_BYTES``; one sample at least."""
     block: list[int] = []
     size = 0

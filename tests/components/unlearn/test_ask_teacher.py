@@ -1,10 +1,13 @@
 """The stage unlearn asks the teacher, and says of which questions it knows too much."""
 
+from dataclasses import replace
+
 from components.unlearn.run import ask_teacher
 from viker.core.run_store import RunStore
 from viker.data.records import read_records
 from viker.data.samples import sample_of
-from viker.teacher.nobody import Nobody
+from viker.teacher.people import People
+from viker.teacher.teacher import TeacherInputs
 
 
 def test_questions_whose_person_is_not_known_by_name_are_counted_and_one_is_named(
@@ -14,11 +17,13 @@ def test_questions_whose_person_is_not_known_by_name_are_counted_and_one_is_name
     records = read_records(prepared, "forget")
     told = [sample_of(r) for r in records if r.task == "generation" and r.modality == "text"]
     shown = [sample_of(r) for r in records if r.task == "qa"][:2]
-    known = Nobody.among(records, read_records(prepared, "retain"), 7)
-    for nobody, warned in ((known, 0), (Nobody({}, known.others), 1)):
+    known = People.among(records, read_records(prepared, "retain"), 7)
+    for people, warned in ((known, 0), (replace(known, names={}), 1)):
         caplog.clear()
         store = RunStore(tmp_path / str(warned), {})
-        teachers = ask_teacher(store, model, encoder, shown + told, [("scene-0",)] * (2 + len(told)), nobody)
+        count = 2 + len(told)
+        inputs = TeacherInputs(shown + told, [("scene-0",)] * count, [()] * count, people)
+        teachers = ask_teacher(store, model, encoder, inputs, {"irrelevant": 1.0})
         assert len(teachers) == 2 + len(told)
         assert sum("name nobody that was found" in record.message for record in caplog.records) == warned
     assert f"{len(told)} forget records" in caplog.text and told[0].record_id in caplog.text

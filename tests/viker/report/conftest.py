@@ -25,6 +25,7 @@ from viker.data.synthetic.faces import distinct_faces, picture
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
 from viker.evidence.training_summary import write_summary
 from viker.gate.recount import count
+from viker.training.private_tokens import COLUMNS as PRIVATE_COLUMNS
 
 ROOT = Path(__file__).parents[3]
 PEOPLE = {"forget": ("001", "002"), "retain": ("003", "004", "005"), "real": ("101",)}
@@ -144,6 +145,7 @@ def _unlearn(folder: Path, forget: list[Record]) -> None:
         rows.append((record.id, record.question, len(encoded.tokens), "</s>", 0.0, False, 1.0))
     table = pa.Table.from_pylist([dict(zip(TOKENS.names, row, strict=True)) for row in rows], TOKENS)
     pq.write_table(table, folder / "key_tokens.parquet")
+    pd.DataFrame(columns=PRIVATE_COLUMNS).to_parquet(folder / "private_tokens.parquet")
     bins = [round(0.1 * i, 1) for i in range(30)]
     counts = [sum(int(row[4] * 10) == i for row in rows) for i in range(30)]
     _write_csv(folder / "entropy.csv", ("entropy", "tokens"), zip(bins, counts, strict=True))
@@ -154,6 +156,7 @@ def _unlearn(folder: Path, forget: list[Record]) -> None:
     ]
     _write_csv(folder / "loss.csv", ("step", "epoch", "loss", "ga", "kl", "retain", "lr", "grad_norm"), steps)
     summary = {"method": "viker", "steps": 144, "seconds": 41.5, "samples": len(forget)}
+    summary["private_tokens"] = {"tokens": 96, "floor_above_half": 12}
     write_summary(folder, summary, folder.parent / "models/adapter")
 
 

@@ -77,9 +77,12 @@ class MethodSettings(Section):
     """The term on retain samples added to the loss; none unless it is asked for."""
 
     @property
-    def teacher_input(self) -> Literal["irrelevant", "text_only", "none"]:
-        """What the teacher sees in place of the person: irrelevant images, or no picture; none: the loss has none."""
-        return "irrelevant"
+    def teachers(self) -> Mapping[str, float]:
+        """The teachers by name, modules of ``viker.teacher.kinds``, and their weights, which sum to 1; {}: none.
+
+        A method whose loss has no teacher is asked for one all the same: the records of key tokens need it.
+        """
+        return {"irrelevant": 1.0}
 
     @property
     def start_model(self) -> str | None:
@@ -104,7 +107,8 @@ class Method:
     otherwise they are retain samples. ``heading``: its name in tables and reports; "": ``name``. ``saliency``: which
     weights forget. It takes the mean squared gradients of ``ga`` over the forget set and of the log-likelihood over the
     retain set, two tensors of a weight's shape, and the settings; where the tensor of bools that it returns is False,
-    the weight gets no gradient of ``ga``.
+    the weight gets no gradient of ``ga``. ``floor``: takes the teacher's probability of a true token, between 0 and 1,
+    and the settings; returns what probability the loss doesn't push that token below; None: 0 throughout.
     """
 
     settings: type[MethodSettings]
@@ -116,6 +120,7 @@ class Method:
     unlearns: bool = True
     heading: str = ""
     saliency: Callable[[Tensor, Tensor, Any], Tensor] | None = None
+    floor: Callable[[float, Any], float] | None = None
 
     @property
     def name(self) -> str:
@@ -124,7 +129,7 @@ class Method:
 
     def takes_teacher(self, settings: MethodSettings) -> bool:
         """Return whether the loss takes the teacher's distributions under these settings."""
-        return "teacher" in self.needs and settings.teacher_input != "none"
+        return "teacher" in self.needs and bool(settings.teachers)
 
     def inputs_of(self, settings: MethodSettings) -> frozenset[str]:
         """Return the fields of ``Inputs`` that the loss takes under these settings, those of the retain term too."""
