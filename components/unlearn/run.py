@@ -164,7 +164,7 @@ def private_tokens(
     with in_step(model, lambda: answer_logits(model, encoder.batch(inputs.samples[:1]))):
         rows = private_token_rows(model, encoder, inputs.samples, teachers, values, whose, method)
         reliance = visual_reliance(model, encoder, inputs.samples, inputs.images, values, whose)
-    if (warning := floor_warning(rows, method)) and processes().is_main_process:
+    if (warning := floor_warning(rows)) and processes().is_main_process:
         log.warning("%s", warning)
     return rows, reliance
 

@@ -44,9 +44,9 @@ def settings(params: Mapping[str, Any], inputs: Inputs) -> list[tuple[str, Any]]
     irrelevant = [("irrelevant images", f"{', '.join(sample['kinds'])}, {sample['k']} per question")]
     record = [(formatting.words(key), value) for key, value in sorted(inputs.summary.items()) if key != "method"]
     private = inputs.summary.get("private_tokens") or {}
-    if private.get("tokens"):
-        stuck = f"{private['floor_above_half']} of {private['tokens']}"
-        record.append(("private tokens that these settings can't bring below .5", stuck))
+    if private.get("values"):
+        kept = f"{private['values_kept']} of {private['values']}"
+        record.append(("private values that these settings can't make forgotten", kept))
     return [
         ("method", method.described(own_settings)),
         *((formatting.words(name), str(value).lower()) for name, value in values.items()),

@@ -16,12 +16,12 @@ from viker.methods.base.method import MethodSettings, method_of
 from viker.metrics.base.private_values import judged
 from viker.models.encoder import Encoder
 from viker.teacher.distributions import TeacherDistributions, full
-from viker.teacher.private_places import places_of_values
+from viker.teacher.private_places import places_of_each, places_of_values
 from viker.teacher.visual import TEACHER_BATCH, compute_teachers
 
 HIGH = 0.5
-"""A floor above this is warned of: the true token stays the likeliest."""
-COLUMNS = ["record_id", "person_id", "question", "position", "token", "teacher", "floor", "vanilla", "kl"]
+"""With all its tokens' floors above this, a private value stays the likeliest answer: it is warned of."""
+COLUMNS = ["record_id", "person_id", "question", "value", "position", "token", "teacher", "floor", "vanilla", "kl"]
 
 
 def private_values(forget: Sequence[Record], retain: Sequence[Record]) -> dict[str, tuple[str, ...]]:
@@ -38,7 +38,7 @@ def private_token_rows(
     people: Mapping[str, str],
     method: MethodSettings,
 ) -> pd.DataFrame:
-    """Return one row of ``COLUMNS`` per token of a private value.
+    """Return one row of ``COLUMNS`` per token of a private value; ``value`` counts the values of an answer.
 
     ``teacher``, ``vanilla``: the true token's probability by the teacher, and by the frozen model with the person's own
     picture; ``floor``: what the method's loss doesn't push it below, see ``Method.floor``; ``kl``: KL(vanilla ||
@@ -51,17 +51,17 @@ def private_token_rows(
     private = [
         (sample, teacher, places)
         for sample, teacher in zip(samples, teachers, strict=True)
-        if (places := places_of_values(encoder, sample, values.get(sample.record_id, ())))
+        if (places := places_of_each(encoder, sample, values.get(sample.record_id, ())))
     ]
     seen = _own(model, encoder, [sample for sample, _, _ in private])
     for (sample, teacher, places), own in zip(private, seen, strict=True):
         ids, p, q = encoder.answer_ids(sample), full(own), full(teacher)
         kl = torch.nn.functional.kl_div(q.clamp_min(1e-12).log(), p, reduction="none").sum(-1)
         tokens = encoder.tokenizer.convert_ids_to_tokens(ids.tolist())
-        for place in places:
+        for value, place in ((value, place) for value, own_places in enumerate(places) for place in own_places):
             taught, known = float(q[place, ids[place]]), float(p[place, ids[place]])
             low = bound(taught, method) if bound else 0.0
-            whose = (sample.record_id, people[sample.record_id], sample.prompt, place, tokens[place])
+            whose = (sample.record_id, people[sample.record_id], sample.prompt, value, place, tokens[place])
             rows.append((*whose, taught, low, known, max(0.0, float(kl[place]))))
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -101,35 +101,45 @@ def visual_reliance(
     return told | {"reliance": told["own"] - told["irrelevant"]}
 
 
-def floor_warning(rows: pd.DataFrame, method: MethodSettings) -> str | None:
-    """Return what to say of private tokens that the loss can't bring below ``HIGH``; None where there are none."""
-    stuck = rows[rows["floor"] > HIGH]
-    if stuck.empty:
+def kept_values(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per private value: ``record_id``, ``person_id``, ``question``, the tokens' mean ``teacher``, and
+    ``kept``, whether the floors of all its tokens are above ``HIGH``.
+
+    A token behind the value's first may be certain by spelling alone, whoever is asked about; so all of them count.
+    """
+    whose = ["record_id", "person_id", "question", "value"]
+    values = rows.groupby(whose, sort=False).agg(teacher=("teacher", "mean"), lowest=("floor", "min")).reset_index()
+    return values.assign(kept=values["lowest"] > HIGH)
+
+
+def floor_warning(rows: pd.DataFrame) -> str | None:
+    """Return what to say of private values that the loss can't bring below ``HIGH``; None where there are none."""
+    values = kept_values(rows)
+    kept = values[values["kept"]]
+    if kept.empty:
         return None
-    asked = stuck.groupby("question").size().sort_values(ascending=False)
+    asked = kept.groupby("question").size().sort_values(ascending=False)
     most = ", ".join(f"'{question}' ({count})" for question, count in asked.head(3).items())
     return (
-        f"{len(stuck)} of {len(rows)} private tokens can't go below {HIGH:g} with these settings: the teacher "
-        f"gives them {stuck['teacher'].mean():.2f} on average without the picture, and the regulariser holds them "
-        f"there. They belong to {stuck['person_id'].nunique()} people and {stuck['record_id'].nunique()} records; most "
-        f"are in {most}. Take a teacher that doesn't know the person's name (unlearn.method.teacher: counterfactual, "
-        "population or masked), or an unlearn.method.lambda of at most 1: see docs/methods.md. private_tokens.parquet "
-        "lists every token."
+        f"{len(kept)} of {len(values)} private values can't be forgotten with these settings: the teacher gives their "
+        f"tokens {kept['teacher'].mean():.2f} on average without the picture, and the regulariser keeps each of them "
+        f"above {HIGH:g}. They belong to {kept['person_id'].nunique()} people; most are in {most}. Take a teacher that "
+        "doesn't know the person's name (unlearn.method.teacher: counterfactual, population or masked), or an "
+        "unlearn.method.lambda of at most 1: see docs/methods.md. private_tokens.parquet lists every token."
     )
 
 
 def summarised(rows: pd.DataFrame) -> dict[str, Any]:
-    """Return the figures of ``private_token_rows`` for the run's summary; NaN nowhere."""
-    if rows.empty:
-        return {"tokens": 0, "floor_above_half": 0}
+    """Return the figures of ``private_token_rows`` for the run's summary: counts, and means over the tokens."""
+    values = kept_values(rows)
+    means = {f"mean_{name}": float(rows[name].mean()) for name in ("teacher", "vanilla", "floor", "kl")}
     return {
+        "values": len(values),
+        "values_kept": int(values["kept"].sum()),
+        "people_with_values_kept": int(values.loc[values["kept"], "person_id"].nunique()),
         "tokens": len(rows),
-        "floor_above_half": int((rows["floor"] > HIGH).sum()),
-        "people_with_floor_above_half": int(rows.loc[rows["floor"] > HIGH, "person_id"].nunique()),
-        "mean_floor": float(rows["floor"].mean()),
-        "mean_teacher": float(rows["teacher"].mean()),
-        "mean_vanilla": float(rows["vanilla"].mean()),
-        "mean_kl": float(rows["kl"].mean()),
+        "tokens_kept": int((rows["floor"] > HIGH).sum()),
+        **(means if len(rows) else {}),
     }
 
 

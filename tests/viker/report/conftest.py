@@ -156,7 +156,7 @@ def _unlearn(folder: Path, forget: list[Record]) -> None:
     ]
     _write_csv(folder / "loss.csv", ("step", "epoch", "loss", "ga", "kl", "retain", "lr", "grad_norm"), steps)
     summary = {"method": "viker", "steps": 144, "seconds": 41.5, "samples": len(forget)}
-    summary["private_tokens"] = {"tokens": 96, "floor_above_half": 12}
+    summary["private_tokens"] = {"values": 96, "values_kept": 12}
     write_summary(folder, summary, folder.parent / "models/adapter")
 
 

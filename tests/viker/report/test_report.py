@@ -213,7 +213,7 @@ def test_every_plot_is_drawn_and_named(inputs: Inputs) -> None:
     assert re.fullmatch(r"the mean pressure is 0\.9\d on key tokens and 0\.0\d on normal tokens", titles["weight"])
 
 
-def test_private_tokens_that_cannot_be_forgotten_are_counted(inputs: Inputs) -> None:
+def test_private_values_that_cannot_be_forgotten_are_counted(inputs: Inputs) -> None:
     assert "12 of 96" in Page(inputs.render()).text()
 
 

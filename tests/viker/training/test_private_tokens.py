@@ -1,5 +1,7 @@
 """What is said before training: the floor of the loss, private tokens, and reliance on the pictures."""
 
+import re
+
 import pytest
 import torch
 
@@ -12,6 +14,7 @@ from viker.models.logits import answer_logits
 from viker.training.private_tokens import (
     COLUMNS,
     floor_warning,
+    kept_values,
     private_token_rows,
     private_values,
     summarised,
@@ -91,15 +94,30 @@ def test_what_stays_is_counted_and_said_with_what_to_do(small_model, asked):
     samples, values, people = asked
     certain = [torch.nn.functional.one_hot(encoder.answer_ids(s), 400).float() for s in samples]
     rows = private_token_rows(model, encoder, samples, certain, values, people, ViKeR())
-    said = floor_warning(rows, ViKeR())
-    assert said.startswith(f"{len(rows)} of {len(rows)} private tokens can't go below 0.5 with these settings")
+    said = floor_warning(rows)
+    assert re.match(r"(\d+) of \1 private values can't be forgotten with these settings", said)
     assert "counterfactual" in said and rows["question"].iloc[0] in rows["question"].values
     figures = summarised(rows)
-    assert figures["floor_above_half"] == len(rows) and figures["mean_floor"] == pytest.approx(1.0)
+    assert (
+        figures["tokens_kept"] == len(rows)
+        and figures["values_kept"] == figures["values"]
+        and figures["mean_floor"] == pytest.approx(1.0)
+    )
     for settings in (ViKeR(**{"lambda": 1.0}), NPO()):
         free = private_token_rows(model, encoder, samples, certain, values, people, settings)
-        assert floor_warning(free, settings) is None and summarised(free)["floor_above_half"] == 0
+        assert floor_warning(free) is None and summarised(free)["tokens_kept"] == 0
     assert method_of(NPO()).floor is None
+
+
+def test_a_value_is_kept_only_if_all_its_tokens_are(small_model, asked):
+    model, encoder = small_model
+    samples, values, people = asked
+    certain = [torch.nn.functional.one_hot(encoder.answer_ids(s), 400).float() for s in samples]
+    rows = private_token_rows(model, encoder, samples, certain, values, people, ViKeR())
+    first = rows.index[0]
+    rows.loc[first, "floor"] = 0.0  # its other tokens follow by spelling
+    before, after = len(kept_values(rows)), int(kept_values(rows)["kept"].sum())
+    assert after == before - 1 and summarised(rows)["tokens_kept"] == len(rows) - 1
 
 
 def test_without_private_values_there_is_nothing_to_say(small_model, asked):
@@ -107,8 +125,8 @@ def test_without_private_values_there_is_nothing_to_say(small_model, asked):
     samples, _, people = asked
     uniform = [torch.full((encoder.encode(s)[1], 400), 1 / 400) for s in samples]
     rows = private_token_rows(model, encoder, samples, uniform, {}, people, ViKeR())
-    assert rows.empty and floor_warning(rows, ViKeR()) is None
-    assert summarised(rows) == {"tokens": 0, "floor_above_half": 0}
+    assert rows.empty and floor_warning(rows) is None
+    assert set(summarised(rows).values()) == {0}
     assert visual_reliance(model, encoder, samples, [["scene-0"]] * len(samples), {}, people) == {}
 
 
