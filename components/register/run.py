@@ -22,6 +22,7 @@ from viker.registry.stored import Coverage
 from viker.registry.verdict import check_evaluated, check_verdict, version_tags
 from viker.registry.versions import CANDIDATE, Registry
 from viker.tracking import PIPELINE, Stage
+from viker.tracking.published import params_text
 
 KEY = "viker.version_key"
 """The tag by which a version is found again: the same adapter, metrics, verdict and parameters make no second one."""
@@ -74,7 +75,11 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
                 pack(packed, args.adapter, base, digest, params.evaluate.in_force().longest("generation"))
                 files = {"evaluate.json": args.metrics, "gate.json": args.gate, "manifest.json": manifest_file}
                 covered = {"requests": sorted(coverage.requests), "people": sorted(coverage.people)}
-                add_evidence(packed, files | {"params.yaml": params_file}, covered)
+                public = Path(scratch) / "params.yaml"
+                text = params_file.read_text(encoding="utf-8")
+                redact = params.section("register").publish == "redacted"
+                public.write_text(params_text(params.values(), text) if redact else text, encoding="utf-8")
+                add_evidence(packed, files | {"params.yaml": public}, covered)
                 recorded.artifact(packed, place, run=PIPELINE)
                 _, run_id = recorded.deliver()
                 tags |= {KEY: key, "requests": ", ".join(sorted(coverage.requests)), "run": run_id}

@@ -36,8 +36,11 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
             params, args.prepared, folder, args.unlearning, args.predictions, args.metrics, args.gate, args.register
         )
         content = run(settings, paths, args.earlier or [], args.out, args.bundle)
-        recorded.artifact(args.out)
-        recorded.artifact(args.bundle)
+        if settings.report.redact or not recorded.redact:
+            recorded.artifact(args.out)
+            recorded.artifact(args.bundle)
+        else:
+            typer.echo("not sent to MLflow: with report.redact false the report holds what register.publish leaves out")
     typer.echo(f"report: {args.out}")
     typer.echo(f"evidence: {args.bundle}, {len(content) / 2**20:.1f} MiB, SHA-256 {sha256_bytes(content)}")
 

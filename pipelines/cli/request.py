@@ -19,6 +19,7 @@ from pipelines.cli.registry import requests_folder
 from viker.core.console import ParamsOption, command_group, say
 from viker.core.errors import UserError, did_you_mean
 from viker.core.files import create_file, locked, read_json, replace_file
+from viker.core.pseudonyms import People
 from viker.core.settings import validated
 from viker.data.requests import REASONS, ForgetRequest, Reason, carried_out, read_requests
 from viker.data.settings import PrepareParams
@@ -193,11 +194,11 @@ def _check_people(request: ForgetRequest, settings: PrepareParams, prepared: Pat
             known |= set(pq.read_table(prepared / f"{split}.parquet", columns=["person_id"])["person_id"].to_pylist())
         except (pa.ArrowException, OSError, KeyError):
             return False
-    known |= set(manifest.get("gone", []))
+    gone = People(manifest.get("gone", []))
     for person, identity in zip(request.people, request.identities, strict=True):
-        if identity not in known:
+        if identity not in known and identity not in gone:
             raise UserError(
-                f"'{person}' is an ID that nobody in {prepared} has{did_you_mean(identity, known)} "
+                f"'{person}' is an ID that nobody in {prepared} has{did_you_mean(identity, known | gone)} "
                 "If the data is newer, run 'viker prepare' first."
             )
     return True

@@ -31,7 +31,7 @@ def tracking_uri() -> str:
     database in the work tree is that of the repository that the copy was made from.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
-    path, repository = database(uri), _repository(Path.cwd())
+    path, repository = database(uri), repository_of(Path.cwd())
     if path is None or repository is None or path.is_absolute():
         return uri
     return uri.replace(str(path), str(repository / path), 1)
@@ -39,11 +39,11 @@ def tracking_uri() -> str:
 
 def lasting(uri: str) -> str:
     """Return ``uri`` as it is written down: a database of the repository as it is called in its work tree."""
-    repository = _repository(Path.cwd())
+    repository = repository_of(Path.cwd())
     return uri if repository is None else uri.replace(f"sqlite:///{repository}/", "sqlite:///", 1)
 
 
-def _repository(folder: Path) -> Path | None:
+def repository_of(folder: Path) -> Path | None:
     """Return the repository whose temporary copy, in ``.dvc/tmp/exps``, a folder is in; None where it is in none."""
     for parent in folder.resolve().parents:
         if parent.parts[-3:] == (".dvc", "tmp", "exps"):
