@@ -11,10 +11,11 @@ from viker.core.files import read_json, sha256_json, sha256_path
 from viker.core.mlflow_store import tracking_uri
 from viker.core.nested import main_metrics
 from viker.core.provenance import code_version
+from viker.evidence import audit
 from viker.evidence.seal import params_digest
 from viker.gate.doubts import Policy
 from viker.models.base_model import base_digest, resolve_model
-from viker.registry.model_card import card
+from viker.registry.model_card import card, shown_base
 from viker.registry.model_package import add_evidence, pack
 from viker.registry.promotion import Refused, promote
 from viker.registry.registration import write_registration
@@ -51,12 +52,13 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
     check_verdict(verdict, args.gate, measured, hashes, Policy(params.gate))
     manifest = read_json(manifest_file, "prepare")
     base = resolve_model(args.model)
-    if (folder := Path(base).expanduser()).is_dir():
-        base = str(folder.resolve())
-    digest = base_digest(base, "finetune.deployed_model")
+    root = params_file.resolve().parent
+    if (folder := Path(base).expanduser().resolve()).is_dir():
+        base = folder.relative_to(root).as_posix() if folder.is_relative_to(root) else str(folder)
+    digest = base_digest(str(folder) if folder.is_dir() else base, "finetune.deployed_model")
     key = sha256_json([hashes["adapter"], measured["digest"], verdict["digest"], params.values()])
-    tags = version_tags(hashes, measured, verdict) | {"base_model": base, "base_model_digest": digest}
-    tags |= code_version(params_file.resolve().parent)
+    tags = version_tags(hashes, measured, verdict) | {"base_model": shown_base(base), "base_model_digest": digest}
+    tags |= code_version(root)
 
     with (
         Stage("register", params.values(), params_file, required=True) as recorded,
@@ -88,6 +90,8 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
                 about = card(registry.name, method, tags, measured, people, requests)
                 set_tags = {name: value for name, value in tags.items() if value}
                 version = registry.add(place, run_id, set_tags, about, KEY)
+                judged = {name: tags[name] for name in ("verdict", "policy", "adapter_sha256", "requests")}
+                audit.append("verdict", {"model": registry.name, "version": version} | judged)
             with registry.lock():
                 client.set_registered_model_alias(registry.name, CANDIDATE, str(version))
             refused = _try_to_promote(registry, version, Policy(params.gate)) if args.promote else []
@@ -100,9 +104,10 @@ def _try_to_promote(registry: Registry, version: int, policy: Policy) -> list[st
     if promotion is not None and promotion["done"]:
         return []  # it was champion once: a person, or a later version, has decided that it no longer is
     try:
-        promote(registry, version, policy)
+        moved = promote(registry, version, policy)
     except Refused as refused:
         return refused.reasons
+    audit.append("promotion", {"model": registry.name, "version": version, "replaces": moved.replaced})
     return []
 
 

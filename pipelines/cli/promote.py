@@ -14,7 +14,8 @@ from viker.core.console import ParamsOption
 from viker.core.errors import UserError
 from viker.core.pseudonyms import People, pseudonym
 from viker.data.requests import read_requests
-from viker.registry.promotion import Refused
+from viker.evidence import audit
+from viker.registry.promotion import Moved, Refused
 from viker.registry.registration import update_registration
 from viker.registry.stored import Coverage
 from viker.registry.versions import Registry
@@ -55,6 +56,7 @@ def promote(
     policy = Policy(settings.gate, load_policy(settings.gate)[1])
     with _naming_people(settings):
         result = promotion.promote(registry, number, policy, override)
+    _note("promotion", registry, result)
     before = f"; before it: version {result.replaced}" if result.replaced is not None else ""
     typer.echo(f"{registry.name} version {number} is the champion{before if result.moved else ' already'}.")
     if result.overrode:
@@ -84,6 +86,7 @@ def rollback(
     registry = open_registry(settings)
     with _naming_people(settings):
         result = promotion.rollback(registry, carried_out, override)
+    _note("rollback", registry, result)
     typer.echo(f"{registry.name} version {result.version} is the champion again, replacing version {result.replaced}.")
     if result.overrode:
         typer.echo(f"Forced, against: {'; '.join(result.overrode)}. Recorded reason: {override}")
@@ -102,6 +105,13 @@ def _naming_people(settings: Params) -> Iterator[None]:
         people = {pseudonym(one): one for request in requests for one in request.identities if hidden}
         named = [f"{name} is {people[name]}" for name in sorted(hidden) if people.get(name, name) != name]
         raise Refused(refused.reasons, f"{text} {', '.join(named)}." if named else text) from None
+
+
+def _note(event: str, registry: Registry, result: Moved) -> None:
+    """Note in the audit log that the champion moved, and how many objections a force overrode."""
+    if result.moved:
+        about = {"model": registry.name, "version": result.version, "replaces": result.replaced}
+        audit.append(event, about | ({"forced_against": len(result.overrode)} if result.overrode else {}))
 
 
 def reason_given(force: bool, reason: str | None) -> str | None:
@@ -134,6 +144,7 @@ def _mark_done(settings: Params, version: int, coverage: Coverage) -> None:
     pending = [r for r in requests.values() if r.carried_out is None and r.id in coverage.requests]
     complete = [request.id for request in pending if not People(request.identities).without(coverage.people)]
     for name in close(where, complete, version, CACHE) if complete else ():
+        audit.append("carried out", {"id": name, "version": version})
         typer.echo(f"request {name}: carried out by version {version}.")
     for request in pending:
         if request.id not in complete:

@@ -23,6 +23,7 @@ from viker.core.pseudonyms import People
 from viker.core.settings import validated
 from viker.data.requests import REASONS, ForgetRequest, Reason, carried_out, read_requests
 from viker.data.settings import PrepareParams
+from viker.evidence import audit
 from viker.storage import is_remote
 
 MONTH = timedelta(days=30)
@@ -61,6 +62,7 @@ def add(
     with locked(folder):
         path = _create(folder, values, name)
     late = f", which has passed: {(today - due).days} days ago" if due < today else ""
+    audit.append("request", {"id": path.stem, "received": str(made), "due": str(due), "people": len(people)})
     say(f"{path}: people {len(people)}, deadline {due}{late}.")
     if not checked:
         say(f"{prepared} doesn't hold the data of {settings.source} yet: prepare will check the people.")
@@ -131,6 +133,7 @@ def done(
                 "Edit the file if that is wrong."
             )
         replace_file(path, carried_out(path.read_text(encoding="utf-8"), date.today(), version))
+    audit.append("carried out", {"id": name, "version": version})
     say(f"{path}: carried out by version {version}. The next 'dvc repro' removes its people from all splits.")
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from components.contract.params import Params
 from components.contract.stages import NOBODY, Personal, stages
-from viker.core.mlflow_store import database, tracking_uri
+from viker.core.mlflow_store import ARTIFACTS, database, tracking_uri
 from viker.core.pseudonyms import privacy_folder
 from viker.storage import is_remote
 from viker.tracking.outbox import outbox
@@ -66,7 +66,7 @@ def _around(params: Params) -> Iterator[Place]:
     yield Place(outbox(), "tracking", published)
     if (file := database(tracking_uri())) is not None:
         yield Place(file, "MLflow", published)
-        yield Place(file.parent / "mlartifacts", "MLflow", published)
+        yield Place(file.parent / ARTIFACTS, "MLflow", published)
     yield Place(Path("work"), "sweeps and benchmarks", CACHED)
     yield Place(Path("dvc_plots"), "dvc plots", NOBODY)
     yield Place(privacy_folder(), "viker purge", ENCRYPTED, searched=False)

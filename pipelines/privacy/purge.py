@@ -12,8 +12,11 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any
+
+from ruamel.yaml import YAML
 
 from components.contract.params import Params
 from pipelines.privacy import guard
@@ -27,6 +30,7 @@ from viker.core.mlflow_store import database, tracking_uri
 from viker.core.pseudonyms import privacy_folder, pseudonym, salt
 from viker.core.redact import without_secrets
 from viker.core.run_store import INPUTS
+from viker.core.settings import validated
 from viker.data.requests import SUFFIXES, ForgetRequest
 from viker.storage import is_remote
 from viker.storage.checksums import md5_of
@@ -73,7 +77,8 @@ def unfinished() -> Iterator[Purge]:
     for file in sorted(_plans().glob("*/plan.json")):
         plan = read_json(file, "purge")
         traces = Traces(**{name: frozenset(values) for name, values in plan["traces"].items()})
-        requests = {name: ForgetRequest.model_validate_json(text) for name, text in plan["requests"].items()}
+        safe = YAML(typ="safe", pure=True)  # it has days, which JSON has not
+        requests = {name: validated(ForgetRequest, safe.load(text), file) for name, text in plan["requests"].items()}
         yield Purge(requests, traces, list(plan["also"]))
 
 
@@ -172,10 +177,16 @@ def _write_plan(purge: Purge) -> None:
     if path.is_file():
         return
     traces = {name: sorted(values) for name, values in asdict(purge.traces).items()}
-    requests = {name: request.model_dump_json() for name, request in purge.requests.items()}
+    requests = {name: _yaml(request) for name, request in purge.requests.items()}
     with new_file(path) as temporary:
         temporary.touch(mode=0o600)
         temporary.write_text(json.dumps({"traces": traces, "requests": requests, "also": purge.also}))
+
+
+def _yaml(request: ForgetRequest) -> str:
+    stream = StringIO()
+    YAML(typ="safe", pure=True).dump(request.model_dump(), stream)
+    return stream.getvalue()
 
 
 def _keep_guard(purge: Purge, gathered: Gathered | None, say: Callable[[str], None]) -> None:

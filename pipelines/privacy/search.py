@@ -42,6 +42,10 @@ class Traces:
         return bool(self.ids or self.texts or self.pictures)
 
 
+class Raw(str):
+    """The bytes of a database or table: what it holds besides its values, such as deleted rows, one after the other."""
+
+
 class Finder:
     """Looks for traces in files."""
 
@@ -51,6 +55,8 @@ class Finder:
         texts = [*(text.casefold() for text in (*traces.texts, *_telling(traces.ids))), *traces.pictures]
         longest_first = "|".join(map(re.escape, sorted(texts, key=len, reverse=True)))
         self._texts = re.compile(rf"(?<![^\W_])(?:{longest_first})(?![^\W_])") if texts else None
+        long = [text for text in texts if len(text) >= LONG]
+        self._joined = re.compile("|".join(map(re.escape, long))) if long else None
         ids = "|".join(map(re.escape, sorted(traces.ids, key=len, reverse=True)))
         self._records = re.compile(rf"(?<![\w/])(?:{ids})/(?:{'|'.join(TASKS)})/") if ids else None
 
@@ -67,7 +73,13 @@ class Finder:
             if opened is not None:
                 return any(self.in_value(part, depth + 1) for part in opened)
         text = content.decode("utf-8", "replace")
-        return self._in_text(text) or (_is_escaped(text) and self._in_text(_unescaped(text)))
+        for _ in range(DEEPEST):
+            if self._in_text(text):
+                return True
+            if not _is_escaped(text):
+                return False
+            text = _unescaped(text)
+        return self._in_text(text)
 
     def in_value(self, value: Any, depth: int = 0, key: str = "") -> bool:
         """Return whether a value that was read from a file, from a column or under a key of that name, has a trace."""
@@ -82,6 +94,8 @@ class Finder:
         return False
 
     def _in_text(self, text: str) -> bool:
+        if isinstance(text, Raw) and self._joined and self._joined.search(text.casefold()):
+            return True
         if self._texts and self._texts.search(text.casefold()):
             return True
         if self._records is None:
@@ -125,14 +139,9 @@ def _opened(content: bytes) -> Iterator[Any] | None:
     if reader is None:
         return None
     try:
-        return iter([*reader(content), _raw(content)])
+        return iter([*reader(content), Raw(content.decode("utf-8", "replace"))])
     except Exception:  # each library has errors of its own for damaged files, whose bytes are searched instead
         return None
-
-
-def _raw(content: bytes) -> str:
-    """Return the bytes as text: what a file holds besides its values, such as deleted rows and metadata."""
-    return content.decode("latin-1")
 
 
 def _parquet(content: bytes) -> Iterator[Any]:
