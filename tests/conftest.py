@@ -35,10 +35,11 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_tracking():
-    """Stages under test record nothing, but where a test is about that."""
+def _no_tracking(tmp_path_factory):
+    """Stages under test record nothing, but where a test is about that; keys and receipts stay out of this tree."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIKER_TRACKING", "off")
+        patch.setenv("VIKER_PRIVACY_DIR", str(tmp_path_factory.mktemp("privacy")))
         yield
 
 

@@ -192,7 +192,7 @@ def new_work(folder: Path, tracking: str, patch: pytest.MonkeyPatch) -> Work:
 
     yaml = YAML()
     values = yaml.load(ROOT / "params.yaml")
-    values["register"] |= {"experiment": folder.name, "model_name": f"adapter-{folder.name}"}
+    values["register"] |= {"experiment": folder.name, "model_name": f"adapter-{folder.name}", "publish": "full"}
     values["gate"] |= {"policy": None, "rules": [RULE], "require": []}
     yaml.dump(values, folder / "params.yaml")
     work = Work(folder, load_params(folder / "params.yaml"), MlflowClient(tracking))

@@ -1,6 +1,7 @@
 """A stage's program: its command line, made from what the stage declares."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from components.contract.stages import Argument, Option, Stage, default
 from viker.core import console
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
-from viker.core.files import read_json
+from viker.core.files import private_files, read_json
 
 
 def stage_program(stage: Stage, command: Callable[[Params, Path, Any], None]) -> typer.Typer:
@@ -28,7 +29,9 @@ def stage_program(stage: Stage, command: Callable[[Params, Path, Any], None]) ->
         for name, what in stage.inputs().items():
             if what.artifact == "prepared":
                 _need_people(stage, values[name])
-        command(settings, params, stage.arguments(**values))
+        public = [values[name] for name, what in stage.written().items() if not what.personal.readable]
+        with private_files(public) if len(public) < len(stage.written()) else nullcontext():
+            command(settings, params, stage.arguments(**values))
 
     keyword = Parameter.KEYWORD_ONLY
     options = [Parameter("params", keyword, default=Path("params.yaml"), annotation=ParamsOption)]

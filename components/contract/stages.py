@@ -4,7 +4,7 @@ A stage is a folder of components/ with a module ``stage``, which holds ``STAGE`
 dataclass, is what the stage's program takes: each field is annotated with what it is, and its name is the option's.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +13,30 @@ from typing import Any, Literal, get_args, get_type_hints
 from viker.core.settings import Section
 
 Kind = Literal["Artifact", "Dataset", "HTML", "Metrics", "Model"]
+
+
+@dataclass(frozen=True)
+class Personal:
+    """What an artifact holds of people; ``viker privacy map`` prints it, and a test of a whole run holds it to it."""
+
+    whose: Literal["nobody", "forget", "everybody"]
+    """People who are to be forgotten, or everybody in the data."""
+    what: str = ""
+    """What of theirs, in words."""
+    form: Literal["records", "weights"] = "records"
+    """Records can be searched, are readable by their owner alone, and are purged; weights stay with their version."""
+    kept: str = "until 'viker purge'"
+    """For how long."""
+    copies: tuple[str, ...] = ("DVC's cache and remote",)
+    """Where copies of it go."""
+
+    @property
+    def readable(self) -> bool:
+        """Whether somebody who reads the files learns something about people."""
+        return self.whose != "nobody" and self.form == "records"
+
+
+NOBODY = Personal("nobody", kept="as long as you like")
 
 
 @dataclass(frozen=True)
@@ -25,6 +49,7 @@ class Output:
     """Where it lies in a work tree."""
     help: str
     kind: Kind = "Artifact"
+    personal: Personal = field(kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -44,6 +69,7 @@ class Scratch:
     help: str
     volume: str
     """Where it lies on the volume that all tasks share; ``{run}`` in it is the run's ID."""
+    personal: Personal = field(kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -109,6 +135,10 @@ class Stage:
     def outputs(self) -> dict[str, Output]:
         """Return the outputs by the names of their arguments."""
         return {name: what for name, (_, what) in self.declared().items() if isinstance(what, Output)}
+
+    def written(self) -> dict[str, Output | Scratch]:
+        """Return outputs and scratch folders by the names of their arguments."""
+        return {name: what for name, (_, what) in self.declared().items() if isinstance(what, Output | Scratch)}
 
 
 @cache

@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from components.contract.stages import Input, Output, Scratch, Stage
+from components.contract.stages import NOBODY, Input, Output, Personal, Scratch, Stage
 from viker.evaluation.settings import EvaluateParams
+
+REPLIES = Personal("everybody", "questions, true answers, replies and IDs")
+UNDER_WAY = Personal("everybody", "replies", kept="until the run is over", copies=())
 
 
 @dataclass(frozen=True)
@@ -16,10 +19,17 @@ class Arguments:
     vanilla: Annotated[Path, Input("vanilla", "The model that knows the people.")]
     adapter: Annotated[Path, Input("adapter", "The adapter that forgets.")]
     irrelevant: Annotated[Path, Input("irrelevant", "The irrelevant images.")]
-    predictions: Annotated[Path, Output("predictions", "evaluation/predictions.parquet", "Every reply.", "Dataset")]
-    attacks: Annotated[Path, Output("attacks", "evaluation/attacks.parquet", "Every reply under attack.", "Dataset")]
-    metrics: Annotated[Path, Output("metrics", "metrics/evaluate.json", "The metrics.", "Metrics")]
-    work: Annotated[Path, Scratch("work/evaluate", "Keeps replies until the run is over.", "evaluate/{run}")]
+    predictions: Annotated[
+        Path, Output("predictions", "evaluation/predictions.parquet", "Every reply.", "Dataset", personal=REPLIES)
+    ]
+    attacks: Annotated[
+        Path, Output("attacks", "evaluation/attacks.parquet", "Every reply under attack.", "Dataset", personal=REPLIES)
+    ]
+    metrics: Annotated[Path, Output("metrics", "metrics/evaluate.json", "The metrics.", "Metrics", personal=NOBODY)]
+    work: Annotated[
+        Path,
+        Scratch("work/evaluate", "Keeps replies until the run is over.", "evaluate/{run}", personal=UNDER_WAY),
+    ]
 
 
 STAGE = Stage(

@@ -4,8 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from components.contract.stages import Input, Output, Stage
+from components.contract.stages import Input, Output, Personal, Stage
 from viker.finetuning.settings import FinetuneParams
+
+MEMORISED = Personal(
+    "everybody",
+    "what the model has memorised; a tokenizer that is trained here has words of the answers in its vocabulary",
+    form="weights",
+    kept="as long as an adapter is used with it",
+)
 
 
 @dataclass(frozen=True)
@@ -13,7 +20,10 @@ class Arguments:
     """What the program takes."""
 
     prepared: Annotated[Path, Input("prepared", "The prepared data.")]
-    out: Annotated[Path, Output("vanilla", "models/vanilla", "The vanilla model, a transformers folder.", "Model")]
+    out: Annotated[
+        Path,
+        Output("vanilla", "models/vanilla", "The vanilla model, a transformers folder.", "Model", personal=MEMORISED),
+    ]
 
 
 STAGE = Stage(

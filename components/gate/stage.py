@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from components.contract.stages import Input, Option, Output, Stage
+from components.contract.stages import NOBODY, Input, Option, Output, Stage
 from viker.gate.settings import GateParams
 
 
@@ -18,7 +18,9 @@ class Arguments:
     predictions: Annotated[Path, Input("predictions", "Every reply.")]
     attacks: Annotated[Path, Input("attacks", "Every reply under attack.")]
     metrics: Annotated[Path, Input("metrics", "What evaluate measured.")]
-    out: Annotated[Path, Output("judged", "metrics/gate.json", "Where the verdict goes, JSON.", "Metrics")]
+    out: Annotated[
+        Path, Output("judged", "metrics/gate.json", "Where the verdict goes, JSON.", "Metrics", personal=NOBODY)
+    ]
     enforce: Annotated[
         bool,
         Option(

@@ -33,7 +33,8 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
         recorded.metrics({"rows": {split: counts["records"] for split, counts in manifest["counts"].items()}})
         recorded.data(args.out)
         recorded.artifact(args.out / "manifest.json")
-        recorded.artifact(args.validation, "validation")
+        for name in ("index.html", "summary.json"):  # the Data Docs quote values
+            recorded.artifact(args.validation / name, "validation")
     how = "recognised" if settings.prepare.format == "auto" else "as prepare.format says"
     typer.echo(f"{manifest['source']}: read as {formats()[manifest['format']].heading} ({how}).")
     console = Console(highlight=False, soft_wrap=True)
@@ -49,7 +50,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     console.print(f"excluded:   {listed}", markup=False)
     for note in manifest.get("notes", ()):
         console.print(f"note:       {note}", markup=False)
-    console.print(f"Data Docs:  {args.validation / 'index.html'}", markup=False)
+    console.print(f"validation: {args.validation / 'index.html'}", markup=False)
     # The gate is not among what this stage reads: its outputs don't depend on it, so another gate makes nothing due.
     for problem in out_of_reach(settings.gate, question_counts(args.out, settings.evaluate.in_force())):
         console.print(f"warning:    {problem}", markup=False)

@@ -17,6 +17,7 @@ from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.core.errors import UserError
 from viker.core.files import sha256_bytes, write_json
+from viker.core.pseudonyms import People
 from viker.core.settings import read_yaml, validated
 from viker.data.requests import people_of, read_requests
 from viker.storage import fetch, is_remote, pin, state
@@ -63,8 +64,8 @@ def resolve(params: Params, only_requests: bool) -> dict[str, Any]:
         requests = read_requests(folder)
         files = {path.name: path.read_text(encoding="utf-8") for path in requests}
     pending = [request for request in requests.values() if request.carried_out is None]
-    gone = set(people_of(request for request in requests.values() if request.carried_out))
-    work = not only_requests or bool(set(people_of(pending)) - gone or section.forget_ids)
+    gone = People(people_of(request for request in requests.values() if request.carried_out))
+    work = not only_requests or any(person not in gone for person in people_of(pending)) or bool(section.forget_ids)
 
     values = params.model_dump(mode="json", by_alias=True)
     values.pop("deploy", None)

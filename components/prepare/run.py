@@ -12,7 +12,7 @@ from viker.data.validation.data_docs import validate
 def run(
     params: PrepareParams, seed: int, out: Path, validation: Path, cache: Path = Path("data/sources")
 ) -> dict[str, Any]:
-    """Write the splits, pictures and manifest.json to ``out``, the Data Docs to ``validation``; return the manifest.
+    """Write the splits, pictures and manifest.json to ``out``, the validation to ``validation``; return the manifest.
 
     ``cache`` keeps what is fetched of a source that isn't local.
 
@@ -20,5 +20,5 @@ def run(
     """
     with new_folder(out) as folder:
         loaded = load_source(params, seed, folder, cache)
-        checks = validate(loaded.benchmark, loaded.intake, validation)
+        checks = validate(loaded.benchmark, loaded.intake, validation, params.data_docs)
         return write_prepared(loaded, params, seed, checks, folder)

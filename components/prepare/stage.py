@@ -4,17 +4,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from components.contract.stages import Option, Output, Scratch, Stage
+from components.contract.stages import NOBODY, Option, Output, Personal, Scratch, Stage
 from viker.data.settings import PrepareParams
+
+RECORDS = Personal("everybody", "questions, answers, names, pictures and IDs")
+FETCHED = Personal("everybody", "the source as it was fetched", copies=())
 
 
 @dataclass(frozen=True)
 class Arguments:
     """What the program takes."""
 
-    out: Annotated[Path, Output("prepared", "data/prepared", "The splits, pictures and manifest.", "Dataset")]
-    validation: Annotated[Path, Output("validation", "validation", "Data Docs of the validation.")]
-    cache: Annotated[Path, Scratch("data/sources", "What is fetched of a source that isn't local.", "sources")]
+    out: Annotated[
+        Path,
+        Output("prepared", "data/prepared", "The splits, pictures and manifest.", "Dataset", personal=RECORDS),
+    ]
+    validation: Annotated[Path, Output("validation", "validation", "The page on the validation.", personal=NOBODY)]
+    cache: Annotated[
+        Path, Scratch("data/sources", "What is fetched of a source that isn't local.", "sources", personal=FETCHED)
+    ]
     requests: Annotated[
         str | None,
         Option(None, "Request files by name, in place of the folder prepare.requests.", "JSON", kubeflow="pending"),

@@ -10,6 +10,7 @@ from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.core.files import read_json
 from viker.core.mlflow_store import connect, tracking_uri
+from viker.evidence import audit
 
 
 def command(
@@ -32,6 +33,8 @@ def command(
     uri = tracking_uri()
     registry = Registry(connect(uri), uri, settings.section("register").model_name)
     promotion = promote(registry, version, Policy(settings.gate))
+    if promotion.moved:
+        audit.append("promotion", {"model": registry.name, "version": version, "replaces": promotion.replaced})
     write_registration(registry, version, out, [])
     typer.echo(f"{registry.name} version {version} is the champion{'' if promotion.moved else ' already'}.")
 

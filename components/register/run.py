@@ -11,11 +11,12 @@ from viker.core.files import read_json, sha256_json
 from viker.core.mlflow_store import tracking_uri
 from viker.core.nested import main_metrics
 from viker.core.provenance import code_version
+from viker.evidence import audit
 from viker.evidence.seal import params_digest
 from viker.evidence.training_summary import read_summary
 from viker.gate.doubts import Policy
 from viker.models.base_model import base_digest, resolve_model
-from viker.registry.model_card import card
+from viker.registry.model_card import card, shown_base
 from viker.registry.model_package import add_evidence, pack
 from viker.registry.promotion import Refused, promote
 from viker.registry.registration import write_registration
@@ -23,6 +24,7 @@ from viker.registry.stored import Coverage
 from viker.registry.verdict import check_evaluated, check_verdict, version_tags
 from viker.registry.versions import CANDIDATE, Registry
 from viker.tracking import PIPELINE, Stage
+from viker.tracking.published import params_text
 
 KEY = "viker.version_key"
 """The tag by which a version is found again: the same adapter, metrics, verdict and parameters make no second one."""
@@ -52,12 +54,13 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
     trained = read_summary(args.unlearning, hashes["adapter"])
     manifest = read_json(manifest_file, "prepare")
     base = resolve_model(args.model)
-    if (folder := Path(base).expanduser()).is_dir():
-        base = str(folder.resolve())
-    digest = base_digest(base, "finetune.deployed_model")
+    root = params_file.resolve().parent
+    if (folder := Path(base).expanduser().resolve()).is_dir():
+        base = folder.relative_to(root).as_posix() if folder.is_relative_to(root) else str(folder)
+    digest = base_digest(str(folder) if folder.is_dir() else base, "finetune.deployed_model")
     key = sha256_json([hashes["adapter"], measured["digest"], verdict["digest"], params.values()])
-    tags = version_tags(hashes, measured, verdict) | {"base_model": base, "base_model_digest": digest}
-    tags |= code_version(params_file.resolve().parent)
+    tags = version_tags(hashes, measured, verdict) | {"base_model": shown_base(base), "base_model_digest": digest}
+    tags |= code_version(root)
 
     with (
         Stage("register", params.values(), params_file, required=True) as recorded,
@@ -76,7 +79,11 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
                 pack(packed, args.adapter, base, digest, params.evaluate.in_force().longest("generation"))
                 files = {"evaluate.json": args.metrics, "gate.json": args.gate, "manifest.json": manifest_file}
                 covered = {"requests": sorted(coverage.requests), "people": sorted(coverage.people)}
-                add_evidence(packed, files | {"params.yaml": params_file}, covered)
+                public = Path(scratch) / "params.yaml"
+                text = params_file.read_text(encoding="utf-8")
+                redact = params.section("register").publish == "redacted"
+                public.write_text(params_text(params.values(), text) if redact else text, encoding="utf-8")
+                add_evidence(packed, files | {"params.yaml": public}, covered)
                 recorded.artifact(packed, place, run=PIPELINE)
                 _, run_id = recorded.deliver()
                 tags |= {KEY: key, "requests": ", ".join(sorted(coverage.requests)), "run": run_id}
@@ -84,6 +91,8 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
                 about = card(registry.name, trained["method"], tags, measured, people, requests)
                 set_tags = {name: value for name, value in tags.items() if value}
                 version = registry.add(place, run_id, set_tags, about, KEY)
+                judged = {name: tags[name] for name in ("verdict", "policy", "adapter_sha256", "requests")}
+                audit.append("verdict", {"model": registry.name, "version": version} | judged)
             with registry.lock():
                 client.set_registered_model_alias(registry.name, CANDIDATE, str(version))
             refused = _try_to_promote(registry, version, Policy(params.gate)) if args.promote else []
@@ -96,9 +105,10 @@ def _try_to_promote(registry: Registry, version: int, policy: Policy) -> list[st
     if promotion is not None and promotion["done"]:
         return []  # it was champion once: a person, or a later version, has decided that it no longer is
     try:
-        promote(registry, version, policy)
+        moved = promote(registry, version, policy)
     except Refused as refused:
         return refused.reasons
+    audit.append("promotion", {"model": registry.name, "version": version, "replaces": moved.replaced})
     return []
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from components.contract.stages import Input, Option, Output, Stage
+from components.contract.stages import NOBODY, Input, Option, Output, Stage
 from viker.registry.settings import RegisterParams
 
 
@@ -18,7 +18,10 @@ class Arguments:
     unlearning: Annotated[Path, Input("unlearning", "The records of the unlearning run: its summary.")]
     metrics: Annotated[Path, Input("metrics", "What evaluate measured.")]
     gate: Annotated[Path, Input("judged", "The gate's verdict.")]
-    out: Annotated[Path, Output("registered", "metrics/register.json", "Run, version and aliases are written here.")]
+    out: Annotated[
+        Path,
+        Output("registered", "metrics/register.json", "Run, version and aliases are written here.", personal=NOBODY),
+    ]
     promote: Annotated[
         bool, Option(True, "Promote it if the gate passed; else leave that to what follows.", kubeflow=False)
     ]

@@ -22,10 +22,12 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     With `report.redact` it holds no private value, no picture of a person and no ID. Without, it quotes the private
     answers that were to be forgotten: keep it as safe as the data itself.
 
-    `viker verify` checks the bundle. Keep its SHA-256, which is printed here, where nobody can change it.
+    `viker verify` checks the bundle. Keep its SHA-256, which is printed here, where nobody can change it; or name a
+    private key in VIKER_SIGNING_KEY, by which the bundle is signed.
     """
     from components.report.run import run
     from viker.data.requests import as_folder
+    from viker.evidence.signature import sign_file
     from viker.report.load import Paths
 
     with (
@@ -36,10 +38,16 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
             params, args.prepared, folder, args.unlearning, args.predictions, args.metrics, args.gate, args.register
         )
         content = run(settings, paths, args.earlier or [], args.out, args.bundle)
-        recorded.artifact(args.out)
-        recorded.artifact(args.bundle)
+        if settings.report.redact or not recorded.redact:
+            recorded.artifact(args.out)
+            recorded.artifact(args.bundle)
+        else:
+            typer.echo("not sent to MLflow: with report.redact false the report holds what register.publish leaves out")
+        signature = sign_file(args.bundle)
     typer.echo(f"report: {args.out}")
     typer.echo(f"evidence: {args.bundle}, {len(content) / 2**20:.1f} MiB, SHA-256 {sha256_bytes(content)}")
+    if signature is not None:
+        typer.echo(f"signature: {signature}")
 
 
 app = stage_program(STAGE, command)

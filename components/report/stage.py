@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from components.contract.stages import Input, Option, Output, Stage
+from components.contract.stages import NOBODY, Input, Option, Output, Stage
 from viker.report.settings import ReportParams
 
 
@@ -25,8 +25,12 @@ class Arguments:
     earlier: Annotated[
         list[Path] | None, Option(None, "Metrics of an earlier run, for the plot of forget against retain.")
     ]
-    out: Annotated[Path, Output("evidence", "report/report.html", "The report is written here.", "HTML")]
-    bundle: Annotated[Path, Output("bundle", "report/evidence.zip", "The evidence bundle is written here.")]
+    out: Annotated[
+        Path, Output("evidence", "report/report.html", "The report is written here.", "HTML", personal=NOBODY)
+    ]
+    bundle: Annotated[
+        Path, Output("bundle", "report/evidence.zip", "The evidence bundle is written here.", personal=NOBODY)
+    ]
 
 
 STAGE = Stage(

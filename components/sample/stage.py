@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from components.contract.stages import Input, Output, Scratch, Stage
+from components.contract.stages import NOBODY, Input, Output, Personal, Scratch, Stage
 from viker.data.settings import SampleParams
+
+ASSIGNED = Personal("forget", "IDs of records; with sample.kinds forget or retain, pictures of people too")
 
 
 @dataclass(frozen=True)
@@ -14,9 +16,18 @@ class Arguments:
 
     prepared: Annotated[Path, Input("prepared", "The prepared data, to check against.")]
     out: Annotated[
-        Path, Output("irrelevant", "data/irrelevant", "The images, who gets which, and the manifest.", "Dataset")
+        Path,
+        Output(
+            "irrelevant",
+            "data/irrelevant",
+            "The images, who gets which, and the manifest.",
+            "Dataset",
+            personal=ASSIGNED,
+        ),
     ]
-    cache: Annotated[Path, Scratch("data/sources", "What is fetched of a folder that isn't local.", "sources")]
+    cache: Annotated[
+        Path, Scratch("data/sources", "What is fetched of a folder that isn't local.", "sources", personal=NOBODY)
+    ]
 
 
 STAGE = Stage(

@@ -4,8 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from components.contract.stages import Input, Output, Scratch, Stage
+from components.contract.stages import Input, Output, Personal, Scratch, Stage
 from viker.training.settings import UnlearnParams
+
+WEIGHTS = Personal(
+    "forget",
+    "weights that were trained on their records, without text or picture",
+    form="weights",
+    kept="as long as its version",
+    copies=("DVC's cache and remote", "MLflow"),
+)
+TOKENS = Personal("forget", "questions and the tokens of the answers (to MLflow: entropies alone)")
+STATE = Personal(
+    "forget", "what the teacher expects of their answers, as numbers", kept="until the run is over", copies=()
+)
 
 
 @dataclass(frozen=True)
@@ -15,9 +27,12 @@ class Arguments:
     prepared: Annotated[Path, Input("prepared", "The prepared data.")]
     vanilla: Annotated[Path, Input("vanilla", "The model that knows the people.")]
     irrelevant: Annotated[Path, Input("irrelevant", "The irrelevant images.")]
-    out: Annotated[Path, Output("adapter", "models/adapter", "The adapter, a PEFT folder.", "Model")]
-    records: Annotated[Path, Output("unlearning", "unlearning", "Loss curve and key tokens.")]
-    state: Annotated[Path, Scratch("work/unlearn", "Where a run under way keeps its checkpoints.", "unlearn/{run}")]
+    out: Annotated[Path, Output("adapter", "models/adapter", "The adapter, a PEFT folder.", "Model", personal=WEIGHTS)]
+    records: Annotated[Path, Output("unlearning", "unlearning", "Loss curve and key tokens.", personal=TOKENS)]
+    state: Annotated[
+        Path,
+        Scratch("work/unlearn", "Where a run under way keeps its checkpoints.", "unlearn/{run}", personal=STATE),
+    ]
 
 
 STAGE = Stage(

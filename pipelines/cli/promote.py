@@ -1,5 +1,8 @@
 """``viker promote`` and ``viker rollback``: which version is the champion."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +12,10 @@ from components.contract.params import Params, load_params
 from pipelines.cli.registry import CACHE, open_registry, requests_folder
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
+from viker.core.pseudonyms import People, pseudonym
 from viker.data.requests import read_requests
+from viker.evidence import audit
+from viker.registry.promotion import Moved, Refused
 from viker.registry.registration import update_registration
 from viker.registry.stored import Coverage
 from viker.registry.versions import Registry
@@ -48,7 +54,9 @@ def promote(
     registry = open_registry(settings)
     number = registry.number(version)
     policy = Policy(settings.gate, load_policy(settings.gate)[1])
-    result = promotion.promote(registry, number, policy, override)
+    with _naming_people(settings):
+        result = promotion.promote(registry, number, policy, override)
+    _note("promotion", registry, result)
     before = f"; before it: version {result.replaced}" if result.replaced is not None else ""
     typer.echo(f"{registry.name} version {number} is the champion{before if result.moved else ' already'}.")
     if result.overrode:
@@ -76,12 +84,34 @@ def rollback(
     requests = read_requests(requests_folder(settings.prepare.requests)).values()
     carried_out = {request.id: request.identities for request in requests if request.carried_out}
     registry = open_registry(settings)
-    result = promotion.rollback(registry, carried_out, override)
+    with _naming_people(settings):
+        result = promotion.rollback(registry, carried_out, override)
+    _note("rollback", registry, result)
     typer.echo(f"{registry.name} version {result.version} is the champion again, replacing version {result.replaced}.")
     if result.overrode:
         typer.echo(f"Forced, against: {'; '.join(result.overrode)}. Recorded reason: {override}")
         typer.echo("Take 'carried_out' out of the requests that are named: they are to be carried out again.")
     record(registry, out)
+
+
+@contextmanager
+def _naming_people(settings: Params) -> Iterator[None]:
+    """Add to a refusal in the block, which names people as the registry does, who they are by the requests here."""
+    try:
+        yield
+    except Refused as refused:
+        text, requests = str(refused), read_requests(requests_folder(settings.prepare.requests)).values()
+        hidden = set(re.findall(r"\bP-[a-z2-7]{16}\b", text))
+        people = {pseudonym(one): one for request in requests for one in request.identities if hidden}
+        named = [f"{name} is {people[name]}" for name in sorted(hidden) if people.get(name, name) != name]
+        raise Refused(refused.reasons, f"{text} {', '.join(named)}." if named else text) from None
+
+
+def _note(event: str, registry: Registry, result: Moved) -> None:
+    """Note in the audit log that the champion moved, and how many objections a force overrode."""
+    if result.moved:
+        about = {"model": registry.name, "version": result.version, "replaces": result.replaced}
+        audit.append(event, about | ({"forced_against": len(result.overrode)} if result.overrode else {}))
 
 
 def reason_given(force: bool, reason: str | None) -> str | None:
@@ -112,12 +142,13 @@ def _mark_done(settings: Params, version: int, coverage: Coverage) -> None:
     except UserError as error:
         raise UserError(f"version {version} is the champion, but its requests were not marked: {error}") from None
     pending = [r for r in requests.values() if r.carried_out is None and r.id in coverage.requests]
-    complete = [request.id for request in pending if coverage.people.issuperset(request.identities)]
+    complete = [request.id for request in pending if not People(request.identities).without(coverage.people)]
     for name in close(where, complete, version, CACHE) if complete else ():
+        audit.append("carried out", {"id": name, "version": version})
         typer.echo(f"request {name}: carried out by version {version}.")
     for request in pending:
         if request.id not in complete:
-            missing = ", ".join(sorted(set(request.identities) - coverage.people))
+            missing = ", ".join(People(request.identities).without(coverage.people))
             typer.echo(
                 f"request {request.id}: not marked as done: it names {missing}, not forgotten by version {version}."
             )

@@ -19,9 +19,11 @@ from pipelines.cli.registry import requests_folder
 from viker.core.console import ParamsOption, command_group, say
 from viker.core.errors import UserError, did_you_mean
 from viker.core.files import create_file, locked, read_json, replace_file
+from viker.core.pseudonyms import People
 from viker.core.settings import validated
 from viker.data.requests import REASONS, ForgetRequest, Reason, carried_out, read_requests
 from viker.data.settings import PrepareParams
+from viker.evidence import audit
 from viker.storage import is_remote
 
 MONTH = timedelta(days=30)
@@ -60,6 +62,7 @@ def add(
     with locked(folder):
         path = _create(folder, values, name)
     late = f", which has passed: {(today - due).days} days ago" if due < today else ""
+    audit.append("request", {"id": path.stem, "received": str(made), "due": str(due), "people": len(people)})
     say(f"{path}: people {len(people)}, deadline {due}{late}.")
     if not checked:
         say(f"{prepared} doesn't hold the data of {settings.source} yet: prepare will check the people.")
@@ -130,6 +133,7 @@ def done(
                 "Edit the file if that is wrong."
             )
         replace_file(path, carried_out(path.read_text(encoding="utf-8"), date.today(), version))
+    audit.append("carried out", {"id": name, "version": version})
     say(f"{path}: carried out by version {version}. The next 'dvc repro' removes its people from all splits.")
 
 
@@ -193,11 +197,11 @@ def _check_people(request: ForgetRequest, settings: PrepareParams, prepared: Pat
             known |= set(pq.read_table(prepared / f"{split}.parquet", columns=["person_id"])["person_id"].to_pylist())
         except (pa.ArrowException, OSError, KeyError):
             return False
-    known |= set(manifest.get("gone", []))
+    gone = People(manifest.get("gone", []))
     for person, identity in zip(request.people, request.identities, strict=True):
-        if identity not in known:
+        if identity not in known and identity not in gone:
             raise UserError(
-                f"'{person}' is an ID that nobody in {prepared} has{did_you_mean(identity, known)} "
+                f"'{person}' is an ID that nobody in {prepared} has{did_you_mean(identity, known | gone)} "
                 "If the data is newer, run 'viker prepare' first."
             )
     return True

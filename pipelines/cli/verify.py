@@ -17,6 +17,7 @@ from viker.core.errors import UserError
 from viker.core.files import finite_json, sha256_bytes, sha256_path
 from viker.evidence.bundle import unpack
 from viker.evidence.seal import check_seal, params_digest
+from viker.evidence.signature import verify_file
 from viker.gate.judge import judge
 from viker.gate.policies import Policy, PolicyRule, Requirement, load_policy, policy_path
 from viker.gate.settings import GateParams
@@ -32,11 +33,15 @@ def verify(
         str | None, typer.Option("--sha256", help="The SHA-256 of evidence.zip that was noted when it was written.")
     ] = None,
     adapter: Annotated[Path | None, typer.Option(help="Also check that this adapter is the one judged.")] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Also check the signature, by this public key: Ed25519, in PEM.")
+    ] = None,
+    signature: Annotated[Path | None, typer.Option(help="Default: the bundle's name with .dsse.json.")] = None,
 ) -> None:
     """Check an evidence bundle: every byte, every hash, and the verdict, judged again from the metrics in it.
 
-    Somebody who changes a bundle and rewrites all of its hashes is caught only by a SHA-256 that was kept elsewhere,
-    such as in the log of `viker report`: give it with `--sha256`.
+    Somebody who changes a bundle and rewrites all of its hashes is caught by a signature (`--key`) or by a SHA-256 that
+    was kept elsewhere, such as in the log of `viker report` (`--sha256`). Without either, the digests prove no author.
 
     Exit codes: 0 the bundle is unchanged and the gate passed; 3 it is unchanged and the gate failed; 1 it was changed
     or contradicts itself; 2 wrong usage.
@@ -45,6 +50,9 @@ def verify(
     digest = sha256_bytes(bundle.read_bytes()) if bundle.is_file() else None
     if sha256 is not None and digest is None:
         raise UserError(f"--sha256 is that of the file evidence.zip, but {bundle} is a folder. Give the file.")
+    if key is not None and digest is None:
+        raise UserError(f"--key checks the file evidence.zip, but {bundle} is a folder. Give the file.")
+    signer = verify_file(bundle, key, signature) if key is not None else None
     problems = check(files)
     if sha256 is not None and digest != sha256.strip().lower():
         problems.insert(0, f"its SHA-256 is {digest}, expected {sha256}")
@@ -62,6 +70,10 @@ def verify(
     console.print(f"{bundle}: whole, {len(files)} files; the verdict follows from the metrics", markup=False)
     if digest is not None:
         console.print(f"SHA-256 {digest}", markup=False)
+    console.print(
+        f"signed with the key {signer}" if signer else "not checked who made it: a digest proves no author; --key does",
+        markup=False,
+    )
     by = f" (policy {policy})" if policy else " (rules of params.yaml)"
     console.print(Text.assemble((f"gate: {'pass' if passed else 'fail'}", "bold green" if passed else "bold red"), by))
     if not passed:

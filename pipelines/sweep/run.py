@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from pipelines.sweep.plan import Combination, Stage, input_keys
 from viker.core.files import new_file, read_json, write_json
 from viker.core.mlflow_store import tracking_uri
+from viker.core.pseudonyms import privacy_folder
 
 DONE = "done.json"
 NOT_LINKED = {"work", "params.yaml", "mlartifacts", "dvc.lock"}
@@ -117,6 +118,7 @@ class Sweep:
         variables = {
             "MLFLOW_TRACKING_URI": scheme or f"sqlite:///{self.root / database}",
             "VIKER_TRACKING_DIR": os.environ.get("VIKER_TRACKING_DIR") or str(self.root / "work/tracking"),
+            "VIKER_PRIVACY_DIR": str(self.root / privacy_folder()),
             "VIKER_SWEEP": self.key,
             "VIKER_RUN": f"{self.key} {json.dumps(combination.swept, sort_keys=True)}",
             "VIKER_RUN_NAME": combination.name,

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -18,12 +18,17 @@ from viker.core.errors import UserError
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary neighbour of ``path`` to write to; it takes that name when the block succeeds."""
+    """Yield a temporary neighbour of ``path`` to write to; it takes that name when the block succeeds.
+
+    A file that it replaces leaves it its permissions.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with writing(path, temporary):
             yield temporary
+            if path.is_file():
+                temporary.chmod(path.stat().st_mode & 0o777 | 0o200)  # DVC write-protects what it links to its cache
             temporary.replace(path)
     finally:
         with suppress(OSError):  # of a read-only file system, which has said so already
@@ -53,8 +58,10 @@ def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
         raise
 
 
-def create_file(path: Path, text: str) -> None:
+def create_file(path: Path, text: str, mode: int = 0o666) -> None:
     """Write a new file, UTF-8: whole, durable, and never over another one, also where several processes try at once.
+
+    ``mode``: its permissions, of which the umask takes some.
 
     Raises FileExistsError: there is one of that name.
     """
@@ -62,13 +69,13 @@ def create_file(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with writing(path, temporary):
-            _write_durably(temporary, text, "w")
+            _write_durably(temporary, text, "w", mode)
             try:
                 path.hardlink_to(temporary)
             except FileExistsError:
                 raise
             except OSError:  # a file system without hard links
-                _write_durably(path, text, "x")
+                _write_durably(path, text, "x", mode)
             _sync_folder(path.parent)
     finally:
         with suppress(OSError):
@@ -95,8 +102,8 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _write_durably(path: Path, text: str, mode: Literal["w", "x"]) -> None:
-    with path.open(mode, encoding="utf-8") as stream:
+def _write_durably(path: Path, text: str, how: Literal["w", "x"], mode: int = 0o666) -> None:
+    with open(path, how, encoding="utf-8", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
@@ -108,6 +115,22 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def private_files(public: Iterable[Path] = ()) -> Iterator[None]:
+    """Make what the block writes readable by its owner alone: files 0600, folders 0700; ``public`` as usual."""
+    public = list(public)
+    new = [folder for path in public for folder in path.parents if not folder.exists()]
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+        inside = (file for path in public if path.is_dir() for file in path.rglob("*"))
+        for path in {*public, *new, *inside}:
+            if path.exists() and not path.is_symlink():
+                path.chmod((0o777 if path.is_dir() else 0o666) & ~before)
 
 
 def is_hidden(name: str) -> bool:

@@ -2,17 +2,32 @@
 
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from viker.core.errors import UserError
 from viker.core.redact import without_secrets
 from viker.core.system_errors import system_error
 
 DEFAULT_URI = "sqlite:///mlflow.db"
+ARTIFACTS = "mlartifacts"
+"""The folder of artifacts beside a SQLite database."""
+_ADDRESSES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+    ("logged_models", "artifact_location"),
+)
+"""Tables and columns in which MLflow keeps addresses of artifacts."""
+
+log = logging.getLogger(__name__)
 
 os.environ |= {  # read by MLflow; values that are set already win
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -31,7 +46,7 @@ def tracking_uri() -> str:
     database in the work tree is that of the repository that the copy was made from.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
-    path, repository = database(uri), _repository(Path.cwd())
+    path, repository = database(uri), repository_of(Path.cwd())
     if path is None or repository is None or path.is_absolute():
         return uri
     return uri.replace(str(path), str(repository / path), 1)
@@ -39,11 +54,11 @@ def tracking_uri() -> str:
 
 def lasting(uri: str) -> str:
     """Return ``uri`` as it is written down: a database of the repository as it is called in its work tree."""
-    repository = _repository(Path.cwd())
+    repository = repository_of(Path.cwd())
     return uri if repository is None else uri.replace(f"sqlite:///{repository}/", "sqlite:///", 1)
 
 
-def _repository(folder: Path) -> Path | None:
+def repository_of(folder: Path) -> Path | None:
     """Return the repository whose temporary copy, in ``.dvc/tmp/exps``, a folder is in; None where it is in none."""
     for parent in folder.resolve().parents:
         if parent.parts[-3:] == (".dvc", "tmp", "exps"):
@@ -67,6 +82,7 @@ def connect(uri: str) -> Any:
     hint = f"Start that server or correct MLFLOW_TRACKING_URI; without that variable it is the database {DEFAULT_URI}"
     with explained(uri, "no tracking store answers", hint):
         _create_database(uri)
+        relocate(uri)
         client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)
     return client
@@ -77,7 +93,7 @@ def experiment_id(client: Any, uri: str, name: str) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         path = database(uri)
-        artifacts = (path.parent / "mlartifacts").resolve().as_uri() if path else None
+        artifacts = (path.parent / ARTIFACTS).resolve().as_uri() if path else None
         return str(client.create_experiment(name, artifact_location=artifacts))
     if experiment.lifecycle_stage == "deleted":
         raise UserError(
@@ -118,6 +134,38 @@ def _create_database(uri: str) -> None:
             path.hardlink_to(temporary)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def relocate(uri: str) -> None:
+    """Make a SQLite database that was moved or copied with its folder refer to the artifacts beside it.
+
+    MLflow writes absolute addresses into it, by which a copy would read and write what belongs to the original. Those
+    of the folder that ``experiment_id`` chose, ``mlartifacts`` beside the database, follow the database; others stay.
+    Where there is no such folder, but the original's is still there, only the database was copied: a warning says so.
+    """
+    path = database(uri)
+    if path is None or not path.is_file():
+        return
+    here = (path.parent / ARTIFACTS).resolve()
+    with closing(sqlite3.connect(path, timeout=60)) as store:
+        if not store.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone():
+            return
+        locations = [str(row[0]) for row in store.execute("SELECT DISTINCT artifact_location FROM experiments")]
+        for before in locations:
+            if not before.endswith(f"/{ARTIFACTS}") or not before.startswith("file:") or before == here.as_uri():
+                continue
+            original = Path(url2pathname(urlsplit(before).path))
+            if original.is_dir() and not here.is_dir():
+                log.warning("%s was copied without its artifacts: they are still those in %s", path, original)
+                continue
+            log.warning("%s was moved or copied: its artifacts are now those in %s, not in %s", path, here, original)
+            for table, column in _ADDRESSES:
+                if column in {row[1] for row in store.execute(f"PRAGMA table_info({table})")}:
+                    store.execute(
+                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE {column} = ? OR {column} LIKE ?",  # noqa: S608
+                        (here.as_uri(), len(before) + 1, before, f"{before}/%"),
+                    )
+        store.commit()
 
 
 def database(uri: str) -> Path | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from viker.core.errors import UserError
+from viker.core.pseudonyms import People
 from viker.data.canonical import canonical_text
 from viker.data.formats.base.people import UnknownPerson
 from viker.data.requests import ForgetRequest, as_folder, people_of, read_requests
@@ -20,7 +21,7 @@ class ForgetList:
     people: list[str]
     """Whom to forget; nobody: the benchmark's own split."""
     gone: list[str]
-    """Who was forgotten by a request that is carried out: they are in no split."""
+    """Who was forgotten by a request that is carried out: they are in no split. Of a purged request, pseudonyms."""
     pending: dict[Path, ForgetRequest]
     override: list[str]
     """``prepare.forget_ids``."""
@@ -38,8 +39,8 @@ class ForgetList:
 
     def fulfilled_by(self, forgotten: Iterable[str]) -> list[str]:
         """Return the IDs of the pending requests all of whose people are forgotten, now or earlier."""
-        everyone = {*forgotten, *self.gone}
-        return sorted(request.id for request in self.pending.values() if everyone.issuperset(request.identities))
+        everyone = People([*forgotten, *self.gone])
+        return sorted(r.id for r in self.pending.values() if all(person in everyone for person in r.identities))
 
 
 @contextmanager

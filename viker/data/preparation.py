@@ -7,6 +7,7 @@ from typing import Any
 
 from viker.core.errors import UserError
 from viker.core.files import sha256_path, write_json
+from viker.core.pseudonyms import People
 from viker.data.forget_list import ForgetList, read_forget_list
 from viker.data.formats.base.format import also_on_hub, formats, recognise
 from viker.data.formats.base.intake import Benchmark, Intake
@@ -52,7 +53,7 @@ def load_source(params: PrepareParams, seed: int, folder: Path, cache: Path) -> 
     name = recognise(source) if params.format == "auto" else params.format
     intake = Intake(folder, params.on_invalid, params.max_excluded)
     with forget_list.naming_requests():
-        gone = frozenset(forget_list.gone)
+        gone = People(forget_list.gone)
         benchmark = formats()[name].load(source, params.forget_share, forget_list.people, gone, intake)
     if not benchmark.forget_ids:
         benchmark.may_lack += ("forget", "test")

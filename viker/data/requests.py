@@ -14,13 +14,14 @@ from datetime import date, datetime
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 from ruamel.yaml import YAML
 
 from viker.core.errors import UserError
 from viker.core.files import is_hidden
+from viker.core.pseudonyms import pseudonym
 from viker.core.settings import Section, read_yaml, shown, validated
 from viker.data.canonical import canonical_text, with_code_points
 
@@ -67,6 +68,8 @@ class ForgetRequest(Section):
     reason: Reason
     deadline: Day
     carried_out: CarriedOut | None = None
+    purged: Day | None = None
+    """When the people's data was removed: ``people`` are pseudonyms since."""
 
     @field_validator("people", mode="before")
     @classmethod
@@ -86,6 +89,8 @@ class ForgetRequest(Section):
                 raise ValueError(f"'people' names {shown(person)} twice{both}; once is enough")
         if self.deadline < self.date:
             raise ValueError(f"'deadline' {self.deadline} is before 'date' {self.date}; correct one of them")
+        if self.purged and self.carried_out is None:
+            raise ValueError("'purged' is there, but 'carried_out' isn't; put it back")
         if self.carried_out and self.carried_out.date < self.date:
             raise ValueError(f"'carried_out.date' {self.carried_out.date} is before 'date' {self.date}; correct it")
         return self
@@ -171,12 +176,24 @@ def as_folder(files: str) -> Iterator[Path]:
 
 def carried_out(text: str, day: Day, version: int) -> str:
     """Return a request file's ``text`` with the key ``carried_out`` added; comments and order stay."""
+    return _with(text, carried_out={"date": day, "version": version})
+
+
+def purged(text: str, day: Day) -> str:
+    """Return the ``text`` of a request that is carried out with pseudonyms for its people and the key ``purged``."""
+    people = YAML(typ="safe", pure=True).load(text)["people"]
+    return _with(text, people=[pseudonym(canonical_text(person)) for person in people], purged=day)
+
+
+def _with(text: str, **changes: Any) -> str:
+    """Return a request file's ``text`` with some keys set; comments and order stay."""
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
     values = yaml.load(text)
-    values["carried_out"] = {"date": day, "version": version}
-    validated(ForgetRequest, dict(values) | {"carried_out": dict(values["carried_out"])}, Path(str(values.get("id"))))
+    values |= changes
+    plain = YAML(typ="safe", pure=True).load(text) | changes
+    validated(ForgetRequest, plain, Path(str(values.get("id"))))
     stream = StringIO()
     yaml.dump(values, stream)
     return stream.getvalue()

@@ -1,6 +1,7 @@
 """The model card of a version: what it is, what it was measured at, how to load it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from viker.gate.rules import look_up
@@ -12,6 +13,14 @@ _ROWS = (
     ("ROUGE-L, people to keep", "retain.rouge_l"),
     ("gibberish", "fluency.gibberish_rate"),
 )
+
+
+def shown_base(base: str) -> str:
+    """Return what is published of a base model: its name on a hub or path in the project; of another folder the name.
+
+    A path of this machine means nothing elsewhere, and tells who works here.
+    """
+    return Path(base).name if Path(base).is_absolute() else base
 
 
 def card(

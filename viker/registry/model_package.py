@@ -55,6 +55,9 @@ def pack(folder: Path, adapter: Path, base_model: str, digest: str, max_new_toke
             pip_requirements=(HERE / "serving.txt").read_text(encoding="utf-8").split(),
             model_config=config,
         )
+    written = folder / "MLmodel"
+    text = written.read_text(encoding="utf-8").replace(str(MODEL), MODEL.name)  # a path of this machine
+    written.write_text(text, encoding="utf-8")
 
 
 def add_evidence(folder: Path, files: Mapping[str, Path], coverage: Mapping[str, Any]) -> None:

@@ -107,8 +107,7 @@ def objections(record: Record, policy: Policy, forgotten: Coverage, champion: in
 
 def known_again(coverage: Coverage, forgotten: Coverage, who: str, whose: str) -> list[str]:
     """Return the objection that people of earlier requests would be known again, with their IDs; none if none would."""
-    people = sorted(forgotten.people - coverage.people)
-    requests = sorted(forgotten.requests - coverage.requests)
+    people, requests = coverage.lacking(forgotten)
     if not people and not requests:
         return []
     of = f" of the requests {', '.join(requests)}" if requests else ""

@@ -1,5 +1,7 @@
 """Settings of the registration."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from viker.core.settings import Section
@@ -10,3 +12,5 @@ class RegisterParams(Section):
 
     experiment: str = Field(min_length=1)
     model_name: str = Field(min_length=1)
+    publish: Literal["redacted", "full"] = "redacted"
+    """Whether what MLflow gets holds no private value, name, ID or picture of anybody, or everything."""

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from viker.core.files import sha256_path
+from viker.core.pseudonyms import People
 from viker.registry.model_package import ADAPTER, EVIDENCE
+from viker.tracking.published import REDACTED
 
 
 @dataclass(frozen=True)
@@ -17,11 +19,15 @@ class Coverage:
 
     requests: frozenset[str] = frozenset()
     people: frozenset[str] = frozenset()
-    """The people whom these requests name."""
+    """The people whom these requests name, or their pseudonyms."""
 
     def __or__(self, other: "Coverage") -> "Coverage":
         """Return the requests and people of both."""
         return Coverage(self.requests | other.requests, self.people | other.people)
+
+    def lacking(self, forgotten: "Coverage") -> tuple[list[str], list[str]]:
+        """Return the people and the requests of ``forgotten`` that this does not cover, sorted."""
+        return People(forgotten.people).without(self.people), sorted(forgotten.requests - self.requests)
 
 
 @dataclass(frozen=True)
@@ -44,12 +50,17 @@ def read_record(version: int, source: str, uri: str, with_adapter: bool) -> Reco
         manifest = evidence / "manifest.json" if evidence else None
         hashes = {
             "adapter": sha256_path(adapter) if adapter else None,
-            "data": sha256_path(manifest) if manifest and manifest.is_file() else None,
+            "data": _digest(manifest) if manifest and manifest.is_file() else None,
         }
         gate, metrics = _read(evidence, "gate.json"), _read(evidence, "evaluate.json")
         stored = _read(evidence, "coverage.json")
-    coverage = Coverage(frozenset(stored.get("requests", ())), frozenset(stored.get("people", ())))
+    coverage = Coverage(frozenset(stored.get("requests", ())), People(stored.get("people", ())))
     return Record(version, gate, metrics, hashes, coverage)
+
+
+def _digest(manifest: Path) -> str:
+    """Return the SHA-256 of the data's manifest: as a redacted one says, or its own."""
+    return str(_read(manifest.parent, manifest.name).get(REDACTED) or sha256_path(manifest))
 
 
 def _read(evidence: Path | None, name: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from viker.core.files import writing
 from viker.core.redact import redacted
+from viker.tracking.published import redact_files
 
 RECORDS, FILES = "records.jsonl", "files"
 
@@ -41,14 +42,19 @@ def append(stream: BinaryIO, record: Mapping[str, Any]) -> None:
         stream.write(f"{line}\n".encode())  # in one write: it is complete in the file or not there
 
 
-def keep(journal: Path, path: Path, folder: str) -> str:
-    """Copy a file, or the files of a folder, as they are now to a tree where they lie below ``folder``; return it."""
+def keep(journal: Path, path: Path, folder: str, redact: bool = False) -> str:
+    """Copy a file, or the files of a folder, as they are now to a tree where they lie below ``folder``; return it.
+
+    ``redact``: whether what they hold of people is left out, see ``published``.
+    """
     tree = journal / FILES / str(time.time_ns())
     (tree / folder).mkdir(parents=True)
     if path.is_dir():
         shutil.copytree(path, tree / folder, dirs_exist_ok=True)
     else:
         shutil.copy2(path, tree / folder)
+    if redact:
+        redact_files(tree)
     return tree.relative_to(journal).as_posix()
 
 

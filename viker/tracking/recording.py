@@ -19,6 +19,7 @@ from viker.core.nested import flatten, numbers
 from viker.tracking.identity import lineage
 from viker.tracking.outbox import append, create, keep, outbox
 from viker.tracking.publish import Publisher
+from viker.tracking.published import params_text, published_params
 
 STAGE, PIPELINE = -1, -2
 """Which run a record is about, counted from the innermost."""
@@ -53,25 +54,28 @@ class Stage:
         self.stream: BinaryIO | None = None
         self.publisher = Publisher(tracking_uri(), self.journal)
         self.over, self.thread = threading.Event(), threading.Thread(target=self._publish_live, daemon=True)
-        experiment = values["register"]["experiment"]
-        self._record(lambda: {"experiment": experiment, "runs": lineage(name, values, file, sweep)})
-        self._record(lambda: {"file": "params.yaml", "text": file.read_text(encoding="utf-8")})
+        experiment, self.redact = values["register"]["experiment"], values["register"]["publish"] == "redacted"
+        self._record(lambda: {"experiment": experiment, "runs": self._runs(name, values, file, sweep)})
+        self._record(lambda: {"file": "params.yaml", "text": self._text(values, file.read_text(encoding="utf-8"))})
 
     def metrics(self, values: Mapping[str, Any], step: int = 0, run: int = STAGE) -> None:
         """Record the finite numbers of nested values by dotted name."""
         self._record(lambda: {"metrics": numbers(values), "step": step}, run)
 
     def params(self, values: Mapping[str, Any], run: int = STAGE) -> None:
-        """Record nested values as parameters by dotted name."""
-        self._record(lambda: {"params": flatten(values)}, run)
+        """Record sections of params.yaml as parameters by dotted name."""
+        self._record(lambda: {"params": flatten(self._public(values))}, run)
 
     def tags(self, values: Mapping[str, Any], run: int = STAGE) -> None:
         """Record tags."""
         self._record(lambda: {"tags": values}, run)
 
     def artifact(self, path: Path, folder: str = "", run: int = STAGE) -> None:
-        """Record a file, or the files of a folder, as they are now; a missing one is left out."""
-        self._record(lambda: {"files": keep(self.journal, path, folder)} if path.exists() else {}, run)
+        """Record a file, or the files of a folder, as they are now; a missing one is left out.
+
+        With ``register.publish: redacted`` it is recorded without what it holds of people, see ``published``.
+        """
+        self._record(lambda: {"files": keep(self.journal, path, folder, self.redact)} if path.exists() else {}, run)
 
     def data(self, prepared: Path) -> None:
         """Record the prepared data as inputs, one data set per split, with tags that say where it comes from."""
@@ -106,7 +110,8 @@ class Stage:
             self.thread.join()
         failed = isinstance(error, Exception)
         if failed:
-            self.tags({"error": f"{type(error).__name__}: {error}"[:1000]})
+            said = "see the log of the stage" if self.redact else error  # a message may quote the data
+            self.tags({"error": f"{type(error).__name__}: {said}"[:1000]})
         self._record(lambda: {"end": "FAILED" if failed else "KILLED" if error else "FINISHED"})
         if self.stream:
             self.stream.close()
@@ -116,6 +121,20 @@ class Stage:
                     self.deliver(patience=60)
             except UserError as error:
                 log.warning("tracking: %s 'viker track sync' sends what waits in %s.", error, outbox())
+
+    def _public(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        return published_params(values) if self.redact and "prepare" in values else values
+
+    def _text(self, values: Mapping[str, Any], text: str) -> str:
+        return params_text(values, text) if self.redact else text
+
+    def _runs(self, name: str, values: Mapping[str, Any], file: Path, sweep: str) -> list[dict[str, Any]]:
+        """Return the runs, identified by the values as they are, with those that are published as parameters."""
+        runs = lineage(name, values, file, sweep)
+        for run in runs:
+            if self.redact and "prepare.forget_ids" in run["params"]:
+                run["params"]["prepare.forget_ids"] = published_params(values)["prepare"]["forget_ids"]
+        return runs
 
     def _record(self, make: Callable[[], Mapping[str, Any]], run: int = STAGE) -> None:
         """Write a record; what can't be written is lost with one warning: hours of training don't end for it."""

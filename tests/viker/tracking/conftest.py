@@ -90,7 +90,7 @@ def tree(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Tree
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
     (tmp_path / "source.csv").write_text("1")
-    change(tmp_path, prepare={"source": "source.csv"}, register={"experiment": tmp_path.name})
+    change(tmp_path, prepare={"source": "source.csv"}, register={"experiment": tmp_path.name, "publish": "full"})
     (tmp_path / "data/prepared").mkdir(parents=True)
     manifest = {
         "source": "source.csv",

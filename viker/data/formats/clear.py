@@ -69,7 +69,7 @@ def load(
         one.join_text()
 
     splits: dict[str, list[Record]] = {"forget": [], "retain": [], "test": [], "real": []}
-    builder = RecordBuilder(splits, intake, forgotten, set(gone), notes)
+    builder = RecordBuilder(splits, intake, forgotten, gone, notes)
     names = {key: name for one in tofu.values() for key, name in one.names.items()}
     perturbed = [source / f"forget{percent:02d}_perturbed", source / "retain_perturbed"]
     tested = builder.perturbed(perturbed, known, names)
@@ -87,7 +87,7 @@ class RecordBuilder:
     splits: dict[str, list[Record]]
     intake: Intake
     forgotten: set[str]
-    gone: set[str]
+    gone: Collection[str]
     notes: list[str]
     _counts: dict[tuple[str, str, str], int] = field(default_factory=dict)
 

@@ -1,7 +1,8 @@
-"""Great Expectations over the prepared splits, with Data Docs for people to read."""
+"""Great Expectations over the prepared splits, and the page on what it found."""
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,24 +15,28 @@ from viker.core.errors import UserError
 from viker.core.files import new_folder, write_json
 from viker.data.formats.base.intake import BadRow, Benchmark, Intake
 from viker.data.validation.expectations import REMEDIES, VERSION, frame, people_frame, people_suite, split_suite
+from viker.data.validation.page import page
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
 
-def validate(loaded: Benchmark, intake: Intake, out: Path) -> dict[str, Any]:
-    """Check the splits, write Data Docs and summary.json to ``out``; return for each suite how many expectations hold.
+def validate(loaded: Benchmark, intake: Intake, out: Path, data_docs: bool = False) -> dict[str, Any]:
+    """Check the splits, write a page and summary.json to ``out``; return for each suite how many expectations hold.
+
+    ``data_docs``: whether Great Expectations' own pages are written too. They load what they show from hosts outside,
+    and quote values that break a rule.
 
     With ``prepare.on_invalid: exclude``, rows that break a rule leave ``loaded`` and are listed in ``intake``; what is
-    left is then checked, so that the Data Docs describe what the later stages read.
+    left is then checked, so that the page describes what the later stages read.
 
-    Raises UserError: an expectation failed; the Data Docs are written all the same.
+    Raises UserError: an expectation failed; the page is written all the same.
     """
     frames = _frames(loaded, intake)
-    outcomes = _check(frames, loaded.may_lack, out)
+    outcomes = _check(frames, loaded.may_lack, out, data_docs)
     if intake.on_invalid == "exclude" and any(outcome["rows"] for outcome in outcomes):
         _set_aside(loaded, outcomes, intake)
         frames = _frames(loaded, intake)
-        outcomes = _check(frames, loaded.may_lack, out)
+        outcomes = _check(frames, loaded.may_lack, out, data_docs)
     if failed := next((outcome for outcome in outcomes if not outcome["success"]), None):
         split, column = failed["split"], failed["column"]
         problem = f"the split '{split}' breaks the expectation '{failed['name']}': {failed['observed']}."
@@ -58,18 +63,16 @@ def _set_aside(loaded: Benchmark, outcomes: list[dict[str, Any]], intake: Intake
         loaded.splits[split] = [record for number, record in enumerate(records) if number not in broken]
 
 
-def _check(frames: dict[str, pd.DataFrame], may_lack: tuple[str, ...], out: Path) -> list[dict[str, Any]]:
+def _check(
+    frames: dict[str, pd.DataFrame], may_lack: tuple[str, ...], out: Path, data_docs: bool
+) -> list[dict[str, Any]]:
     import great_expectations as gx
 
     with new_folder(out) as folder:
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False}
-        backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.resolve())}
-        builder = {"class_name": "DefaultSiteIndexBuilder"}
-        context.add_data_docs_site(
-            site_name="validation",
-            site_config={"class_name": "SiteBuilder", "store_backend": backend, "site_index_builder": builder},
-        )
+        if data_docs:
+            _add_site(context, folder / "data_docs")
         source = context.data_sources.add_pandas("prepared")
         outcomes: list[dict[str, Any]] = []
         for name, rows in frames.items():
@@ -89,11 +92,30 @@ def _check(frames: dict[str, pd.DataFrame], may_lack: tuple[str, ...], out: Path
             result = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": rows})
             for run in result.run_results.values():
                 outcomes += [_outcome(name, item) for item in run.results]
-        with _rendered_whole():
-            context.build_data_docs()
+        if data_docs:
+            with _rendered_whole():
+                context.build_data_docs()
+        public = [_public(outcome) for outcome in outcomes]
         success = all(f["success"] for f in outcomes)
-        write_json(folder / "summary.json", {"version": VERSION, "expectations": outcomes, "success": success})
+        write_json(folder / "summary.json", {"version": VERSION, "expectations": public, "success": success})
+        text = page(public, {name: len(rows) for name, rows in frames.items()}, data_docs)
+        (folder / "index.html").write_text(text, encoding="utf-8")
     return outcomes
+
+
+def _add_site(context: Any, folder: Path) -> None:
+    backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.resolve())}
+    builder = {"class_name": "DefaultSiteIndexBuilder"}
+    context.add_data_docs_site(
+        site_name="validation",
+        site_config={"class_name": "SiteBuilder", "store_backend": backend, "site_index_builder": builder},
+    )
+
+
+def _public(outcome: dict[str, Any]) -> dict[str, Any]:
+    """Return an outcome without values of the data: what was observed if it is a number, and how many rows."""
+    observed = outcome["observed"] if re.fullmatch(r"-?[0-9.e+-]+|True|False", outcome["observed"]) else None
+    return outcome | {"observed": observed, "unexpected": len(outcome["rows"])}
 
 
 @contextmanager

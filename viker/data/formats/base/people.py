@@ -59,11 +59,12 @@ def check_forget(forget_ids: Iterable[str], known: set[str], gone: Collection[st
 
     Raises UserError: an ID that nobody has, or nobody would be left to retain.
     """
-    forgotten = set(forget_ids) - set(gone)
+    forgotten = {person for person in forget_ids if person not in gone}
+    left = {person for person in known if person not in gone}
     for unknown in sorted(forgotten - known):
         raise UnknownPerson(unknown, known)
-    if not known - set(gone):
+    if not left:
         raise UserError("everybody in the data was forgotten on request: nobody is left to retain. Add data of others.")
-    if forgotten >= known - set(gone):
+    if forgotten >= left:
         raise UserError("prepare.forget_ids or the requests name everybody: nobody would be left to retain.")
     return forgotten
