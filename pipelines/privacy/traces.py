@@ -13,6 +13,7 @@ from viker.core.files import sha256_bytes
 from viker.core.pseudonyms import People
 from viker.data.canonical import canonical_text
 from viker.data.records import Record
+from viker.teacher.names import names_in_text
 
 SHORTEST = 4
 """Characters of a text that is looked for."""
@@ -71,8 +72,6 @@ def _tells(text: str, secrets: Sequence[str]) -> bool:
 
 def _names(records: Sequence[Record]) -> set[str]:
     """Return the people's names, where their records have them."""
-    from viker.teacher.nobody import names_in_text  # here: it imports torch
-
     return set(names_in_text(records).values())
 
 

@@ -57,21 +57,24 @@ def redact_coverage(path: Path) -> None:
     write_json(path, coverage | {"people": sorted(pseudonym(one) for one in coverage["people"])})
 
 
-def redact_key_tokens(path: Path) -> None:
-    """Leave of the key tokens what the plots need: no question, no token, pseudonyms of the records."""
+def redact_tokens(path: Path) -> None:
+    """Leave of a table of tokens what the plots need: no question, no token, pseudonyms of records and people."""
     import pyarrow.parquet as pq
 
     table = pq.read_table(path)
     if "token" not in table.column_names:
         return
-    records = [pseudonym(record) for record in table["record_id"].to_pylist()]
     rows = table.drop_columns(["question", "token"]).replace_schema_metadata(None)
-    pq.write_table(rows.set_column(rows.column_names.index("record_id"), "record_id", [records]), path)
+    for name in {"record_id", "person_id"} & set(rows.column_names):
+        pseudonyms = [pseudonym(one) for one in rows[name].to_pylist()]
+        rows = rows.set_column(rows.column_names.index(name), name, [pseudonyms])
+    pq.write_table(rows, path)
 
 
 FILES: dict[str, Callable[[Path], None]] = {
     "manifest.json": redact_manifest,
     "coverage.json": redact_coverage,
-    "key_tokens.parquet": redact_key_tokens,
+    "key_tokens.parquet": redact_tokens,
+    "private_tokens.parquet": redact_tokens,
 }
 """How to redact a file of a name, in place; once more changes nothing."""
