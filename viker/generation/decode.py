@@ -1,6 +1,7 @@
 """Greedy decoding of many prompts at once, from the kept keys and values of their pictures."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,20 +20,9 @@ def decode(prefixes: Prefixes, prompts: Sequence[Prompt], most: int) -> list[lis
 
     Raises NoFastPath: the first prompt's logits aren't those of the plain way.
     """
-    model, encoder, length = prefixes.model, prefixes.encoder, prefixes.length
+    model, encoder = prefixes.model, prefixes.encoder
     device, ends = model.device, end_tokens(model, encoder)
-    width = max(len(prompt.tail) for prompt in prompts)
-    ids = torch.full((len(prompts), width), min(ends))
-    mask = torch.zeros(len(prompts), length + width, dtype=torch.long)
-    mask[:, :length] = 1
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt.tail) :] = torch.tensor(prompt.tail)
-        mask[row, length + width - len(prompt.tail) :] = 1
-    ids, mask = ids.to(device), mask.to(device)
-    cache = prefixes.rows(prompts)
-    if cache is not None:
-        cache = preallocated(cache, width + most)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, length:]
+    ids, mask, positions, cache = _first_inputs(prefixes, prompts, most).values()
 
     replies: list[list[int]] = [[] for _ in prompts]
     rows = list(range(len(prompts)))  # the prompt that each row of the batch answers
@@ -41,7 +31,8 @@ def decode(prefixes: Prefixes, prompts: Sequence[Prompt], most: int) -> list[lis
         out = model(**inputs, use_cache=True, logits_to_keep=1)
         logits, cache = out.logits[:, -1], out.past_key_values
         if step == 0:
-            DECODING.verify(model, logits[0], lambda: _plain_logits(model, encoder, prompts[0].sample))
+            plain = partial(_plain_logits, model, encoder, prompts[0].sample)
+            DECODING.verify(model, logits[0], plain, partial(_repeated_logits, model, encoder, prompts[0].sample))
         likeliest = logits.argmax(-1)
         for row, token in zip(rows, likeliest.tolist(), strict=True):
             if not replies[row] or replies[row][-1] not in ends:
@@ -56,6 +47,32 @@ def decode(prefixes: Prefixes, prompts: Sequence[Prompt], most: int) -> list[lis
             cache, ids, mask = select(cache, remaining), ids[remaining], mask[remaining]
             positions, rows = positions[remaining], [rows[place] for place in going]
     return replies
+
+
+def _first_inputs(prefixes: Prefixes, prompts: Sequence[Prompt], most: int) -> dict[str, Any]:
+    """Return what the model takes for the first tokens of the replies: the texts, aligned on the right."""
+    length, width = prefixes.length, max(len(prompt.tail) for prompt in prompts)
+    ids = torch.full((len(prompts), width), min(end_tokens(prefixes.model, prefixes.encoder)))
+    mask = torch.zeros(len(prompts), length + width, dtype=torch.long)
+    mask[:, :length] = 1
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt.tail) :] = torch.tensor(prompt.tail)
+        mask[row, length + width - len(prompt.tail) :] = 1
+    cache = prefixes.rows(prompts)
+    if cache is not None:
+        cache = preallocated(cache, width + most)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, length:]
+    device = prefixes.model.device
+    inputs = {"input_ids": ids.to(device), "attention_mask": mask.to(device), "position_ids": positions.to(device)}
+    return inputs | {"past_key_values": cache}
+
+
+def _repeated_logits(model: Any, encoder: Encoder, sample: Sample) -> Tensor:
+    """Return what ``_plain_logits`` does, by the fast path."""
+    prefixes = Prefixes(model, encoder, [sample])
+    inputs = _first_inputs(prefixes, prefixes.prompts, 1)
+    logits: Tensor = model(**inputs, use_cache=True, logits_to_keep=1).logits
+    return logits[0, -1]
 
 
 def _plain_logits(model: Any, encoder: Encoder, sample: Sample) -> Tensor:

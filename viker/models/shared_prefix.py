@@ -4,6 +4,7 @@ import copy
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ from viker.models.preallocated_cache import preallocated
 # rounding differs by some 1e-6 in float32 and 1e-2 in half precision; another attention or other positions by more
 _PATH = {"what": "shared prefix", "otherwise": "the picture is read again for every question"}
 TREE = FastPath(**_PATH, step="answers as a tree", float32=1e-4, half=5e-2)
+VERIFIED = 3
+"""How many texts the tree has that is computed again to be verified; the first one's logits are compared."""
 DECODING = FastPath(**_PATH, step="decoding", float32=1e-4, half=5e-2)
 
 
@@ -83,6 +86,20 @@ class Prefixes:
 
         Raises NoFastPath: the model sees no further back than a row is long, or these aren't the plain way's logits.
         """
+        logits, answers = self._tree_logits(rows)
+        sample, others = rows[0][0].sample, [prompt.sample for prompt in rows[0][1:VERIFIED]]
+
+        def repeat() -> Tensor:
+            prefixes = Prefixes(self.model, self.encoder, [sample, *others])
+            repeated, places = prefixes._tree_logits([prefixes.prompts])
+            return repeated[places[0]]
+
+        plain = partial(_plain_logits, self.model, self.encoder, sample)
+        TREE.verify(self.model, logits[answers[0]], plain, repeat)
+        return logits, answers
+
+    def _tree_logits(self, rows: Sequence[Sequence[Prompt]]) -> tuple[Tensor, list[Tensor]]:
+        """Return ``tree_logits``, not verified."""
         model, length = self.model, self.length
         trees = [build_tree([(p.tail + p.answer, len(p.answer)) for p in row]) for row in rows]
         device, width = model.device, max(len(tree.ids) for tree in trees)
@@ -111,9 +128,11 @@ class Prefixes:
             for row, tree in enumerate(trees)
             for answer in tree.answers
         ]
-        sample = rows[0][0].sample
-        TREE.verify(model, logits[answers[0]], lambda: answer_logits(model, self.encoder.batch([sample]))[0])
         return logits, answers
+
+
+def _plain_logits(model: Any, encoder: Encoder, sample: Sample) -> Tensor:
+    return answer_logits(model, encoder.batch([sample]))[0]
 
 
 def split_at_picture(encoder: Encoder, model: Any, sample: Sample) -> tuple[list[int], Tail]:

@@ -74,7 +74,14 @@ def reuse_features(model: Any, encoder: Encoder, samples: Sequence[Sample]) -> E
             raise NoFastPath(f"{type(model).__name__} takes no features")
         keeping = FeatureEncoder(model, encoder)
         kept = answer_logits(model, keeping.batch([sample]))
-        FEATURES.verify(model, kept, lambda: answer_logits(model, encoder.batch([sample])))
+
+        def plain() -> Tensor:
+            return answer_logits(model, encoder.batch([sample]))
+
+        def repeat() -> Tensor:
+            return answer_logits(model, FeatureEncoder(model, encoder).batch([sample]))
+
+        FEATURES.verify(model, kept, plain, repeat)
         return keeping
 
     return FEATURES.take(model, keep, lambda: encoder)
