@@ -89,10 +89,10 @@ ELSEWHERE = {
         "tests/pipelines/privacy/test_whole_run.py::test_of_two_requests_one_is_purged_and_the_other_is_untouched"
     ),
     "viker recheck": (
-        "tests/pipelines/privacy/test_after_the_run.py::test_after_a_purge_the_person_gets_a_page_and_a_relapse_is_found"
+        "tests/pipelines/privacy/test_after_the_run.py::test_after_a_purge_the_person_gets_a_page_and_the_champion_is_asked_again"
     ),
     "viker certificate *": (
-        "tests/pipelines/privacy/test_after_the_run.py::test_after_a_purge_the_person_gets_a_page_and_a_relapse_is_found"
+        "tests/pipelines/privacy/test_after_the_run.py::test_after_a_purge_the_person_gets_a_page_and_the_champion_is_asked_again"
     ),
     "viker audit verify*": (
         "tests/pipelines/privacy/test_after_the_run.py::test_the_audit_log_has_the_run_and_is_whole"

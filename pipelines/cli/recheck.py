@@ -1,6 +1,6 @@
 """``viker recheck``: does the champion know again what it had forgotten?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -50,18 +50,7 @@ def recheck(
         raise UserError(f"{privacy_folder() / 'guard'}: no guard set. 'viker purge' keeps one while {VARIABLE} is set.")
     settings = load_params(params)
     answerer, name = load_answerer(settings, model, vanilla)
-    measured: dict[str, dict[str, float | int]] = {}
-    for file in files:
-        records, pictures = read_guard(file, cipher)
-        leaked = [
-            answers_leak(
-                record, answerer.answer(record.question, pictures[image] if (image := _image(record)) else None)
-            )
-            for record in records
-            if record.task in OPEN_TASKS and record.secrets
-        ]
-        rate = sum(leaked) / len(leaked) if leaked else 0.0
-        measured[file.stem] = {"questions": len(leaked), "leaked": sum(leaked), "leakage_rate": rate}
+    measured = {file.stem: measure(answerer.answer, *read_guard(file, cipher)) for file in files}
     relapsed = sorted(request for request, one in measured.items() if one["leakage_rate"] > most)
     write_json(out, seal({"model": name, "most": most, "requests": measured, "relapsed": relapsed}))
     audit.append("recheck", {"model": name, "requests": len(measured), "relapsed": relapsed})
@@ -74,13 +63,25 @@ def recheck(
         raise typer.Exit(RELAPSED)
 
 
-def answers_leak(record: Record, reply: str) -> bool:
+def measure(
+    answer: Callable[[str, bytes | None], str], records: Sequence[Record], pictures: Mapping[str, bytes]
+) -> dict[str, float | int]:
+    """Return how many of the open questions were asked, how many replies leak, and their share (0 of no question).
+
+    ``answer`` replies to a question about an encoded picture, or without one.
+    """
+    asked = [record for record in records if record.task in OPEN_TASKS and record.secrets]
+    leaked = sum(_leaks(record, answer(record.question, _picture(record, pictures))) for record in asked)
+    return {"questions": len(asked), "leaked": leaked, "leakage_rate": leaked / len(asked) if asked else 0.0}
+
+
+def _leaks(record: Record, reply: str) -> bool:
     """Return whether a reply has a private value that the question doesn't mention."""
     from viker.metrics.leakage import leaks
 
-    secrets: Sequence[str] = [secret for secret in record.secrets if not leaks(record.question, [secret])]
+    secrets = [secret for secret in record.secrets if not leaks(record.question, [secret])]
     return leaks(reply, secrets) is True
 
 
-def _image(record: Record) -> str | None:
-    return record.images[0] if record.images and record.modality == "image_text" else None
+def _picture(record: Record, pictures: Mapping[str, bytes]) -> bytes | None:
+    return pictures.get(record.images[0]) if record.images and record.modality == "image_text" else None

@@ -2,29 +2,21 @@
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from components.contract.params import load_params
-from pipelines.cli.ask import load_answerer
 from pipelines.cli.audit import verify as verify_audit
 from pipelines.cli.certificate import certificate
 from pipelines.cli.purge import purge
-from pipelines.cli.recheck import RELAPSED, recheck
+from pipelines.cli.recheck import recheck
 from pipelines.cli.sign import sign
 from pipelines.cli.verify import verify
-from pipelines.privacy.guard import guard_key as cipher
-from pipelines.privacy.guard import write_guard
-from pipelines.privacy.search import Traces, files_below
-from pipelines.privacy.traces import Gathered
+from pipelines.privacy.search import files_below
 from tests.pipelines.privacy.canaries import CANARY, FORGOTTEN
 from viker.core.errors import UserError
-from viker.data.records import Record
 
 pytestmark = pytest.mark.slow
 FIRST, SECOND = FORGOTTEN
@@ -75,7 +67,7 @@ def test_a_signed_bundle_is_verified_by_its_key_alone(project, tmp_path, capsys)
     assert "signed with the key" in capsys.readouterr().out
 
 
-def test_after_a_purge_the_person_gets_a_page_and_a_relapse_is_found(project):
+def test_after_a_purge_the_person_gets_a_page_and_the_champion_is_asked_again(project):
     with pytest.raises(UserError, match="no guard set"):
         recheck()
     purge([FIRST], yes=True)
@@ -90,11 +82,3 @@ def test_after_a_purge_the_person_gets_a_page_and_a_relapse_is_found(project):
     recheck()
     measured = json.loads(Path("metrics/recheck.json").read_text())["requests"][FIRST]
     assert measured["questions"] >= 6 and measured["leaked"] == 0
-    record = Record("900/generation/0", "900", "generation", "text", "Where was this person born?", "", secrets=("",))
-    reply = load_answerer(load_params(Path("params.yaml")), "champion", Path())[0].answer(record.question, None)
-    known = replace(record, secrets=(reply,))
-    write_guard("relapsed", Gathered(Traces(), {known.id: known}), cipher())
-    with pytest.raises(typer.Exit) as end:
-        recheck()
-    assert end.value.exit_code == RELAPSED
-    assert json.loads(Path("metrics/recheck.json").read_text())["relapsed"] == ["relapsed"]
