@@ -38,7 +38,7 @@ def ask(
         picture = image.read_bytes() if image is not None else None
     except OSError as error:
         raise UserError(f"--image is '{image}': {error.strerror}. Expected a picture that you may read.") from None
-    answerer, name = _load(settings, model, vanilla)
+    answerer, name = load_answerer(settings, model, vanilla)
     answer = answerer.answer(question, picture)
     if not compare:
         typer.echo(answer)
@@ -49,8 +49,8 @@ def ask(
     Console().print(table)
 
 
-def _load(settings: Params, wanted: str, vanilla: Path) -> "tuple[Answerer, str]":
-    """Return the model to ask, and its name for the table."""
+def load_answerer(settings: Params, wanted: str, vanilla: Path) -> "tuple[Answerer, str]":
+    """Return the model to ask, and what to call it."""
     from transformers.utils import logging
 
     from viker.models.answering import Answerer

@@ -10,7 +10,6 @@ from typing import Any
 
 from pipelines.privacy.search import Traces, rows
 from viker.core.files import sha256_bytes
-from viker.core.pseudonyms import People
 from viker.data.canonical import canonical_text
 from viker.data.records import Record
 from viker.teacher.names import names_in_text
@@ -34,7 +33,7 @@ def gather(files: Iterable[Path], people: Collection[str]) -> Gathered:
     """Return what tells of ``people``, canonical IDs, from the Parquet files among ``files``: prepared data, replies
     and sources of any benchmark that has a column of IDs.
     """
-    wanted = People(people)
+    wanted = frozenset(people)  # not their pseudonyms: what is published under these stays
     theirs: list[dict[str, Any]] = []
     others: list[dict[str, Any]] = []
     tables = [found for path in files if path.suffix in ("", ".parquet") and (found := rows(path))]
