@@ -1,9 +1,6 @@
 """kfp.local with what it lacks to run this pipeline: conditions on outputs that have a name of their own."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +25,7 @@ def filled(
     artifacts = {name: {"artifacts": [{"name": name, "uri": str(path)}]} for name, path in made.items()}
     outputs = {"artifacts": artifacts, "outputFile": str(output)}
     task = {"inputs": {"parameterValues": {"params": to_struct(params)}}, "outputs": outputs}
-    values = {"{{$}}": json.dumps(task), "{{$.pipeline_job_uuid}}": "run-1"}
+    values = {"{{$}}": json.dumps(task)}
     for kind, places in (("inputs", given), ("outputs", made)):
         values |= {f"{{{{$.{kind}.artifacts['{name}'].path}}}}": str(path) for name, path in places.items()}
     command = []
@@ -56,21 +53,3 @@ def named_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
         return before(channel, store)
 
     monkeypatch.setattr(ConditionEvaluator, "_resolve_pipeline_channel", staticmethod(resolve))
-
-
-@pytest.fixture
-def on_this_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Have DockerRunner start a container's command here instead; return the folder that stands for the volume."""
-    from kfp.local import docker_task_handler, status
-
-    cache = tmp_path / "cache"
-    cache.mkdir()
-
-    def run(self: Any) -> status.Status:
-        command = [part.replace("=/cache/", f"={cache}/") for part in self.full_command]
-        environment = os.environ | self.env_vars | {"VIKER_TRACKING_DIR": str(cache / "tracking")}
-        code = subprocess.run([sys.executable, *command[1:]], env=environment).returncode
-        return status.Status.SUCCESS if code == 0 else status.Status.FAILURE
-
-    monkeypatch.setattr(docker_task_handler.DockerTaskHandler, "run", run)
-    return cache

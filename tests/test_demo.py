@@ -178,3 +178,17 @@ def test_an_experiment_can_be_run_and_compared(demo):
     assert "unlearned.forget.leakage_rate" in run(demo, "dvc", "exp", "show", "--csv")
     run(demo, "dvc", "plots", "show")
     assert (demo / "dvc_plots/index.html").is_file()
+
+
+def test_ten_requests_one_a_night_are_each_promoted_and_all_ten_stay_forgotten(demo, tmp_path, monkeypatch):
+    """Each night goes on from the champion; it trains until its person is forgotten."""
+    from benchmarks.nightly.measure import nights
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    people = [f"{number:03}" for number in range(1, 11)]
+    rows = list(nights(demo / "params.yaml", demo / "models/vanilla", tmp_path / "nights", people))
+    versions = [row["version"] for row in rows]
+    assert versions == list(range(1, 11))
+    assert [row["started_from"] for row in rows] == ["", *map(str, versions[:-1])]
+    assert max(row["forgotten"] for row in rows) <= 0.2
+    assert min(row["retained"] for row in rows) >= 0.7

@@ -31,7 +31,7 @@ class Gpu(Section):
     resource: str = Field(min_length=1)
     """What the nodes call them: nvidia.com/gpu, amd.com/gpu."""
     count: Annotated[int, Field(ge=1)]
-    """Those of unlearn, which starts a process for each; finetune and evaluate compute on one."""
+    """Those of unlearn, which starts a process for each; evaluate computes on one."""
 
 
 class Toleration(Section):
@@ -47,9 +47,9 @@ class DeployProfile(Section):
     """A kind of cluster."""
 
     small: Size
-    """For prepare, sample, gate, register and report."""
+    """For all that don't load the model: a deployed one is only pointed to by finetune."""
     large: Size
-    """For finetune, unlearn and evaluate, which load the model."""
+    """For unlearn and evaluate, which load the model."""
     gpu: Gpu | None
     """For the large ones; null: they compute on CPUs."""
     node_selector: dict[str, str]
@@ -72,7 +72,9 @@ class DeployParams(Section):
     run_as: Annotated[int, Field(ge=1)]
     """User and group of the images."""
     backoff: Annotated[int, Field(ge=1)]
-    """Seconds before the first retry; doubled for each further one, up to an hour."""
+    """Seconds before the first retry; doubled for each further one."""
+    evaluate_shares: Annotated[int, Field(ge=1, le=64)] = 1
+    """How many tasks ask the unlearned model at the same time, each on a GPU of its own; the result is the same."""
     cache_claim: Name | None
     """The PersistentVolumeClaim for model weights, sources and checkpoints; null: they go with the pod."""
     environment: dict[str, str]

@@ -49,6 +49,8 @@ class Output:
     """Where it lies in a work tree."""
     help: str
     kind: Kind = "Artifact"
+    parts: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Files of the folder that some stages read alone, under a name: an engine that copies artifacts copies these."""
     personal: Personal = field(kw_only=True)
 
 
@@ -58,6 +60,13 @@ class Input:
 
     artifact: str
     help: str
+    part: str = ""
+    """The part that it reads of it; empty: all of it."""
+
+    @property
+    def source(self) -> str:
+        """The name of what an engine that copies artifacts gives it: the artifact, or that of its part."""
+        return part_name(self.artifact, self.part) if self.part else self.artifact
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ class Scratch:
     """Where it lies in a work tree."""
     help: str
     volume: str
-    """Where it lies on the volume that all tasks share; ``{run}`` in it is the run's ID."""
+    """Where it lies on the volume that all tasks share; ``{inputs}`` in it is the hash of what the task is given."""
     personal: Personal = field(kw_only=True)
 
 
@@ -79,10 +88,9 @@ class Option:
     default: Any
     help: str
     metavar: str | None = None
-    kubeflow: Any = None
-    """What a task of Kubeflow is given: False, or the name of an output of 'resolve'; None: the default."""
-    airflow: Any = None
-    """What a task of Airflow is given: False; None: the default."""
+    engine: Any = None
+    """What a task of Kubeflow or Airflow is given: False, or the name of an artifact that no stage writes; None: the
+    default."""
 
 
 Argument = Input | Output | Scratch | Option
@@ -105,7 +113,7 @@ class Stage:
     results: tuple[tuple[str, type[Any]], ...] = ()
     """Keys of the JSON that it writes which Kubeflow's conditions look at."""
     loads_model: bool = False
-    """Whether it loads the model: then it runs on a GPU node, where there are any."""
+    """Whether it loads a model as large as the deployed one: then it runs on a GPU node, where there are any."""
     processes: bool = False
     """Whether it can run in several processes, one per GPU."""
     cached: bool = True
@@ -164,10 +172,25 @@ def stages() -> dict[str, Stage]:
     return ordered
 
 
+def part_name(artifact: str, part: str) -> str:
+    """Return the name of a part of an artifact, as an artifact of its own."""
+    return f"{artifact}_{part}"
+
+
 @cache
 def artifacts() -> dict[str, tuple[str, Output]]:
     """Return for each artifact the stage that writes it, and its declaration."""
     return {output.artifact: (stage.name, output) for stage in stages().values() for output in stage.outputs().values()}
+
+
+@cache
+def parts() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return for each part of an artifact, by its name, the artifact and the files, as patterns."""
+    return {
+        part_name(name, part): (name, files)
+        for name, (_, output) in artifacts().items()
+        for part, files in output.parts
+    }
 
 
 def default(argument: Argument) -> Any:

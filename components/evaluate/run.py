@@ -1,20 +1,25 @@
 """The vanilla and the unlearned model side by side: ask, measure, attack, write."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from peft import LoraConfig, get_peft_model
 
+from components.contract.kfp_task import REFUSED
 from components.evaluate.stage import Arguments
 from viker.attacks.base.perform import run_attacks
 from viker.attacks.base.subject import Subject
 from viker.attacks.base.targets import read_targets
 from viker.core.errors import UserError
-from viker.core.files import need_folder, new_file, read_json, sha256_path, write_json
+from viker.core.files import need_folder, new_file, new_folder, read_json, sha256_path, write_json
 from viker.core.run_store import RunStore
+from viker.core.run_store import differences as what_differs
 from viker.data.records import UNSEEN, read_pictures
-from viker.evaluation.predictions import predict
-from viker.evaluation.questions import read_questions
+from viker.evaluation.predictions import answer, predict
+from viker.evaluation.questions import Question, read_questions
 from viker.evaluation.retrained import compare_with_retrained
 from viker.evaluation.rows import COLUMNS, FLAGS
 from viker.evaluation.settings import EvaluateParams
@@ -27,7 +32,10 @@ from viker.models.adapter import load_adapter
 from viker.models.base_model import check_adapter_base, resolve_model
 from viker.models.context_length import need_context
 from viker.models.encoder import Encoder
-from viker.models.loading import device, load_model, seed_everything
+from viker.models.loading import device, language_layers, load_model, seed_everything
+
+PART, ANSWERS = "part.json", "answers.json"
+"""In the folder of a part: what it is of, and the results."""
 
 
 def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dict[str, Any]:
@@ -40,19 +48,16 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
         UserError: an input is missing, a model can't be loaded or its context is too short for a record, or the adapter
             belongs to another model.
     """
-    seed_everything(seed, threads)
-    fast_path.start_run()
+    inputs_given = Inputs(args.prepared, args.vanilla, args.irrelevant, args.adapter)
     protocol = params.in_force()
     manifest = read_json(need_folder(args.prepared, "prepare") / "manifest.json", "prepare")
-    questions, targets = read_questions(args.prepared, protocol), read_targets(args.prepared)
-    image = _first_image(args.irrelevant)
-    check_adapter_base(args.adapter, args.vanilla)
-    model, processor = load_model(resolve_model(args.vanilla), str(args.vanilla))
-    pictures = read_pictures(args.prepared) | {image.name: image.read_bytes()}
-    encoder = Encoder(processor, pictures, device(), protocol.line_before_reply)
-    need_context(model, encoder, (question.sample for question in questions), str(args.prepared))
-    adapted = load_adapter(model, args.adapter)
-    store = RunStore(args.work, _deciding(params, seed, threads, args.prepared, args.vanilla, args.adapter, image))
+    answers = [read_part(folder) for folder in args.answers or ()]
+    adapted, encoder, questions, image = _load(params, seed, threads, inputs_given)
+    targets = read_targets(args.prepared)
+    deciding = _deciding(params, seed, threads, inputs_given, image)
+    store = RunStore(args.work, deciding)
+    for part, results in answers:
+        _take_over(store, deciding, part, results)
 
     tables = predict(adapted, encoder, questions, image.name, params, store)
     replies = pd.concat(tables.values(), ignore_index=True)[COLUMNS]
@@ -87,6 +92,79 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
     return result
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What is asked: data and models. Without an adapter it is the vanilla model."""
+
+    prepared: Path
+    vanilla: Path
+    irrelevant: Path
+    adapter: Path | None
+
+
+def ask_part(
+    params: EvaluateParams, seed: int, threads: int, inputs: Inputs, share: tuple[int, int], work: Path, out: Path
+) -> int:
+    """Ask one model the i-th share of n of the batches and attacks, ``share`` = (i, n); return how many they were.
+
+    ``work`` holds what was asked until the task is over. ``out``: the results, what decides them, and fallbacks.
+
+    Raises UserError: as ``run``.
+    """
+    adapted, encoder, questions, image = _load(params, seed, threads, inputs)
+    name = "vanilla" if inputs.adapter is None else "unlearned"
+    deciding = _deciding(params, seed, threads, inputs, image)
+    store = RunStore(work, deciding, share)
+    answer(name, adapted, encoder, questions, params, store)
+    subject = Subject(
+        name, adapted, name == "unlearned", encoder, params.batch_size, params.in_force().longest("generation")
+    )
+    run_attacks([subject], read_targets(inputs.prepared), params.attacks, seed, store)
+    with new_folder(out) as folder:
+        part = {"deciding": deciding, "fallbacks": fast_path.fallbacks()}
+        write_json(folder / PART, part)
+        write_json(folder / ANSWERS, store.results)
+    count = len(store.results)
+    store.close()
+    return count
+
+
+def read_part(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a part says of itself, and its results. Raises UserError: it could ask nothing."""
+    if (folder / REFUSED).is_file():
+        raise UserError(str(read_json(folder / REFUSED, "evaluate")["error"]))
+    return read_json(folder / PART, "evaluate"), read_json(folder / ANSWERS, "evaluate")
+
+
+def _take_over(store: RunStore, deciding: dict[str, Any], part: dict[str, Any], results: dict[str, Any]) -> None:
+    expected = deciding if part["deciding"]["adapter"] else deciding | {"adapter": None}
+    if differing := what_differs(expected, part["deciding"]):
+        raise UserError(f"--answers: asked of something else than what is evaluated: {'; '.join(differing)}.")
+    store.take_over(results)
+    fast_path.record_again(part["fallbacks"])
+
+
+def _load(
+    params: EvaluateParams, seed: int, threads: int, inputs: Inputs
+) -> tuple[Any, Encoder, Sequence[Question], Path]:
+    """Return the model with the adapter, an encoder of all pictures, the questions, and an irrelevant image."""
+    seed_everything(seed, threads)
+    fast_path.start_run()
+    protocol = params.in_force()
+    questions = read_questions(need_folder(inputs.prepared, "prepare"), protocol)
+    image = _first_image(inputs.irrelevant)
+    if inputs.adapter is not None:
+        check_adapter_base(inputs.adapter, inputs.vanilla)
+    model, processor = load_model(resolve_model(inputs.vanilla), str(inputs.vanilla))
+    pictures = read_pictures(inputs.prepared) | {image.name: image.read_bytes()}
+    encoder = Encoder(processor, pictures, device(), protocol.line_before_reply)
+    need_context(model, encoder, (question.sample for question in questions), str(inputs.prepared))
+    if inputs.adapter is not None:
+        return load_adapter(model, inputs.adapter), encoder, questions, image
+    unused = LoraConfig(r=1, target_modules=language_layers(model))  # the vanilla model is one with its adapter off
+    return get_peft_model(model, unused).eval(), encoder, questions, image
+
+
 def _first_image(irrelevant: Path) -> Path:
     images = sorted(need_folder(irrelevant, "sample").glob("*.png"))
     if not images:
@@ -94,17 +172,15 @@ def _first_image(irrelevant: Path) -> Path:
     return images[0]
 
 
-def _deciding(
-    params: EvaluateParams, seed: int, threads: int, prepared: Path, vanilla: Path, adapter: Path, image: Path
-) -> dict[str, Any]:
+def _deciding(params: EvaluateParams, seed: int, threads: int, inputs: Inputs, image: Path) -> dict[str, Any]:
     """Return what decides the replies: those that an earlier run left count only where all of this is the same."""
     return {
         "batch_size": params.batch_size,
         "protocol": params.in_force().sha256,
         "seed": seed,
         "threads": threads,
-        "data": sha256_path(prepared / "manifest.json"),
-        "vanilla": sha256_path(vanilla),
-        "adapter": sha256_path(adapter),
+        "data": sha256_path(inputs.prepared / "manifest.json"),
+        "vanilla": sha256_path(inputs.vanilla),
+        "adapter": inputs.adapter and sha256_path(inputs.adapter),
         "irrelevant": sha256_path(image),
     }

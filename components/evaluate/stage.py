@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from components.contract.stages import NOBODY, Input, Output, Personal, Scratch, Stage
+from components.contract.stages import NOBODY, Input, Option, Output, Personal, Scratch, Stage
 from viker.evaluation.settings import EvaluateParams
 
 REPLIES = Personal("everybody", "questions, true answers, replies and IDs")
@@ -28,8 +28,12 @@ class Arguments:
     metrics: Annotated[Path, Output("metrics", "metrics/evaluate.json", "The metrics.", "Metrics", personal=NOBODY)]
     work: Annotated[
         Path,
-        Scratch("work/evaluate", "Keeps replies until the run is over.", "evaluate/{run}", personal=UNDER_WAY),
+        Scratch("work/evaluate", "Keeps replies until the run is over.", "evaluate/{inputs}", personal=UNDER_WAY),
     ]
+    answers: Annotated[
+        list[Path] | None,
+        Option(None, "Answers that components.evaluate.part has asked for already.", "FOLDER", engine="answers"),
+    ] = None
 
 
 STAGE = Stage(
@@ -38,6 +42,7 @@ STAGE = Stage(
     arguments=Arguments,
     section=EvaluateParams,
     reads=("seed", "threads"),
+    results=(("outcome", str),),
     loads_model=True,
     requirements=("data", "torch", "models", "evaluate"),
     image_megabytes=2100,

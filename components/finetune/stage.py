@@ -32,7 +32,6 @@ STAGE = Stage(
     arguments=Arguments,
     section=FinetuneParams,
     reads=("seed", "threads"),
-    loads_model=True,
     requirements=("data", "torch", "models"),
     image_megabytes=1900,
 )

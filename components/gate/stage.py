@@ -26,8 +26,7 @@ class Arguments:
         Option(
             True,
             "Exit with 3 if the gate fails; else exit with 0 and leave it to readers of the verdict.",
-            kubeflow=False,
-            airflow=False,
+            engine=False,
         ),
     ]
 

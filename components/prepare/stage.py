@@ -17,15 +17,22 @@ class Arguments:
 
     out: Annotated[
         Path,
-        Output("prepared", "data/prepared", "The splits, pictures and manifest.", "Dataset", personal=RECORDS),
+        Output(
+            "prepared",
+            "data/prepared",
+            "The splits, pictures and manifest.",
+            "Dataset",
+            parts=(("manifest", ("manifest.json",)),),
+            personal=RECORDS,
+        ),
     ]
     validation: Annotated[Path, Output("validation", "validation", "The page on the validation.", personal=NOBODY)]
     cache: Annotated[
         Path, Scratch("data/sources", "What is fetched of a source that isn't local.", "sources", personal=FETCHED)
     ]
     requests: Annotated[
-        str | None,
-        Option(None, "Request files by name, in place of the folder prepare.requests.", "JSON", kubeflow="pending"),
+        Path | None,
+        Option(None, "A JSON file of request files by name, in place of prepare.requests.", "FILE", engine="pending"),
     ]
 
 

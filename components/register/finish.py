@@ -1,40 +1,67 @@
-"""``python -m components.register.finish``: record how a Kubeflow run ended, and end its runs in MLflow."""
+"""``python -m components.register.finish``: record how a run in an engine ended, and end its runs in MLflow."""
 
 import json
+import logging
+import os
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from components.contract.ended import CANCELLED, FAILED, outcome, remove_old
+from components.register.notify import tell
 from viker.core import console
 from viker.core.console import stage_app
+from viker.core.errors import UserError
 from viker.core.files import new_file, write_json
 from viker.core.mlflow_store import connect, explained, tracking_uri
+from viker.data.requests import ForgetRequest, read_requests
+from viker.storage import fetch, is_remote
 from viker.tracking import RUN_TAG
 
-ENDS = {"SUCCEEDED": "FINISHED", "CANCELLED": "KILLED", "CANCELED": "KILLED"}
-"""MLflow's status for each of Kubeflow's; FAILED for all others."""
+log = logging.getLogger(__name__)
 
 
 def command(
-    status: Annotated[str, typer.Option(help="Kubeflow's final status, JSON.")],
-    run: Annotated[str, typer.Option(help="The ID of the run in Kubeflow.")],
+    status: Annotated[str, typer.Option(help="The engine's final status, JSON.")],
+    run: Annotated[str, typer.Option(help="The ID of the run in the engine.")],
     page: Annotated[Path, typer.Option(help="The status for people, Markdown.")],
     out: Annotated[Path, typer.Option(help="The status for programs, JSON.")],
+    requests: Annotated[str, typer.Option(help="The folder of requests, for deadlines; empty: not looked at.")] = "",
 ) -> None:
-    """Write the status of the run, and end the MLflow runs that it left open.
+    """Write what the run came to, and end the MLflow runs that it left open.
 
-    The status is written first: it is there even if MLflow doesn't answer.
+    That is what its tasks noted; the engine's own state says nothing of the gate, and may be RUNNING for good. It is
+    written first: it is there even if MLflow doesn't answer.
     """
     final = json.loads(status)
     state = str(final.get("state", "UNKNOWN"))
-    error = str((final.get("error") or {}).get("message") or final.get("error_message") or "")
-    write_json(out, {"state": state, "run": run, "error": error})
+    result, errors = outcome(run, state)
+    said = str((final.get("error") or {}).get("message") or final.get("error_message") or "")
+    error = "\n".join([*errors, *([said] if said else [])])
+    write_json(out, {"outcome": result, "state": state, "run": run, "error": error})
     with new_file(page) as temporary:
         block = f"\n\n```\n{error}\n```" if error else ""
-        temporary.write_text(f"# {state}\n\nRun `{run}`.{block}\n", encoding="utf-8")
-    closed = close_runs(run, ENDS.get(state, "FAILED"))
-    typer.echo(f"run {run}: {state}; MLflow runs that were left open: {', '.join(closed) or 'none'}")
+        temporary.write_text(f"# {result}\n\nRun `{run}`.{block}\n", encoding="utf-8")
+    tell(run, result, errors, _requests(requests))
+    if shared := os.environ.get("VIKER_TRACKING_DIR"):
+        remove_old(Path(shared).parent)
+    closed = close_runs(run, "KILLED" if state in CANCELLED else "FAILED" if result == FAILED else "FINISHED")
+    typer.echo(f"run {run}: {result}; MLflow runs that were left open: {', '.join(closed) or 'none'}")
+
+
+def _requests(where: str) -> list[ForgetRequest]:
+    """Return the requests; none, with a warning, where they can't be read: what a run came to is told all the same."""
+    if not where:
+        return []
+    try:
+        with tempfile.TemporaryDirectory() as cache:
+            folder = fetch(where, None, Path(cache)) if is_remote(where) else Path(where)
+            return list(read_requests(folder).values())
+    except UserError as error:
+        log.warning("deadlines are not known: %s", error)
+        return []
 
 
 def close_runs(run: str, state: str) -> list[str]:

@@ -74,7 +74,7 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
             registry.create()
             version = registry.with_tag(KEY, key)
             if version is None:
-                coverage = _coverage(registry, manifest, params.unlearn.start_from, trained)
+                coverage = _coverage(registry, manifest, trained)
                 packed, place = Path(scratch) / "model", f"model-{key[:12]}"
                 pack(packed, args.adapter, base, digest, params.evaluate.in_force().longest("generation"))
                 files = {"evaluate.json": args.metrics, "gate.json": args.gate, "manifest.json": manifest_file}
@@ -112,21 +112,20 @@ def _try_to_promote(registry: Registry, version: int, policy: Policy) -> list[st
     return []
 
 
-def _coverage(
-    registry: Registry, manifest: dict[str, Any], start_from: str | None, trained: dict[str, Any]
-) -> Coverage:
+def _coverage(registry: Registry, manifest: dict[str, Any], trained: dict[str, Any]) -> Coverage:
     """Return what the adapter has forgotten on request: now, and through the adapter that it started from."""
     requests = frozenset(manifest.get("requests", ()))
     coverage = Coverage(requests, frozenset(manifest.get("forget_ids", ()) if requests else ()))
-    if start_from is None:
+    digest = trained["start_from"]
+    if digest is None:
         return coverage
-    earlier = registry.with_tag("adapter_sha256", str(trained["start_from"]))
+    earlier = registry.with_tag("adapter_sha256", str(digest))
     if earlier is not None:
         return coverage | registry.coverage(earlier)
     log.warning(
-        "unlearn.start_from is '%s', which is no version of %s: what it has forgotten is not known here, so it does "
-        "not count when the version is promoted",
-        start_from,
+        "the adapter that unlearn started from (%s) is no version of %s: what it has forgotten is not known here, so "
+        "it does not count when the version is promoted",
+        str(digest)[:12],
         registry.name,
     )
     return coverage

@@ -14,7 +14,7 @@ class Arguments:
 
     adapter: Annotated[Path, Input("adapter", "The LoRA adapter to register.")]
     model: Annotated[Path, Input("vanilla", "The vanilla model that it belongs to.")]
-    prepared: Annotated[Path, Input("prepared", "The prepared data: its manifest is kept.")]
+    prepared: Annotated[Path, Input("prepared", "The prepared data: its manifest is kept.", "manifest")]
     unlearning: Annotated[Path, Input("unlearning", "The records of the unlearning run: its summary.")]
     metrics: Annotated[Path, Input("metrics", "What evaluate measured.")]
     gate: Annotated[Path, Input("judged", "The gate's verdict.")]
@@ -23,7 +23,7 @@ class Arguments:
         Output("registered", "metrics/register.json", "Run, version and aliases are written here.", personal=NOBODY),
     ]
     promote: Annotated[
-        bool, Option(True, "Promote it if the gate passed; else leave that to what follows.", kubeflow=False)
+        bool, Option(True, "Promote it if the gate passed; else leave that to what follows.", engine=False)
     ]
 
 
@@ -33,7 +33,7 @@ STAGE = Stage(
     arguments=Arguments,
     section=RegisterParams,
     reads=None,
-    results=(("version", int),),
+    results=(("version", int), ("gate_verdict", str)),
     cached=False,
     requirements=("register",),
     image_megabytes=650,

@@ -15,7 +15,7 @@ class Arguments:
     prepared: Annotated[Path, Input("prepared", "The prepared data: pictures, answers, counts.")]
     requests: Annotated[Path, Option(Path("requests"), "The folder of forget requests; may be missing.")]
     pending: Annotated[
-        str | None, Option(None, "Request files by name, in place of that folder.", "JSON", kubeflow="pending")
+        Path | None, Option(None, "A JSON file of request files by name, in its place.", "FILE", engine="pending")
     ]
     unlearning: Annotated[Path, Input("unlearning", "Loss and key-token records of unlearn.")]
     predictions: Annotated[Path, Input("predictions", "The models' replies.")]

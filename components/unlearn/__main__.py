@@ -20,7 +20,11 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     """
     from components.unlearn.run import run
     from viker.core.distributed import processes
+    from viker.models.base_model import WEIGHTS
 
+    if args.start is not None and (args.start / WEIGHTS).is_file():
+        chosen = settings.unlearn.model_copy(update={"start_from": str(args.start)})
+        settings = settings.model_copy(update={"unlearn": chosen})
     with tracking.Stage("unlearn", settings.values(), params, live=True) as recorded:
         recorded.params({"unlearn": settings.unlearn.model_dump(mode="json", by_alias=True), "seed": settings.seed})
         recorded.data(args.prepared)

@@ -95,7 +95,7 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
     trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, args.state)
     trainer.add_callback(StepLogger(trainer))
     try:
-        train_or_resume(trainer, store)
+        train_or_resume(trainer, store, params.checkpoint_minutes)
     except Diverged as error:
         last_good = args.out.with_name(f"{args.out.name}.last_good")
         if processes().is_main_process:
@@ -169,12 +169,12 @@ def private_tokens(
     return rows, reliance
 
 
-def train_or_resume(trainer: UnlearnTrainer, store: RunStore) -> None:
-    """Train from the newest checkpoint of ``store``, or from the beginning.
+def train_or_resume(trainer: UnlearnTrainer, store: RunStore, minutes: float) -> None:
+    """Train from the newest checkpoint of ``store``, or from the beginning; write one after so many minutes.
 
     Raises SystemExit: 143 after SIGTERM, which Kubernetes sends before it evicts a pod; a checkpoint is saved first.
     """
-    checkpoints = SaveCheckpoints(trainer, store)
+    checkpoints = SaveCheckpoints(trainer, store, minutes)
     trainer.add_callback(checkpoints)
     checkpoint = newest_checkpoint(store)
     if checkpoint is not None:
@@ -206,7 +206,7 @@ def _inputs(
 ) -> dict[str, Any]:
     """Return everything that decides the adapter: the state of a run on other inputs is of no use."""
     return {
-        "unlearn": params.model_dump(by_alias=True, exclude={"checkpoint_steps"}),
+        "unlearn": params.model_dump(by_alias=True, exclude={"checkpoint_steps", "checkpoint_minutes", "start_from"}),
         "seed": seed,
         "threads": threads,
         "processes": processes().num_processes,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from components.contract.stages import Input, Output, Personal, Scratch, Stage
+from components.contract.stages import Input, Option, Output, Personal, Scratch, Stage
 from viker.training.settings import UnlearnParams
 
 WEIGHTS = Personal(
@@ -31,8 +31,17 @@ class Arguments:
     records: Annotated[Path, Output("unlearning", "unlearning", "Loss curve and key tokens.", personal=TOKENS)]
     state: Annotated[
         Path,
-        Scratch("work/unlearn", "Where a run under way keeps its checkpoints.", "unlearn/{run}", personal=STATE),
+        Scratch("work/unlearn", "Where a run under way keeps its checkpoints.", "unlearn/{inputs}", personal=STATE),
     ]
+    start: Annotated[
+        Path | None,
+        Option(
+            None,
+            "The adapter to train further, in place of unlearn.start_from; a folder without one: from the beginning.",
+            "FOLDER",
+            engine="start",
+        ),
+    ] = None
 
 
 STAGE = Stage(
@@ -41,6 +50,7 @@ STAGE = Stage(
     arguments=Arguments,
     section=UnlearnParams,
     reads=("seed", "threads"),
+    results=(("outcome", str),),
     loads_model=True,
     processes=True,
     requirements=("data", "torch", "models", "unlearn"),

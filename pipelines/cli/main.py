@@ -14,8 +14,8 @@ from viker.core.console import stage_app
 
 STAGES = tuple(stages())
 SPANNING = (
-    *("repro", "data", "request", "profile", "params", "doctor", "plan", "pipeline", "summary", "seeds", "sweep"),
-    *("track", "promote", "rollback", "status", "ask", "verify"),
+    *("run", "repro", "data", "request", "profile", "params", "doctor", "plan", "pipeline", "summary", "seeds"),
+    *("sweep", "track", "promote", "rollback", "status", "ask", "verify"),
     *("sign", "audit", "privacy", "purge", "certificate", "recheck"),
 )
 

@@ -1,5 +1,6 @@
 """``viker pipeline``: the pipeline in Kubeflow, compiled, run, scheduled and watched."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from viker.core.console import ParamsOption, command_group, say
 from viker.core.errors import UserError
-from viker.core.files import new_file
+from viker.core.files import new_file, read_json
 
 app = command_group(
     """Run the pipeline in Kubeflow: compile, run, schedule, status.
@@ -40,20 +41,24 @@ def compile_(
     params: ParamsOption = Path("params.yaml"),
     out: Annotated[Path, typer.Option(help="The YAML for Kubeflow.")] = Path("deploy/pipeline.yaml"),
     profile: ProfileOption = None,
+    digests: Annotated[
+        Path | None, typer.Option(help="The digests that docker/build.py --push --digests wrote, to pin the images.")
+    ] = None,
 ) -> None:
-    """Write the pipeline as YAML, and in the work tree's *deploy/airflow* the stages for Airflow's DAG.
+    """Write the pipeline as YAML, and in the work tree's *deploy/airflow* the tasks for Airflow's DAG.
 
     Commit *deploy/pipeline.yaml*: its diff shows what a change of the parameters or the code means for the cluster.
     """
-    from pipelines.airflow import STAGES, airflow_stages
+    from pipelines.airflow import TASKS, airflow_tasks
     from pipelines.kubeflow.compile import compiled, load
 
-    _, deploy = load(params, [], profile)
+    pinned = [] if digests is None else [f"deploy.digests={json.dumps(read_json(digests, 'images-push'))}"]
+    _, deploy = load(params, pinned, profile)
     with new_file(out) as temporary:
         temporary.write_text(compiled(deploy), encoding="utf-8")
-    if STAGES.parent.is_dir():
-        with new_file(STAGES) as temporary:
-            temporary.write_text(airflow_stages(), encoding="utf-8")
+    if TASKS.parent.is_dir():
+        with new_file(TASKS) as temporary:
+            temporary.write_text(airflow_tasks(), encoding="utf-8")
     say(f"{out}: profile {deploy.profile}")
 
 
@@ -86,6 +91,7 @@ def run(
     from pipelines.kubeflow.submit import EXIT, FAILED, outcome, submit, watch
 
     host = Host()
+    _check_version(host)
     values, deploy = load(params, set_ or [], profile)
     given = {"source": source, "revision": revision, "requests": requests, "model": model, "policy": policy}
     name = name or f"viker {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
@@ -138,6 +144,7 @@ def schedule(
             raise UserError("neither --cron nor --pause or --resume: say when it is to run, or to stop.")
         made, done = schedules.pause(host, name, experiment, pause)
     else:
+        _check_version(host)
         values, deploy = load(params, set_ or [], profile)
         given = {"source": source, "revision": revision, "requests": requests, "model": model, "policy": policy}
         body = arguments(values, given, only_requests=True)
@@ -171,6 +178,11 @@ def status(
     schedules = [(one, one.trigger and one.trigger.cron_schedule) for one in listed.recurring_runs or []]
     planned = [(one.display_name, cron.cron if cron else "", one.status) for one, cron in schedules]
     _table(("schedule", "cron", "state"), planned)
+
+
+def _check_version(host: Any) -> None:
+    if host.check_version() is None:
+        say(f"{host.address} doesn't say which version of Kubeflow Pipelines it is: expected 2.16 or later.")
 
 
 def _table(headings: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:

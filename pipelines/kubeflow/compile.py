@@ -44,13 +44,13 @@ def compiled(deploy: DeployParams) -> str:
     """Return the YAML: the pipeline, and behind ``---`` what of it is Kubernetes'."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"
-        compiler.Compiler().compile(pipeline(partial(settle, deploy=deploy)), str(path))
+        compiler.Compiler().compile(pipeline(partial(settle, deploy=deploy), deploy.evaluate_shares), str(path))
         return path.read_text(encoding="utf-8")
 
 
 def specification(deploy: DeployParams) -> dict[str, Any]:
     """Return the same as Kubeflow's API takes it: ``pipeline_spec`` and ``platform_spec``."""
-    made = pipeline(partial(settle, deploy=deploy))
+    made = pipeline(partial(settle, deploy=deploy), deploy.evaluate_shares)
     return {
         "pipeline_spec": json_format.MessageToDict(made.pipeline_spec),
         "platform_spec": json_format.MessageToDict(made.platform_spec),

@@ -8,32 +8,52 @@ from typing import Any
 from kfp import dsl
 
 from components.contract.kfp_task import CACHE, COMMAND, image
-from components.contract.stages import Input, Option, Output, Scratch, Stage, artifacts
+from components.contract.stages import Input, Option, Output, Scratch, Stage, artifacts, part_name
 
 KINDS = {"Artifact": dsl.Artifact, "Dataset": dsl.Dataset, "HTML": dsl.HTML, "Metrics": dsl.Metrics, "Model": dsl.Model}
-GIVEN = {"params": dict, "pending": dict, "state": str}
-"""What 'resolve' gives to stages, and its type."""
+BESIDE = {"pending": ("pending",), "start": ("start",), "answers": ("answers_vanilla", "answers_unlearned")}
+"""The artifacts of tasks around the stages that a stage may ask for, by what its declaration calls them."""
+LISTS = ("answers_unlearned",)
+"""Those of them that are a list, from tasks that share the work; there is none where one task does it."""
 
 
-def given(stage: Stage) -> tuple[str, ...]:
-    """Return what 'resolve' gives to a stage: its parameters, the requests, and the state of what lies outside."""
-    options = [what.kubeflow for _, what in stage.declared().values() if isinstance(what, Option)]
-    return ("params", *(name for name in options if name in GIVEN), *(["state"] if stage.outside else []))
+def given(stage: Stage) -> dict[str, type]:
+    """Return what 'resolve' gives to a stage: its parameters, and the state of what lies outside."""
+    return {"params": dict} | ({"state": str} if stage.outside else {})
+
+
+def beside(stage: Stage, shares: int) -> tuple[str, ...]:
+    """Return which artifacts of tasks around the stages it reads; ``shares``: how many tasks evaluate's work has."""
+    options = [what.engine for _, what in stage.declared().values() if isinstance(what, Option)]
+    names = [name for option in options for name in BESIDE.get(option, ())]
+    return tuple(name for name in names if name not in LISTS or shares > 1)
 
 
 @cache
-def component(stage: Stage) -> Any:
+def component(stage: Stage, shares: int = 1) -> Any:
     """Return a stage's component: parameters and inputs, then outputs and results, all under their names."""
 
     def container(places: dict[str, Any]) -> dsl.ContainerSpec:
-        return dsl.ContainerSpec(image=image(stage.name), command=COMMAND, args=_arguments(stage, places))
+        return dsl.ContainerSpec(image=image(stage.name), command=COMMAND, args=_arguments(stage, places, shares))
 
-    reads = {what.artifact: artifacts()[what.artifact][1] for what in stage.inputs().values()}
-    annotations = {name: GIVEN[name] for name in given(stage)}
+    reads = {what.source: artifacts()[what.artifact][1] for what in stage.inputs().values()}
+    annotations: dict[str, Any] = given(stage)
+    for name in beside(stage, shares):
+        annotations[name] = dsl.Input[list[dsl.Artifact]] if name in LISTS else dsl.Input[dsl.Artifact]
     annotations |= {name: dsl.Input[KINDS[output.kind]] for name, output in reads.items()}
     annotations |= {output.artifact: dsl.Output[KINDS[output.kind]] for output in stage.outputs().values()}
+    annotations |= {name: dsl.Output[dsl.Artifact] for name, (_, of) in written_parts(stage).items()}
     annotations |= {name: dsl.OutputPath(kind) for name, kind in stage.results}
     return container_component(stage.name, stage.help, annotations, container)
+
+
+def written_parts(stage: Stage) -> dict[str, tuple[str, str]]:
+    """Return for each part of what a stage writes, by its name as an artifact, the artifact and the part."""
+    return {
+        part_name(output.artifact, part): (output.artifact, part)
+        for output in stage.outputs().values()
+        for part, _ in output.parts
+    }
 
 
 def container_component(
@@ -61,16 +81,21 @@ def launched(args: Sequence[Any], processes: int) -> list[Any]:
     return ["accelerate.commands.launch", *launch, "--dynamo_backend=no", "-m", *args]
 
 
-def _arguments(stage: Stage, places: dict[str, Any]) -> list[Any]:
+def _arguments(stage: Stage, places: dict[str, Any], shares: int) -> list[Any]:
     arguments: list[Any] = [f"components.{stage.name}"]
     for name, (_, what) in stage.declared().items():
         option = name.replace("_", "-")
         if isinstance(what, Input | Output):
-            arguments.append(f"--{option}={places[what.artifact].path}")
+            source = what.source if isinstance(what, Input) else what.artifact
+            arguments.append(f"--{option}={places[source].path}")
         elif isinstance(what, Scratch):
-            arguments.append(f"--{option}={CACHE}/{what.volume.format(run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)}")
-        elif what.kubeflow is False:
+            arguments.append(f"--{option}={CACHE}/{what.volume}")
+        elif what.engine is False:
             arguments.append(f"--no-{option}")
-        elif what.kubeflow is not None:
-            arguments.append(f"--{option}={places[what.kubeflow]}")
+        elif what.engine is not None:
+            for name in BESIDE[what.engine]:
+                if name not in LISTS:
+                    arguments.append(f"--{option}={places[name].path}")
+                elif shares > 1:
+                    arguments.append(f"--{option}={{each:{name}}}")
     return arguments

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import kfp_server_api as api
@@ -14,6 +16,8 @@ from viker.core.errors import UserError
 
 ENDPOINT, TOKEN, NAMESPACE = "KFP_ENDPOINT", "KFP_TOKEN", "KFP_NAMESPACE"
 ATTEMPTS = 4
+OLDEST = (2, 16)
+"""The oldest version that runs the pipeline as it is compiled: from it on, driver/k8s.go sets a container's user."""
 BUSY = (429, 500, 502, 503, 504)
 """Answers that may be others a moment later."""
 WAIT = 1.0
@@ -54,6 +58,25 @@ class Host:
         self.experiments = api.ExperimentServiceApi(client)
         self.runs = api.RunServiceApi(client)
         self.schedules = api.RecurringRunServiceApi(client)
+
+    def check_version(self) -> str | None:
+        """Return the version of Kubeflow Pipelines; None where it doesn't say.
+
+        Raises UserError: it is too old for this pipeline, or doesn't answer.
+        """
+        health = partial(self.experiments.api_client.call_api, "/apis/v2beta1/healthz", "GET", auth_settings=["Bearer"])
+        answer: Any = self.call(health, response_type="object", _return_http_data_only=True)
+        name = str((answer or {}).get("tag_name", ""))
+        numbers = re.match(r"v?(\d+)\.(\d+)", name)
+        if numbers is None:
+            return None
+        if (int(numbers[1]), int(numbers[2])) < OLDEST:
+            raise UserError(
+                f"{self.address}: Kubeflow Pipelines {name} is too old: expected {OLDEST[0]}.{OLDEST[1]} or later. "
+                "Before 2.16 it ignores the user that the tasks are to run as; up to 2.5 it refuses the task at the "
+                "end of the pipeline. Upgrade it: docs/kubernetes.md."
+            )
+        return name
 
     def call(self, method: Callable[..., Result], **arguments: Any) -> Result:
         """Call a method of the API; only what reads is tried again. Raises UserError: no answer, or a refusal."""

@@ -5,15 +5,19 @@ from typing import Any
 
 from kfp import dsl
 
-from components.contract.stages import stages
-from pipelines.kubeflow.components import component, given
-from pipelines.kubeflow.tasks import close, finish, promote, resolve
+from components.contract.kfp_task import DONE, OUTCOME
+from components.contract.stages import Stage, stages
+from pipelines.kubeflow.components import beside, component, given
+from pipelines.kubeflow.tasks import ask, close, collect, finish, promote, refuse, resolve
 
 NAME = "viker"
 
 
-def pipeline(settle: Callable[[dsl.PipelineTask], Any]) -> Any:
-    """Return the pipeline; ``settle`` sets where and how each task runs, see ``pipelines.kubeflow.task_settings``."""
+def pipeline(settle: Callable[[dsl.PipelineTask], Any], shares: int = 1) -> Any:
+    """Return the pipeline; ``settle`` sets where and how each task runs, see ``pipelines.kubeflow.task_settings``.
+
+    ``shares``: how many tasks ask the unlearned model at the same time, each its share.
+    """
 
     @dsl.pipeline(name=NAME, description="Make a multimodal language model forget people on request, and prove it.")
     def viker(
@@ -36,7 +40,7 @@ def pipeline(settle: Callable[[dsl.PipelineTask], Any]) -> Any:
             policy: The gate's policy, in place of gate.policy.
             only_requests: Whether there is nothing to do where no request is pending.
         """
-        last = finish(run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
+        last = finish(run=dsl.PIPELINE_JOB_ID_PLACEHOLDER, requests=requests)
         settle(last)
         with dsl.ExitHandler(last, name="viker"):
             resolved = resolve()(
@@ -50,17 +54,61 @@ def pipeline(settle: Callable[[dsl.PipelineTask], Any]) -> Any:
             )
             settle(resolved)
             with dsl.If(resolved.outputs["work"] == "yes", name="work"):
-                written: dict[str, Any] = {}
-                for stage in stages().values():
-                    values = {name: resolved.outputs[stage.name if name == "params" else name] for name in given(stage)}
-                    reads = {what.artifact: written[what.artifact] for what in stage.inputs().values()}
-                    task = component(stage)(**values, **reads)
-                    settle(task)
-                    written |= task.outputs
-                with dsl.If(written["verdict"] == "pass", name="passed"):
-                    champion = promote(params=resolved.outputs["register"], registered=written["registered"])
-                    settle(champion)
-                    folder, version = resolved.outputs["folder"], champion.outputs["version"]
-                    settle(close(requests=folder, version=version, prepared=written["prepared"]))
+                values = {name: resolved.outputs[name] for name in ("requests_sha256", "champion", "model_name")}
+                collecting = collect(requests=resolved.outputs["folder"], **values)
+                settle(collecting)
+                _stages(list(stages().values()), resolved.outputs, collecting.outputs, settle, shares)
 
     return viker
+
+
+def _stages(
+    waiting: list[Stage],
+    resolved: Any,
+    written: dict[str, Any],
+    settle: Callable[[dsl.PipelineTask], Any],
+    shares: int,
+) -> None:
+    """Add the stages, and promotion behind a passed gate; ``written``: the artifacts and results there are so far.
+
+    What follows a task on a GPU node that was given something it can't use is left out, and the run fails.
+    """
+    for place, stage in enumerate(waiting):
+        values = {name: resolved[stage.name if name == "params" else name] for name in given(stage)}
+        names = (*beside(stage, shares), *(what.source for what in stage.inputs().values()))
+        if "answers_vanilla" in names:
+            written |= _answers(resolved[stage.name], written, settle, shares)
+        reads = {name: written[name] for name in names}
+        task = component(stage, shares)(**values, **reads)
+        settle(task)
+        written = written | task.outputs
+        if stage.loads_model:
+            with dsl.If(task.outputs[OUTCOME] == DONE, name=f"{stage.name}-done"):
+                _stages(waiting[place + 1 :], resolved, written, settle, shares)
+            with dsl.If(task.outputs[OUTCOME] != DONE, name=f"{stage.name}-refused"):
+                settle(refuse(stage.name)(reason=task.outputs[OUTCOME]))
+            return
+    with dsl.If(written["verdict"] == "pass", name="passed"):
+        champion = promote(params=resolved["register"], registered=written["registered"])
+        settle(champion)
+        version = champion.outputs["version"]
+        settle(close(requests=resolved["folder"], version=version, prepared_manifest=written["prepared_manifest"]))
+
+
+def _answers(
+    params: Any, written: dict[str, Any], settle: Callable[[dsl.PipelineTask], Any], shares: int
+) -> dict[str, Any]:
+    """Add the tasks that ask ahead of evaluate; return their artifacts.
+
+    The vanilla model is asked by a task of its own, which the cache knows by model, data and protocol.
+    """
+    read = {name: written[name] for name in ("prepared", "vanilla", "irrelevant")}
+    vanilla = ask("vanilla")(params=params, share="1/1", **read)
+    settle(vanilla)
+    answers = {"answers_vanilla": vanilla.outputs["answers"]}
+    if shares > 1:
+        with dsl.ParallelFor([f"{number}/{shares}" for number in range(1, shares + 1)], name="shares") as share:
+            unlearned = ask("unlearned")(params=params, share=share, adapter=written["adapter"], **read)
+            settle(unlearned)
+        answers["answers_unlearned"] = dsl.Collected(unlearned.outputs["answers"])
+    return answers

@@ -6,12 +6,13 @@ from typing import Any
 
 import kfp_server_api as api
 
+from components.contract.ended import FAILED, GATE_FAILED, NOTHING, PASSED
 from components.contract.stages import stages
 from pipelines.kubeflow.host import Host, named
+from pipelines.kubeflow.tasks import ASKS, REFUSALS
 from viker.core.errors import UserError
 
 ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
-NOTHING, PASSED, GATE_FAILED, FAILED = "nothing to do", "passed", "gate failed", "failed"
 EXIT = {NOTHING: 0, PASSED: 0, GATE_FAILED: 3, FAILED: 1}
 """The exit code of each outcome, as in 'viker gate'."""
 
@@ -78,7 +79,8 @@ def tasks(run: api.V2beta1Run) -> dict[str, str]:
 
 def task_names() -> tuple[str, ...]:
     """Return the names of the pipeline's tasks, in the order in which they run."""
-    return ("resolve", *stages(), "promote", "close", "finish")
+    ordered = [task for stage in stages() for task in (*(ASKS if stage == "evaluate" else ()), stage)]
+    return ("resolve", "collect", *ordered, *REFUSALS, "promote", "close", "finish")
 
 
 def outcome(run: api.V2beta1Run) -> str:

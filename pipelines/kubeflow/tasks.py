@@ -5,12 +5,19 @@ from typing import Any
 
 from kfp import dsl
 
-from components.contract.kfp_task import CACHE, COMMAND, image
+from components.contract.kfp_task import CACHE, COMMAND, OUTCOME, image
 from components.contract.stages import stages
 from pipelines.kubeflow.components import container_component
 
-IMAGES = {"resolve": "prepare", "promote": "register", "close": "register", "finish": "register"}
-"""The stage in whose image each task runs. None is cached: they look at or change something outside."""
+REFUSALS = tuple(f"refuse-{stage.name}" for stage in stages().values() if stage.loads_model)
+"""What fails the run for a task on a GPU node that was given something it can't use."""
+ASKS = ("ask-vanilla", "ask-unlearned")
+"""Parts of evaluate, on GPU nodes like it."""
+IMAGES = {"resolve": "prepare"} | dict.fromkeys(ASKS, "evaluate")
+IMAGES |= dict.fromkeys(("collect", *REFUSALS, "promote", "close", "finish"), "register")
+"""The stage in whose image each task runs."""
+CACHED = ("collect", *ASKS)
+"""Which of them may come from the cache: the others look at or change something outside."""
 
 
 @cache
@@ -25,15 +32,60 @@ def resolve() -> Any:
     texts = ("source", "revision", "requests", "model", "policy")
     arguments: dict[str, Any] = {"params": dict, **dict.fromkeys(texts, str), "only_requests": bool}
     outputs = {"resolved": dsl.Output[dsl.Artifact]}
-    outputs |= {name: dsl.OutputPath(str) for name in ("work", "folder", "state")}
-    outputs |= {name: dsl.OutputPath(dict) for name in ("pending", *stages())}
+    results = ("work", "folder", "state", "requests_sha256", "champion", "model_name")
+    outputs |= {name: dsl.OutputPath(str) for name in results}
+    outputs |= {name: dsl.OutputPath(dict) for name in stages()}
     about = "Read the requests, pin the data's revision, check all parameters, and give each stage those that it reads."
     return container_component("resolve", about, arguments | outputs, container)
 
 
 def _register(program: str, **options: Any) -> dsl.ContainerSpec:
-    args = [f"components.register.{program}", *(f"--{name}={value}" for name, value in options.items())]
+    args = [f"components.register.{program}"]
+    args += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     return dsl.ContainerSpec(image=image("register"), command=COMMAND, args=args)
+
+
+@dsl.container_component
+def collect(
+    requests: str,
+    requests_sha256: str,
+    champion: str,
+    model_name: str,
+    pending: dsl.Output[dsl.Artifact],
+    start: dsl.Output[dsl.Artifact],
+) -> dsl.ContainerSpec:
+    """Fetch the request files, and the adapter of the champion that unlearn goes on from."""
+    values = {"requests": requests, "requests_sha256": requests_sha256, "champion": champion, "model_name": model_name}
+    return _register("collect", **values, pending=pending.path, start=start.path)
+
+
+@cache
+def ask(model: str) -> Any:
+    """Return the component that asks ``vanilla`` or ``unlearned`` a share of what evaluate asks."""
+    inputs: dict[str, Any] = {"params": dict, "share": str, "prepared": dsl.Input[dsl.Dataset]}
+    inputs |= {"vanilla": dsl.Input[dsl.Model], "irrelevant": dsl.Input[dsl.Dataset]}
+    if model == "unlearned":
+        inputs["adapter"] = dsl.Input[dsl.Model]
+    read = [name for name in ("prepared", "vanilla", "irrelevant", "adapter") if name in inputs]
+
+    def container(places: dict[str, Any]) -> dsl.ContainerSpec:
+        args = ["components.evaluate.part", *(f"--{name}={places[name].path}" for name in read)]
+        args += [f"--share={places['share']}", f"--out={places['answers'].path}", f"--work={CACHE}/evaluate/{{inputs}}"]
+        return dsl.ContainerSpec(image=image("evaluate"), command=COMMAND, args=args)
+
+    outputs = {"answers": dsl.Output[dsl.Artifact], OUTCOME: dsl.OutputPath(str)}
+    return container_component(f"ask-{model}", f"Ask the {model} model, all or a share.", inputs | outputs, container)
+
+
+@cache
+def refuse(stage: str) -> Any:
+    """Return the component that fails the run with what a stage on a GPU node was given that it can't use."""
+
+    def container(places: dict[str, Any]) -> dsl.ContainerSpec:
+        return _register("refuse", reason=places["reason"], out=places["nothing"].path)
+
+    places = {"reason": str, "nothing": dsl.Output[dsl.Artifact]}
+    return container_component(f"refuse-{stage}", f"Fail the run with what {stage} can't use.", places, container)
 
 
 @dsl.container_component
@@ -46,16 +98,21 @@ def promote(
 
 @dsl.container_component
 def close(
-    requests: str, version: int, prepared: dsl.Input[dsl.Dataset], closed: dsl.Output[dsl.Artifact]
+    requests: str, version: int, prepared_manifest: dsl.Input[dsl.Artifact], closed: dsl.Output[dsl.Artifact]
 ) -> dsl.ContainerSpec:
     """Mark the requests that the promoted version carries out as done."""
     cache = f"{CACHE}/sources"
-    return _register("close", requests=requests, version=version, prepared=prepared.path, out=closed.path, cache=cache)
+    prepared = prepared_manifest.path
+    return _register("close", requests=requests, version=version, prepared=prepared, out=closed.path, cache=cache)
 
 
 @dsl.container_component
 def finish(
-    status: dsl.PipelineTaskFinalStatus, run: str, page: dsl.Output[dsl.Markdown], ended: dsl.Output[dsl.Artifact]
+    status: dsl.PipelineTaskFinalStatus,
+    run: str,
+    requests: str,
+    page: dsl.Output[dsl.Markdown],
+    ended: dsl.Output[dsl.Artifact],
 ) -> dsl.ContainerSpec:
-    """Write how the run ended, and end what it left open in MLflow."""
-    return _register("finish", status=status, run=run, page=page.path, out=ended.path)
+    """Write what the run came to, and end what it left open in MLflow."""
+    return _register("finish", status=status, run=run, requests=requests, page=page.path, out=ended.path)

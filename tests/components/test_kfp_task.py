@@ -102,7 +102,7 @@ def test_an_artifact_in_a_store_lies_where_the_launcher_mounts_it(scheme) -> Non
 
 
 def run(folder: Path, task: dict, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "components.contract.kfp_task", json.dumps(task), "run-1", module, *arguments]
+    command = [sys.executable, "-m", "components.contract.kfp_task", json.dumps(task), module, *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=None, check=False)
 
 
@@ -131,3 +131,23 @@ def test_a_task_that_fails_hands_nothing_on(tmp_path) -> None:
     assert done.returncode == 1
     assert "unlearn.epochs" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_task_that_need_not_be_tried_again_ends_well_and_says_why_in_its_outcome(tmp_path) -> None:
+    task = executor_input(tmp_path, {"resolved": "system.Artifact"}, ["work", "outcome"], {"unlearn": {"epochs": 0}})
+    done = run(tmp_path, task, "components.prepare.resolve", f"--out={tmp_path / 'resolved'}")
+    assert done.returncode == 0
+    assert "isn't tried again" in done.stderr
+    assert "unlearn.epochs" in (tmp_path / "parameters/outcome").read_text()
+    assert not (tmp_path / "parameters/work").exists()
+    assert "unlearn.epochs" in json.loads((tmp_path / "resolved/refused.json").read_text())["error"]
+
+
+def test_the_part_that_some_stages_read_alone_is_an_artifact_of_its_own(tmp_path) -> None:
+    (tmp_path / "prepared").mkdir()
+    (tmp_path / "prepared/manifest.json").write_text('{"seed": 7}')
+    (tmp_path / "prepared/pictures.parquet").write_bytes(b"x" * 1000)
+    task = executor_input(tmp_path, {"prepared": "system.Dataset", "prepared_manifest": "system.Artifact"}, [])
+    made = outputs(task)
+    assert [path.name for path in (tmp_path / "prepared_manifest").iterdir()] == ["manifest.json"]
+    assert set(made["artifacts"]) == {"prepared", "prepared_manifest"}

@@ -61,6 +61,7 @@ class FakeHost:
 
     def __init__(self, token: str = "") -> None:
         self.token = token
+        self.version = "2.17.0"
         self.experiments: dict[str, dict] = {}
         self.runs: dict[str, dict] = {}
         self.schedules: dict[str, dict] = {}
@@ -105,6 +106,8 @@ class FakeHost:
 
     def handle(self, verb: str, target: str, content: bytes, authorization: str) -> tuple[int, dict]:
         url = urlsplit(target)
+        if url.path == "/apis/v2beta1/healthz":  # backend/src/apiserver/main.go, healthzResponse
+            return 200, {"commit_sha": "unknown", "tag_name": self.version, "multi_user": False}
         found = next((one for one in self.operations if one[0] == verb and one[1].fullmatch(url.path)), None)
         if found is None:
             return self.refuse(404, f"{verb} {url.path} is no operation of the API")

@@ -1,4 +1,4 @@
-"""The pipeline by kfp.local, each task's command run on this host: the same programs, values and order as in images.
+"""The compiled pipeline through the double of Kubeflow, each task's command run on this host with real files.
 
 In their images tests/containers run it.
 """
@@ -10,15 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from kfp import local
 from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
 from benchmarks.small_project import MODEL
 from components.contract.kfp_task import merged
-from components.contract.stages import stages
-from pipelines.kubeflow.pipeline import pipeline
-from tests.kfp_local import named_conditions, on_this_host  # noqa: F401 - fixtures
+from tests.kubeflow.backend import Backend, Run
+from tests.kubeflow.launcher import on_this_host
 from viker.core.files import sha256_path
 from viker.data.requests import read_requests
 
@@ -49,14 +47,7 @@ def nulls_written(value):
     )
 
 
-def tasks(root: Path) -> set[str]:
-    """The tasks that have run, of the newest run below ``root``, and of the DAGs inside it."""
-    newest = sorted(path for path in root.iterdir() if not path.name.startswith("."))[-1]
-    return {path.name for path in newest.iterdir()}
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("named_conditions", "on_this_host")
 def test_requests_are_carried_out_only_where_the_gate_passes_and_as_dvc_would(
     small_description,
     s3,
@@ -69,39 +60,44 @@ def test_requests_are_carried_out_only_where_the_gate_passes_and_as_dvc_would(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.chdir(ROOT)
     s3.put_object(Bucket=bucket, Key="requests/r1.yaml", Body=REQUEST.encode())
-    root = tmp_path / "root"
-    local.init(local.DockerRunner(), pipeline_root=str(root), enable_caching=True, cache_root=str(tmp_path / "kept"))
+    cache = tmp_path / "cache"
+    outside = {"MLFLOW_TRACKING_URI": store, "HF_HOME": str(cache / "huggingface")}
+    kubeflow = Backend((ROOT / "deploy/pipeline.yaml").read_text(), tmp_path / "pods", on_this_host(cache), outside)
     settings = without_attacks()
 
-    def run(changes: dict) -> set[str]:
-        pipeline(lambda task: task.set_caching_options(task.name in stages() and stages()[task.name].cached))(
+    def run(changes: dict) -> Run:
+        ended = kubeflow.run(
             params=nulls_written(merged(settings, changes)),
             source=str(small_description),
             requests=f"s3://{bucket}/requests",
             only_requests=True,
         )
-        return tasks(root)
+        assert ended.state == "SUCCEEDED", ended.states
+        return ended
+
+    def came_to(ended: Run) -> str:
+        return json.loads(ended.path("finish", "ended").read_text())["outcome"]
 
     def request() -> str:
         return s3.get_object(Bucket=bucket, Key="requests/r1.yaml")["Body"].read().decode()
 
     # The gate fails: registered with its verdict, reported, not promoted, the request stays pending.
-    ran = run({"gate": {"rules": ["unlearned.forget.leakage_rate >= 1.0"]}})
-    assert {"resolve", "unlearn", "register", "report", "finish"} <= ran
-    assert not {"promote", "close"} & ran
+    first = run({"gate": {"rules": ["unlearned.forget.leakage_rate >= 1.0"]}})
+    assert {"resolve", "collect", "unlearn", "register", "report", "finish"} <= first.ran()
+    assert not {"promote", "close", "refuse"} & first.ran()
+    assert came_to(first) == "gate failed"
     registry = MlflowClient(store)
     assert set(registry.get_registered_model("viker-adapter").aliases) == {"candidate"}
     assert request() == REQUEST
-    page = (sorted(path for path in root.iterdir())[0] / "report" / "evidence").read_text()
+    page = first.path("report", "evidence").read_text()
     assert "the person asks for erasure" in page and "2026-12-01" in page
 
     # As DVC would: the stages' own commands on the same values.
-    first = sorted(path for path in root.iterdir())[0]
-    (made,) = (path for path in [first / "unlearn" / "adapter"])
+    made = first.path("unlearn", "adapter")
     by_hand = chain(tmp_path / "by-hand", settings, small_description)
     weights = "adapter_model.safetensors"  # beside it the configuration names the vanilla model's folder
     assert sha256_path(by_hand / "models/adapter" / weights) == sha256_path(made / weights)
-    measured = json.loads((first / "evaluate" / "metrics").read_text())
+    measured = json.loads(first.path("evaluate", "metrics").read_text())
     expected = json.loads((by_hand / "metrics/evaluate.json").read_text())
     for name in ("model", "data", "params"):
         assert measured["inputs"][name] == expected["inputs"][name]
@@ -111,16 +107,19 @@ def test_requests_are_carried_out_only_where_the_gate_passes_and_as_dvc_would(
     }
 
     # With other rules only the gate and what follows it run: the rest is in the cache.
-    ran = run({})
-    assert {"gate", "register", "promote", "close", "report"} <= ran
-    assert not {"prepare", "finetune", "sample", "unlearn", "evaluate"} & ran
+    second = run({})
+    assert {"gate", "register", "promote", "close", "report"} <= second.ran()
+    assert not {"collect", "prepare", "finetune", "sample", "unlearn", "evaluate"} & second.ran()
+    assert came_to(second) == "passed"
     aliases = registry.get_registered_model("viker-adapter").aliases
     assert aliases["champion"] == aliases["candidate"]
     assert f"version: {aliases['champion']}" in request()
     assert "# as asked" in request()
 
     # Nothing is pending any more: green after the first task.
-    assert run({}) == {"resolve", "finish"}
+    third = run({})
+    assert third.ran() == {"resolve", "finish"}
+    assert came_to(third) == "nothing to do"
 
     runs = registry.search_runs([e.experiment_id for e in registry.search_experiments()])
     assert all("viker.pipeline_run" in one.data.tags for one in runs)

@@ -62,7 +62,26 @@ def run(app: Callable[..., Any]) -> None:
             raise
         text = without_secrets(str(problem))
         Console(stderr=True, soft_wrap=True, highlight=False).print(Text.assemble(("error:", "bold red"), f" {text}"))
-        sys.exit(1)
+        raise UserExit(text, isinstance(error, UserError) and not _of_the_network(error)) from None
+
+
+def _of_the_network(error: BaseException | None) -> bool:
+    """Return whether an error comes from a connection that failed: of Python, requests, httpx, urllib3 or botocore."""
+    while error is not None:
+        names = {kind.__name__ for kind in type(error).__mro__}
+        if any(word in name for name in names for word in ("Connection", "Connect", "Timeout", "HTTPError")):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+class UserExit(SystemExit):
+    """The end of a program because of something that a person can put right; ``code`` is 1."""
+
+    def __init__(self, text: str, deterministic: bool) -> None:
+        """Keep the error's text; ``problem`` is empty if another try may end otherwise, as without space or network."""
+        super().__init__(1)
+        self.problem = text if deterministic else ""
 
 
 @contextmanager

@@ -25,12 +25,14 @@ class RunStore:
     or entry is never used. ``close`` removes the folder when the run is over.
     """
 
-    def __init__(self, folder: Path, inputs: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, inputs: Mapping[str, Any], share: tuple[int, int] = (0, 1)) -> None:
         """Open ``folder`` for a run on ``inputs`` (JSON values).
 
-        A folder that another run left is emptied, with a warning that names what differs.
+        A folder that another run left is emptied, with a warning that names what differs. ``share``: (i, n), of the
+        results that are asked for only every n-th is computed, from the i-th on; see ``leaves_out``.
         """
-        self.folder = folder
+        self.folder, self.share = folder, share
+        self._places: dict[str, int] = {}
         now = json.loads(canonical(inputs))
         before = _read(folder / INPUTS)
         if before is not None and before != now:
@@ -44,11 +46,24 @@ class RunStore:
         """Return what ``compute`` returns, or what it returned for the same ``of`` earlier; both are JSON values."""
         key = sha256_json(list(of))
         if key not in self.results:
-            self.results[key] = compute()
-            path = self.folder / RESULTS
-            with writing(path), path.open("ab") as stream:
-                stream.write(canonical([key, self.results[key]]) + b"\n")
+            self._keep(key, compute())
         return self.results[key]
+
+    def leaves_out(self, of: Sequence[Any]) -> bool:
+        """Return whether a result is in the share of another task; which, goes by the order in which they are asked."""
+        place = self._places.setdefault(sha256_json(list(of)), len(self._places))
+        return place % self.share[1] != self.share[0]
+
+    def take_over(self, results: Mapping[str, Any]) -> None:
+        """Use the results of a store on the same inputs; they are kept as if they had been computed here."""
+        for key in sorted(results.keys() - self.results.keys()):
+            self._keep(key, results[key])
+
+    def _keep(self, key: str, value: Any) -> None:
+        self.results[key] = value
+        path = self.folder / RESULTS
+        with writing(path), path.open("ab") as stream:
+            stream.write(canonical([key, value]) + b"\n")
 
     def _whole_lines(self) -> list[Any]:
         """Return the results of the whole lines; torn ones are taken out of the file, with a warning."""

@@ -44,10 +44,10 @@ class ForgetList:
 
 
 @contextmanager
-def with_requests(params: PrepareParams, requests: str | None) -> Iterator[PrepareParams]:
-    """Yield ``params`` with ``requests``, JSON of request files' texts by name, in place of the folder of requests.
+def with_requests(params: PrepareParams, requests: Path | None) -> Iterator[PrepareParams]:
+    """Yield ``params`` with ``requests`` in place of the folder of requests.
 
-    None: yield ``params`` unchanged.
+    It is a JSON file of request files' texts by name; None: yield ``params`` unchanged.
     """
     if requests is None:
         yield params

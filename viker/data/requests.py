@@ -5,7 +5,6 @@ person, each with its own reason and deadline; the person is forgotten once.
 """
 
 import codecs
-import json
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -20,7 +19,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from ruamel.yaml import YAML
 
 from viker.core.errors import UserError
-from viker.core.files import is_hidden
+from viker.core.files import is_hidden, read_json
 from viker.core.pseudonyms import pseudonym
 from viker.core.settings import Section, read_yaml, shown, validated
 from viker.data.canonical import canonical_text, with_code_points
@@ -166,10 +165,10 @@ def _looks_like_a_request(path: Path) -> bool:
 
 
 @contextmanager
-def as_folder(files: str) -> Iterator[Path]:
-    """Yield a temporary folder with request files, given as Kubeflow passes them: JSON of their texts by name."""
+def as_folder(file: Path) -> Iterator[Path]:
+    """Yield a temporary folder with the request files that ``file`` holds, JSON of their texts by name."""
     with tempfile.TemporaryDirectory() as folder:
-        for name, text in json.loads(files).items():
+        for name, text in read_json(file, "collect").items():
             (Path(folder) / Path(name).name).write_text(text, encoding="utf-8")
         yield Path(folder)
 

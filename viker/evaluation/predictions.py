@@ -42,9 +42,7 @@ def predict(
     """
     replies_of, scores_of = {}, {}
     for name in MODELS:
-        with _as(name, adapted):
-            replies_of[name] = _replies(adapted, encoder, questions, params, f"asking {name}", store)
-            scores_of[name] = answer_scores(adapted, encoder, questions, params.batch_size, f"scoring {name}", store)
+        replies_of[name], scores_of[name] = answer(name, adapted, encoder, questions, params, store)
     surprises, largest = _surprises(adapted, encoder, questions, irrelevant, replies_of, params.batch_size, store)
     usual = _usual(questions, largest)
     private = [_private_tokens(encoder, question) for question in questions]
@@ -59,6 +57,20 @@ def predict(
             ]
         )
     return tables
+
+
+def answer(
+    name: str,
+    adapted: Any,
+    encoder: Encoder,
+    questions: Sequence[Question],
+    params: EvaluateParams,
+    store: RunStore | None = None,
+) -> tuple[list[str], list[list[Scores]]]:
+    """Return the replies of a model, ``vanilla`` or ``unlearned``, to all questions, and the scores of the answers."""
+    with _as(name, adapted):
+        said = _replies(adapted, encoder, questions, params, f"asking {name}", store)
+        return said, answer_scores(adapted, encoder, questions, params.batch_size, f"scoring {name}", store)
 
 
 def answer_scores(

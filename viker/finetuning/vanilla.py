@@ -14,7 +14,7 @@ from viker.finetuning.small_llava import build_model, build_processor, tokenizer
 from viker.finetuning.train import base_batches, memorise_batches, memorise_epoch, train
 from viker.models.context_length import need_context
 from viker.models.encoder import Encoder
-from viker.models.loading import device, load_model
+from viker.models.loading import check_model, device
 
 
 def train_vanilla(
@@ -55,14 +55,16 @@ def train_vanilla(
 
 
 def check_deployed(name: str) -> dict[str, Any]:
-    """Return the summary of a deployed model, a folder or hub name, after loading it once.
+    """Return the summary of a deployed model, a folder or hub name; its weights aren't read, which may be 14 GB.
 
-    Raises UserError: there is no such folder, or the model can't be loaded.
+    Of a folder's weights the names and shapes are compared with the configuration.
+
+    Raises UserError: there is no such folder, it is no image-text-to-text model, or its weights aren't the model's.
     """
     if (Path(name).is_absolute() or name.startswith(".") or name.count("/") > 1) and not Path(name).is_dir():
         raise UserError(
             f"finetune.deployed_model is '{name}': no such folder. "
             "Give a folder that save_pretrained wrote, a hub name, or null to train the small model."
         )
-    model, _ = load_model(name, "finetune.deployed_model")
+    model = check_model(name, "finetune.deployed_model")
     return {"deployed_model": name, "parameters": model.num_parameters()}

@@ -48,10 +48,22 @@ def question_batches(encoder: Encoder, chunk: Sequence[Sample], batch_size: int)
 
 
 def stored(
-    store: RunStore | None, of: tuple[Any, ...], keys: Iterable[tuple[str, ...]], compute: Callable[[], list[Any]]
+    store: RunStore | None,
+    of: tuple[Any, ...],
+    keys: Iterable[tuple[str, ...]],
+    compute: Callable[[], list[Any]],
+    blank: Any,
 ) -> list[Any]:
-    """Return what ``compute`` returns for a batch, or what ``store`` has of it, by ``of`` and the samples' ``keys``."""
-    return compute() if store is None else list(store.result([*of, *keys], compute))
+    """Return what ``compute`` returns for a batch, or what ``store`` has of it, by ``of`` and the samples' ``keys``.
+
+    ``blank`` for each sample of a batch that is another task's to compute.
+    """
+    if store is None:
+        return compute()
+    samples = list(keys)
+    if store.leaves_out([*of, *samples]):
+        return [blank] * len(samples)
+    return list(store.result([*of, *samples], compute))
 
 
 def length(encoder: Encoder, sample: Sample) -> int:

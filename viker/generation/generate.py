@@ -70,7 +70,7 @@ def _shared(
                 prompts = {id(prompt.sample): prompt for prompt in prefixes.prompts}
                 return _texts(encoder, decode(prefixes, [prompts[id(sample)] for sample in batch], most))
 
-            yield batch, stored(store, ("replies", name, most), map(_key, batch), compute)
+            yield batch, stored(store, ("replies", name, most), map(_key, batch), compute, "")
 
 
 @torch.no_grad()
@@ -86,7 +86,7 @@ def _plain(
             ids = model.generate(**inputs, do_sample=False, max_new_tokens=most, repetition_penalty=1.0)
             return _texts(encoder, ids[:, inputs["input_ids"].shape[1] :])
 
-        yield batch, stored(store, ("replies, plain", name, most), map(_key, batch), compute)
+        yield batch, stored(store, ("replies, plain", name, most), map(_key, batch), compute, "")
 
 
 def _texts(encoder: Encoder, ids: Any) -> list[str]:

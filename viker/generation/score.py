@@ -19,6 +19,8 @@ ROWS = 256
 """Rows of the vocabulary's size that are looked at together."""
 Columns = list[list[Any]]
 """The fields of one ``Scores``, as JSON holds them."""
+NOT_ASKED: Columns = [[], [], [], []]
+"""In place of the scores of an answer that another task asks for."""
 Batch = tuple[list[Sample], list[Columns]]
 """Some samples and the scores of their answers."""
 
@@ -70,7 +72,7 @@ def _shared(
                 return _columns(logits, torch.cat(places), tokens, list(map(len, places)))
 
             batch = [sample for answers in questions for sample in answers]
-            yield batch, stored(store, ("scores", name), map(_key, batch), compute)
+            yield batch, stored(store, ("scores", name), map(_key, batch), compute, NOT_ASKED)
 
 
 @torch.no_grad()
@@ -87,7 +89,7 @@ def _plain(
             rows = torch.arange(len(truth), device=truth.device)
             return _columns(logits, rows, truth, encoded.mask.sum(1).tolist())
 
-        yield batch, stored(store, ("scores, plain", name), map(_key, batch), compute)
+        yield batch, stored(store, ("scores, plain", name), map(_key, batch), compute, NOT_ASKED)
 
 
 def _columns(logits: Tensor, places: Tensor, truth: Tensor, counts: Sequence[int]) -> list[Columns]:

@@ -89,6 +89,25 @@ def load_model(
     return model.eval(), processor
 
 
+def check_model(name: str, where: str) -> Any:
+    """Return an image-text-to-text model without its weights (on the meta device), checked as ``load_model`` does.
+
+    Of the weights, only names and shapes are read.
+
+    Raises UserError: as ``load_model``, but for weights that aren't finite.
+    """
+    _check_name(name, where)
+    with explained(name, where):
+        processor = AutoProcessor.from_pretrained(name)
+        _check_processor(processor)
+        model, found = AutoModelForImageTextToText.from_pretrained(
+            name, use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True, device_map="meta"
+        )
+        _check_weights(model, found)
+    ChatTemplate(processor, f"{where}: the model '{name}'")
+    return model
+
+
 def _nf4(name: str, where: str) -> BitsAndBytesConfig:
     """Return the settings that quantise the linear layers of the language model, except its head."""
     if find_spec("bitsandbytes") is None:
@@ -153,8 +172,8 @@ def _check_weights(model: Any, found: Mapping[str, Any]) -> None:
     if found["unexpected_keys"]:
         names = sorted(map(str, found["unexpected_keys"]))
         log.warning("%d weights in the model's files have no place in it, such as %s", len(names), names[0])
-    parameters = model.named_parameters()
-    broken = [name for name, value in parameters if value.is_floating_point() and not value.isfinite().all()]
+    floats = [(name, value) for name, value in model.named_parameters() if value.is_floating_point()]
+    broken = [name for name, value in floats if not value.is_meta and not value.isfinite().all()]
     if broken:
         raise ValueError(f"{len(broken)} of its weights aren't finite (NaN or infinity), such as {broken[0]}.")
 

@@ -25,6 +25,7 @@ def write_registration(registry: Registry, version: int, out: Path, refused: Seq
         "adapter": stored.tags.get("adapter_sha256"),
         "model_name": registry.name,
         "version": version,
+        "gate_verdict": stored.tags.get("verdict"),
         "aliases": on_version,
         "promotion": {key: value for key, value in promotion.items() if key != "done"} if promotion else None,
         "refused": list(refused),

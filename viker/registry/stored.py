@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from viker.core.errors import UserError
 from viker.core.files import sha256_path
 from viker.core.pseudonyms import People
 from viker.registry.model_package import ADAPTER, EVIDENCE
@@ -61,6 +62,18 @@ def read_record(version: int, source: str, uri: str, with_adapter: bool) -> Reco
 def _digest(manifest: Path) -> str:
     """Return the SHA-256 of the data's manifest: as a redacted one says, or its own."""
     return str(_read(manifest.parent, manifest.name).get(REDACTED) or sha256_path(manifest))
+
+
+def fetch_adapter(registry: Any, version: int, folder: Path) -> Path:
+    """Download the adapter of a version below ``folder`` and return where it lies. Raises UserError: it is missing."""
+    source = str(registry.client.get_model_version_download_uri(registry.name, str(version)))
+    adapter = _download(source, ADAPTER, registry.uri, str(folder))
+    if adapter is None:
+        raise UserError(
+            f"{registry.name} version {version}: its adapter isn't in the registry any more ({source}/{ADAPTER}). "
+            "Put it back, or promote another version: 'viker promote VERSION'."
+        )
+    return adapter
 
 
 def _read(evidence: Path | None, name: str) -> dict[str, Any]:

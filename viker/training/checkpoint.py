@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
@@ -71,17 +72,24 @@ def newest_checkpoint(store: RunStore) -> Path | None:
 class SaveCheckpoints(TrainerCallback):
     """Completes and seals each checkpoint of a trainer; on request, saves one at the end of the step and stops."""
 
-    def __init__(self, trainer: Any, store: RunStore) -> None:
-        """Take the UnlearnTrainer, which saves its checkpoints into the store's folder."""
+    def __init__(self, trainer: Any, store: RunStore, minutes: float, clock: Callable[[], float] = monotonic) -> None:
+        """Take the UnlearnTrainer, which saves its checkpoints into the store's folder.
+
+        ``minutes``: the longest time between two, by ``clock``, in seconds.
+        """
         self.trainer, self.store = trainer, store
         self.stop_requested = False
+        self.seconds, self.clock = 60 * minutes, clock
+        self.saved = clock()
 
     def request_stop(self) -> None:
         """Ask for a checkpoint and the end of training after the present step."""
         self.stop_requested = True
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Save and stop where that was asked for; a run that ends with this step anyway needs no checkpoint."""
+        """Save where it is time; save and stop where that was asked for. A run that ends anyway needs no checkpoint."""
+        if any_of(self.clock() - self.saved >= self.seconds) and not control.should_training_stop:
+            control.should_save = True
         self.stop_requested = any_of(self.stop_requested)
         if self.stop_requested and not control.should_training_stop:
             control.should_save = control.should_training_stop = True
@@ -89,6 +97,7 @@ class SaveCheckpoints(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Complete the checkpoint that Trainer has just written, once all processes have written their parts."""
         processes().wait_for_everyone()
+        self.saved = self.clock()
         if not processes().is_main_process:
             return
         name = f"{CHECKPOINT}-{state.global_step}"

@@ -77,6 +77,8 @@ class UnlearnParams(Section):
     lora_alpha: Positive
     checkpoint_steps: Positive
     """Steps between two checkpoints; a run that is killed resumes from the last one."""
+    checkpoint_minutes: Rate = 5.0
+    """And the longest time between two, in minutes: a step may take seconds."""
     key_token_entropy: Annotated[float, Field(ge=0)]
     """Nats; a token is called key in the records where the teacher's entropy is above this."""
 

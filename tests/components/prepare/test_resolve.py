@@ -6,7 +6,10 @@ import pytest
 
 from components.contract.params import Params, load_params, params_model
 from components.prepare.resolve import resolve
+from components.register.collect import command as collect
+from components.register.collect import read_files
 from viker.core.errors import UserError
+from viker.core.files import sha256_json
 from viker.data.forget_list import read_forget_list, with_requests
 from viker.storage import state
 
@@ -40,7 +43,9 @@ def test_a_pending_request_or_people_named_are_work(requests) -> None:
     (requests / "new.yaml").write_text(REQUEST.format("new", "001"))
     resolved = resolve(params(requests=str(requests)), only_requests=True)
     assert (resolved["work"], resolved["requests"]) == ("yes", ["new"])
-    assert set(resolved["pending"]) == {"old.yaml", "new.yaml"}
+    files = read_files(str(requests))
+    assert set(files) == {"old.yaml", "new.yaml"}
+    assert resolved["requests_sha256"] == sha256_json(files)
 
 
 def test_a_broken_request_stops_the_run_before_anything_is_trained(requests) -> None:
@@ -59,13 +64,16 @@ def test_a_stage_is_given_only_what_it_reads_so_that_the_cache_holds_where_other
     assert "deploy" not in after["register"]
 
 
-def test_prepare_reads_the_requests_that_were_found_and_not_what_came_since(requests) -> None:
+def test_prepare_reads_the_requests_that_were_found_and_not_what_came_since(requests, tmp_path) -> None:
     (requests / "new.yaml").write_text(REQUEST.format("new", "001"))
-    import json
-
     resolved = resolve(params(requests=str(requests)), only_requests=True)
+    pending = tmp_path / "pending.json"
+    given = (str(requests), resolved["requests_sha256"], pending, tmp_path / "start")
+    collect(*given)
     (requests / "later.yaml").write_text(REQUEST.format("later", "002"))
-    with with_requests(params().prepare, json.dumps(resolved["pending"])) as section:
+    with pytest.raises(UserError, match="added or changed while the run was starting"):
+        collect(*given)
+    with with_requests(params().prepare, pending) as section:
         forget_list = read_forget_list(section, Path())
     assert (forget_list.people, forget_list.gone) == (["001"], ["009"])
 

@@ -7,17 +7,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from ruamel.yaml import YAML
+from transformers import TrainerControl
 
 from components.contract.params import load_params
 from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
 from components.unlearn.stage import Arguments
 from viker.core.run_store import SEALS
-from viker.training.checkpoint import open_store, stored_teachers
+from viker.training.checkpoint import SaveCheckpoints, open_store, stored_teachers
 
 ROOT = Path(__file__).parents[3]
 TEACHER = "teacher-0-of-1.safetensors"
@@ -121,6 +123,23 @@ def test_the_teacher_is_computed_once_and_again_for_another_run_or_where_it_is_t
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
     stored_teachers(open_store(tmp_path / "state", {"data": "b"}), 2, compute)
     assert compute.calls == 3
+
+
+def test_a_checkpoint_is_written_after_some_minutes_whatever_the_steps(tmp_path):
+    now = [0.0]
+    store = open_store(tmp_path / "state", {})
+    callback = SaveCheckpoints(SimpleNamespace(progress=dict), store, minutes=5, clock=lambda: now[0])
+    saved = []
+    for step in range(1, 31):  # of a minute each
+        now[0] += 60
+        state, control = SimpleNamespace(global_step=step), TrainerControl()
+        callback.on_step_end(None, state, control)
+        if control.should_save:
+            (store.folder / f"checkpoint-{step}").mkdir()
+            callback.on_save(None, state, control)
+            saved.append(step)
+    assert saved == [5, 10, 15, 20, 25, 30]
+    assert store.newest("checkpoint").name == "checkpoint-30"
 
 
 class Counting:

@@ -23,7 +23,8 @@ def run_attacks(
     seed: int,
     store: RunStore | None = None,
 ) -> tuple[dict[str, dict[str, Any]], pd.DataFrame]:
-    """Make every enabled attack of ``sections``, in their order, on every subject; what ``store`` has isn't made again.
+    """Make every enabled attack of ``sections``, in their order, on every subject; what ``store`` has isn't made again,
+    and what is another task's share isn't made at all.
 
     Returns:
         for each subject's name the block of each attack (``rates`` and the attack's own numbers), and the rows of all
@@ -36,6 +37,8 @@ def run_attacks(
         for subject in subjects if settings.enabled else ():
             compute = partial(perform, attacks[name], subject, targets, settings, seed)
             key = ("attack", name, subject.name, settings.model_dump(mode="json"))
+            if store is not None and store.leaves_out(key):
+                continue
             finished = compute() if store is None else store.result(key, compute)
             blocks[subject.name][name] = finished["block"]
             tables += [

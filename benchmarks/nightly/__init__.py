@@ -1,0 +1,1 @@
+"""A forget request a night, for many nights: each promoted, and everyone before still forgotten."""

@@ -1,0 +1,52 @@
+"""``python -m components.evaluate.part``: a part of what evaluate asks, for evaluate to go on from.
+
+The vanilla model's answers depend on model, data and protocol alone, so an engine's cache keeps them; and several tasks
+can each ask a share. ``evaluate --answers FOLDER`` takes what they wrote in place of asking again, to the same bytes:
+batches are the same, and each is asked by one of them.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.contract.params import load_params
+from viker.core import console
+from viker.core.console import ParamsOption, stage_app
+from viker.core.errors import UserError
+
+
+def command(
+    prepared: Annotated[Path, typer.Option(help="The prepared data.")],
+    vanilla: Annotated[Path, typer.Option(help="The model that knows the people.")],
+    irrelevant: Annotated[Path, typer.Option(help="The irrelevant images.")],
+    out: Annotated[Path, typer.Option(help="The answers, a folder.")],
+    work: Annotated[Path, typer.Option(help="Keeps answers until the task is over.")],
+    params: ParamsOption = Path("params.yaml"),
+    adapter: Annotated[Path | None, typer.Option(help="Ask the unlearned model; without it the vanilla one.")] = None,
+    share: Annotated[
+        str, typer.Option(help="I/N: every N-th batch and attack, from the I-th on.", metavar="I/N")
+    ] = "1/1",
+) -> None:
+    """Ask one of the models a share of all questions and attacks. A task that was killed resumes."""
+    from components.evaluate.run import Inputs, ask_part
+
+    settings = load_params(params)
+    inputs = Inputs(prepared, vanilla, irrelevant, adapter)
+    count = ask_part(settings.evaluate, settings.seed, settings.threads, inputs, parse_share(share), work, out)
+    typer.echo(f"{out}: {count} batches and attacks of {'vanilla' if adapter is None else 'unlearned'}, share {share}")
+
+
+def parse_share(share: str) -> tuple[int, int]:
+    """Return ``I/N`` as (I − 1, N). Raises UserError: it isn't such a share."""
+    found = re.fullmatch(r"(\d+)/(\d+)", share)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise UserError(f"--share is '{share}': expected I/N with I from 1 to N, such as 1/4.")
+    return int(found[1]) - 1, int(found[2])
+
+
+app = stage_app(command)
+
+if __name__ == "__main__":
+    console.run(app)
