@@ -50,17 +50,18 @@ images: ## build one image per stage; IMAGES="gate report", REGISTRY=, TAG=, TOR
 	@$(PYTHON) docker/build.py $(IMAGE_OPTIONS)
 
 images-push: ## build and push the images, print their digests; REGISTRY=registry.example/team
-	@$(PYTHON) docker/build.py --push $(IMAGE_OPTIONS)
+	@$(PYTHON) docker/build.py --push --digests digests.json --sbom sbom $(IMAGE_OPTIONS)
 
 chromium: ## install Debian's Chromium, which some tests open pages with, if it is missing and can be installed
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 		&& { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }; } \
 		|| echo "No Chromium: the tests that open pages will be skipped; install Debian's package 'chromium'"
 
-test-airflow: $(INSTALLED) ## import deploy/airflow with Airflow, in a separate virtual environment
+test-airflow: $(INSTALLED) ## run deploy/airflow in a real Airflow, in a separate virtual environment; minutes
 	@test -x .venv-airflow/bin/airflow || { $(PYTHON) -m venv .venv-airflow && .venv-airflow/bin/pip install --quiet \
-		--disable-pip-version-check apache-airflow==3.1.3 apache-airflow-providers-cncf-kubernetes; }
-	AIRFLOW_PYTHON="$(abspath .venv-airflow)/bin/python" $(IN_VENV) python -m pytest tests/deploy/test_airflow.py
+		--disable-pip-version-check apache-airflow==3.1.3 apache-airflow-providers-cncf-kubernetes \
+		apache-airflow-providers-docker; }
+	AIRFLOW_PYTHON="$(abspath .venv-airflow)/bin/python" $(IN_VENV) python -m pytest tests/deploy/test_airflow.py tests/deploy/test_airflow_run.py
 
 lint: $(INSTALLED) ## ruff, mypy, import-linter, and a strict build of the docs
 	$(IN_VENV) ruff check .
