@@ -5,6 +5,7 @@ Not ``docker buildx bake``: it knows neither sizes nor health checks nor pip's s
 
 import argparse
 import ast
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import tomllib
 from pathlib import Path
 
 from pip_settings import secrets
+from sbom import write_sbom
 
 ROOT = Path(__file__).resolve().parents[1]
 CUDA_MEGABYTES = 4500
@@ -45,9 +47,16 @@ def main() -> None:
                 problems.append(f"{name}: 'python -m components.{stage} --help' fails in it")
     if problems:
         sys.exit("error: " + "\n       ".join(problems))
-    for name in names.values() if arguments.push else ():
+    for name in names.values() if arguments.sbom else ():
+        print(write_sbom(docker, name, project()["version"], commit(), arguments.sbom), flush=True)
+    digests = {}
+    for stage, name in names.items() if arguments.push else ():
         subprocess.run([docker, "push", "--quiet", name], check=True)
-        print(output(docker, "image", "inspect", "--format", "{{index .RepoDigests 0}}", name), flush=True)
+        pushed = output(docker, "image", "inspect", "--format", "{{index .RepoDigests 0}}", name)
+        digests[stage] = pushed.partition("@")[2]
+        print(pushed, flush=True)
+    if digests and arguments.digests:
+        arguments.digests.write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
 
 
 def declared_stages() -> dict[str, dict[str, object]]:
@@ -70,6 +79,8 @@ def parse(stages: dict[str, dict[str, object]]) -> argparse.Namespace:
     parser.add_argument("--tag", default=project()["version"], help="default: the project's version, %(default)s")
     parser.add_argument("--torch", choices=("cpu", "cuda"), default="cpu", help="build of torch; default: %(default)s")
     parser.add_argument("--push", action="store_true", help="also push the images, and print their digests")
+    parser.add_argument("--digests", type=Path, help="write the pushed digests there, for 'viker pipeline compile'")
+    parser.add_argument("--sbom", type=Path, help="write each image's bill of materials (CycloneDX) into that folder")
     arguments = parser.parse_args()
     if unknown := set(arguments.stages) - set(stages):
         parser.error(f"no such stage: {', '.join(sorted(unknown))}; there are {', '.join(stages)}")

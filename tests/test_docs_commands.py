@@ -119,6 +119,8 @@ NEEDS = {
     "accelerate launch --multi_gpu *": "several GPUs",
     "dvc exp run --queue *": "minutes of training, in DVC's background workers",
     "dvc queue start *": "minutes of training, in DVC's background workers",
+    "python3.11 -m venv *": "nothing: Python's own",
+    ".venv-airflow/bin/*": "an Airflow of its own: 'make test-airflow' installs and starts one",
     "make install": "the network; every test runs in what it installs",
     "make lint": "the whole tree at rest; the tests' own target runs it",
     "make test": "nothing: it is this",

@@ -13,7 +13,7 @@ from components.contract.params import load_params
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
-VERSIONS = ("1.28", kubernetes_validate.latest_version())
+VERSIONS = tuple(f"1.{minor}" for minor in range(28, 35))
 FILES = sorted(
     [*(DEPLOY / "base").glob("*.yaml"), *(DEPLOY / "mlflow").glob("*.yaml"), DEPLOY / "secrets.example.yaml"]
 )
@@ -77,10 +77,11 @@ def test_in_kubeflows_own_namespace_all_is_there_but_what_would_bind_kubeflow_to
 
 
 def test_the_account_may_do_nothing_beyond_what_the_launcher_needs() -> None:
-    (role,) = of_kind("Role").values()
+    roles = of_kind("Role").values()
+    assert {role["metadata"]["name"] for role in roles} == {"viker", "viker-pipelines"}
     assert not of_kind("ClusterRole")
     assert not of_kind("ClusterRoleBinding")
-    for rule in role["rules"]:
+    for rule in [rule for role in roles for rule in role["rules"]]:
         assert "*" not in rule["resources"] + rule["verbs"] + rule["apiGroups"]
         if "secrets" in rule["resources"] or "configmaps" in rule["resources"]:
             assert rule["verbs"] == ["get"]
@@ -146,3 +147,23 @@ def test_tasks_are_not_reached_and_dont_reach_the_clouds_metadata() -> None:
     outside = [to["ipBlock"] for rule in policy["egress"] for to in rule.get("to", []) if "ipBlock" in to]
     assert outside
     assert all("169.254.169.254/32" in block["except"] for block in outside)
+
+
+def test_the_accounts_token_may_start_and_schedule_runs_where_there_are_users() -> None:
+    """Kubeflow Pipelines asks for these (2.17.0, installs/multi-user/view-edit-cluster-roles.yaml); jobs: schedules."""
+    granted = {
+        (resource, verb)
+        for rule in of_kind("Role")["viker-pipelines"]["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+        if rule["apiGroups"] == ["pipelines.kubeflow.org"]
+    }
+    used = {("experiments", "create"), ("experiments", "list"), ("runs", "create"), ("runs", "get"), ("runs", "list")}
+    used |= {("jobs", verb) for verb in ("create", "list", "delete", "enable", "disable")}
+    assert used <= granted
+
+
+@pytest.mark.parametrize("folder", ["base", "mlflow"])
+def test_the_label_that_a_profiles_policies_go_by_stays(folder: str) -> None:
+    (made,) = objects(DEPLOY / folder / "kustomization.yaml")
+    assert "app.kubernetes.io/part-of" not in [key for entry in made["labels"] for key in entry["pairs"]]
