@@ -85,7 +85,7 @@ def _outputs(task: str, results: list[str], files: dict[str, str]) -> dict[str, 
 def _resolve() -> dict[str, Any]:
     given = ("source", "revision", "requests", "model", "policy")
     expressions = {name: f"params.{name} or ''" for name in given} | {"only-requests": "params.only_requests"}
-    texts = ("work", "folder", "state", "requests_sha256", "champion", "model_name")
+    texts = ("work", "folder", "state", "requests_sha256", "champion", "refusals", "model_name")
     files = {"resolved": "resolved.json"}
     return _around("resolve", [], {"out": "resolved.json"}, expressions, [*texts, *stages()], files, "prepare", "")
 

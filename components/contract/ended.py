@@ -16,6 +16,8 @@ from viker.core.files import read_json, write_json
 NOTHING, PASSED, GATE_FAILED, FAILED = "nothing to do", "passed", "gate failed", "failed"
 CANCELLED = ("CANCELLED", "CANCELED", "CANCELING")
 """States of an engine."""
+REFUSALS = "refusals"
+"""The file that counts them, in VIKER_TRACKING_DIR."""
 KEPT = 30 * 24 * 3600
 """Seconds that notes, and the state of a task that never ended, are kept."""
 
@@ -32,6 +34,20 @@ def note(run: str, program: str, results: Mapping[str, Any], error: str = "") ->
     if folder is not None:
         short = {name: value for name, value in results.items() if isinstance(value, str | int)}
         write_json(folder / f"{program}.json", {"results": short, "error": error})
+
+
+def note_refusal() -> None:
+    """Count a task that ended well though it was given something wrong: an engine's cache must not keep that."""
+    if shared := os.environ.get("VIKER_TRACKING_DIR"):
+        Path(shared).mkdir(parents=True, exist_ok=True)
+        with (Path(shared) / REFUSALS).open("a", encoding="utf-8") as stream:
+            stream.write(".")
+
+
+def refusals() -> str:
+    """Return how many there were: an input of the tasks that may refuse, so that each makes them run again."""
+    file = Path(os.environ.get("VIKER_TRACKING_DIR", "")) / REFUSALS
+    return str(file.stat().st_size if file.is_file() else 0)
 
 
 def outcome(run: str, state: str) -> tuple[str, list[str]]:

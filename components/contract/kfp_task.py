@@ -28,7 +28,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from components.contract.ended import note
+from components.contract.ended import note, note_refusal
 from viker.core import console
 from viker.core.errors import UserError
 from viker.core.files import sha256_json, sha256_path, write_json
@@ -150,6 +150,7 @@ def main(arguments: list[str]) -> None:
                 for entry in task["outputs"].get("artifacts", {}).values():
                     if not (place := _path(entry["artifacts"][0])).exists():
                         write_json(place / REFUSED, {"error": problem})  # what reads it says so too
+                note_refusal()
                 _write_results(task, {OUTCOME: f"{program}: {problem}"})
                 return
         except Exception as error:  # the launcher's of several processes, which has told them all to save their state

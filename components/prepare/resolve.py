@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from components.contract.ended import refusals
 from components.contract.params import Params, params_model
 from components.contract.stages import stages
 from viker.core import console
@@ -64,7 +65,8 @@ def resolve(params: Params, only_requests: bool, registry: Registry | None = Non
 
     ``work``: yes or no. ``folder`` of the requests, ``requests`` (the IDs of those pending) and ``requests_sha256`` of
     their files. ``champion``: the version whose adapter unlearn goes on from, empty where there is none. ``model_name``
-    of the registered model. ``state`` of what lies outside; and the parameters by stage.
+    of the registered model. ``refusals``: of earlier runs, see ``components.contract.ended``. ``state`` of what lies
+    outside; and the parameters by stage.
 
     Args:
         params: all parameters.
@@ -114,6 +116,7 @@ def resolve(params: Params, only_requests: bool, registry: Registry | None = Non
         "folder": section.requests,
         "requests_sha256": sha256_json(files),
         "champion": str(start.version) if start else "",
+        "refusals": refusals(),
         "model_name": params.section("register").model_name,
         "state": sha256_bytes("\n".join(states).encode()),
         **by_stage,

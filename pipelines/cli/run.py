@@ -56,7 +56,17 @@ def run(
         from pipelines.cli import pipeline
 
         pipeline.run(
-            params, only_requests=only_requests, experiment="viker", wait=True, timeout=24, interval=10, **given
+            params,
+            source=source,
+            revision=revision,
+            requests=requests,
+            model=model,
+            policy=policy,
+            only_requests=only_requests,
+            experiment="viker",
+            wait=True,
+            timeout=24,
+            interval=10,
         )
         return
     if engine is Engine.AIRFLOW:

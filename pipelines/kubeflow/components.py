@@ -18,8 +18,9 @@ LISTS = ("answers_unlearned",)
 
 
 def given(stage: Stage) -> dict[str, type]:
-    """Return what 'resolve' gives to a stage: its parameters, and the state of what lies outside."""
-    return {"params": dict} | ({"state": str} if stage.outside else {})
+    """Return what 'resolve' gives to a stage: its parameters, the state of what lies outside, and refusals so far."""
+    wanted = {"params": True, "state": stage.outside, "refusals": stage.loads_model}
+    return {name: dict if name == "params" else str for name, is_wanted in wanted.items() if is_wanted}
 
 
 def beside(stage: Stage, shares: int) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def _stages(
         values = {name: resolved[stage.name if name == "params" else name] for name in given(stage)}
         names = (*beside(stage, shares), *(what.source for what in stage.inputs().values()))
         if "answers_vanilla" in names:
-            written |= _answers(resolved[stage.name], written, settle, shares)
+            written |= _answers(resolved, written, settle, shares)
         reads = {name: written[name] for name in names}
         task = component(stage, shares)(**values, **reads)
         settle(task)
@@ -96,19 +96,20 @@ def _stages(
 
 
 def _answers(
-    params: Any, written: dict[str, Any], settle: Callable[[dsl.PipelineTask], Any], shares: int
+    resolved: Any, written: dict[str, Any], settle: Callable[[dsl.PipelineTask], Any], shares: int
 ) -> dict[str, Any]:
     """Add the tasks that ask ahead of evaluate; return their artifacts.
 
     The vanilla model is asked by a task of its own, which the cache knows by model, data and protocol.
     """
     read = {name: written[name] for name in ("prepared", "vanilla", "irrelevant")}
-    vanilla = ask("vanilla")(params=params, share="1/1", **read)
+    read |= {"params": resolved["evaluate"], "refusals": resolved["refusals"]}
+    vanilla = ask("vanilla")(share="1/1", **read)
     settle(vanilla)
     answers = {"answers_vanilla": vanilla.outputs["answers"]}
     if shares > 1:
         with dsl.ParallelFor([f"{number}/{shares}" for number in range(1, shares + 1)], name="shares") as share:
-            unlearned = ask("unlearned")(params=params, share=share, adapter=written["adapter"], **read)
+            unlearned = ask("unlearned")(share=share, adapter=written["adapter"], **read)
             settle(unlearned)
         answers["answers_unlearned"] = dsl.Collected(unlearned.outputs["answers"])
     return answers

@@ -32,7 +32,7 @@ def resolve() -> Any:
     texts = ("source", "revision", "requests", "model", "policy")
     arguments: dict[str, Any] = {"params": dict, **dict.fromkeys(texts, str), "only_requests": bool}
     outputs = {"resolved": dsl.Output[dsl.Artifact]}
-    results = ("work", "folder", "state", "requests_sha256", "champion", "model_name")
+    results = ("work", "folder", "state", "requests_sha256", "champion", "refusals", "model_name")
     outputs |= {name: dsl.OutputPath(str) for name in results}
     outputs |= {name: dsl.OutputPath(dict) for name in stages()}
     about = "Read the requests, pin the data's revision, check all parameters, and give each stage those that it reads."
@@ -62,7 +62,7 @@ def collect(
 @cache
 def ask(model: str) -> Any:
     """Return the component that asks ``vanilla`` or ``unlearned`` a share of what evaluate asks."""
-    inputs: dict[str, Any] = {"params": dict, "share": str, "prepared": dsl.Input[dsl.Dataset]}
+    inputs: dict[str, Any] = {"params": dict, "refusals": str, "share": str, "prepared": dsl.Input[dsl.Dataset]}
     inputs |= {"vanilla": dsl.Input[dsl.Model], "irrelevant": dsl.Input[dsl.Dataset]}
     if model == "unlearned":
         inputs["adapter"] = dsl.Input[dsl.Model]

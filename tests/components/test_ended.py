@@ -5,7 +5,18 @@ import time
 
 import pytest
 
-from components.contract.ended import FAILED, GATE_FAILED, KEPT, NOTHING, PASSED, note, outcome, remove_old
+from components.contract.ended import (
+    FAILED,
+    GATE_FAILED,
+    KEPT,
+    NOTHING,
+    PASSED,
+    note,
+    note_refusal,
+    outcome,
+    refusals,
+    remove_old,
+)
 from viker.core.files import write_json
 
 RESOLVED = ("components.prepare.resolve", {"work": "yes"}, "")
@@ -46,6 +57,14 @@ def test_a_later_attempt_that_ends_well_replaces_the_note_of_one_that_failed(tmp
     assert outcome("run", "COMPLETE")[0] == FAILED
     note("run", "components.register.close", {})
     assert outcome("run", "COMPLETE") == (PASSED, [])
+
+
+def test_each_refusal_is_counted(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("VIKER_TRACKING_DIR", str(tmp_path / "tracking"))
+    assert refusals() == "0"
+    note_refusal()
+    note_refusal()
+    assert refusals() == "2"
 
 
 def test_what_ended_runs_left_on_the_volume_goes_after_a_month(tmp_path) -> None:

@@ -12,6 +12,7 @@ RESULTS: dict[str, Any] = {
     "folder": "s3://bucket/requests",
     "requests_sha256": "0" * 64,
     "champion": "",
+    "refusals": "0",
     "model_name": "viker-adapter",
     "verdict": "pass",
     "gate_verdict": "pass",

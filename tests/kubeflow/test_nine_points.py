@@ -116,6 +116,15 @@ def test_what_would_fail_again_in_the_same_way_is_not_tried_again_on_a_gpu(kubef
     assert not {"ask-vanilla", "evaluate", "register"} & run.ran()
 
 
+def test_what_a_task_refused_is_not_kept_by_the_cache(kubeflow) -> None:
+    backend = kubeflow(results={"outcome": "components.unlearn: the model is damaged"})
+    assert backend.run().state == "FAILED"
+    backend.execute = programs({"refusals": "1"})
+    again = backend.run()
+    assert len(again.of("unlearn")) == 1
+    assert again.state == "SUCCEEDED"
+
+
 # 5. The outcome.
 
 
