@@ -1,7 +1,6 @@
 """What the compiled pipeline says of each task: image, resources, node, secrets, retries, caching and order."""
 
 import inspect
-import json
 import re
 from functools import partial
 from importlib import import_module
@@ -19,7 +18,6 @@ from pipelines.kubeflow import compile as compiling
 from pipelines.kubeflow.submit import task_names
 from pipelines.kubeflow.task_settings import image
 from pipelines.kubeflow.tasks import ASKS, IMAGES, REFUSALS
-from viker.core.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = load_params(ROOT / "params.yaml").deploy
@@ -273,35 +271,6 @@ def test_with_several_gpus_unlearn_has_a_process_for_each_and_the_others_have_on
     assert container["resources"]["accelerator"]["resourceCount"] == "4"
     assert four["exec-evaluate"] == one["exec-evaluate"]
     assert four["exec-evaluate"]["container"]["resources"]["accelerator"]["resourceCount"] == "1"
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ("deploy.profile=tpu", "deploy.profile is 'tpu'"),
-        ("deploy.digests={gate: latest}", "digests"),
-        ("deploy.digests={gates: 'sha256:" + "a" * 64 + "'}", "'gates' is no stage"),
-        ("deploy.environment={HF_TOKEN: x}", "looks like a secret"),
-        ("deploy.environment={DB: 'postgresql://user:word@host/db'}", "looks like a secret"),
-        ("deploy.profiles.cpu.small.memory=much", "memory"),
-        ("deplyo.profile=cpu", "did you mean 'deploy'"),
-    ],
-)
-def test_what_deploy_may_not_say_is_refused(change, said) -> None:
-    with pytest.raises(UserError, match=re.escape(said)):
-        compiling.load(ROOT / "params.yaml", [change])
-
-
-def test_a_run_is_given_all_sections_and_null_as_text() -> None:
-    values, _ = compiling.load(ROOT / "params.yaml", ["unlearn.method.lambda=0.5", "prepare.forget_ids=['001']"])
-    given = compiling.arguments(values, {"source": "s3://b/p", "model": None}, only_requests=True)
-    assert given["params"]["unlearn"]["method"]["lambda"] == 0.5
-    assert given["params"]["prepare"]["forget_ids"] == ["001"]
-    assert given["params"]["unlearn"]["start_from"] == "null"
-    assert {key: given[key] for key in given if key != "params"} == {"source": "s3://b/p", "only_requests": True}
-    assert None not in json.loads(
-        json.dumps(given), object_hook=lambda pairs: pairs if None not in pairs.values() else {}
-    )
 
 
 def test_the_tasks_are_settled_once_each() -> None:
