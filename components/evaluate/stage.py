@@ -39,6 +39,6 @@ STAGE = Stage(
     section=EvaluateParams,
     reads=("seed", "threads"),
     loads_model=True,
-    requirements=("data", "torch", "models", "evaluate"),
+    requirements=("data", "torch", "models", "measure", "evaluate"),
     image_megabytes=2100,
 )

@@ -4,7 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from viker.core.errors import UserError
+from viker.core.files import finite_json
 from viker.evidence.seal import check_seal
+from viker.gate.integrity import CHECKS
+from viker.gate.judge import judge
+from viker.gate.policies import load_policy
 from viker.gate.settings import GateParams
 
 
@@ -46,7 +51,15 @@ def doubts(
                 f"its verdict is foreign: it is about another {name} (SHA-256 {short(inputs.get(name))}, this is "
                 f"{short(digest)})"
             )
-    return reasons + _other_policy(gate, policy)
+    return reasons + (_other_policy(gate, policy) or _other_rules(gate, metrics, policy))
+
+
+def for_release(policy: Policy) -> bool:
+    """Return whether an adapter that passes may become the champion: the policy's file says ``release: true``."""
+    try:
+        return load_policy(policy.gate)[0].release
+    except (UserError, ValueError):
+        return False
 
 
 def short(digest: Any) -> str:
@@ -65,6 +78,32 @@ def _other_policy(gate: Mapping[str, Any], policy: Policy) -> list[str]:
     if gate.get("own") != policy.gate.model_dump(include={"rules", "require"}):
         return ["its verdict is stale: it was judged by other rules than those of the section gate of params.yaml now"]
     return []
+
+
+def _other_rules(gate: Mapping[str, Any], metrics: Mapping[str, Any], policy: Policy) -> list[str]:
+    """Return in what way the results are not those of the policy in force, judged again on the same metrics."""
+    try:
+        in_force, sha256 = load_policy(policy.gate)
+    except (UserError, ValueError) as error:
+        return [f"its verdict can't be compared with the policy in force: {str(error).rstrip('.')}"]
+    if gate.get("policy_sha256") != sha256:
+        return [f"its verdict is stale: {_named(policy.gate.policy)} has other rules now"]
+    require = [dict(one) for one in gate.get("require") or [] if isinstance(one, Mapping)]
+    checks = [one for one in require if one.get("rule") in CHECKS]
+    missing = [text for text in CHECKS if text not in {one["rule"] for one in checks}]
+    if missing:
+        return [f"its verdict lacks the check '{missing[0]}', and {len(missing) - 1} more of the gate's own"]
+    again = finite_json(judge(in_force, metrics, checks))
+    for name in ("rules", "require"):
+        written = {one.get("rule"): one for one in gate.get(name) or [] if isinstance(one, Mapping)}
+        for result in again[name]:
+            if written.get(result["rule"]) != result:
+                there = "is not among its results" if result["rule"] not in written else "has another result"
+                return [f"its verdict does not follow from the policy: {result['rule']!r} {there}: {result['reason']}"]
+        if len(gate.get(name) or []) != len(again[name]):
+            return ["its verdict has results that are of no rule of the policy"]
+    same = gate.get("verdict") == again["verdict"]
+    return [] if same else [f"its verdict is {gate.get('verdict')!r}, its rules say {again['verdict']!r}"]
 
 
 def _named(policy: Any) -> str:
