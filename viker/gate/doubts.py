@@ -95,12 +95,13 @@ def _other_rules(gate: Mapping[str, Any], metrics: Mapping[str, Any], policy: Po
         return [f"its verdict lacks the check '{missing[0]}', and {len(missing) - 1} more of the gate's own"]
     again = finite_json(judge(in_force, metrics, checks))
     for name in ("rules", "require"):
-        written = {one.get("rule"): one for one in gate.get(name) or [] if isinstance(one, Mapping)}
+        written = list(gate.get(name) or [])
         for result in again[name]:
-            if written.get(result["rule"]) != result:
-                there = "is not among its results" if result["rule"] not in written else "has another result"
+            if result not in written:
+                named = any(isinstance(one, Mapping) and one.get("rule") == result["rule"] for one in written)
+                there = "has another result" if named else "is not among its results"
                 return [f"its verdict does not follow from the policy: {result['rule']!r} {there}: {result['reason']}"]
-        if len(gate.get(name) or []) != len(again[name]):
+        if len(written) != len(again[name]):
             return ["its verdict has results that are of no rule of the policy"]
     same = gate.get("verdict") == again["verdict"]
     return [] if same else [f"its verdict is {gate.get('verdict')!r}, its rules say {again['verdict']!r}"]
