@@ -51,7 +51,17 @@ def doubts(
                 f"its verdict is foreign: it is about another {name} (SHA-256 {short(inputs.get(name))}, this is "
                 f"{short(digest)})"
             )
-    return reasons + (_other_policy(gate, policy) or _other_rules(gate, metrics, policy))
+    return reasons + _other_policy(gate, policy)
+
+
+def held_to_policy(
+    gate: Mapping[str, Any], metrics: Mapping[str, Any], hashes: Mapping[str, str | None], policy: Policy
+) -> list[str]:
+    """Return ``doubts``, or where there are none in what way the results are not those of the policy in force.
+
+    Before anything is registered or promoted: the metrics are judged again.
+    """
+    return doubts(gate, metrics, hashes, policy) or _other_rules(gate, metrics, policy)
 
 
 def for_release(policy: Policy) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from viker.core.errors import UserError
 from viker.core.files import need_file, need_folder, sha256_path
 from viker.evidence.seal import check_seal, protocol_of
-from viker.gate.doubts import Policy, doubts, short
+from viker.gate.doubts import Policy, held_to_policy, short
 from viker.gate.rules import look_up
 
 
@@ -57,11 +57,11 @@ def check_verdict(
 ) -> None:
     """Make sure that a verdict is about these metrics and files, by this policy, and follows from its rules.
 
-    The arguments are those of ``doubts``, and the verdict's path for the error.
+    The arguments are those of ``held_to_policy``, and the verdict's path for the error.
 
     Raises UserError: it does not; the message says why.
     """
-    problems = doubts(gate, metrics, hashes, policy)
+    problems = held_to_policy(gate, metrics, hashes, policy)
     if problems:
         raise UserError(
             f"{gate_path} does not belong to these metrics: {'; '.join(problems)}. "
