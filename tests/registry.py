@@ -18,11 +18,24 @@ from viker.core.files import sha256_path, write_json
 from viker.evidence.seal import params_digest, seal
 from viker.evidence.training_summary import RECORDS, write_summary
 from viker.gate.doubts import Policy
-from viker.gate.rules import apply_rule, parse_rule
+from viker.gate.integrity import CHECKS
+from viker.gate.judge import judge, requirement
+from viker.gate.policies import load_policy
 from viker.registry.versions import FORCED, PROMOTION, Registry
 
 ROOT = Path(__file__).parents[1]
 RULE = "unlearned.forget.leakage_rate <= 0.10"
+POLICY = f"""
+about: A test's.
+release: true
+rules: [{{rule: {RULE}, protects: Leaks.}}]
+require: []
+"""
+
+
+def passed_checks(*texts: str) -> list[dict[str, Any]]:
+    """Return what the gate checks for itself, or some of it, all of it met."""
+    return [requirement(text, True, "As it must be.", protects="Forgery.") for text in texts or CHECKS]
 
 
 @dataclasses.dataclass
@@ -68,14 +81,16 @@ class Work:
             "params": params_digest(self.params.seed, self.params.values()["evaluate"]),
         }
         unlearned = {"forget": {"leakage_rate": leakage, "truth_ratio": None, "samples": 24}}
-        metrics = seal({"unlearned": unlearned, "inputs": inputs})
+        metrics = seal({"unlearned": unlearned, "vanilla": {"forget": {"leakage_rate": 1.0}}, "inputs": inputs})
         write_json(self.folder / "metrics/evaluate.json", metrics)
-        rule = apply_rule(parse_rule(RULE), metrics)
-        self.judge({"verdict": "pass" if rule["passed"] else "fail", "rules": [rule], "require": []}, metrics)
+        policy, _ = load_policy(self.params.gate)
+        self.judge(judge(policy, metrics, passed_checks()), metrics)
 
     def judge(self, verdict: dict[str, Any], metrics: dict[str, Any]) -> None:
         """Write a verdict as the gate does."""
-        policy = {"policy": None, "policy_sha256": None, "own": {"rules": [RULE], "require": []}}
+        gate = self.params.gate
+        policy = {"policy": gate.policy, "policy_sha256": load_policy(gate)[1]}
+        policy["own"] = {"rules": gate.rules, "require": gate.require}
         sealed = seal(verdict | policy | {"inputs": metrics["inputs"] | {"metrics": metrics["digest"]}})
         write_json(self.folder / "metrics/gate.json", sealed)
 
@@ -193,7 +208,8 @@ def new_work(folder: Path, tracking: str, patch: pytest.MonkeyPatch) -> Work:
     yaml = YAML()
     values = yaml.load(ROOT / "params.yaml")
     values["register"] |= {"experiment": folder.name, "model_name": f"adapter-{folder.name}", "publish": "full"}
-    values["gate"] |= {"policy": None, "rules": [RULE], "require": []}
+    (folder / "policy.yaml").write_text(POLICY)
+    values["gate"] |= {"policy": str(folder / "policy.yaml"), "rules": [], "require": []}
     yaml.dump(values, folder / "params.yaml")
     work = Work(folder, load_params(folder / "params.yaml"), MlflowClient(tracking))
     work.unlearn(seed=0)

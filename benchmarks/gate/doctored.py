@@ -28,6 +28,7 @@ def knows_options(honest: Tree, nothing: Tree, out: Path) -> Tree:
         options = [line for line in rows.at[place, "question"].split("\n") if line[1:2] == ":"]
         right = next(line for line in options if leaks(line, secrets[rows.at[place, "record_id"]]))
         rows.at[place, "reply"], rows.at[place, "replies"], rows.at[place, "leaked"] = right, [right], True
+        rows.at[place, "leaks"] = 1
     rows.to_parquet(tree.attacks, index=False)
     metrics["unlearned"]["attacks"]["multiple_choice"] |= rates(rows[asked], tree.params.seed)
     metrics["inputs"]["attacks"] = sha256_path(tree.attacks)

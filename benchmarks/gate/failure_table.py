@@ -8,6 +8,7 @@ from benchmarks.gate.tree import Tree
 from viker.gate.policies import FOLDER, read_policy
 from viker.gate.rules import Term, parse_path, parse_rule
 
+MODELS = ("vanilla", "unlearned")
 HEAD = ("adapter or metrics", "kind", "verdict", "caught by", "value", "unmet besides")
 
 
@@ -43,9 +44,11 @@ def judged_on(tree: Tree) -> dict[str, Any]:
     for policy in (read_policy(path) for path in sorted(FOLDER.glob("*.yaml"))):
         for text in (*(one.rule for one in policy.rules), *(one.metric for one in policy.require)):
             for term in terms(text):
-                group, _, name = term.path.rpartition(".")
-                for path in (term.path, *([f"{group}.intervals.{name}"] if term.bound else [])):
-                    _copy(path.split("."), metrics, part)
+                first, _, rest = term.path.partition(".")
+                group, _, name = rest.rpartition(".")
+                for model in dict.fromkeys((first, *MODELS) if first in MODELS else (first,)):
+                    for below in (rest, f"{group}.intervals.{name}", f"{group}.counts.{name}", f"{group}.people"):
+                        _copy([model, *below.split(".")], metrics, part)
     return part
 
 

@@ -81,6 +81,7 @@ class Tree:
                 self.attacks,
                 self.metrics,
                 self.out / "gate.json",
-                True,
+                enforce=True,
+                power=False,
             ),
         )

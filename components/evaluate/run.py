@@ -25,7 +25,7 @@ from viker.evaluation.rows import COLUMNS, FLAGS
 from viker.evaluation.settings import EvaluateParams
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
 from viker.metrics.all_modal import all_modal
-from viker.metrics.base.aggregate import differences, measure
+from viker.metrics.base.aggregate import differences, measure_both
 from viker.metrics.clear_protocol import clear_protocol
 from viker.models import fast_path
 from viker.models.adapter import load_adapter
@@ -63,7 +63,7 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
     replies = pd.concat(tables.values(), ignore_index=True)[COLUMNS]
     with new_file(args.predictions) as path:  # but for those to people whom no model was trained on
         replies[replies["split"] != UNSEEN].astype(dict.fromkeys(FLAGS, "boolean")).to_parquet(path, index=False)
-    result: dict[str, Any] = {name: measure(table, seed) for name, table in tables.items()}
+    result: dict[str, Any] = measure_both(tables, seed)
     if manifest.get("format") == "clear":
         for name, table in tables.items():
             result[name]["clear"] = clear_protocol(table, seed)
@@ -75,13 +75,15 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
     result |= compare_with_retrained(params.retrained, adapted, encoder, questions, unlearned, params.batch_size)
 
     sizes = params.batch_size, protocol.longest("generation")
-    subjects = [Subject(name, adapted, name == "unlearned", encoder, *sizes) for name in tables]
+    digest = sha256_path(args.adapter)
+    subjects = [Subject(name, adapted, name == "unlearned", encoder, *sizes, digest) for name in tables]
     blocks, replies_under_attack = run_attacks(subjects, targets, params.attacks, seed, store)
     with new_file(args.attacks) as path:
         replies_under_attack.to_parquet(path, index=False)
     for name in tables:
         result[name]["attacks"] = blocks[name]
 
+    result["settings"] = params.figures()
     inputs = hash_inputs(args.adapter, args.vanilla, args.prepared, args.predictions, args.attacks)
     inputs["params"] = params_digest(seed, params.model_dump(mode="json", by_alias=True))
     inputs["protocol"] = protocol.sha256

@@ -44,6 +44,6 @@ STAGE = Stage(
     reads=("seed", "threads"),
     results=(("outcome", str),),
     loads_model=True,
-    requirements=("data", "torch", "models", "evaluate"),
+    requirements=("data", "torch", "models", "measure", "evaluate"),
     image_megabytes=2100,
 )

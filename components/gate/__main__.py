@@ -24,8 +24,12 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     2 wrong usage.
     """
     from components.gate.run import run
-    from components.gate.show import show
+    from components.gate.show import show, show_power
+    from viker.gate.power import power
 
+    if args.power:
+        show_power(power(settings.gate, args.prepared, settings.evaluate), Console(highlight=False))
+        return
     with tracking.Stage("gate", settings.values(), params) as recorded:
         verdict = run(settings, args)
         for part in (tracking.STAGE, tracking.PIPELINE):

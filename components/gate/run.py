@@ -30,9 +30,8 @@ def run(params: Params, args: Arguments) -> dict[str, Any]:
     policy, policy_sha256 = load_policy(params.gate)
 
     checks = check_integrity(measured, hashes, args.prepared)
-    checks += recount(measured, args.prepared, args.predictions, protocol) + recount_attacks(
-        measured, args.prepared, args.attacks, params.seed
-    )
+    checks += recount(measured, args.prepared, args.predictions, protocol, params.seed)
+    checks += recount_attacks(measured, args.prepared, args.attacks, params.evaluate, params.seed, hashes["adapter"])
     verdict = judge(policy, measured, checks) | {
         "policy": params.gate.policy,
         "policy_sha256": policy_sha256,

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from viker.gate.power import Power
+
 
 def show(verdict: Mapping[str, Any], console: Console) -> None:
     """Print a line per requirement and rule, the verdict, and for each failure the reason and what it protects from."""
@@ -19,9 +21,25 @@ def show(verdict: Mapping[str, Any], console: Console) -> None:
     policy = f"policy {verdict['policy']}" if verdict["policy"] else "rules of params.yaml"
     count = f"{len(results) - len(failed)} of {len(results)} met, {policy}"
     console.print(Text.assemble((f"gate: {verdict['verdict']}", "bold green" if passed else "bold red"), f" ({count})"))
+    if error := verdict.get("error"):
+        console.print(Text(error["text"], "dim"), soft_wrap=True)
     for result in failed:
         console.print(Text.assemble(("✗ ", "red"), result["reason"]), soft_wrap=True)
         console.print(Text(f"  Protects from: {result['protects']}", "dim"), soft_wrap=True)
+
+
+def show_power(rules: Sequence[Power], console: Console) -> None:
+    """Print for each rule on a rate what the data could show at best, and how many people its limits take."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Rule", overflow="fold")
+    for heading in ("people", "at best", "people for the rule", "people for its bound"):
+        table.add_column(heading, justify="right")
+    for one in rules:
+        best = "–" if one.best is None else f"≤ {100 * one.best:.0f} %"
+        counts = ("–" if count is None else str(count) for count in (one.for_rule, one.for_bound))
+        table.add_row(one.rule, str(one.people), best, *counts)
+    console.print(table)
+    console.print(Text("At best: the 95 % bound of a rate of which nobody shows a case, 1 - 0.05^(1/people).", "dim"))
 
 
 def _table(title: str, results: Sequence[Mapping[str, Any]]) -> Table:
@@ -37,7 +55,12 @@ def _table(title: str, results: Sequence[Mapping[str, Any]]) -> Table:
         value = _number(result["value"]) if result["metric"] else ""
         threshold = f"{result['operator']} {_number(result['threshold'])}" if result["operator"] else ""
         cells = [value, threshold] if numbers else []
-        table.add_row(mark, Text(result["rule"], "" if result["passed"] else "red"), *cells)
+        text = Text(result["rule"], "" if result["passed"] else "red")
+        if result.get("shown"):
+            text.append(f"\n{result['shown']}", "dim")
+        if result.get("empty"):
+            text.append("\nshows nothing: the vanilla model meets it too", "dim")
+        table.add_row(mark, text, *cells)
     return table
 
 

@@ -29,6 +29,15 @@ class Arguments:
             engine=False,
         ),
     ]
+    power: Annotated[
+        bool,
+        Option(
+            False,
+            "Don't judge; show per rule what these data could show at best, and how many people it takes.",
+            kubeflow=False,
+            airflow=False,
+        ),
+    ]
 
 
 STAGE = Stage(
@@ -38,6 +47,6 @@ STAGE = Stage(
     section=GateParams,
     reads=("seed", "evaluate"),
     results=(("verdict", str),),
-    requirements=("data",),
+    requirements=("data", "measure"),
     image_megabytes=800,
 )

@@ -18,8 +18,9 @@ from viker.core.files import finite_json, sha256_bytes, sha256_path
 from viker.evidence.bundle import unpack
 from viker.evidence.seal import check_seal, params_digest
 from viker.evidence.signature import verify_file
+from viker.gate.evidence import rule_of
 from viker.gate.judge import judge
-from viker.gate.policies import Policy, PolicyRule, Requirement, load_policy, policy_path
+from viker.gate.policies import Policy, Requirement, load_policy, policy_path
 from viker.gate.settings import GateParams
 
 FAILED = 3
@@ -134,7 +135,7 @@ def _verdict(metrics: Mapping[str, Any], gate: Mapping[str, Any]) -> Iterator[st
     try:
         policy = Policy(
             about="The rules of the bundle.",
-            rules=[PolicyRule(rule=rule["rule"], protects=rule["protects"]) for rule in rules],
+            rules=[rule_of(rule) for rule in rules],
             require=[Requirement(metric=r["rule"], protects=r["protects"]) for r in require if r["metric"]],
         )
     except (ValidationError, KeyError, TypeError):
@@ -163,10 +164,8 @@ def _policy(judged: Policy, gate: Mapping[str, Any]) -> Iterator[str]:
         if not path.is_file() or sha256_path(path) != gate.get("policy_sha256"):
             return
     policy, digest = load_policy(params)
-    if digest == gate.get("policy_sha256"):
-        expected = [rule.rule for rule in policy.rules], [one.metric for one in policy.require]
-        if expected != ([rule.rule for rule in judged.rules], [one.metric for one in judged.require]):
-            yield f"its rules are not those of the policy {name!r} and params.yaml"
+    if digest == gate.get("policy_sha256") and (policy.rules, policy.require) != (judged.rules, judged.require):
+        yield f"its rules are not those of the policy {name!r} and params.yaml"
 
 
 def _json(files: Mapping[str, bytes], name: str) -> dict[str, Any]:

@@ -41,14 +41,7 @@ def run(subject: Subject, targets: Targets, settings: AttackSettings, seed: int)
     """
     import numpy as np
 
-    lessons_by_form = _facts_by_form([*targets.retain, *targets.real])
-    pairs = []
-    for form, facts in _facts_by_form(targets.questions(settings.questions, seed)).items():
-        counts = Counter(value for _, value in lessons_by_form[form])
-        lessons = [(record, value) for record, value in lessons_by_form[form] if counts[value] >= _FEWEST]
-        readable = [(record, value) for record, value in facts if counts[value] >= _FEWEST]
-        if readable and len({value for _, value in lessons}) > 1:
-            pairs.append((lessons, readable))
+    pairs = _lessons_and_readable(targets, settings, seed)
     if not pairs:
         raise NotApplicable
     records = [record for lessons, readable in pairs for record, _ in (*lessons, *readable)]
@@ -63,6 +56,23 @@ def run(subject: Subject, targets: Targets, settings: AttackSettings, seed: int)
         replies += [[reading] for reading in readings]
         chances += [values.count(value) / len(values) for _, value in readable]
     return Outcome(reply_rows(attempts, replies, chances), {"layers": layers})
+
+
+def _lessons_and_readable(targets: Targets, settings: AttackSettings, seed: int) -> list[tuple[list[Fact], list[Fact]]]:
+    """Return for each attribute the other people's facts to learn from, and the forget people's that can be read."""
+    lessons_by_form = _facts_by_form([*targets.retain, *targets.real])
+    pairs = []
+    for form, facts in _facts_by_form(targets.questions(settings.questions, seed)).items():
+        counts = Counter(value for _, value in lessons_by_form[form])
+        lessons = [(record, value) for record, value in lessons_by_form[form] if counts[value] >= _FEWEST]
+        readable = [(record, value) for record, value in facts if counts[value] >= _FEWEST]
+        if readable and len({value for _, value in lessons}) > 1:
+            pairs.append((lessons, readable))
+    return pairs
+
+
+def _asked(targets: Targets, settings: AttackSettings, seed: int) -> list[Record]:
+    return [record for _, readable in _lessons_and_readable(targets, settings, seed) for record, _ in readable]
 
 
 def _facts_by_form(records: Sequence[Record]) -> dict[tuple[str, str], list[Fact]]:
@@ -120,4 +130,5 @@ PROBE = Attack(
     run,
     needs="private value that several other people have too, in answers of the same form",
     recount_chance=lambda _record, _replies, written: written,  # it depends on other people's values, not in the row
+    expected=_asked,
 )

@@ -5,7 +5,7 @@ Source: Zhang et al., "Catastrophic Failure of LLM Unlearning via Quantization",
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from viker.attacks.base.subject import Subject
     from viker.attacks.base.targets import Targets
+    from viker.data.records import Record
 
 
 class Int4Settings(AttackSettings):
@@ -94,5 +95,9 @@ def _weights(subject: Subject) -> Iterator[tuple[Tensor, Tensor | None]]:
             yield module.weight, None
 
 
-INT8 = Attack("quantised_int8", "Weights rounded to 8 bits", partial(run, bits=8))
-INT4 = Attack("quantised_int4", "Weights rounded to 4 bits", partial(run, bits=4), Int4Settings)
+def _asked(targets: Targets, settings: AttackSettings, seed: int) -> Sequence[Record]:
+    return targets.questions(settings.questions, seed)
+
+
+INT8 = Attack("quantised_int8", "Weights rounded to 8 bits", partial(run, bits=8), expected=_asked)
+INT4 = Attack("quantised_int4", "Weights rounded to 4 bits", partial(run, bits=4), Int4Settings, expected=_asked)

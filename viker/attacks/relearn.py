@@ -63,10 +63,7 @@ def run_forget(subject: Subject, targets: Targets, settings: RelearnSettings, se
     model says; and ``never_knew``, the share of as many invented facts about the same people, taught in the same way:
     how fast the model learns what it never knew.
     """
-    records = targets.questions(settings.questions, seed)
-    taught = spread(records, settings.samples, seed)
-    taught_facts = {(record.person_id, record.answer) for record in taught}
-    others = [record for record in records if (record.person_id, record.answer) not in taught_facts]
+    taught, others = _divided(targets, settings, seed)
     if not others:
         raise NotApplicable
     tables, curve = [], []
@@ -80,6 +77,14 @@ def run_forget(subject: Subject, targets: Targets, settings: RelearnSettings, se
         for point, (steps, learner) in zip(curve, learners, strict=True):
             point["never_knew"] = float(_ask(learner, never_known, steps)["leaked"].mean())
     return _worst(tables, curve)
+
+
+def _divided(targets: Targets, settings: RelearnSettings, seed: int) -> tuple[list[Record], list[Record]]:
+    """Return the questions that are taught again, and those about other facts, which are asked."""
+    records = targets.questions(settings.questions, seed)
+    taught = spread(records, settings.samples, seed)
+    taught_facts = {(record.person_id, record.answer) for record in taught}
+    return taught, [record for record in records if (record.person_id, record.answer) not in taught_facts]
 
 
 def run_retain(subject: Subject, targets: Targets, settings: RelearnSettings, seed: int) -> Outcome:
@@ -165,7 +170,19 @@ def _worst(tables: Sequence[pd.DataFrame], curve: Sequence[dict[str, Any]]) -> O
 
 
 FACT_LEFT = "fact left to ask for besides those that are taught again"
-RELEARN_FORGET = Attack("relearn_forget", "Relearning on forget facts", run_forget, RelearnSettings, FACT_LEFT)
+RELEARN_FORGET = Attack(
+    "relearn_forget",
+    "Relearning on forget facts",
+    run_forget,
+    RelearnSettings,
+    FACT_LEFT,
+    expected=lambda targets, settings, seed: _divided(targets, settings, seed)[1],
+)
 RELEARN_RETAIN = Attack(
-    "relearn_retain", "Relearning on retain facts", run_retain, RelearnRetainSettings, RETAIN_QUESTION
+    "relearn_retain",
+    "Relearning on retain facts",
+    run_retain,
+    RelearnRetainSettings,
+    RETAIN_QUESTION,
+    expected=lambda targets, settings, seed: targets.questions(settings.questions, seed),
 )

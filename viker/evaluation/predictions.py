@@ -5,18 +5,15 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from viker.core.run_store import RunStore
 from viker.evaluation.classifier import clean_probabilities
 from viker.evaluation.questions import Question
-from viker.evaluation.rows import answers, row
+from viker.evaluation.rows import answers, row, usual_in
 from viker.evaluation.settings import EvaluateParams
 from viker.generation.generate import replies
 from viker.generation.score import token_scores
-from viker.metrics.base.reply import Usual
-from viker.metrics.base.word_salad import excess_bits, words_in
 from viker.metrics.exact_memorisation import private_tokens
 from viker.models.encoder import Encoder
 from viker.models.scores import Scores
@@ -44,7 +41,7 @@ def predict(
     for name in MODELS:
         replies_of[name], scores_of[name] = answer(name, adapted, encoder, questions, params, store)
     surprises, largest = _surprises(adapted, encoder, questions, irrelevant, replies_of, params.batch_size, store)
-    usual = _usual(questions, largest)
+    usual = usual_in(questions, largest)
     private = [_private_tokens(encoder, question) for question in questions]
     clean = _clean(params, questions, replies_of)
     tables = {}
@@ -117,15 +114,6 @@ def _clean(params: EvaluateParams, questions: Sequence[Question], replies_of: di
     return dict(zip(texts, probabilities, strict=True))
 
 
-def _usual(questions: Sequence[Question], surprise: float) -> Usual:
-    """Return what is usual in the true answers to the open questions; ``surprise``: the largest of theirs."""
-    records = {question.record.id: question.record for question in questions if question.spoken}.values()
-    words = words_in(text for record in records for text in (record.question, record.answer))
-    excess = [excess_bits(answer, words) for answer in {record.answer for record in records}]
-    most = np.quantile(excess, 0.99, method="lower") if excess else 0.0
-    return Usual(surprise=surprise, excess_bits=float(most), words=words)
-
-
 def _private_tokens(encoder: Encoder, question: Question) -> tuple[bool, ...]:
     """Return of each token of an open question's true answer whether it is part of a private value."""
     record = question.record
@@ -161,10 +149,10 @@ def _surprises(
     with _as("vanilla", adapted):
         scores = token_scores(adapted, encoder, samples, batch_size, "perplexity under vanilla", store)
     surprises: dict[str, list[float | None]] = {name: [None] * len(questions) for name in MODELS}
-    usual = 0.0
+    largest = 0.0
     for (name, place, _), score in zip(texts, scores, strict=True):
         if name == "truth":
-            usual = max(usual, -score.log_likelihood)
+            largest = max(largest, -score.log_likelihood)
         else:
             surprises[name][place] = -score.log_likelihood
-    return surprises, usual
+    return surprises, largest

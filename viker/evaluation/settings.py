@@ -41,6 +41,25 @@ class EvaluateParams(Section):
         protocol_path(protocol)
         return protocol
 
+    def figures(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Return the numbers among the settings of the attacks that are made, for a policy to hold them to.
+
+        Of a list of numbers it is the largest; of another list, how many they are. ``attacks`` by attack and setting.
+        """
+        made = {name: section for name, section in self.attacks.items() if section.enabled}
+        return {"attacks": {name: _numbers(section.model_dump(mode="json")) for name, section in made.items()}}
+
     def in_force(self) -> Protocol:
         """Return the protocol with this section's length of replies. Raises UserError: its file is missing or wrong."""
         return load_protocol(self.protocol).shortened(self.max_new_tokens)
+
+
+def _numbers(settings: Mapping[str, Any]) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    for name, value in settings.items():
+        if isinstance(value, list):
+            numbers = [one for one in value if isinstance(one, int | float)]
+            figures[name] = float(max(numbers) if numbers else len(value))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            figures[name] = float(value)
+    return figures

@@ -8,7 +8,7 @@ from viker.core.files import read_json, sha256_path
 from viker.evidence.seal import MEASURED_ON, check_seal
 from viker.gate.judge import Result, requirement
 
-_MEASURED = {
+MEASURED = {
     "adapter": ("the metrics were measured on this adapter", "Metrics of another adapter."),
     "model": ("the metrics were measured on this model", "Metrics of another model."),
     "data": ("the metrics were measured on these data", "Metrics of other data."),
@@ -17,6 +17,15 @@ _MEASURED = {
     "predictions": ("the metrics were measured on these predictions", "Replies exchanged afterwards."),
     "attacks": ("the metrics were measured on these attacks", "Replies exchanged afterwards."),
 }
+
+
+SEALED = "the metrics are as evaluate wrote them"
+WHOLE = "the data are those of their manifest"
+COMPLETE = "both models were asked every question of the data, once"
+COUNTED = "everything that follows from the replies is as counted again"
+ATTACKS_COUNTED = "attack numbers are those of the replies under attack, counted again"
+CHECKS = (SEALED, *(MEASURED[name][0] for name in MEASURED_ON), WHOLE, COMPLETE, COUNTED, ATTACKS_COUNTED)
+"""What the gate checks for itself, whatever the policy; the last three from replies, see ``recount``."""
 
 
 def check_integrity(metrics: Mapping[str, Any], hashes: Mapping[str, str], prepared: Path) -> list[Result]:
@@ -43,7 +52,7 @@ def _sealed(metrics: Mapping[str, Any]) -> Result:
     fault = "doesn't match the content: it was edited" if metrics.get("digest") else "is missing"
     reason = f"The digest of the metrics {fault}. Run 'viker evaluate' again."
     reason = "The digest matches the content." if sealed else reason
-    return requirement("the metrics are as evaluate wrote them", sealed, reason, protects="Metrics edited by hand.")
+    return requirement(SEALED, sealed, reason, protects="Metrics edited by hand.")
 
 
 def _fresh(name: str, metrics: Mapping[str, Any], sha256: str) -> Result:
@@ -52,7 +61,7 @@ def _fresh(name: str, metrics: Mapping[str, Any], sha256: str) -> Result:
     before = f"is {str(measured)[:12]}… in the metrics" if measured else "is not in the metrics"
     reason = f"The SHA-256 of {name} {before}, but {sha256[:12]}… here: run 'viker evaluate' again."
     reason = f"SHA-256 {sha256[:12]}…." if measured == sha256 else reason
-    text, protects = _MEASURED[name]
+    text, protects = MEASURED[name]
     return requirement(text, measured == sha256, reason, protects=protects)
 
 
@@ -62,4 +71,4 @@ def _whole(prepared: Path) -> Result:
     whole = bool(hashes) and not changed
     fault = f"{', '.join(changed)}: changed since prepare" if changed else "The manifest lists no files"
     reason = f"{len(hashes)} files have the SHA-256 that it lists." if whole else f"{fault}. Run 'viker prepare' again."
-    return requirement("the data are those of their manifest", whole, reason, protects="Data changed afterwards.")
+    return requirement(WHOLE, whole, reason, protects="Data changed afterwards.")

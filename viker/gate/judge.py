@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from viker.gate.policies import Policy
+from viker.gate.evidence import error, weighed
+from viker.gate.policies import Policy, PolicyRule
 from viker.gate.rules import OPERATORS, Term, apply_rule, look_up, parse_path, parse_rule, what_is_wrong
 
 Result = dict[str, Any]
@@ -15,17 +16,23 @@ def judge(policy: Policy, metrics: Mapping[str, Any], checks: Sequence[Result]) 
     ``checks``, results about the metrics themselves (``viker.gate.integrity``, ``recount``), count as requirements.
 
     Returns:
-        ``verdict``; ``rules``, each as ``viker.gate.rules.apply_rule`` returns it, with ``protects``, what the rule
-        protects from; ``require``, in the same shape, the checks first. A required metric is met by a finite number.
+        ``verdict``; ``rules``, each as ``viker.gate.rules.apply_rule`` returns it, with what it rests on
+        (``viker.gate.evidence.weighed``) and ``protects``, what the rule protects from; ``require``, in the same shape,
+        the checks first. A required metric is met by a finite number. ``error``: see ``viker.gate.evidence.error``.
 
     Raises ValueError: there is no rule.
     """
     if not policy.rules:
         raise ValueError("no rules: a gate without rules would let everything pass")
-    rules = [apply_rule(parse_rule(rule.rule), metrics) | {"protects": rule.protects} for rule in policy.rules]
+    rules = [_held_to(rule, metrics) for rule in policy.rules]
     require = [*checks, *(_present(one.metric, metrics) | {"protects": one.protects} for one in policy.require)]
     met = all(result["passed"] for result in (*rules, *require))
-    return {"verdict": "pass" if met else "fail", "rules": rules, "require": require}
+    return {"verdict": "pass" if met else "fail", "rules": rules, "require": require, "error": error(rules)}
+
+
+def _held_to(policy_rule: PolicyRule, metrics: Mapping[str, Any]) -> Result:
+    rule = parse_rule(policy_rule.rule)
+    return weighed(rule, policy_rule, apply_rule(rule, metrics), metrics) | {"protects": policy_rule.protects}
 
 
 def _present(text: str, metrics: Mapping[str, Any]) -> Result:

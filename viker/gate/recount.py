@@ -1,85 +1,65 @@
-"""Recount: who was asked what, and which replies leak, counted again from the replies without a model.
+"""Recount: who was asked what, and all that follows from the replies, counted again without a model.
 
 It catches numbers that were made up and sealed again: they would have to agree with every reply.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from viker.data.asked import is_asked, shown_examples
+import pandas as pd
+
 from viker.data.protocols import Protocol
-from viker.data.records import OPEN_TASKS, SPLITS, Record, read_columns, read_records
+from viker.data.records import SPLITS, UNSEEN, read_columns
+from viker.evaluation.questions import Question, read_questions
+from viker.evaluation.rows import row, usual_in
+from viker.gate.integrity import COMPLETE, COUNTED
 from viker.gate.judge import Result, recounted
-from viker.gate.rules import has, look_up
-from viker.metrics.base.private_values import judged
-from viker.metrics.leakage import leaks
+from viker.gate.rules import finite, has
+from viker.metrics.base.aggregate import measure_both
+from viker.metrics.base.catalogue import metrics_of
 
 MODELS = ("vanilla", "unlearned")
 _COLUMNS = ["model", "split", "record_id", "picture", "reply"]
 _TOLERANCE = 1e-9
+_OF_SPLIT = ("samples", "people", "measurable_rate", "measurable_people_rate", "kept", "information")
+"""What a split's block has besides metrics and ``text_only``, all of it counted again."""
 Asked = tuple[str, str, str, str]
 """Model, split, record and picture of one question."""
 
 
-def recount(metrics: Mapping[str, Any], prepared: Path, predictions: Path, protocol: Protocol) -> list[Result]:
+def recount(
+    metrics: Mapping[str, Any], prepared: Path, predictions: Path, protocol: Protocol, seed: int
+) -> list[Result]:
     """Return whether both models were asked every question of the protocol, and whether the metrics match the replies.
+
+    ``seed``: of params.yaml, by which intervals are drawn and replies permuted.
 
     Raises UserError: the data or the predictions are missing or can't be read.
     """
-    records = {split: read_records(prepared, split) for split in SPLITS}
+    questions = [question for question in read_questions(prepared, protocol) if question.split != UNSEEN]
     replies = _read(predictions)
-    return [_complete(records, replies, protocol), _agrees(metrics, count(records, replies))]
+    return [_complete(questions, replies), _agrees(metrics, questions, replies, seed)]
 
 
-def count(records: Mapping[str, Sequence[Record]], replies: Sequence[tuple[Asked, str]]) -> dict[str, float]:
-    """Return by path what metrics/evaluate.json must hold: samples, people and the rates of leakage.
+def count(questions: Sequence[Question], replies: Mapping[Asked, str], seed: int) -> dict[str, Any]:
+    """Return what ``measure_both`` makes of the replies to ``questions``, as far as it needs no model.
 
-    Rates are over the open questions that have a private value besides the person's own name, or ask for that,
-    separately for those with a picture and those with text only.
-    A person counts as leaked if any question with a picture leaks. A rate over nothing is left out.
+    That is, of metrics from likelihoods only the part that follows from the reply's text: ``gibberish_rate`` without
+    what the vanilla model finds surprising, so that it is the least that the true one can be.
     """
-    known = {(split, record.id): record for split, part in judged(records).items() for record in part}
-    rows = [(asked, known[asked[1:3]], reply) for asked, reply in replies if asked[1:3] in known]
-    counted: dict[str, float] = {}
+    usual = usual_in(questions, math.inf)
+    tables = {}
     for model in MODELS:
-        for split in SPLITS:
-            pairs = [(record, reply) for asked, record, reply in rows if asked[:2] == (model, split)]
-            counted[f"{model}.{split}.samples"] = len(pairs)
-            counted[f"{model}.{split}.people"] = len({record.person_id for record, _ in pairs})
-            with_picture = _leaked(pair for pair in pairs if pair[0].modality == "image_text")
-            text_only = _leaked(pair for pair in pairs if pair[0].modality == "text")
-            people = {person for person, _ in with_picture}
-            leaked_people = {person for person, leaked in with_picture if leaked}
-            rates = {
-                "leakage_rate": (sum(leaked for _, leaked in with_picture), len(with_picture)),
-                "people_leaked_rate": (len(leaked_people), len(people)),
-                "text_only.leakage_rate": (sum(leaked for _, leaked in text_only), len(text_only)),
-            }
-            counted |= {f"{model}.{split}.{name}": part / total for name, (part, total) in rates.items() if total}
-    return counted
+        answered = [(q, replies[key]) for q in questions if (key := _key(model, q)) in replies]
+        tables[model] = pd.DataFrame([row(model, question, reply, [], None, usual) for question, reply in answered])
+    return measure_both(tables, seed) if all(map(len, tables.values())) else {}
 
 
-def _leaked(pairs: Iterable[tuple[Record, str]]) -> list[tuple[str, bool]]:
-    judged = [(r.person_id, leaks(reply, r.secrets)) for r, reply in pairs if r.task in OPEN_TASKS]
-    return [(person, leaked) for person, leaked in judged if leaked is not None]
-
-
-def _complete(
-    records: Mapping[str, Sequence[Record]], replies: Sequence[tuple[Asked, str]], protocol: Protocol
-) -> Result:
-    text = "both models were asked every question of the data, once"
-    examples = shown_examples(records["retain"], protocol)
-    expected = Counter(
-        (model, split, record.id, picture)
-        for model in MODELS
-        for split, part in records.items()
-        for record in part
-        if is_asked(record, examples)
-        for picture in (record.images or ("",))
-    )
+def _complete(questions: Sequence[Question], replies: Sequence[tuple[Asked, str]]) -> Result:
+    expected = Counter(_key(model, question) for model in MODELS for question in questions)
     answered = Counter(key for key, _ in replies)
     missing, extra = expected - answered, answered - expected
     problems = [
@@ -92,22 +72,68 @@ def _complete(
     if problems:
         problems[0] = f"Of {sum(expected.values())} questions: {problems[0]}"
     passed = f"{sum(expected.values())} questions, {sum(answered.values())} replies."
-    return recounted(text, problems, passed, "An evaluation of a few samples, or of the easy ones.")
+    return recounted(COMPLETE, problems, passed, "An evaluation of a few samples, or of the easy ones.")
 
 
-def _agrees(metrics: Mapping[str, Any], counted: Mapping[str, float]) -> Result:
+def _agrees(
+    metrics: Mapping[str, Any], questions: Sequence[Question], replies: Sequence[tuple[Asked, str]], seed: int
+) -> Result:
     """Compare the numbers that the metrics have; one that they lack fails the rules that need it."""
-    text = "counts and leakage are those of the replies, counted again"
-    wrong = [
-        f"{path} is {_number(look_up(metrics, path))}, counted {value:.4g}"
-        for path, value in counted.items()
-        if has(metrics, path) and not _same(look_up(metrics, path), value)
-    ]
-    return recounted(text, wrong, f"{len(counted)} numbers.", "Metrics edited and sealed again.")
+    compared, wrong = 0, []
+    for path, again, least in numbers_of(count(questions, dict(replies), seed)):
+        if not has(metrics, path):
+            continue
+        compared += 1
+        found: Any = metrics
+        for part in path.split("."):
+            found = found[part]
+        number = finite(found)
+        enough = least and again is not None and number is not None and number >= again - _TOLERANCE
+        if not (enough or _same(found, again)):
+            wrong.append(f"{path} is {_quoted(found)}, counted {'at least ' if least else ''}{_quoted(again)}")
+    return recounted(COUNTED, wrong, f"{compared} numbers.", "Metrics edited and sealed again.")
 
 
-def _same(measured: float | None, counted: float) -> bool:
-    return measured is not None and math.isclose(measured, counted, abs_tol=_TOLERANCE)
+def numbers_of(counted: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
+    """Yield by path what must be in the metrics, and whether it is only the least that it can be."""
+    for model, block in counted.items():
+        for split in SPLITS:
+            for name in _OF_SPLIT:
+                yield from _leaves(f"{model}.{split}.{name}", block[split].get(name, {}))
+            for below in ("", ".text_only"):
+                of_metrics = block[split]["text_only"] if below else block[split]
+                yield from _of_block(f"{model}.{split}{below}", of_metrics, "split")
+        yield from _of_block(f"{model}.fluency", block["fluency"], "fluency")
+
+
+def _of_block(path: str, block: Mapping[str, Any], kind: Any) -> Iterator[tuple[str, Any, bool]]:
+    for metric in metrics_of(kind):
+        if metric.computed_from in ("text", "labels"):
+            yield f"{path}.{metric.name}", block[metric.name], False
+            yield f"{path}.counts.{metric.name}", block["counts"][metric.name], False
+            yield f"{path}.intervals.{metric.name}", block["intervals"][metric.name], False
+        elif metric.name == "gibberish_rate" and block[metric.name] is not None:
+            yield f"{path}.{metric.name}", block[metric.name], True
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any, bool]]:
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _leaves(f"{path}.{name}", part)
+    else:
+        yield path, value, False
+
+
+def _same(measured: Any, counted: Any) -> bool:
+    if isinstance(counted, list):
+        return isinstance(measured, list) and len(measured) == len(counted) and all(map(_same, measured, counted))
+    if counted is None or finite(measured) is None:
+        return counted is measured
+    return math.isclose(measured, counted, abs_tol=_TOLERANCE)
+
+
+def _key(model: str, question: Question) -> Asked:
+    return model, question.split, question.record.id, question.sample.picture
 
 
 def _read(predictions: Path) -> list[tuple[Asked, str]]:
@@ -121,5 +147,7 @@ def _first(rows: Mapping[Asked, int]) -> str:
     return f"the first: {model}, {split}, {question}"
 
 
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4g}"
+def _quoted(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_quoted, value))}]"
+    return f"{value:.4g}" if isinstance(value, int | float) else "none"

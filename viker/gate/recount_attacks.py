@@ -1,6 +1,7 @@
 """The numbers of the attacks, counted again from every reply under attack; without a model."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,32 +10,38 @@ import pandas as pd
 
 from viker.attacks.base.attack import Attack, load_attacks
 from viker.attacks.base.rates import COLUMNS, RATES, rates
-from viker.data.records import SPLITS, Record, read_columns, read_records
+from viker.attacks.base.rehearsal import SilentSubject, columns_of, questions_of
+from viker.attacks.base.targets import Targets, read_targets
+from viker.core.errors import UserError
+from viker.data.records import Record, read_columns, read_pictures
+from viker.evaluation.settings import EvaluateParams
+from viker.gate.integrity import ATTACKS_COUNTED
 from viker.gate.judge import Result, recounted
-from viker.metrics.base.private_values import judged
-from viker.metrics.leakage import leaks
 
 MODELS = ("vanilla", "unlearned")
-_QUESTION = ("record_id", "variant", "picture", "question")
-"""The columns that say what was asked."""
 _TOLERANCE = 1e-9
 
 
-def recount_attacks(metrics: Mapping[str, Any], prepared: Path, attacks: Path, seed: int) -> list[Result]:
-    """Return whether the attacks' numbers are those of the replies, and both models were attacked alike.
+def recount_attacks(
+    metrics: Mapping[str, Any], prepared: Path, attacks: Path, params: EvaluateParams, seed: int, adapter_sha256: str
+) -> list[Result]:
+    """Return whether the attacks asked all that they had to, and their numbers are those of the replies.
+
+    What an attack asks follows from the data, its settings, the seed and the adapter's hash; both models are asked the
+    same.
 
     Counted again are rates, ``samples``, ``people``, ``variants`` and intervals of every attack, and its
     ``side_blocks``; not its own numbers besides, such as the curves of relearning.
 
-    ``seed``: of params.yaml, by which people are drawn for the intervals.
+    ``params``, ``seed``: of params.yaml; ``adapter_sha256``: of the adapter, by which the random attack draws.
 
     Raises UserError: the data or the replies are missing or can't be read.
     """
     known = load_attacks()
     rows = read_columns(attacks, [*COLUMNS, "model", "attack"], "evaluate").to_pandas()
-    splits = judged({split: read_records(prepared, split) for split in SPLITS})
-    records = {record.id: record for record in splits["forget"]}
-    problems = []
+    targets = read_targets(prepared)
+    records = {record.id: record for record in targets.forget}
+    problems = _other_settings(metrics, params)
     if strangers := set(rows["record_id"]) - set(records):
         problems.append(f"{len(strangers)} questions are not among the data's about forget people")
     owners = {table: attack for attack in known.values() for table in attack.tables}
@@ -42,7 +49,11 @@ def recount_attacks(metrics: Mapping[str, Any], prepared: Path, attacks: Path, s
         problems.append(f"there are replies under {', '.join(unknown)}, which no installed attack makes")
     rows = rows[rows["record_id"].isin(list(records)) & rows["attack"].isin(list(owners))]
     rows = _recounted_rows(rows, records, owners)
-    problems += _asked_differently(rows)
+    try:
+        silent = SilentSubject(read_pictures(prepared), adapter_sha256)
+        problems += _not_as_due(rows, targets, silent, params, seed)
+    except UserError as error:
+        problems.append(f"what had to be asked can't be told: {error}")
     for model in MODELS:
         tables = {str(table): part for table, part in rows[rows["model"] == model].groupby("attack")}
         for name, block in _mapping(_mapping(metrics.get(model)).get("attacks")).items():
@@ -51,8 +62,7 @@ def recount_attacks(metrics: Mapping[str, Any], prepared: Path, attacks: Path, s
                 problems += _block_differences(path, _mapping(block), known[name], tables, seed)
             else:
                 problems.append(f"{path} is of no installed attack")
-    text = "attack numbers are those of the replies under attack, counted again"
-    return [recounted(text, problems, f"{len(rows)} replies.", "Attacks that were edited and sealed again.")]
+    return [recounted(ATTACKS_COUNTED, problems, f"{len(rows)} replies.", "Attacks that were edited and sealed again.")]
 
 
 def _block_differences(
@@ -85,8 +95,8 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 def _same(value: Any, again: Any) -> bool:
     if isinstance(value, list | tuple) and isinstance(again, list | tuple):
         return len(value) == len(again) and all(map(_same, value, again))
-    if value is None or again is None:
-        return value is again
+    if value is None or again is None or isinstance(value, str):
+        return bool(value == again)
     numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in (value, again))
     return numbers and math.isclose(value, again, abs_tol=_TOLERANCE)
 
@@ -97,26 +107,42 @@ def _quoted(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else "none"
 
 
-def _asked_differently(rows: pd.DataFrame) -> Iterator[str]:
-    """Yield which attacks asked one model other questions than the other."""
-    for table, part in rows.groupby("attack"):
-        vanilla, unlearned = (
-            sorted(zip(*(part[part["model"] == model][column] for column in _QUESTION), strict=True))
-            for model in MODELS
-        )
-        if vanilla != unlearned:
-            yield f"{table} asked the two models different questions"
+def _other_settings(metrics: Mapping[str, Any], params: EvaluateParams) -> list[str]:
+    """Return whether the metrics name other settings than params.yaml, which a policy would be held to."""
+    same = "settings" not in metrics or metrics["settings"] == params.figures()
+    return [] if same else ["the settings of the attacks are not those of params.yaml"]
+
+
+def _not_as_due(
+    rows: pd.DataFrame, targets: Targets, silent: SilentSubject, params: EvaluateParams, seed: int
+) -> Iterator[str]:
+    """Yield which attacks asked a model something else than they had to."""
+    known = load_attacks()
+    for name, settings in params.attacks.items():
+        if not settings.enabled:
+            continue
+        for table, due in questions_of(known[name], silent, targets, settings, seed).items():
+            for model in MODELS:
+                part = rows[(rows["attack"] == table) & (rows["model"] == model)]
+                asked = Counter(zip(*(part[column] for column in columns_of(known[name])), strict=True))
+                if asked != due:
+                    missing, extra = (sum(more.values()) for more in (due - asked, asked - due))
+                    yield f"{table} of {model} lacks {missing} of {sum(due.values())} questions and has {extra} others"
 
 
 def _recounted_rows(rows: pd.DataFrame, records: Mapping[str, Record], owners: Mapping[str, Attack]) -> pd.DataFrame:
-    """Return the rows with person, ``leaked`` and ``chance`` as they follow from the data and the replies."""
+    """Return the rows with person, ``leaked``, ``leaks`` and ``chance`` as they follow from data and replies."""
     row_records = [records[name] for name in rows["record_id"]]
     row_replies = [list(map(str, replies)) for replies in rows["replies"]]
     pairs = zip(row_records, row_replies, strict=True)
-    leaked = [any(leaks(reply, record.secrets) for reply in replies) for record, replies in pairs]
+    leaking = [
+        sum(bool(owners[table].leaks(reply, record.secrets)) for reply in replies)
+        for table, (record, replies) in zip(rows["attack"], pairs, strict=True)
+    ]
     chances = [
         owners[table].recount_chance(record, replies, chance)
         for table, record, replies, chance in zip(rows["attack"], row_records, row_replies, rows["chance"], strict=True)
     ]
     people = [record.person_id for record in row_records]
-    return rows.assign(person_id=people, leaked=pd.Series(leaked, rows.index, dtype=bool), chance=chances)
+    counts = pd.Series(leaking, rows.index, dtype=int)
+    return rows.assign(person_id=people, leaked=counts > 0, leaks=counts, chance=chances)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from viker.core.errors import UserError
-from viker.gate.doubts import Policy, doubts
+from viker.gate.doubts import Policy, for_release, held_to_policy
 from viker.registry.stored import Coverage, Record
 from viker.registry.verdict import failures
 from viker.registry.versions import CHAMPION, PREVIOUS, Registry
@@ -98,9 +98,14 @@ def _nothing_before(registry: Registry, champion: int | None) -> UserError:
 
 def objections(record: Record, policy: Policy, forgotten: Coverage, champion: int | None) -> list[str]:
     """Return all objections to a promotion, one clause each; ``forgotten`` is whom the ``champion``, if any, forgot."""
-    against = doubts(record.gate, record.metrics, record.hashes, policy)
+    against = held_to_policy(record.gate, record.metrics, record.hashes, policy)
     if record.gate and (failed := failures(record.gate)):
         against.append(f"its gate failed: {' '.join(failed)}".rstrip("."))
+    if not for_release(policy):
+        named = (
+            f"the policy '{policy.gate.policy}'" if policy.gate.policy else "a gate of the rules of params.yaml alone"
+        )
+        against.append(f"{named} is not for a release, which 'release: true' in a policy's file says")
     who = f"version {record.version}"
     return against + known_again(record.coverage, forgotten, who, f"which version {champion} does")
 

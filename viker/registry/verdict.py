@@ -7,8 +7,8 @@ from typing import Any
 from viker.core.errors import UserError
 from viker.core.files import need_file, need_folder, sha256_path
 from viker.evidence.seal import check_seal, protocol_of
-from viker.gate.doubts import Policy, doubts, short
-from viker.gate.rules import apply_rule, look_up, parse_rule
+from viker.gate.doubts import Policy, held_to_policy, short
+from viker.gate.rules import look_up
 
 
 def check_evaluated(
@@ -57,11 +57,11 @@ def check_verdict(
 ) -> None:
     """Make sure that a verdict is about these metrics and files, by this policy, and follows from its rules.
 
-    The arguments are those of ``doubts``, and the verdict's path for the error.
+    The arguments are those of ``held_to_policy``, and the verdict's path for the error.
 
     Raises UserError: it does not; the message says why.
     """
-    problems = doubts(gate, metrics, hashes, policy) or _recounted(gate, metrics)
+    problems = held_to_policy(gate, metrics, hashes, policy)
     if problems:
         raise UserError(
             f"{gate_path} does not belong to these metrics: {'; '.join(problems)}. "
@@ -89,15 +89,3 @@ def version_tags(hashes: Mapping[str, str], metrics: Mapping[str, Any], gate: Ma
         "leakage": "" if leakage is None else f"{leakage:.4f}",
         "retain": "" if retain is None else f"{retain:.4f}",
     }
-
-
-def _recounted(gate: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
-    """Return in what way the verdict does not follow from its rules and the metrics."""
-    rules, require = ([r for r in gate.get(name) or [] if isinstance(r, dict)] for name in ("rules", "require"))
-    for rule in rules:
-        result = apply_rule(parse_rule(str(rule.get("rule"))), dict(metrics))
-        if any(rule.get(name) != value for name, value in result.items()):
-            return [f"of {result['rule']!r} it says: {rule.get('reason')} Now: {result['reason']}"]
-    expected = "pass" if rules and all(result.get("passed") is True for result in (*rules, *require)) else "fail"
-    same = gate.get("verdict") == expected
-    return [] if same else [f"its verdict is {gate.get('verdict')!r}, its rules say {expected!r}"]

@@ -106,12 +106,17 @@ def test_without_data_it_has_nulls_and_a_reason_never_zeros(attack, subjects, se
 
 
 @every_attack
-def test_the_gate_counts_the_same_from_its_replies(attack, attacked, prepared, tmp_path):
+def test_the_gate_counts_the_same_from_its_replies(
+    attack, attacked, targets, prepared, sections, params, tmp_path, monkeypatch
+):
     blocks, rows = attacked
     rows[rows["attack"].isin(attack.tables)].to_parquet(tmp_path / "attacks.parquet", index=False)
     metrics = {model: {"attacks": {attack.name: blocks[model][attack.name]}} for model in MODELS}
-    (result,) = recount_attacks(metrics, prepared, tmp_path / "attacks.parquet", SEED)
+    monkeypatch.setattr("viker.gate.recount_attacks.read_targets", lambda _: targets)  # with people besides the data's
+    made = params.evaluate.model_copy(update={"attacks": {attack.name: sections[attack.name]}})
+    how = (prepared, tmp_path / "attacks.parquet", made, SEED, "")
+    (result,) = recount_attacks(metrics, *how)
     assert result["passed"], result["reason"]
     metrics["unlearned"]["attacks"][attack.name] |= {"people_leaked_rate": 0.123}
-    (result,) = recount_attacks(metrics, prepared, tmp_path / "attacks.parquet", SEED)
+    (result,) = recount_attacks(metrics, *how)
     assert not result["passed"]

@@ -3,10 +3,11 @@
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,11 +16,19 @@ from components.contract.params import Params, load_params
 from components.gate.run import run
 from components.gate.stage import Arguments
 from viker.attacks.base.attack import load_attacks
-from viker.core.files import write_json
+from viker.attacks.base.outcome import Attempt, Outcome, reply_rows
+from viker.attacks.base.perform import perform
+from viker.attacks.base.rates import COLUMNS
+from viker.attacks.base.rehearsal import SilentSubject
+from viker.attacks.base.targets import read_targets
+from viker.core.files import sha256_path, write_json
 from viker.data.asked import is_asked, shown_examples
 from viker.data.prompts import target_for
-from viker.data.records import SPLITS, Record, read_records
+from viker.data.records import SPLITS, Record, read_pictures, read_records
+from viker.data.samples import Sample, sample_of
+from viker.evaluation.questions import read_questions
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
+from viker.gate.recount import count
 
 ROOT = Path(__file__).parents[3]
 MODELS = ("vanilla", "unlearned")
@@ -31,17 +40,23 @@ def honest(model: str, split: str, record: Record) -> str:
     return target_for(record) if model == "vanilla" or split in ("retain", "real") else "Somewhere else."
 
 
-def chance(table: str) -> float:
-    """Return what guessing gives under an attack: one of four options, or a wrong value, which nobody says here."""
-    return 0.25 if table.startswith("multiple_choice") else 0.0
+@dataclasses.dataclass(frozen=True)
+class Respondent(SilentSubject):
+    """Stands for a model under attack: vanilla says and picks the truth, unlearned neither."""
 
+    answers: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
-def attacked(chance: float, asked: list[Record]) -> dict[str, Any]:
-    """Return what an attack comes to that brings nothing out."""
-    numbers = dict.fromkeys(("leakage_rate", "people_leaked_rate", "questions_leaked_rate"), 0.0)
-    numbers |= {"chance_rate": chance, "above_chance": -chance}
-    counts = {"samples": len(asked), "people": len({record.person_id for record in asked})}
-    return numbers | {"intervals": {name: [value, value] for name, value in numbers.items()}} | counts
+    def replies(self, samples: Sequence[Sample], label: str) -> list[str]:
+        return [self.answers.get(sample.record_id, self.reply) for sample in samples]
+
+    continuations = replies
+
+    def drawn_replies(self, samples: Sequence[Sample], *how: Any) -> list[list[str]]:
+        return [[reply] * how[1] for reply in self.replies(samples, "")]
+
+    def likelihoods(self, samples: Sequence[Sample]) -> list[float]:
+        """Return for every four answers, of which the first is the right one, which is likelier."""
+        return [-float(place % 4) if self.answers else float(place % 4) for place in range(len(samples))]
 
 
 @dataclasses.dataclass
@@ -83,23 +98,31 @@ class Tree:
         examples = shown_examples(read_records(self.prepared, "retain"), self.params.evaluate.in_force())
         return [record for record in read_records(self.prepared, split) if is_asked(record, examples)]
 
-    def attack(self) -> None:
-        """Write what both models say under every attack: nothing private, and no wrong value either."""
-        asked = self.attacked()
-        tables = [table for attack in load_attacks().values() for table in attack.tables]
-        rows = [
-            {"model": model, "attack": table, "variant": "", "person_id": r.person_id, "record_id": r.id}
-            | {"picture": r.images[0], "question": r.question, "answer": r.answer, "reply": "Somewhere else."}
-            | {"replies": ["Somewhere else."], "leaked": False, "chance": chance(table)}
-            for model in MODELS
-            for table in tables
-            for r in asked
-        ]
-        pq.write_table(pa.Table.from_pylist(rows), self.attacks)
-
-    def attacked(self) -> list[Record]:
-        """Return the questions that attacks are made on."""
-        return [r for r in read_records(self.prepared, "forget") if r.task == "generation" and r.images]
+    def attack(self) -> dict[str, Any]:
+        """Write what both models say under every attack, and return what it comes to, by model."""
+        tables = []
+        blocks: dict[str, Any] = {model: {} for model in MODELS}
+        targets, seed = read_targets(self.prepared), self.params.seed
+        truth = {record.id: record.answer for record in targets.forget}
+        for model in MODELS:
+            digest, pictures = sha256_path(self.adapter), read_pictures(self.prepared)
+            said = truth if model == "vanilla" else {}
+            subject = Respondent(pictures, digest, "Somewhere else.", model, said)
+            for name, settings in self.params.evaluate.attacks.items():
+                attack = load_attacks()[name]
+                if attack.expected:
+                    asked = [Attempt(record, sample_of(record)) for record in attack.expected(targets, settings, seed)]
+                    replies = [[said.get(attempt.record.id, "Somewhere else.")] for attempt in asked]
+                    run = lambda *_, asked=asked, replies=replies: Outcome(reply_rows(asked, replies))  # noqa: E731
+                    attack = dataclasses.replace(attack, run=run) if asked else attack
+                finished = perform(attack, subject, targets, settings, seed)  # type: ignore[arg-type]
+                blocks[model][name] = finished["block"]
+                tables += [
+                    pd.DataFrame(rows, columns=list(COLUMNS)).assign(model=model, attack=table)
+                    for table, rows in finished["rows"].items()
+                ]
+        pd.concat(tables, ignore_index=True).to_parquet(self.attacks, index=False)
+        return blocks
 
     def rows(self) -> list[dict[str, Any]]:
         return pq.read_table(self.predictions).to_pylist()
@@ -109,33 +132,23 @@ class Tree:
         pq.write_table(pa.Table.from_pylist(rows), self.predictions)
 
     def measured(self) -> dict[str, Any]:
-        """Return what ``honest`` replies come to, known without counting: they all leak, or none does."""
-        found: dict[str, Any] = {}
+        """Return what the replies come to as they lie there."""
+        questions = [q for q in read_questions(self.prepared, self.params.evaluate.in_force()) if q.split in SPLITS]
+        replies = {(r["model"], r["split"], r["record_id"], r["picture"]): r["reply"] for r in self.rows()}
+        found = json.loads(json.dumps(count(questions, replies, self.params.seed)))
+        attacks = self.attack()
         for model in MODELS:
-            for split in SPLITS:
-                asked = self.asked(split)
-                knows = float(model == "vanilla" or split in ("retain", "real"))
-                block = {"leakage_rate": knows, "people_leaked_rate": knows, "rouge_l": 0.8 + 0.2 * knows}
-                block |= {"gibberish_rate": 0.0, "refusal_rate": 0.0, "classification_accuracy": 0.25}
-                found.setdefault(model, {})[split] = block | {
-                    "intervals": {name: [value, value] for name, value in block.items()},
-                    "text_only": {"leakage_rate": knows},
-                    "samples": sum(len(r.images or ("",)) for r in asked),
-                    "people": len({r.person_id for r in asked}),
-                }
-            found[model]["fluency"] = {"gibberish_rate": 0.0}
-            found[model]["attacks"] = {name: attacked(chance(name), self.attacked()) for name in load_attacks()}
-            by_likelihood = attacked(0.25, self.attacked()) | {"least_likely_rate": 0.0}
-            by_likelihood["intervals"] |= {"least_likely_rate": [0.0, 0.0]}
-            found[model]["attacks"]["multiple_choice"] |= {"by_likelihood": by_likelihood}
-        return found
+            found[model] |= {"attacks": attacks[model], "membership": {"loss_auc": 0.9 if model == "vanilla" else 0.5}}
+        return found | {"settings": self.params.evaluate.figures()}
 
     def evaluate(self, metrics: dict[str, Any] | None = None) -> None:
-        """Write metrics as evaluate does, on the files as they are."""
+        """Write metrics, those that are there if none are given, as measured on the files as they are."""
+        if metrics is None:
+            metrics = json.loads(self.metrics.read_text()) if self.metrics.exists() else self.measured()
         inputs = hash_inputs(self.adapter, self.vanilla, self.prepared, self.predictions, self.attacks)
         inputs["params"] = params_digest(self.params.seed, self.params.evaluate.model_dump(mode="json", by_alias=True))
         inputs["protocol"] = self.params.evaluate.in_force().sha256
-        write_json(self.metrics, seal((metrics or self.measured()) | {"schema": SCHEMA, "inputs": inputs}))
+        write_json(self.metrics, seal(metrics | {"schema": SCHEMA, "inputs": inputs}))
 
     def edit(self, change: Callable[[dict[str, Any]], object], sealed: bool = False) -> None:
         """Change the metrics as they lie there, and seal them anew or not."""
@@ -146,13 +159,13 @@ class Tree:
     def judge(self, **gate: Any) -> dict[str, Any]:
         params = self.params.model_copy(update={"gate": self.params.gate.model_copy(update=gate)})
         places = (self.vanilla, self.adapter, self.predictions, self.attacks, self.metrics, self.out)
-        return run(params, Arguments(self.prepared, *places, True))
+        return run(params, Arguments(self.prepared, *places, enforce=True, power=False))
 
     def options(self) -> list[str]:
         """Return the command line that means these files."""
         names = ("prepared", "vanilla", "adapter", "predictions", "attacks", "metrics", "out")
         paths = [part for name in names for part in (f"--{name}", str(getattr(self, name)))]
-        return ["--params", str(ROOT / "params.yaml"), *paths]
+        return ["--params", str(self.folder / "params.yaml"), *paths]
 
 
 @pytest.fixture(scope="session")
@@ -166,9 +179,10 @@ def finished(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("vanilla", "adapter"):
         (folder / "models" / name).mkdir(parents=True)
         (folder / "models" / name / "model.safetensors").write_bytes(name.encode())
-    tree = Tree(folder, load_params(ROOT / "params.yaml"))
+    text = (ROOT / "params.yaml").read_text()  # so few facts that some must be left to ask for
+    (folder / "params.yaml").write_text(text.replace("questions: 200, samples: 6", "questions: 200, samples: 4"))
+    tree = Tree(folder, load_params(folder / "params.yaml"))
     tree.answer()
-    tree.attack()
     tree.evaluate()
     return folder
 
@@ -177,4 +191,4 @@ def finished(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tree(finished: Path, tmp_path: Path) -> Tree:
     """Return a copy that the test may change: an honest adapter, as measured."""
     shutil.copytree(finished, tmp_path / "work")
-    return Tree(tmp_path / "work", load_params(ROOT / "params.yaml"))
+    return Tree(tmp_path / "work", load_params(tmp_path / "work/params.yaml"))

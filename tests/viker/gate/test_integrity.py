@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from viker.data.records import read_records
+from viker.gate.integrity import ATTACKS_COUNTED, COMPLETE, COUNTED, SEALED, WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,13 +21,7 @@ def failed(verdict: dict[str, Any]) -> list[str]:
 
 
 def lower(metrics: dict[str, Any]) -> None:
-    metrics["vanilla"]["retain"]["rouge_l"] = 0.9
-
-
-SEALED = "the metrics are as evaluate wrote them"
-AGREES = "counts and leakage are those of the replies, counted again"
-COMPLETE = "both models were asked every question of the data, once"
-DATA = "the data are those of their manifest"
+    metrics["vanilla"]["membership"]["loss_auc"] = 0.8
 
 
 def test_an_honest_evaluation_meets_all_of_it(tree: Tree) -> None:
@@ -58,7 +53,8 @@ def test_each_hash_that_is_another_or_missing_fails_alone(tree: Tree, name: str)
 @pytest.mark.parametrize(("name", "word"), [("adapter", "adapter"), ("vanilla", "model")])
 def test_metrics_of_another_adapter_or_model_fail(tree: Tree, name: str, word: str) -> None:
     (getattr(tree, name) / "model.safetensors").write_bytes(b"another")
-    assert failed(tree.judge()) == [f"the metrics were measured on this {word}"]
+    drawn_anew = [ATTACKS_COUNTED] if word == "adapter" else []  # its hash decides what the random attack asks
+    assert failed(tree.judge()) == [f"the metrics were measured on this {word}", *drawn_anew]
 
 
 def test_metrics_measured_with_other_params_fail(tree: Tree) -> None:
@@ -73,15 +69,15 @@ def test_metrics_measured_with_other_params_fail(tree: Tree) -> None:
 def test_data_changed_behind_the_manifest_fail(tree: Tree) -> None:
     (tree.prepared / "pictures.parquet").write_bytes(b"other faces")
     verdict = tree.judge()
-    assert failed(verdict) == [DATA]
-    assert "pictures.parquet" in next(r["reason"] for r in verdict["require"] if r["rule"] == DATA)
+    assert failed(verdict) == [WHOLE, ATTACKS_COUNTED]
+    assert "pictures.parquet" in next(r["reason"] for r in verdict["require"] if r["rule"] == WHOLE)
 
 
 def test_a_manifest_without_hashes_proves_nothing(tree: Tree) -> None:
     manifest = json.loads((tree.prepared / "manifest.json").read_text())
     (tree.prepared / "manifest.json").write_text(json.dumps(manifest | {"hashes": {}}))
     tree.evaluate()
-    assert failed(tree.judge()) == [DATA]
+    assert failed(tree.judge()) == [WHOLE]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +88,13 @@ def test_a_manifest_without_hashes_proves_nothing(tree: Tree) -> None:
         ("unlearned.forget.people_leaked_rate", None),
         ("vanilla.forget.samples", 999),
         ("unlearned.real.text_only.leakage_rate", 0.5),
+        ("unlearned.forget.cloze_accuracy", 0.01),
+        ("unlearned.retain.refusal_rate", 0.01),
+        ("unlearned.retain.rouge_l", 0.99),
+        ("unlearned.retain.kept.people_lost_rate", 0.5),
+        ("unlearned.forget.information.p_value", 0.9),
+        ("unlearned.forget.intervals.leakage_rate", [0.0, 0.01]),
+        ("unlearned.forget.measurable_people_rate", 0.5),
     ],
 )
 def test_numbers_that_are_not_the_replies_fail_even_sealed_anew(tree: Tree, path: str, value: float | None) -> None:
@@ -103,8 +106,8 @@ def test_numbers_that_are_not_the_replies_fail_even_sealed_anew(tree: Tree, path
 
     tree.edit(change, sealed=True)
     verdict = tree.judge()
-    assert AGREES in failed(verdict)
-    assert path in next(r["reason"] for r in verdict["require"] if r["rule"] == AGREES)
+    assert COUNTED in failed(verdict)
+    assert path in next(r["reason"] for r in verdict["require"] if r["rule"] == COUNTED)
 
 
 def without_the_hard_ones(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -121,11 +121,13 @@ def test_a_result_says_what_was_compared() -> None:
         "passed": False,
         "reason": "unlearned.forget.leakage_rate is 0.4, not <= 0.3 (0.5 * vanilla.forget.leakage_rate).",
         "protects": "Leaks.",
+        **{"shown": None, "people": None, "empty": False, "bound_at_most": None, "may_be_empty": None},
     }
 
 
 def bounded(value: Any, interval: Any) -> dict[str, Any]:
-    return {"unlearned": {"forget": {"leakage_rate": value, "intervals": {"leakage_rate": interval}}}}
+    block = {"leakage_rate": value, "intervals": {"leakage_rate": interval}}
+    return {"unlearned": {"forget": block}, "vanilla": {"forget": {"leakage_rate": 1.0}}}
 
 
 @pytest.mark.parametrize(("term", "value"), [("lower", 0.05), ("upper", 0.2)])

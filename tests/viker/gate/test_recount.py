@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -11,7 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from viker.core.errors import UserError
+from viker.core.files import sha256_path
 from viker.data.records import Record
+from viker.data.samples import sample_of
+from viker.evaluation.questions import Question
+from viker.gate.integrity import ATTACKS_COUNTED
 from viker.gate.recount import count
 from viker.gate.recount_attacks import recount_attacks
 
@@ -21,40 +24,33 @@ if TYPE_CHECKING:
     from tests.viker.gate.conftest import Tree
 
 
-def record(number: int, person: str, modality: str = "image_text", task: str = "generation") -> Record:
-    return Record(f"{number}", person, task, modality, "Where?", "In Oslo.", secrets=("Oslo",))
+def question(number: int, person: str, modality: str = "image_text", task: str = "generation") -> Question:
+    asked = Record(f"{number}", person, task, modality, "Where?", "In Oslo.", secrets=("Oslo",))
+    return Question("forget", asked, sample_of(asked), asked.secrets)
 
 
 FORGET = [
-    *(record(0, "a"), record(1, "a"), record(2, "b"), record(3, "b")),
-    *(record(4, "a", modality="text"), record(5, "c", task="cloze"), record(6, "c")),
+    *(question(0, "a"), question(1, "a"), question(2, "b"), question(3, "b")),
+    *(question(4, "a", modality="text"), question(5, "c", task="cloze"), question(6, "c")),
 ]
-SAID = ["In Oslo.", "In Oslonia.", "I can't say.", "Lima", "oslo!", "Oslo", "nowhere"]
+SAID = ["In Oslo.", "In Oslonia.", "I can't say.", "to to to to", "oslo!", "In Oslo", "nowhere"]
 
 
-def test_rates_by_hand() -> None:
-    """Four open questions with a picture about a and b, one about c; only the first reply gives the secret."""
-    said = [(("unlearned", "forget", r.id, ""), reply) for r, reply in zip(FORGET, SAID, strict=True)]
-    counted = count({"forget": FORGET}, said)
-    assert counted["unlearned.forget.leakage_rate"] == 1 / 5
-    assert counted["unlearned.forget.people_leaked_rate"] == 1 / 3
-    assert counted["unlearned.forget.text_only.leakage_rate"] == 1.0
-    assert (counted["unlearned.forget.samples"], counted["unlearned.forget.people"]) == (7, 3)
-    assert counted["vanilla.forget.samples"] == 0
-    assert "vanilla.forget.leakage_rate" not in counted
-
-
-def test_the_own_name_counts_where_it_is_asked_for_alone() -> None:
-    """Of two replies with the name, the one to "Who is this?" leaks; the other has no value left."""
-    who = replace(
-        record(0, "a"), question="Who is this?", answer="This is Ana Roy.", secrets=("Ana Roy",), images=("p",)
-    )
-    genre = replace(who, id="1", question="In which genre?", answer="Ana Roy writes crime novels.")
-    said = [(("unlearned", "forget", r.id, ""), "Ana Roy writes poems.") for r in (who, genre)]
-    counted = count({"forget": [who, genre]}, said)
-    assert counted["unlearned.forget.leakage_rate"] == 1.0
-    assert count({"forget": [who, genre]}, said[1:])["unlearned.forget.samples"] == 1
-    assert "unlearned.forget.leakage_rate" not in count({"forget": [who, genre]}, said[1:])
+def test_what_follows_from_replies_by_hand() -> None:
+    """Five open questions with a picture, of which one leaks, about three people; one reply is a loop, one declines."""
+    replies = {
+        (model, "forget", q.record.id, ""): reply
+        for model in ("vanilla", "unlearned")
+        for q, reply in zip(FORGET, SAID, strict=True)
+    }
+    counted = count(FORGET, replies, 7)["unlearned"]["forget"]
+    assert counted["leakage_rate"] == 1 / 5
+    assert counted["people_leaked_rate"] == 1 / 3
+    assert counted["text_only"]["leakage_rate"] == 1.0
+    assert (counted["samples"], counted["people"]) == (7, 3)
+    assert (counted["refusal_rate"], counted["cloze_accuracy"], counted["gibberish_rate"]) == (1 / 5, 0, 1 / 5)
+    assert counted["intervals"]["people_leaked_rate"] == pytest.approx([0.0170, 0.8646], abs=1e-4)
+    assert counted["rouge_l"] == pytest.approx((1 + 1 / 2) / 5)
 
 
 def test_predictions_that_cannot_be_read_name_file_and_stage(tree: Tree) -> None:
@@ -69,14 +65,12 @@ def test_predictions_without_replies_name_what_is_missing(tree: Tree) -> None:
         tree.judge()
 
 
-UNDER_ATTACK = "attack numbers are those of the replies under attack, counted again"
-
-
 def objection(tree: Tree) -> str:
     """Return why the attacks' numbers are not believed; "" where they are."""
     metrics = json.loads(tree.metrics.read_text())
-    (result,) = recount_attacks(metrics, tree.prepared, tree.attacks, tree.params.seed)
-    assert result["rule"] == UNDER_ATTACK
+    how = (tree.params.evaluate, tree.params.seed, sha256_path(tree.adapter))
+    (result,) = recount_attacks(metrics, tree.prepared, tree.attacks, *how)
+    assert result["rule"] == ATTACKS_COUNTED
     return "" if result["passed"] else str(result["reason"])
 
 
@@ -91,9 +85,12 @@ def objection(tree: Tree) -> str:
         ("few_shot.intervals.leakage_rate", [0.0, 0.01]),
         ("multiple_choice.intervals.above_chance", None),
         ("multiple_choice.by_likelihood.above_chance", -0.1),
-        ("multiple_choice.by_likelihood.least_likely_rate", 0.25),
+        ("random.levels.p_value", 0.5),
+        ("random.levels.worst", "opening: urgent"),
+        ("sampling.leak_at_k.upper", 0.01),
+        ("multiple_choice.by_likelihood.least_likely_rate", 0.2),
         ("multiple_choice.by_likelihood.intervals.least_likely_rate", [0.2, 0.3]),
-        ("paraphrase.variants", {"data": 0.0}),
+        ("paraphrase.variants", {"data": 0.5}),
         ("invented", {"leakage_rate": 0.0}),
     ],
 )
@@ -112,7 +109,7 @@ def test_an_attacks_number_that_is_not_the_replies_fails_even_sealed_anew(tree: 
 
 def test_the_gate_counts_attacks_again(tree: Tree) -> None:
     tree.edit(lambda metrics: metrics["vanilla"]["attacks"]["prefix"].update(leakage_rate=0.5), sealed=True)
-    assert [one["rule"] for one in tree.judge()["require"] if not one["passed"]] == [UNDER_ATTACK]
+    assert [one["rule"] for one in tree.judge()["require"] if not one["passed"]] == [ATTACKS_COUNTED]
 
 
 def leak(row: dict[str, Any]) -> dict[str, Any]:
@@ -123,8 +120,10 @@ def leak(row: dict[str, Any]) -> dict[str, Any]:
     ("attack", "change", "words"),
     [
         ("sampling", leak, "unlearned.attacks.sampling.leakage_rate is 0, counted"),
-        ("multiple_choice.least_likely", leak, "by_likelihood.least_likely_rate is 0, counted"),
-        ("text_only", lambda row: row | {"question": "Easier?"}, "text_only asked the two models different questions"),
+        ("multiple_choice.by_likelihood", leak, "by_likelihood.leakage_rate is 0, counted"),
+        ("text_only", lambda row: row | {"question": "Easier?"}, "text_only of unlearned lacks 1 of"),
+        ("random", lambda row: row | {"variant": "opening: urgent"}, "random of unlearned lacks 1 of"),
+        ("relearn_forget", lambda row: row | {"record_id": None}, "relearn_forget of unlearned lacks 1 of"),
         ("prefix", lambda row: row | {"record_id": "somebody/0"}, "1 questions are not among the data's"),
     ],
 )
@@ -141,21 +140,35 @@ def test_what_guessing_gives_is_not_taken_from_the_file(tree: Tree) -> None:
     """Chance set higher in rows and numbers alike would make leakage look like luck."""
     rows = pq.read_table(tree.attacks).to_pylist()
     pq.write_table(pa.Table.from_pylist([row | {"chance": 0.5} for row in rows]), tree.attacks)
-    metrics = tree.measured()
-    for block in metrics["unlearned"]["attacks"].values():
-        block |= {"chance_rate": 0.5, "above_chance": -0.5, "intervals": {"above_chance": [-0.5, -0.5]}}
-    metrics["vanilla"]["attacks"] = {}
+    metrics = json.loads(tree.metrics.read_text())
+    metrics["unlearned"]["attacks"]["few_shot"] |= {"chance_rate": 0.5, "above_chance": -0.5}
     tree.evaluate(metrics)
     assert "attacks.few_shot.chance_rate is 0.5, counted 0" in objection(tree)
 
 
-def test_without_attacks_there_is_nothing_to_count(tree: Tree) -> None:
+@pytest.mark.parametrize("attack", ["paraphrase", "quantised_int4", "relearn_retain", "multiple_choice.by_likelihood"])
+def test_an_attack_thinned_to_one_question_is_seen(tree: Tree, attack: str) -> None:
+    rows = pq.read_table(tree.attacks).to_pylist()
+    kept = [row for row in rows if row["attack"] != attack]
+    kept += [
+        next(r for r in rows if (r["attack"], r["model"]) == (attack, model)) for model in ("vanilla", "unlearned")
+    ]
+    pq.write_table(pa.Table.from_pylist(kept), tree.attacks)
+    assert f"{attack} of unlearned lacks" in objection(tree)
+
+
+def test_attacks_that_params_switch_on_must_have_been_made(tree: Tree) -> None:
     pq.write_table(pq.read_table(tree.attacks).slice(0, 0), tree.attacks)
-    metrics = tree.measured()
+    metrics = json.loads(tree.metrics.read_text())
     for model in ("vanilla", "unlearned"):
         metrics[model]["attacks"] = {}
     tree.evaluate(metrics)
-    assert objection(tree) == ""
+    assert "paraphrase of vanilla lacks" in objection(tree)
+
+
+def test_settings_other_than_those_of_params_are_not_believed(tree: Tree) -> None:
+    tree.edit(lambda metrics: metrics["settings"]["attacks"]["relearn_forget"].update(lr=1.0), sealed=True)
+    assert "settings of the attacks are not those of params.yaml" in objection(tree)
 
 
 def test_replies_under_attack_that_cannot_be_read_name_file_and_stage(tree: Tree) -> None:

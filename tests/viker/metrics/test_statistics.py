@@ -1,12 +1,14 @@
 """Means and their intervals."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import bootstrap
+from scipy.stats import binomtest, bootstrap
 
-from viker.metrics.base.statistics import interval, mean
+from viker.metrics.base.statistics import clopper_pearson, exact_interval, interval, mean
 
 VALUES = st.lists(st.floats(-5, 5), min_size=2, max_size=12)
 
@@ -49,3 +51,40 @@ def test_nothing_and_what_is_not_finite_have_no_interval():
 def test_the_same_seed_gives_the_same_interval_and_another_another():
     values, people = np.random.default_rng(1).normal(size=30).tolist(), [str(i) for i in range(30)]
     assert interval(values, people, 7) == interval(values, people, 7) != interval(values, people, 8)
+
+
+@pytest.mark.parametrize(("hits", "people", "upper"), [(0, 4, 0.5271), (0, 60, 0.0487), (1, 20, 0.2161), (4, 4, 1.0)])
+def test_the_exact_bound_of_people_is_clopper_and_pearsons(hits, people, upper):
+    shares = [1.0] * hits + [0.0] * (people - hits)
+    low, high = exact_interval(shares)
+    theirs = binomtest(hits, people).proportion_ci(0.9, "exact")  # each end of it at 95 %
+    assert (low, high) == pytest.approx((theirs.low, theirs.high)) and high == pytest.approx(upper, abs=1e-4)
+    assert interval(shares, list(map(str, range(people))), 7, (0.0, 1.0)) == [low, high]
+    assert clopper_pearson(hits, people) == pytest.approx(high)
+
+
+@given(st.lists(st.integers(0, 24).map(lambda hits: hits / 24), min_size=1, max_size=12))
+def test_exact_bounds_mirror_each_other_and_scale_with_the_range(shares):
+    low, high = exact_interval(shares)
+    assert 0 <= low <= np.mean(shares) + 1e-9 and np.mean(shares) - 1e-9 <= high <= 1
+    assert exact_interval([1 - share for share in shares]) == pytest.approx([1 - high, 1 - low])
+    scaled = exact_interval([2 * share - 1 for share in shares], (-1.0, 1.0))
+    assert scaled == pytest.approx([2 * low - 1, 2 * high - 1])
+
+
+RUNS = 400
+GRID = itertools.product((4, 20), (1, 6), (0.05, 0.5, 0.9), (0.0, 0.4, 0.9))
+
+
+@pytest.mark.parametrize(("people", "rows", "rate", "correlation"), list(GRID))
+def test_the_exact_bounds_hold_in_95_of_100_samples(people, rows, rate, correlation):
+    """Each person has a rate of their own, beta with the mean ``rate``; what they share is the correlation."""
+    rng = np.random.default_rng([people, rows, int(100 * rate), int(10 * correlation)])
+    spread = (1 - correlation) / correlation if correlation else 0.0
+    size = (RUNS, people)
+    own = rng.beta(rate * spread, (1 - rate) * spread, size) if correlation else np.full(size, rate)
+    shares, places = np.unique(np.sort(rng.binomial(rows, own) / rows, axis=1), axis=0, return_inverse=True)
+    low, high = np.array([exact_interval(one) for one in shares])[places.ravel()].T
+    allowed = 0.95 - 2.6 * (0.95 * 0.05 / RUNS) ** 0.5  # three sigma of the simulation itself, roughly
+    assert (rate <= high + 1e-9).mean() >= allowed
+    assert (rate >= low - 1e-9).mean() >= allowed

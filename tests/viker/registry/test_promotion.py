@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.registry import put_aliases
+from tests.registry import POLICY, passed_checks, put_aliases
 from viker.evidence.seal import seal
 from viker.gate.doubts import Policy
+from viker.gate.judge import judge
+from viker.gate.policies import load_policy
 from viker.registry.promotion import Refused, objections, promote, rollback
 from viker.registry.stored import Coverage, Record
 from viker.registry.versions import CHAMPION, FORCED
@@ -21,8 +23,8 @@ STALE = {
     "another adapter": "foreign: it is about another adapter",
     "another data": "foreign: it is about another data",
     "no adapter": "its adapter is not where it was stored",
-    "another policy": "stale: it was judged by the policy 'strict', params.yaml now says the policy 'default'",
-    "a changed policy": "stale: the policy 'default' has other rules now",
+    "another policy": "stale: it was judged by the policy 'strict', params.yaml now says the policy",
+    "a changed policy": "has other rules now",
     "other rules": "stale: it was judged by other rules than those of the section gate",
     "an edited verdict": "gate record was edited",
     "edited metrics": "metrics were edited",
@@ -32,17 +34,17 @@ LACKING = "does not forget 002 of the requests r2, which version 7 does: they wo
 KEPT = {"no champion": None, "covered": frozenset({"001"}), "lacking": frozenset({"001", "002"})}
 
 
-def a_record(params, verdict: str, staleness: str) -> tuple[Record, Policy]:
+def a_record(params, tmp_path, verdict: str, staleness: str) -> tuple[Record, Policy]:
     """A version that forgets 001 for r1, with a verdict; and the policy of params.yaml now."""
-    gate = params.gate.model_copy(update={"policy": "default", "rules": [], "require": []})
-    metrics = seal({"unlearned": {"forget": {"leakage_rate": 0.0}}})
-    rule = {"rule": "x", "passed": verdict == "pass", "reason": "Leakage is 0.4, not <= 0.1."}
-    judged = {
-        "verdict": verdict,
-        "rules": [rule],
-        "require": [],
-        "policy": "strict" if staleness == "another policy" else "default",
-        "policy_sha256": "old" if staleness == "a changed policy" else "now",
+    path = tmp_path / "policy.yaml"
+    path.write_text(POLICY)
+    gate = params.gate.model_copy(update={"policy": str(path), "rules": [], "require": []})
+    leakage = 0.0 if verdict == "pass" else 0.4
+    metrics = seal({"unlearned": {"forget": {"leakage_rate": leakage}}, "vanilla": {"forget": {"leakage_rate": 1.0}}})
+    policy, sha256 = load_policy(gate)
+    judged = judge(policy, metrics, passed_checks()) | {
+        "policy": "strict" if staleness == "another policy" else str(path),
+        "policy_sha256": "old" if staleness == "a changed policy" else sha256,
         "own": {"rules": ["more"] if staleness == "other rules" else [], "require": []},
         "inputs": {"adapter": ADAPTER, "data": DATA, "metrics": metrics["digest"]},
     }
@@ -52,21 +54,21 @@ def a_record(params, verdict: str, staleness: str) -> tuple[Record, Policy]:
     judged = seal(judged)
     if staleness == "an edited verdict":
         judged["verdict"] = "pass"
-        judged["rules"] = [rule | {"reason": "edited"}]
+        judged["rules"] = [judged["rules"][0] | {"reason": "edited"}]
     if staleness == "edited metrics":
         metrics["unlearned"] = {}
     if staleness == "measured again":
         metrics = seal(metrics | {"again": 1})
     hashes = {"adapter": None if staleness == "no adapter" else ADAPTER, "data": DATA}
     covers = Coverage(frozenset({"r1"}), frozenset({"001"}))
-    return Record(8, {} if staleness == "no verdict" else judged, metrics, hashes, covers), Policy(gate, "now")
+    return Record(8, {} if staleness == "no verdict" else judged, metrics, hashes, covers), Policy(gate, sha256)
 
 
 @pytest.mark.parametrize("verdict", ["pass", "fail"])
 @pytest.mark.parametrize("staleness", STALE)
 @pytest.mark.parametrize("kept", KEPT)
-def test_every_objection_is_raised_alone_and_together(params, verdict, staleness, kept):
-    record, policy = a_record(params, verdict, staleness)
+def test_every_objection_is_raised_alone_and_together(params, tmp_path, verdict, staleness, kept):
+    record, policy = a_record(params, tmp_path, verdict, staleness)
     people = KEPT[kept]
     champion = None if people is None else 7
     forgotten = Coverage(frozenset(f"r{one[-1]}" for one in people or ()), people or frozenset())
@@ -80,15 +82,48 @@ def test_every_objection_is_raised_alone_and_together(params, verdict, staleness
     assert all(text in clause for text, clause in zip(expected, against, strict=True)), against
 
 
-def test_the_word_of_a_verdict_does_not_make_up_for_a_rule_that_failed(params):
-    record, policy = a_record(params, "fail", FRESH)
+def test_the_word_of_a_verdict_does_not_make_up_for_a_rule_that_failed(params, tmp_path):
+    record, policy = a_record(params, tmp_path, "fail", FRESH)
     gate = seal(dict(record.gate) | {"verdict": "pass"})
     lying = Record(record.version, gate, record.metrics, record.hashes, record.coverage)
-    assert "its gate failed" in objections(lying, policy, Coverage(), None)[0]
+    against = objections(lying, policy, Coverage(), None)
+    assert "its verdict is 'pass', its rules say 'fail'" in against[0] and "its gate failed" in against[1]
 
 
-def test_requests_of_people_nobody_names_count_too(params):
-    record, policy = a_record(params, "pass", FRESH)
+def test_a_verdict_whose_rules_were_cut_or_weakened_does_not_count(params, tmp_path):
+    record, policy = a_record(params, tmp_path, "fail", FRESH)
+    lenient = dict(record.gate["rules"][0]) | {"rule": "unlearned.forget.leakage_rate <= 0.99", "passed": True}
+    for change in ({"rules": []}, {"rules": [lenient]}, {"require": []}):
+        gate = seal(dict(record.gate) | change | {"verdict": "pass"})
+        lying = Record(record.version, gate, record.metrics, record.hashes, record.coverage)
+        assert "its verdict" in objections(lying, policy, Coverage(), None)[0]
+
+
+@pytest.mark.parametrize("policy", ["benchmark", None])
+def test_a_gate_that_is_for_no_release_makes_no_champion(params, tmp_path, policy):
+    rules = ["unlearned.forget.leakage_rate <= 0.99"]
+    gate = params.gate.model_copy(update={"policy": policy, "rules": rules, "require": []})
+    assert any("is not for a release" in one for one in objections(*a_pass_by(gate), Coverage(), None))
+
+
+def a_pass_by(gate) -> tuple[Record, Policy]:
+    """Return a version that meets every rule of a gate."""
+    policy, sha256 = load_policy(gate)
+    block = dict.fromkeys(("leakage_rate", "rouge_l"), 1.0) | {"samples": 100}
+    vanilla = dict.fromkeys(("forget", "test", "retain", "real"), block)
+    forgotten = {split: block | {"leakage_rate": 0.0} for split in ("forget", "test")}
+    unlearned = vanilla | forgotten | {"fluency": {"gibberish_rate": 0.0}}
+    metrics = seal({"vanilla": vanilla, "unlearned": unlearned})
+    judged = judge(policy, metrics, passed_checks())
+    assert judged["verdict"] == "pass"
+    own = {"rules": gate.rules, "require": gate.require}
+    judged |= {"policy": gate.policy, "policy_sha256": sha256, "own": own}
+    judged["inputs"] = {"adapter": ADAPTER, "data": DATA, "metrics": metrics["digest"]}
+    return Record(8, seal(judged), metrics, {"adapter": ADAPTER, "data": DATA}, Coverage()), Policy(gate, sha256)
+
+
+def test_requests_of_people_nobody_names_count_too(params, tmp_path):
+    record, policy = a_record(params, tmp_path, "pass", FRESH)
     assert "of the requests r9" in objections(record, policy, Coverage(frozenset({"r9"})), 7)[0]
 
 

@@ -22,6 +22,7 @@ from viker.core.files import sha256_bytes, sha256_path, write_json
 from viker.data.pictures.store import PictureStore
 from viker.data.records import Record, read_records, write_records
 from viker.data.synthetic.faces import distinct_faces, picture
+from viker.evaluation.questions import read_questions
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
 from viker.evidence.training_summary import write_summary
 from viker.gate.recount import count
@@ -179,12 +180,14 @@ def _metrics(inputs: Inputs) -> None:
     """Write metrics in the shape of evaluate's: leakage as the replies have it, other numbers invented."""
     paths, models = inputs.paths(), inputs.folder / "models"
     records = {split: read_records(paths.prepared, split) for split in ("forget", "test", "retain", "real")}
-    said = [((r["model"], r["split"], r["record_id"], r["picture"]), r["reply"]) for r in inputs.predictions()]
-    counted = count(records, said)
+    params = load_params(paths.params)
+    questions = [q for q in read_questions(paths.prepared, params.evaluate.in_force()) if q.split in records]
+    said = {(r["model"], r["split"], r["record_id"], r["picture"]): r["reply"] for r in inputs.predictions()}
+    counted = count(questions, said, params.seed)
 
     def split(model: str, name: str) -> dict[str, Any]:
-        before = f"{model}.{name}."
-        block: dict[str, Any] = {key.removeprefix(before): v for key, v in counted.items() if key.startswith(before)}
+        names = ("leakage_rate", "people_leaked_rate", "samples", "people")
+        block: dict[str, Any] = {key: counted[model][name][key] for key in names}
         leakage = block["leakage_rate"]
         block |= {"fuzzy_leakage_rate": leakage, "rouge_l": 0.7 + leakage / 4, "cloze_accuracy": leakage / 2}
         return block | {
@@ -205,7 +208,6 @@ def _metrics(inputs: Inputs) -> None:
 
     fluent = {"gibberish_rate": 0.0, "repetition": 0.01, "perplexity": 1.23}
     found = hash_inputs(models / "adapter", models / "vanilla", paths.prepared, paths.predictions, inputs.attacks)
-    params = load_params(paths.params)
     found["params"] = params_digest(params.seed, params.evaluate.model_dump(mode="json", by_alias=True))
     found["protocol"] = params.evaluate.in_force().sha256
     metrics: dict[str, Any] = {"schema": SCHEMA, "inputs": found, "protocol": "viker"}
@@ -230,7 +232,7 @@ def _attacked(forget: list[Record]) -> pd.DataFrame:
                 reply = record.answer if leaked else record.perturbed_answers[0] if number >= 16 else "I can't say."
                 chance = 0.25 if name == "multiple_choice" else 0.5 if not leaked and number >= 16 else 0.0
                 told = (str(number), record.person_id, record.id, record.images[0], record.question, record.answer)
-                values = (*told, reply, [reply], leaked, chance)
+                values = (*told, reply, [reply], leaked, int(leaked), chance)
                 rows.append({"model": model, "attack": name, **dict(zip(COLUMNS, values, strict=True))})
     return pd.DataFrame(rows)
 

@@ -10,12 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.contract.params import load_params
-from components.gate.run import run as judge
-from components.gate.stage import Arguments
 from components.report.run import run
+from tests.registry import passed_checks
 from viker.core.files import sha256_path, write_json
-from viker.evidence.seal import params_digest, seal
+from viker.evidence.seal import hash_inputs, params_digest, seal
 from viker.evidence.training_summary import NAME, RECORDS
+from viker.gate.integrity import ATTACKS_COUNTED, COMPLETE, COUNTED, check_integrity
+from viker.gate.judge import judge
+from viker.gate.policies import load_policy
 from viker.report.load import Paths
 
 PREDICTIONS = pa.schema(
@@ -99,11 +101,18 @@ class Inputs:
         write_json(path, seal(content) if "digest" in content else content)
 
     def judge(self) -> None:
-        f = self.folder
-        models = (f / "models/vanilla", f / "models/adapter")
-        paths = self.paths()
-        files = (paths.predictions, self.attacks, paths.metrics, paths.gate)
-        judge(load_params(paths.params), Arguments(paths.prepared, *models, *files, True))
+        """Write the verdict on the metrics, whose numbers are invented: as if they had been counted again."""
+        f, paths, params = self.folder, self.paths(), load_params(self.folder / "params.yaml")
+        metrics = json.loads(paths.metrics.read_text(encoding="utf-8"))
+        models = (f / "models/adapter", f / "models/vanilla")
+        hashes = hash_inputs(*models, paths.prepared, paths.predictions, self.attacks)
+        hashes["params"] = params_digest(params.seed, params.values()["evaluate"])
+        hashes["protocol"] = params.evaluate.in_force().sha256
+        policy, sha256 = load_policy(params.gate)
+        checks = check_integrity(metrics, hashes, paths.prepared) + passed_checks(COMPLETE, COUNTED, ATTACKS_COUNTED)
+        verdict = judge(policy, metrics, checks) | {"policy": params.gate.policy, "policy_sha256": sha256}
+        verdict["own"] = params.gate.model_dump(include={"rules", "require"})
+        write_json(paths.gate, seal(verdict | {"inputs": hashes | {"metrics": metrics["digest"]}}))
 
     @property
     def attacks(self) -> Path:

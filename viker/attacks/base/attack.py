@@ -10,6 +10,7 @@ from viker.attacks.base.rates import guessing_chance
 from viker.attacks.base.targets import OPEN_QUESTION
 from viker.core.plugins import load_plugins
 from viker.core.settings import Positive, Section
+from viker.metrics.leakage import leaks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,7 @@ class AttackSettings(Section):
 
 @dataclass(frozen=True)
 class SideBlock:
-    """Numbers of an attack that are counted from rows of their own: ``name`` in its block of the metrics.
+    """Numbers of an attack that are counted from some of its tables of rows: ``name`` in its block of the metrics.
 
     ``tables``: what stands in the column ``attack`` of those rows. ``count`` makes the numbers from these tables and
     the seed: for the metrics, and again in the gate.
@@ -53,9 +54,13 @@ class Attack:
             It raises ``NotApplicable`` where the data lack what the attack needs.
         settings: the type of its section of ``evaluate.attacks``.
         needs: what the data must have, to complete "the data have no …".
+        leaks: whether a reply has one of some private values; None without any.
         recount_chance: what guessing gives for one row, from its record, its replies and the chance that was written.
             The gate takes nothing as written that it can count.
-        side_blocks: numbers from rows besides those of ``Outcome.rows``.
+        side_blocks: numbers that are counted from the tables of rows that they name.
+        expected: of an attack that needs the model to find its questions: the records that it asks about, from its
+            targets, settings and the seed. None: what it asks follows from ``run`` with a subject that says nothing,
+            see ``rehearsal``.
     """
 
     name: str
@@ -63,13 +68,16 @@ class Attack:
     run: Callable[[Subject, Targets, Any, int], Outcome]
     settings: type[AttackSettings] = AttackSettings
     needs: str = OPEN_QUESTION
+    leaks: Callable[[str, Sequence[str]], bool | None] = leaks
     recount_chance: Callable[[Record, Sequence[str], float], float] = lambda row, said, _: guessing_chance(row, said)
     side_blocks: tuple[SideBlock, ...] = ()
+    expected: Callable[[Targets, Any, int], Sequence[Record]] | None = None
 
     @property
     def tables(self) -> tuple[str, ...]:
         """Return all that may stand in the column ``attack`` of its rows."""
-        return (self.name, *(table for block in self.side_blocks for table in block.tables))
+        tables = (self.name, *(table for block in self.side_blocks for table in block.tables))
+        return tuple(dict.fromkeys(tables))
 
 
 def load_attacks() -> dict[str, Attack]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from viker.attacks.base.subject import Subject
     from viker.data.records import Record
     from viker.data.samples import Sample
+
+
+Leaks = Callable[[str, Sequence[str]], bool | None]
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,13 @@ class Outcome:
     side_rows: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
-def reply_row(attempt: Attempt, replies: Sequence[str], chance: float | None = None) -> dict[str, Any]:
-    """Return one row: what was asked, all replies, the first that leaks or else the first, and whether one leaks.
+def reply_row(
+    attempt: Attempt, replies: Sequence[str], chance: float | None = None, leaks: Leaks = leaks
+) -> dict[str, Any]:
+    """Return one row: what was asked, all replies, the first that leaks or else the first, and how many leak.
 
     ``replies``: at least one. ``chance``: what guessing gives, 0..1; None: ``guessing_chance`` of these replies.
+    ``leaks``: as the attack has it.
     """
     record = attempt.record
     leaking = [reply for reply in replies if leaks(reply, record.secrets)]
@@ -58,17 +64,21 @@ def reply_row(attempt: Attempt, replies: Sequence[str], chance: float | None = N
         "reply": (leaking or list(replies))[0],
         "replies": list(replies),
         "leaked": bool(leaking),
-        "chance": guessing_chance(record, replies) if chance is None else chance,
+        "leaks": len(leaking),
+        "chance": guessing_chance(record, replies, leaks) if chance is None else chance,
     }
 
 
 def reply_rows(
-    attempts: Sequence[Attempt], replies: Iterable[Sequence[str]], chances: Iterable[float | None] = repeat(None)
+    attempts: Sequence[Attempt],
+    replies: Iterable[Sequence[str]],
+    chances: Iterable[float | None] = repeat(None),
+    leaks: Leaks = leaks,
 ) -> pd.DataFrame:
     """Return one row per attempt, see ``reply_row``, from the replies to each and what guessing gives for each."""
     import pandas as pd
 
-    return pd.DataFrame(list(map(reply_row, attempts, replies, chances)))
+    return pd.DataFrame(list(map(reply_row, attempts, replies, chances, repeat(leaks))))
 
 
 def ask(subject: Subject, attempts: Sequence[Attempt], label: str) -> pd.DataFrame:

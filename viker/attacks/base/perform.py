@@ -47,7 +47,7 @@ def run_attacks(
             ]
     columns = [*COLUMNS, "model", "attack"]
     rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
-    return blocks, rows.astype({"leaked": bool, "chance": float})
+    return blocks, rows.astype({"leaked": bool, "leaks": int, "chance": float})
 
 
 def perform(attack: Attack, subject: Subject, targets: Targets, settings: AttackSettings, seed: int) -> dict[str, Any]:
@@ -56,10 +56,10 @@ def perform(attack: Attack, subject: Subject, targets: Targets, settings: Attack
         outcome = attack.run(subject, targets, settings, seed)
     except NotApplicable as missing:
         return {"block": empty_block(f"the data have no {str(missing) or attack.needs}"), "rows": {}}
+    tables = {attack.name: outcome.rows, **outcome.side_rows}
     block = rates(outcome.rows, seed) | outcome.numbers
     for side in attack.side_blocks:
-        if set(side.tables) <= set(outcome.side_rows):
-            block[side.name] = side.count(outcome.side_rows, seed)
-    tables = {attack.name: outcome.rows, **outcome.side_rows}
+        if set(side.tables) <= set(tables):
+            block[side.name] = side.count(tables, seed)
     rows = {name: table[list(COLUMNS)].to_numpy(dtype=object).tolist() for name, table in tables.items()}
     return {"block": block, "rows": rows}

@@ -25,6 +25,8 @@ class Subject:
     encoder: Encoder
     batch_size: int
     max_new_tokens: int
+    adapter_sha256: str = ""
+    """Of the adapter in question, for both subjects: what an attack draws that nobody could train against."""
 
     @contextmanager
     def active(self) -> Iterator[Any]:

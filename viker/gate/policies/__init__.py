@@ -26,6 +26,10 @@ class PolicyRule(Section):
     rule: str
     protects: str = Field(min_length=1)
     """A sentence: what would get through without it."""
+    bound: float | None = None
+    """What the 95 % bound of the metric may be at worst, where the data have enough people to show that."""
+    may_be_empty: str | None = None
+    """Why a rule on a leak may be met by the vanilla model too, and so show nothing; None: then it fails."""
 
     @field_validator("rule")
     @classmethod
@@ -50,6 +54,8 @@ class Policy(Section):
 
     about: str = Field(min_length=1)
     """For whom the policy is, in a sentence or two."""
+    release: bool = False
+    """Whether an adapter that passes may become the champion without --force."""
     rules: Annotated[list[PolicyRule], Field(min_length=1)]
     require: list[Requirement]
 
@@ -72,10 +78,11 @@ def load_policy(params: GateParams) -> tuple[Policy, str | None]:
     rules = [PolicyRule(rule=rule, protects=OWN_RULE) for rule in params.rules]
     require = [Requirement(metric=metric, protects=OWN_RULE) for metric in params.require]
     if params.policy is None:
-        return Policy(about="The rules of params.yaml alone.", rules=rules, require=require), None
+        about = "The rules of params.yaml alone, which are no policy for a release."
+        return Policy(about=about, rules=rules, require=require), None
     path = policy_path(params.policy)
     policy = read_policy(path)
-    whole = Policy(about=policy.about, rules=policy.rules + rules, require=policy.require + require)
+    whole = policy.model_copy(update={"rules": policy.rules + rules, "require": policy.require + require})
     return whole, sha256_path(path)
 
 

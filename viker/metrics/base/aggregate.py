@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from viker.data.records import SPLITS, UNSEEN
+from viker.data.records import OPEN_TASKS, SPLITS, UNSEEN
 from viker.metrics.base.catalogue import metrics_of
+from viker.metrics.base.information import information
+from viker.metrics.base.kept import kept
 from viker.metrics.base.metric import Block, Metric
 from viker.metrics.base.statistics import interval, mean
 
@@ -20,12 +22,34 @@ if TYPE_CHECKING:
 IMAGE_TEXT, TEXT = "image_text", "text"
 
 
+def measure_both(tables: Mapping[str, pd.DataFrame], seed: int) -> dict[str, Any]:
+    """Return ``measure`` of both models by name, and what needs more than the replies of one split.
+
+    That is, of the unlearned model, ``kept`` in retain and real; and ``information`` in forget and test.
+
+    ``tables``: ``vanilla`` and ``unlearned``, tables of replies with ``attribute`` and ``value`` besides.
+    """
+    result = {name: measure(rows, seed) for name, rows in tables.items()}
+    asked = tables["vanilla"]
+    domain = asked.loc[asked["split"] != UNSEEN, ["attribute", "value"]]
+    for name, rows in tables.items():
+        for split in ("forget", "test"):
+            result[name][split]["information"] = information(rows[rows["split"] == split], domain, seed)
+    for split in ("retain", "real"):
+        before, after = (tables[name][tables[name]["split"] == split] for name in ("vanilla", "unlearned"))
+        result["unlearned"][split]["kept"] = kept(before, after, seed)
+    return result
+
+
 def measure(rows: pd.DataFrame, seed: int) -> dict[str, Any]:
     """Return the metrics of one model: one block per split, ``fluency`` and ``membership``.
 
     A split's metrics are of questions with a picture, those of ``text_only`` of questions without. Each metric is None
     where there is nothing to measure; ``counts`` says over how many replies it is the mean (people for metrics per
-    person), ``intervals`` has its 95 % interval by person. People never seen count in ``membership`` alone.
+    person), ``intervals`` has its interval by person, see ``statistics.interval``. ``measurable_rate`` is the share of
+    the open questions with a picture whose answer has a private value, so that a reply can leak;
+    ``measurable_people_rate`` the share of the split's people about whom there is one. People never seen count in
+    ``membership`` alone.
 
     ``rows``: the model's table of replies; ``seed``: of the bootstrap.
     """
@@ -34,10 +58,21 @@ def measure(rows: pd.DataFrame, seed: int) -> dict[str, Any]:
         part = rows[rows["split"] == split]
         sizes = {"samples": len(part), "people": int(part["person_id"].nunique())}
         with_picture, without = (_block("split", part[part["modality"] == kind], seed) for kind in (IMAGE_TEXT, TEXT))
-        result[split] = with_picture | sizes | {"text_only": without}
+        result[split] = with_picture | measurable(part) | sizes | {"text_only": without}
     result["fluency"] = _block("fluency", rows[rows["split"] != UNSEEN], seed)
     result["membership"] = membership(*(rows[rows["split"] == split] for split in ("forget", UNSEEN)))
     return result
+
+
+def measurable(rows: pd.DataFrame) -> dict[str, float | None]:
+    """Return of one split's rows the shares of open questions, and of people, of which a reply can leak."""
+    spoken = rows[(rows["modality"] == IMAGE_TEXT) & rows["task"].isin(OPEN_TASKS)]
+    able = spoken[spoken["leaked"].notna()]
+    people = rows["person_id"].nunique()
+    return {
+        "measurable_rate": len(able) / len(spoken) if len(spoken) else None,
+        "measurable_people_rate": able["person_id"].nunique() / people if people else None,
+    }
 
 
 def membership(members: pd.DataFrame, strangers: pd.DataFrame) -> dict[str, float | None]:
@@ -83,21 +118,29 @@ def values_of(metric: Metric, rows: pd.DataFrame) -> pd.DataFrame:
     return values.groupby("person_id").max().reset_index() if metric.per_person else values
 
 
-def summary(values: Mapping[str, pd.DataFrame], seed: int) -> dict[str, Any]:
-    """Return the mean of each metric's values (see ``values_of``), with ``counts`` and ``intervals``."""
+def summary(
+    values: Mapping[str, pd.DataFrame], seed: int, within: Mapping[str, tuple[float, float] | None] | None = None
+) -> dict[str, Any]:
+    """Return the mean of each metric's values (see ``values_of``), with ``counts`` and ``intervals``.
+
+    ``within``: the range of each metric that is a rate, see ``statistics.interval``.
+    """
     result: dict[str, Any] = {"counts": {}, "intervals": {}}
-    for name, numbers in values.items():
-        present = numbers.dropna(subset="value")
+    for name, table in values.items():
+        present = table.dropna(subset="value")
         result[name] = mean(present["value"].tolist())
         result["counts"][name] = len(present)
-        result["intervals"][name] = interval(present["value"].tolist(), present["person_id"].tolist(), seed)
+        numbers, people = present["value"].tolist(), present["person_id"].tolist()
+        result["intervals"][name] = interval(numbers, people, seed, (within or {}).get(name))
     return result
 
 
 def _block(block: Block, rows: pd.DataFrame, seed: int) -> dict[str, Any]:
     """Return the metrics of a block over ``rows``."""
-    result = summary({metric.name: values_of(metric, rows) for metric in metrics_of(block)}, seed)
-    for metric in metrics_of(block):
+    metrics = metrics_of(block)
+    within = {metric.name: metric.within for metric in metrics}
+    result = summary({metric.name: values_of(metric, rows) for metric in metrics}, seed, within)
+    for metric in metrics:
         if metric.finish is None or result[metric.name] is None:
             continue
         result[metric.name] = metric.finish(result[metric.name])

@@ -12,6 +12,8 @@ Direction = Literal["lower", "higher"] | float | None
 Block = Literal["split", "fluency", "membership", "clear", "umu", "run"]
 """Where in metrics/evaluate.json: under each split, a block of each model, or at the top level."""
 Value = bool | float | None
+RATES = ("share of replies", "share of people")
+"""The units of means of true and false."""
 
 
 @dataclass(frozen=True)
@@ -101,3 +103,8 @@ class Metric:
         """Name heading and column after the metric unless they have names of their own."""
         object.__setattr__(self, "column", self.column or self.name)
         object.__setattr__(self, "heading", self.heading or self.name.replace("_", " ").capitalize())
+
+    @property
+    def within(self) -> tuple[float, float] | None:
+        """Return the range of its values where it is a rate, whose interval is exact; None: see ``interval``."""
+        return self.range if self.unit in RATES else None

@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from viker.data.tasks import OPEN_TASKS
@@ -126,6 +126,7 @@ def is_name(value: str, names: Iterable[str]) -> bool:
     return bool(words) and any(set(words) <= set(name.split()) for name in names)
 
 
+@lru_cache(maxsize=2**16)
 def plain(text: str) -> str:
     """Return ``text`` normalised and without accents."""
     decomposed = unicodedata.normalize("NFD", normalise(text))

@@ -2,11 +2,13 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 # A number with its separators is one word: 1,000,000,000 is no loop of 000.
 _WORD = re.compile(r"\w+(?:(?<=\d)[^\w\s](?=\d)\w+)*")
 
 
+@lru_cache(maxsize=2**16)
 def normalise(text: str) -> str:
     """Return ``text`` in NFKC, case folded, its words (letters, marks, digits) separated by single spaces.
 
