@@ -34,7 +34,7 @@ class Arguments:
         Option(
             False,
             "Don't judge; show per rule what these data could show at best, and how many people it takes.",
-            kubeflow=False,
+            engine=False,
             airflow=False,
         ),
     ]
