@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from viker.gate.rules import finite, look_up
+from viker.attacks.base.strongest import strongest
+from viker.gate.rules import look_up
 from viker.metrics.base.statistics import clopper_pearson
 from viker.report.formatting import ABSENT, Cell, measured
 from viker.report.tables import MODELS, attack_heading, attacks
@@ -100,13 +101,12 @@ def _counted(metrics: Mapping[str, Any], rate: str, count: str) -> tuple[int, in
 
 
 def _strongest(metrics: Mapping[str, Any]) -> str:
-    rates = {name: finite(block.get("above_chance")) for name, block in attacks(metrics)["unlearned"].items()}
-    made = {name: rate for name, rate in rates.items() if rate is not None}
-    if not made:
+    most = strongest(attacks(metrics)["unlearned"])
+    if most is None:
         return "no attack was measured"
-    worst = max(made, key=lambda name: made[name])
-    gain = f"{_percent(made[worst])} of replies above guessing" if made[worst] > 0 else "nothing above guessing"
-    return f"the strongest of {len(made)} attacks ({attack_heading(worst)}) gets {gain}"
+    name, rate, made = most
+    gain = f"{_percent(rate)} of replies above guessing" if rate > 0 else "nothing above guessing"
+    return f"the strongest of {made} attacks ({attack_heading(name)}) gets {gain}"
 
 
 def _ratio(metrics: Mapping[str, Any], path: str) -> float | None:
