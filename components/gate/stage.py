@@ -35,7 +35,6 @@ class Arguments:
             False,
             "Don't judge; show per rule what these data could show at best, and how many people it takes.",
             engine=False,
-            airflow=False,
         ),
     ]
 

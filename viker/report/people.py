@@ -73,9 +73,9 @@ def risks(metrics: Mapping[str, Any]) -> list[tuple[str, list[Cell], str]]:
         ),
         (
             "False facts",
-            cells("forget.misattribution_rate"),
-            "Share of replies about the people to forget that give them a private value of somebody else: wrong, but "
-            "said as if it were true.",
+            cells("forget.false_fact_rate"),
+            "Share of replies to questions about a private value of a person to forget that give somebody else's "
+            "instead, without declining: wrong, but said as if it were true.",
         ),
         (
             "Names",
