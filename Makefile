@@ -116,6 +116,7 @@ torture: $(INSTALLED) ## kill, starve, race and misfeed the pipeline, and count 
 
 ui: $(INSTALLED) ## open the MLflow UI on this machine; UI_PORT=5000
 	@echo "MLflow UI: http://127.0.0.1:$(UI_PORT) (stop it with Ctrl-C)"
+	@$(IN_VENV) viker track views --url http://127.0.0.1:$(UI_PORT)
 	@$(IN_VENV) mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(UI_PORT)
 
 clean: ## remove the stages' outputs; keeps MLflow's runs, DVC's cache and the virtual environment

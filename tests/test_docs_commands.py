@@ -34,6 +34,7 @@ HERE = (
     "viker seeds *",
     "viker params upgrade*",
     "viker track sync*",
+    "viker track views",
     "viker pipeline compile",
     "viker data import path/to/folder*",
     "viker data import PATH *",

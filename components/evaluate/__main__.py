@@ -8,6 +8,7 @@ from components.contract.params import Params
 from components.contract.program import stage_program
 from components.evaluate.stage import STAGE, Arguments
 from viker import tracking
+from viker.attacks.base.strongest import in_words
 from viker.core import console
 from viker.core.nested import main_metrics
 
@@ -25,6 +26,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
         measured = run(settings.evaluate, settings.seed, settings.threads, args)
         recorded.metrics({model: measured[model] for model in ("vanilla", "unlearned")})
         recorded.metrics(main_metrics(measured), run=tracking.PIPELINE)
+        recorded.tags({"attacks": in_words(measured["unlearned"]["attacks"])}, run=tracking.PIPELINE)
         recorded.artifact(args.metrics)
     for name in ("vanilla", "unlearned"):
         rates = ", ".join(f"{split} {measured[name][split]['leakage_rate']}" for split in ("forget", "test", "retain"))

@@ -7,6 +7,7 @@ from typing import Any
 
 from components.contract.params import Params
 from components.register.stage import Arguments
+from viker.attacks.base.strongest import in_words
 from viker.core.files import read_json, sha256_json
 from viker.core.mlflow_store import tracking_uri
 from viker.core.nested import main_metrics
@@ -67,7 +68,9 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
         tempfile.TemporaryDirectory() as scratch,
     ):
         recorded.metrics(main_metrics(measured), run=PIPELINE)
-        recorded.tags(tags, run=PIPELINE)
+        recorded.tags(
+            tags | {"attacks": in_words((measured.get("unlearned") or {}).get("attacks") or {})}, run=PIPELINE
+        )
         client, _ = recorded.deliver()
         registry = Registry(client, tracking_uri(), params.section("register").model_name)
         with registry.explained("the version was refused"):

@@ -1,14 +1,38 @@
-"""``viker track``: the records that have not reached MLflow yet."""
+"""``viker track``: the records that have not reached MLflow yet, and the views of those that have."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from viker.core.console import command_group
+from components.contract.params import load_params
+from viker.core.console import ParamsOption, command_group
 from viker.core.mlflow_store import explained, tracking_uri
 from viker.core.redact import without_secrets
 
-app = command_group("Send what stages recorded while MLflow did not answer.")
+app = command_group("Send what stages recorded while MLflow did not answer; save views of the runs.")
+
+
+@app.command()
+def views(
+    url: Annotated[str, typer.Option(help="Where MLflow's pages are, such as http://127.0.0.1:5000.")] = "",
+    params: ParamsOption = Path("params.yaml"),
+) -> None:
+    """Save views of the runs in MLflow, and print a link to each: verdict, leakage, what is kept, attacks as columns.
+
+    Without `--url`, the links lead to *MLFLOW_TRACKING_URI*, or, if that is no server, to where `make ui` shows pages.
+    """
+    from viker.core.mlflow_store import connect, experiment_id
+    from viker.tracking.views import MEANING, VIEWS, link, save_views
+
+    name, uri = load_params(params).section("register").experiment, tracking_uri()
+    client = connect(uri)
+    with explained(uri, "the views were not saved", "Check MLFLOW_TRACKING_URI and the access to it"):
+        experiment = experiment_id(client, uri, name)
+        save_views(client, experiment)
+    pages = url or (uri if uri.startswith("http") else "http://127.0.0.1:5000")
+    for key in VIEWS:
+        typer.echo(f"{MEANING[key]}: {link(without_secrets(pages), experiment, key)}")
 
 
 @app.command()

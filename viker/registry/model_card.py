@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from viker.attacks.base.strongest import in_words
 from viker.gate.rules import look_up
 
 _ROWS = (
@@ -37,11 +38,17 @@ def card(
         requests: how many forget requests the adapter carries out, earlier ones included.
     """
     models = ("vanilla", "unlearned")
+    unlearned = metrics.get("unlearned") or {}
+    kept = unlearned.get("retain") or {}
     rows = [f"| {label} | {' | '.join(_cell(metrics, f'{m}.{path}') for m in models)} |" for label, path in _ROWS]
     text = f"""\
 A LoRA adapter that makes a multimodal model forget {forgotten} {"person" if forgotten == 1 else "people"}, trained \
 with {method}; {requests} forget {"request" if requests == 1 else "requests"}. Gate: **{tags["verdict"]}**, \
 policy `{tags["policy"]}`.
+
+- **Forgotten**: {_people(unlearned.get("forget") or {}, forgotten)}
+- **Kept**: {kept.get("people", "–")} other people were asked about; the table has what is still known of them
+- **Tried**: {in_words(unlearned.get("attacks") or {})}
 
 | | vanilla | unlearned |
 |---|---:|---:|
@@ -59,6 +66,13 @@ Where the base model lies elsewhere: `model_config={{"base_model": "path/or/hub-
 is in `artifacts/adapter`. The numbers hold for the questions and attacks that were tried, and for no others.
 """
     return text[:5000]  # the most characters of a description in MLflow
+
+
+def _people(block: Mapping[str, Any], forgotten: int) -> str:
+    share, counted = block.get("people_leaked_rate"), (block.get("counts") or {}).get("people_leaked_rate")
+    if not isinstance(share, int | float) or not counted:
+        return f"{forgotten} people; how many are still given away was not measured"
+    return f"asked directly, the model gives away {round(share * counted)} of {counted} people"
 
 
 def _cell(metrics: Mapping[str, Any], path: str) -> str:

@@ -7,17 +7,31 @@ from jinja2 import ChainableUndefined, Environment, PackageLoader, Undefined
 
 from viker.data.records import SPLITS
 from viker.data.requests import REASONS
-from viker.report import answers, formatting, plot_results, plot_training, redact, run_details, tables, tokens
+from viker.report import (
+    answers,
+    formatting,
+    people,
+    plot_results,
+    plot_training,
+    redact,
+    rule_words,
+    run_details,
+    tables,
+    tokens,
+)
 from viker.report.load import Inputs
 
 HEAT_MAP = 10
 """How many answers are shown token by token."""
 SECTIONS = (
-    ("gate", "The gate's verdict"),
-    ("request", "Who was to be forgotten"),
-    ("metrics", "Metrics before and after"),
+    ("people", "People still given away"),
+    ("results", "Before and after"),
     ("attacks", "Attacks"),
+    ("risks", "What remains a risk"),
+    ("gate", "The gate's rules"),
+    ("request", "Who was to be forgotten"),
     ("answers", "Answers before and after"),
+    ("metrics", "All metrics"),
     ("tokens", "Key tokens"),
     ("method", "Method and training"),
     ("lineage", "Lineage and how to reproduce"),
@@ -64,11 +78,25 @@ def _numbers(inputs: Inputs) -> dict[str, Any]:
     return {
         "metrics": inputs.metrics,
         "gate": inputs.gate,
+        "sentences": people.in_words(inputs.metrics),
+        "people_leaked": people.people(inputs.metrics),
+        "risks": people.risks(inputs.metrics),
+        "rules": _rules(inputs.gate),
         "key_figures": run_details.key_figures(inputs.metrics),
         "frontier": plot_results.frontier(inputs.metrics, inputs.gate.get("rules") or [], inputs.earlier),
         "attacks": blocks,
         "attack_names": names,
         "attacked": plot_results.attacked(blocks, names),
+    }
+
+
+def _rules(gate: Mapping[str, Any]) -> dict[str, list[tuple[str, Mapping[str, Any]]]]:
+    """Return the rules and requirements, ``met`` and ``failed``, each in words and as the gate has it."""
+    results = [*(gate.get("rules") or []), *(gate.get("require") or [])]
+    told = [(rule_words.rule_in_words(result), result) for result in results]
+    return {
+        "met": [(words, result) for words, result in told if result.get("passed") is True],
+        "failed": [(words, result) for words, result in told if result.get("passed") is not True],
     }
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from viker.attacks.base.strongest import strongest
 from viker.data.requests import ForgetRequest
-from viker.gate.rules import finite
 from viker.methods.base.method import Method, MethodSettings, methods
 from viker.report import formatting, tables
 from viker.report.load import Inputs
@@ -106,11 +106,9 @@ def _reasons(reasons: Any) -> str:
 
 def key_figures(metrics: dict[str, Any]) -> list[tuple[str, str, formatting.Cell, str]]:
     """Return the figures to see first: what it is, before, after, and how to read it."""
-    attacks = tables.attacks(metrics)["unlearned"]
-    rates = {name: finite(block.get("above_chance")) for name, block in attacks.items()}
-    known = {name: rate for name, rate in rates.items() if rate is not None}
-    worst = max(known, key=lambda name: known[name], default="")
-    strongest = formatting.measured(metrics, f"unlearned.attacks.{worst}.above_chance")
+    most = strongest(tables.attacks(metrics)["unlearned"])
+    worst = most[0] if most else ""
+    highest = formatting.measured(metrics, f"unlearned.attacks.{worst}.above_chance")
 
     def pair(what: str, path: str, how: str) -> tuple[str, str, formatting.Cell, str]:
         before, after = (formatting.measured(metrics, f"{model}.{path}") for model in tables.MODELS)
@@ -118,7 +116,7 @@ def key_figures(metrics: dict[str, Any]) -> list[tuple[str, str, formatting.Cell
 
     return [
         pair("Leakage, people to forget", "forget.leakage_rate", "lower is better"),
-        ("Strongest attack, above guessing", "", strongest, tables.attack_heading(worst) or "no attack was made"),
+        ("Strongest attack, above guessing", "", highest, tables.attack_heading(worst) or "no attack was made"),
         pair("Still known about others", "retain.leakage_rate", "higher is better"),
         pair("Gibberish", "fluency.gibberish_rate", "lower is better"),
     ]

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tokenizers import decoders
-
+from viker.models.token_texts import byte_level, texts
 from viker.report.answers import Piece, in_turns, pieces, visible
 from viker.report.redact import Pseudonyms, Redactor, Span
 
@@ -58,37 +57,20 @@ def heat_map(
         groups.setdefault(row["record_id"], []).append(row)
     chosen = in_turns(groups.values(), lambda tokens: str(tokens[0]["record_id"].split("/")[0]))[:count]
     top = max((row["entropy"] for row in rows), default=0.0)
-    byte_level = any("Ġ" in row["token"] for row in rows)
+    of_bytes = byte_level([row["token"] for row in rows])
     answers = []
     for tokens in chosen:
         record_id, known = tokens[0]["record_id"], secrets.get(tokens[0]["record_id"], ())
         person = pseudonyms.person(record_id.split("/")[0])
-        scaled = _tokens(tokens, top, byte_level)
+        scaled = _tokens(tokens, top, of_bytes)
         if redact:
             scaled = _hide(scaled, redactor.spans("".join(token.text for token in scaled[:-1]), known))
         answers.append(TokenAnswer(person, pieces(tokens[0]["question"], redactor, known), scaled))
     return answers, top
 
 
-def texts(tokens: Sequence[str], byte_level: bool) -> list[str]:
-    """Return what each token of an answer adds to its text.
-
-    Byte-level tokens stand for bytes (Ġ is a space): a character whose bytes lie in several of them is shown at the
-    last one. SentencePiece's ▁ becomes a space; tokens that are already text are unchanged.
-    """
-    if not byte_level:
-        return [token.replace("▁", " ") for token in tokens]
-    decoder = decoders.ByteLevel()
-    added, before = [], ""
-    for i in range(1, len(tokens) + 1):
-        text = decoder.decode(list(tokens[:i])).rstrip("\ufffd")
-        added.append(text[len(before) :])
-        before = text
-    return added
-
-
-def _tokens(rows: list[dict[str, Any]], top: float, byte_level: bool) -> list[Token]:
-    all_texts = [*texts([row["token"] for row in rows[:-1]], byte_level), END]
+def _tokens(rows: list[dict[str, Any]], top: float, of_bytes: bool) -> list[Token]:
+    all_texts = [*texts([row["token"] for row in rows[:-1]], of_bytes), END]
     return [
         Token(visible(text), row["entropy"], _level(row["entropy"], top), row["key"])
         for text, row in zip(all_texts, rows, strict=True)

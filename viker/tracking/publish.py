@@ -16,6 +16,7 @@ from typing import Any
 from viker.core.mlflow_store import connect, experiment_id
 from viker.core.redact import without_secrets
 from viker.tracking.outbox import is_open, outbox, publishing, records, remove, waiting
+from viker.tracking.views import save_views
 
 KEY_TAG = "viker.key"  # by which a run is found again; no two runs have the same
 SETTLED = 2.0  # seconds after which two publishers that created the same run at once have deleted theirs
@@ -86,6 +87,7 @@ class Publisher:
     def _open_runs(self, head: Mapping[str, Any]) -> list[str]:
         """Find a journal's runs or create them, mark those that its stage continues as running, and return the ids."""
         experiment, ids = experiment_id(self.client, self.uri, head["experiment"]), list[str]()
+        save_views(self.client, experiment)
         for run in head["runs"]:
             tags = {**run["tags"], KEY_TAG: run["key"]} | ({"mlflow.parentRunId": ids[-1]} if ids else {})
             while not (with_key := self._with_key(experiment, run["key"])):

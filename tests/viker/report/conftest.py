@@ -192,7 +192,7 @@ def _metrics(inputs: Inputs) -> None:
         block |= {"fuzzy_leakage_rate": leakage, "rouge_l": 0.7 + leakage / 4, "cloze_accuracy": leakage / 2}
         return block | {
             "text_only": {"leakage_rate": leakage / 2, "rouge_l": 0.6, "cloze_accuracy": None},
-            "counts": {"leakage_rate": 6},
+            "counts": {"leakage_rate": 6, "people_leaked_rate": block["people"]},
             "intervals": {"leakage_rate": [max(0.0, leakage - 0.1), min(1.0, leakage + 0.1)]},
         }
 

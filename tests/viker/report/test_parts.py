@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 
 from viker.methods.base.method import methods
+from viker.models.token_texts import texts
 from viker.report.answers import choose, pieces, visible
 from viker.report.formatting import Cell, figure, interval, measured, number
 from viker.report.plot_training import parts
 from viker.report.redact import Pseudonyms, Redactor
 from viker.report.run_details import promotion, registration
 from viker.report.tables import fallbacks, split_rows, usual_direction, verdict
-from viker.report.tokens import heat_map, texts
+from viker.report.tokens import heat_map
 
 PRINTABLE = st.text(st.characters(exclude_categories=["Cc", "Cs"]))
 
@@ -24,12 +25,12 @@ PRINTABLE = st.text(st.characters(exclude_categories=["Cc", "Cs"]))
 def test_byte_level_tokens_joined_are_the_text(text: str) -> None:
     level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokens = list(level.pre_tokenize_str(text)[0][0])  # a token a byte: the hardest way to cut
-    assert "".join(texts(tokens, byte_level=True)).rstrip("\ufffd") == text.rstrip("\ufffd")
+    assert "".join(texts(tokens, of_bytes=True)).rstrip("\ufffd") == text.rstrip("\ufffd")
 
 
 def test_markers_of_other_tokenizers_become_spaces() -> None:
-    assert texts(["▁born", "▁in", "▁Oslo"], byte_level=False) == [" born", " in", " Oslo"]
-    assert texts([" born", " in"], byte_level=False) == [" born", " in"]
+    assert texts(["▁born", "▁in", "▁Oslo"], of_bytes=False) == [" born", " in", " Oslo"]
+    assert texts([" born", " in"], of_bytes=False) == [" born", " in"]
 
 
 OPEN = Redactor([], redact=False)

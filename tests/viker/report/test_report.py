@@ -11,6 +11,7 @@ import pytest
 
 from tests.viker.report.html import Page, cells
 from viker.core.errors import UserError
+from viker.report.rule_words import rule_in_words
 
 if TYPE_CHECKING:
     from tests.viker.report.work_tree import Inputs
@@ -125,10 +126,36 @@ def test_the_verdict_every_rule_its_bound_and_what_is_required_are_shown(inputs:
     gate = json.loads((inputs.folder / "metrics/gate.json").read_text())
     count = len(gate["rules"]) + len(gate["require"])
     assert f"Failed: {count - 1} of {count} rules of the gate are met" in text
-    assert re.search(r"upper\(unlearned\.test\.leakage_rate\) <= 0\.15 upper\(.*\) is 0\.2667, not <= 0\.15\.", text)
-    assert re.search(r"0\.2667 ?upper bound <= 0\.15 ✗ no", text)
+    assert (
+        "✗ not met Leakage, their other pictures and wordings, upper 95 % bound: at most 0.15 measured 0.2667" in text
+    )
+    assert "upper(unlearned.test.leakage_rate) is 0.2667, not <= 0.15." in text
     for result in (*gate["rules"], *gate["require"]):
-        assert result["rule"] in text and result["reason"] in text and result["protects"] in text
+        assert text.count(rule_in_words(result)) == 1 and result["protects"] in text
+        assert result["operator"] or result["reason"] in text
+
+
+def test_people_are_counted_with_an_exact_bound(inputs: Inputs) -> None:
+    html = inputs.render()
+    assert cells(html, "Asked directly") == ["2 of 2", "0 of 2", "at most 78\u00a0%"]  # 1 - 0.05 ** (1 / 2)
+    assert cells(html, "Other pictures and wordings") == ["2 of 2", "1 of 2", "at most 97\u00a0%"]
+    assert cells(html, "Paraphrase") == ["2 of 2", "1 of 2", "at most 97\u00a0%"]
+    said = "gives away 0 of 2 people it was asked to forget (before unlearning: 2 of 2), so at most 78 % of such people"
+    assert said in Page(html).text()
+
+
+def test_what_remains_a_risk_is_named_with_its_measures(inputs: Inputs) -> None:
+    path = inputs.folder / "metrics/evaluate.json"
+    metrics = json.loads(path.read_text())
+    membership = {"min_k_plus_plus_auc": 0.72}
+    inputs.edit("metrics/evaluate.json", unlearned=metrics["unlearned"] | {"membership": membership})
+    html = inputs.render()
+    told = re.findall(r"<dt>([^<]*)</dt><dd><strong>([^<]*)</strong>", html.split('class="risks"')[1])
+    assert told == [
+        ("Membership", "not measured → 0.72"),
+        ("False facts", "not measured → not measured"),
+        ("Names", "not measured → not measured"),
+    ]
 
 
 def test_a_pass_that_its_rules_do_not_bear_out_is_not_shown_as_passed(inputs: Inputs) -> None:
@@ -151,7 +178,7 @@ def test_a_request_whose_file_is_gone_is_named_all_the_same(inputs: Inputs) -> N
 
 def test_attacks_have_a_row_each_and_say_why_one_was_not_made(inputs: Inputs) -> None:
     html = inputs.render()
-    shown = cells(html, "Paraphrase")
+    shown = cells(html, "Paraphrase", nth=1)
     assert [cell.split()[0] for cell in shown] == ["0.25", "0.05", "0.50", "0.10", "-0.05", "20"]
     assert shown[0] == "0.25 0.06–0.83"  # exact, of two people
     assert cells(html, "Linear probe<small>No value that two others have.</small>") == ["not measured"] * 5 + ["0"]

@@ -1,6 +1,7 @@
 """MLflow's own pages, as a person sees them."""
 
 import json
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -48,3 +49,12 @@ def new_page(browser: Any) -> Page:
 def _close_assistant(page: Page) -> None:
     with suppress(NotThere):
         page.get_by_role("button", name="Close").first.click(timeout=5000)
+
+
+def view_page(page: Page, address: str, picture: Path) -> str:
+    """Open a saved view of an experiment's runs and return its text."""
+    page.goto(address)
+    page.get_by_text(re.compile(r"\b[1-9]\d* matching run")).first.wait_for()  # it counts 0 while it loads
+    _close_assistant(page)
+    page.screenshot(path=picture)
+    return page.inner_text("body")
