@@ -47,5 +47,5 @@ STAGE = Stage(
     reads=("seed", "evaluate"),
     results=(("verdict", str),),
     requirements=("data", "measure"),
-    image_megabytes=800,
+    image_megabytes=950,
 )

@@ -40,5 +40,5 @@ STAGE = Stage(
     section=ReportParams,
     reads=None,
     requirements=("data", "report"),
-    image_megabytes=950,
+    image_megabytes=1080,
 )
