@@ -27,11 +27,12 @@ settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
 
 ROOT = Path(__file__).parents[1]
+LONGEST = ("test_recipe.py", "test_demo.py")
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with what takes longest: while one process trains for the demo's test, the other does all else."""
-    items.sort(key=lambda item: (item.path.name != "test_demo.py", "slow" not in item.keywords))
+    """Begin with what takes longest: while one process trains the demo's model, the other does all else."""
+    items.sort(key=lambda item: (item.path.name not in LONGEST, "slow" not in item.keywords))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -34,7 +34,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
 MODEL = {"image_size": 16, "patch_size": 8, "vision_width": 16, "vision_layers": 1, "width": 32, "layers": 2}
 SMALL = {
     "prepare": {"source": "source", "requests": "no requests"},
-    "finetune": {"memorise_epochs": 1, "model": MODEL | {"heads": 2, "vocabulary": 600}},
+    "finetune": {"deployed_model": None, "memorise_epochs": 1, "model": MODEL | {"heads": 2, "vocabulary": 600}},
     "unlearn": {"epochs": 1, "batch_size": 8},
     "evaluate": {"max_new_tokens": 8},
     "gate": {"policy": None, "rules": ["unlearned.forget.samples >= 1", "unlearned.real.samples >= 1"]},

@@ -1,4 +1,4 @@
-"""The promise of the README: the whole chain on the embedded defaults, with DVC, MLflow and a trained model."""
+"""The promise of the README: the whole chain on the embedded defaults, with DVC, MLflow and the shipped model."""
 
 import json
 import os
@@ -98,8 +98,11 @@ def in_value(rows: pd.DataFrame, secrets: tuple[str, ...]) -> pd.Series:
 
 
 def test_the_vanilla_model_is_a_usual_folder_of_transformers(demo):
-    model = AutoModelForImageTextToText.from_pretrained(demo / "models/vanilla")
-    processor = AutoProcessor.from_pretrained(demo / "models/vanilla")
+    pointer = json.loads((demo / "models/vanilla/deployed.json").read_text())
+    assert pointer["model"] == "components/finetune/vanilla"
+    assert sum(path.stat().st_size for path in (demo / pointer["model"]).iterdir()) <= 5_000_000
+    model = AutoModelForImageTextToText.from_pretrained(demo / pointer["model"])
+    processor = AutoProcessor.from_pretrained(demo / pointer["model"])
     asked = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Who?"}]}]
     assert model.config.model_type == "llava"
     assert processor.apply_chat_template(asked, add_generation_prompt=True).endswith("Who?\nASSISTANT:")
@@ -134,7 +137,7 @@ def test_training_again_gives_the_same_bytes(demo, tmp_path):
 def short(demo: Path, path: Path) -> Path:
     yaml = YAML()
     params = yaml.load(demo / "params.yaml")
-    params["finetune"] |= {"base_steps": 3, "memorise_epochs": 1}
+    params["finetune"] |= {"deployed_model": None, "base_steps": 3, "memorise_epochs": 1}
     yaml.dump(params, path)
     return path
 

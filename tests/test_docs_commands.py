@@ -46,6 +46,7 @@ HERE = (
 ELSEWHERE = {
     "make demo": "tests/test_demo.py::test_the_gate_passes_and_the_version_is_the_champion",
     "make demo PROFILE=tofu *": "tests/benchmarks/test_tofu.py::",
+    "make demo PROFILE=scratch": "tests/test_recipe.py::test_the_recipe_makes_the_shipped_model_to_the_byte",
     "make demo PROFILE=demo": "tests/pipelines/test_profile.py::",
     "make images*": "tests/containers/test_images.py::",
     "docker run * python -m components.gate": (

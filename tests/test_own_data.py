@@ -17,7 +17,7 @@ TOWNS = ("Oslo", "Lima", "Riga", "Cairo", "Quito", "Accra", "Hanoi", "Turin")
 TRADES = ("baker", "pilot", "judge", "tailor", "welder", "nurse", "potter", "diver")
 SMALL = {
     "prepare": {"source": "data/mine"},
-    "finetune": {"memorise_epochs": 70},
+    "finetune": {"deployed_model": None, "memorise_epochs": 70},
     "unlearn": {"epochs": 8, "retain_batch_size": 8},
     "gate": {
         "policy": None,

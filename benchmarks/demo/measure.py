@@ -20,6 +20,7 @@ from viker.data.records import SPLITS, read_pictures, read_records, write_record
 from viker.data.samples import sample_of
 from viker.evaluation.predictions import predict
 from viker.evaluation.questions import Question, build_questions
+from viker.finetuning.settings import FinetuneParams
 from viker.gate.rules import apply_rule, parse_rule
 from viker.metrics.base.aggregate import measure
 from viker.models.encoder import Encoder
@@ -40,7 +41,7 @@ def measure_seed(params: Params, seed: int, work: Path) -> list[Row]:
     never = work / "never_saw"
     if not never.exists():
         with _without_forget(data, work / "retain_only") as kept:
-            finetune(params.finetune, seed, params.threads, kept, never)
+            finetune(from_scratch(params), seed, params.threads, kept, never)
 
     rows = [
         {"setting": name, "epoch": 0} | _Study(params, seed, data, images, model).untouched()
@@ -59,8 +60,13 @@ def make_vanilla(params: Params, seed: int, work: Path) -> tuple[Path, Path, Pat
         prepare(params.prepare, seed, data, work / "validation")
         sample(params.sample, seed, data, images)
     if not vanilla.exists():
-        finetune(params.finetune, seed, params.threads, data, vanilla)
+        finetune(from_scratch(params), seed, params.threads, data, vanilla)
     return data, images, vanilla
+
+
+def from_scratch(params: Params) -> FinetuneParams:
+    """Return the section finetune with the recipe of the demo's model in place of the model itself."""
+    return params.finetune.model_copy(update={"deployed_model": None})
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from benchmarks.demo.measure import from_scratch
 from benchmarks.gate.once import code_hash, once
 from benchmarks.gate.tree import Tree
 from components.contract.params import Params
@@ -24,8 +25,8 @@ def honest(params: Params, seed: int, work: Path) -> Tree:
     data = sha256_path(tree.prepared / "manifest.json")
     inputs = [seed, params.sample.model_dump(mode="json"), data]
     once(work / "irrelevant.json", inputs, lambda: sample(params.sample, seed, tree.prepared, tree.irrelevant))
-    inputs = [seed, params.finetune.model_dump(mode="json"), trained_on(tree)]
-    section = params.finetune
+    section = from_scratch(params)
+    inputs = [seed, section.model_dump(mode="json"), trained_on(tree)]
     once(work / "vanilla.json", inputs, lambda: finetune(section, seed, params.threads, tree.prepared, tree.vanilla))
     return forget(tree).evaluate()
 

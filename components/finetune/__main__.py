@@ -16,6 +16,10 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
 
     With 'finetune.deployed_model' set nothing is trained: the folder points to that model.
     """
+    from viker.finetuning.arithmetic import same_arithmetic
+
+    if settings.finetune.deployed_model is None:
+        same_arithmetic()
     from components.finetune.run import run
 
     with tracking.Stage("finetune", settings.values(), params, live=True) as recorded:

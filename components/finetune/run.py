@@ -6,8 +6,9 @@ from typing import Any
 from viker.core.files import new_folder, write_json
 from viker.data.records import read_pictures, read_records
 from viker.finetuning.settings import FinetuneParams
+from viker.finetuning.trained_on import SPLITS, check_trained_on, write_trained_on
 from viker.finetuning.vanilla import check_deployed, train_vanilla
-from viker.models.base_model import DEPLOYED
+from viker.models.base_model import DEPLOYED, base_digest
 from viker.models.loading import seed_everything
 
 
@@ -16,20 +17,23 @@ def run(params: FinetuneParams, seed: int, threads: int, prepared: Path, out: Pa
 
     Raises:
         UserError: the prepared data is missing, a record is longer than the model's context, or the deployed model
-            can't be loaded.
+            can't be loaded or says that it was trained on other people.
     """
     seed_everything(seed, threads)
     if params.deployed_model is not None:
+        check_trained_on(Path(params.deployed_model), prepared, "finetune.deployed_model")
         summary = check_deployed(params.deployed_model)
+        digest = base_digest(params.deployed_model, "finetune.deployed_model")
         with new_folder(out) as folder:
-            write_json(folder / DEPLOYED, {"model": params.deployed_model})
+            write_json(folder / DEPLOYED, {"model": params.deployed_model, "digest": digest})
         return summary
 
+    people = [record for split in SPLITS for record in read_records(prepared, split)]
     model, processor, summary = train_vanilla(
         params,
         seed,
         base=read_records(prepared, "base"),
-        people=[record for split in ("forget", "retain", "real") for record in read_records(prepared, split)],
+        people=people,
         pictures=read_pictures(prepared),
         base_pictures=read_pictures(prepared, "base_pictures"),
         source=str(prepared),
@@ -37,4 +41,6 @@ def run(params: FinetuneParams, seed: int, threads: int, prepared: Path, out: Pa
     with new_folder(out) as folder:
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
+        recipe = {"seed": seed, "threads": threads, "finetune": params.model_dump(mode="json")}
+        write_trained_on(folder, prepared, people, recipe)
     return summary

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from components.contract.params import Params, load_params
-from viker.core.console import ParamsOption
+from viker.core.console import JsonOption, ParamsOption, say_json
 from viker.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def ask(
     vanilla: Annotated[Path, typer.Option(help="The vanilla model, for the folder of an adapter.")] = Path(
         "models/vanilla"
     ),
+    as_json: JsonOption = False,
 ) -> None:
     """Ask the unlearned model a question, and compare its answer with the vanilla model's.
 
@@ -40,6 +41,10 @@ def ask(
         raise UserError(f"--image is '{image}': {error.strerror}. Expected a picture that you may read.") from None
     answerer, name = load_answerer(settings, model, vanilla)
     answer = answerer.answer(question, picture)
+    if as_json:
+        before = {"vanilla": answerer.answer(question, picture, vanilla=True)} if compare else {}
+        say_json({"question": question, "model": name, "answer": answer} | before)
+        return
     if not compare:
         typer.echo(answer)
         return

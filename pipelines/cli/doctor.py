@@ -17,7 +17,7 @@ from rich.text import Text
 from components.contract.params import Params, load_params
 from pipelines.cli.plan import GIB, RESERVE, estimate
 from pipelines.dvc_lock import repair
-from viker.core.console import ParamsOption
+from viker.core.console import JsonOption, ParamsOption, say_json
 from viker.core.errors import UserError
 
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "mlflow", "dvc", "pyarrow")
@@ -45,6 +45,7 @@ def doctor(
     prepared: Annotated[Path, typer.Option(help="The prepared data, if any.")] = Path("data/prepared"),
     vanilla: Annotated[Path, typer.Option(help="The vanilla model, if any.")] = Path("models/vanilla"),
     adapter: Annotated[Path, typer.Option(help="The adapter, if any.")] = Path("models/adapter"),
+    as_json: JsonOption = False,
 ) -> None:
     """Check what a long run needs before it starts.
 
@@ -54,12 +55,17 @@ def doctor(
     """
     work = Work(load_params(params), prepared, vanilla, adapter)
     console = Console(highlight=False, soft_wrap=True)
-    failed = 0
+    failed, checked = 0, []
     for name, check in CHECKS.items():
         state, lines = examine(check, work)
         failed += state == "failed"
+        checked.append({"check": name, "state": state, "said": lines})
+        if as_json:
+            continue
         mark, style = MARKS[state]
         console.print(Text.assemble((mark, style), f" {name}: ", *("\n    ".join(lines))))
+    if as_json:
+        say_json(checked)
     if failed:
         raise UserError(f"{failed} of {len(CHECKS)} checks failed; see above what to do.")
 

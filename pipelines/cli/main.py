@@ -9,14 +9,16 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from components.contract.stages import stages
+from pipelines.cli.examples import EXAMPLES
 from viker.core import console
 from viker.core.console import stage_app
+from viker.core.errors import did_you_mean
 
 STAGES = tuple(stages())
 SPANNING = (
-    *("run", "repro", "data", "request", "profile", "params", "doctor", "plan", "pipeline", "summary", "seeds"),
-    *("sweep", "track", "promote", "rollback", "status", "ask", "verify"),
-    *("sign", "audit", "privacy", "purge", "certificate", "recheck"),
+    *("run", "repro", "init", "validate", "data", "request", "profile", "params", "doctor", "plan", "pipeline"),
+    *("summary", "seeds", "sweep", "track", "promote", "rollback", "status", "ask", "verify", "sign", "audit"),
+    *("privacy", "purge", "certificate", "recheck"),
 )
 
 
@@ -39,11 +41,24 @@ class Stages(TyperGroup):
             return None
         command = get_command(app)
         command.name = cmd_name
+        for name, one in {cmd_name: command, **{f"{cmd_name} {n}": c for n, c in _below(command).items()}}.items():
+            if example := EXAMPLES.get(name):
+                one.epilog = f"Example: `{example}`"
         return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return name, command and the rest of the arguments; an unknown name ends with the names most like it."""
+        if args and args[0] not in self.list_commands(ctx):
+            ctx.fail(f"No such command '{args[0]}'{did_you_mean(args[0], self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+
+def _below(command: Any) -> dict[str, Any]:
+    return dict(getattr(command, "commands", {}))
 
 
 app = typer.Typer(
-    cls=Stages, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
+    cls=Stages, add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
 )
 
 

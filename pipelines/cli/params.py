@@ -1,4 +1,4 @@
-"""``viker params``: parameter files of earlier versions, rewritten in today's form."""
+"""``viker params``: the schema of params.yaml, and files of earlier versions rewritten in today's form."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,15 +7,17 @@ import typer
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
+from components.contract.params import params_model
 from pipelines.cli.profile import round_trip
-from viker.core.console import command_group
+from viker.attacks.base.attack import load_attacks
+from viker.core.console import command_group, say_json
 from viker.core.errors import UserError
-from viker.core.files import new_file
+from viker.core.files import new_file, write_json
 from viker.core.settings import shown
 from viker.methods.base.method import methods
 from viker.training.settings import MOVED, RETAIN_WEIGHT
 
-app = command_group("Bring parameter files of earlier versions up to date.")
+app = command_group("Describe params.yaml to editors, and bring files of earlier versions up to date.")
 
 
 @app.command()
@@ -43,6 +45,33 @@ def upgrade(
         typer.echo("nothing to change")
     if check and outdated:
         raise typer.Exit(1)
+
+
+@app.command()
+def schema(
+    out: Annotated[Path | None, typer.Option(help="Write it to this file; without, it is printed.")] = None,
+) -> None:
+    """Print the JSON schema of params.yaml, for editors and other programs.
+
+    Editors with yaml-language-server read it where the first line of *params.yaml* says.
+    """
+    values = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema_of_params()}
+    if out is None:
+        say_json(values)
+    else:
+        write_json(out, values)
+
+
+def schema_of_params() -> dict[str, Any]:
+    """Return the JSON schema of params.yaml; sections and plug-ins installed here included."""
+    values = params_model().model_json_schema(by_alias=True)
+    attacks = {name: attack.settings.model_json_schema() for name, attack in load_attacks().items()}
+    values["$defs"]["EvaluateParams"]["properties"]["attacks"] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": attacks,
+    }
+    return values
 
 
 def upgrade_values(values: CommentedMap, path: Path) -> list[str]:

@@ -32,7 +32,7 @@ def plan(
         int | None, typer.Option(min=0, help="Tokens of a picture; needed where a family has no fixed number.")
     ] = None,
     processes: Annotated[int, typer.Option(min=1, help="GPUs; with unlearn.shard they share the language model.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, in bytes.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, in bytes.")] = False,
 ) -> None:
     """Estimate the memory that unlearning needs of each GPU, and which GPUs it fits.
 

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from components.contract.params import load_params
-from viker.core.console import ParamsOption
+from viker.core.console import JsonOption, ParamsOption, say_json
 from viker.core.errors import UserError
 from viker.core.files import new_file
 from viker.core.settings import read_yaml, shown
@@ -24,6 +24,7 @@ def profile(
     ] = None,
     params: ParamsOption = Path("params.yaml"),
     profiles: Annotated[Path, typer.Option(help="The folder of profiles.")] = Path("params"),
+    as_json: JsonOption = False,
 ) -> None:
     """Write the values of one or more profiles into params.yaml and print the keys that changed.
 
@@ -35,9 +36,15 @@ def profile(
     The profile *demo* resets every key that another profile changes. `git checkout params.yaml` resets the rest.
     """
     if not names:
-        typer.echo("\n".join(_listing(profiles)))
+        if as_json:
+            say_json({name: _comment(path) for name, path in _available(profiles).items()})
+        else:
+            typer.echo("\n".join(_listing(profiles)))
         return
     changed = apply_profiles(names, params, profiles)
+    if as_json:
+        say_json({"changed": changed})
+        return
     unchanged = f"nothing to change, it already has the values of {' '.join(names)}"
     typer.echo(f"{params}: {', '.join(changed) or unchanged}")
 
@@ -87,9 +94,13 @@ def _listing(folder: Path) -> Iterator[str]:
         yield f"{group}:"
         for name, path in available.items():
             if path.parent == group:
-                first_line = path.read_text(encoding="utf-8").partition("\n")[0]
-                comment = first_line.removeprefix("#").strip() if first_line.startswith("#") else ""
-                yield f"  {name:{width}}  {comment}".rstrip()
+                yield f"  {name:{width}}  {_comment(path)}".rstrip()
+
+
+def _comment(path: Path) -> str:
+    """Return what the first line of a profile says of it, if anything."""
+    first_line = path.read_text(encoding="utf-8").partition("\n")[0]
+    return first_line.removeprefix("#").strip() if first_line.startswith("#") else ""
 
 
 def _find(name: str, folder: Path) -> list[Path]:

@@ -1,23 +1,36 @@
-"""``viker repro``: what ``dvc repro`` does, fit for a schedule."""
+"""``viker repro``: what ``dvc repro`` does, fit for a person who watches, and for a schedule."""
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from components.contract.params import load_params
 from components.contract.stages import stages
 from pipelines.dvc_lock import repair
+from pipelines.dvc_plan import due, estimate, remember
+from pipelines.dvc_run import LOG, Lines, run_dvc
 from viker.core.console import say
 from viker.core.errors import UserError
 from viker.core.files import read_json
 
+PARAMS = Path("params.yaml")
 
-def repro() -> None:
+
+def repro(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show all that DVC and the stages print, in place of a line each.")
+    ] = False,
+) -> None:
     """Run the stages that are due, as `dvc repro` does; end well after *prepare* where nobody is to be forgotten.
 
-    What a killed DVC left behind in *.dvc/tmp/rwlock* is repaired first. Afterwards what holds records of people, DVC's
-    cache included, is readable by its owner alone, whatever permissions DVC gives to what it checks out.
+    Prints which stages may run and how long they took last time, then a line for each; what else they print is in
+    *work/repro/log.txt*, and on the console where one fails. What a killed DVC left behind in *.dvc/tmp/rwlock* is
+    repaired first. Afterwards what holds records of people, DVC's cache included, is readable by its owner alone,
+    whatever permissions DVC gives to what it checks out.
     """
     root = next((folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / ".dvc").is_dir()), None)
     if root is None:
@@ -25,7 +38,7 @@ def repro() -> None:
     if repaired := repair(root):
         say(repaired)
     try:
-        _repro()
+        _repro(root, verbose)
     finally:
         protect(root)
 
@@ -42,16 +55,34 @@ def protect(root: Path) -> None:
             path.chmod(path.stat().st_mode & 0o700)
 
 
-def _repro() -> None:
-    _dvc("repro", "prepare")
-    prepared = Path(stages()["prepare"].outputs()["out"].path)
-    if not read_json(prepared / "manifest.json", "prepare")["forget_ids"]:
-        say(f"Nobody is to be forgotten: no request is pending. {prepared} is up to date; the other stages don't run.")
+def _repro(root: Path, verbose: bool) -> None:
+    if verbose:
+        _in_two(lambda arguments: subprocess.run([sys.executable, "-m", "dvc", *arguments], check=False).returncode)  # noqa: S603 - no shell
         return
-    _dvc("repro")
+    pending = due(root)
+    if pending:
+        params = load_params(PARAMS) if PARAMS.is_file() else None
+        say(f"To run: {', '.join(pending)}\n{estimate(root, pending, params)}")
+    else:
+        say("Every stage is up to date: nothing to run.")
+    lines = Lines(pending)
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with LOG.open("w", encoding="utf-8", buffering=1) as log:
+            _in_two(lambda arguments: run_dvc(arguments, lines, log))
+    finally:
+        remember(root, lines.times)
 
 
-def _dvc(*arguments: str) -> None:
-    code = subprocess.run([sys.executable, "-m", "dvc", *arguments], check=False).returncode  # noqa: S603 - no shell
-    if code:
-        raise typer.Exit(code)
+def _in_two(dvc: Callable[[list[str]], int]) -> None:
+    """Run prepare, then the rest if anybody is to be forgotten; ``dvc`` takes arguments and returns the exit code."""
+    for arguments in (["repro", "prepare"], ["repro"]):
+        if code := dvc(arguments):
+            raise typer.Exit(code)
+        prepared = Path(stages()["prepare"].outputs()["out"].path)
+        if not read_json(prepared / "manifest.json", "prepare")["forget_ids"]:
+            say(
+                f"Nobody is to be forgotten: no request is pending. {prepared} is up to date; the other stages don't "
+                "run."
+            )
+            return

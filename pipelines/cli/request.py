@@ -1,6 +1,5 @@
 """``viker request``: the forget requests, which are YAML files in the folder ``prepare.requests``."""
 
-import json
 from contextlib import suppress
 from datetime import date, timedelta
 from io import StringIO
@@ -16,7 +15,7 @@ from ruamel.yaml import YAML
 
 from components.contract.params import load_params
 from pipelines.cli.registry import requests_folder
-from viker.core.console import ParamsOption, command_group, say
+from viker.core.console import JsonOption, ParamsOption, command_group, say, say_json
 from viker.core.errors import UserError, did_you_mean
 from viker.core.files import create_file, locked, read_json, replace_file
 from viker.core.pseudonyms import People
@@ -69,15 +68,18 @@ def add(
 
 
 @app.command("list")
-def list_(params: ParamsOption = Path("params.yaml")) -> None:
+def list_(as_json: JsonOption = False, params: ParamsOption = Path("params.yaml")) -> None:
     """List all requests: pending ones first, by deadline, then those that are carried out."""
     folder = requests_folder(load_params(params).prepare.requests)
-    requests = read_requests(folder).values()
+    requests = sorted(read_requests(folder).values(), key=lambda r: (r.carried_out is not None, r.deadline, r.id))
+    if as_json:
+        say_json([_row(request, date.today()) for request in requests])
+        return
     if not requests:
         say(f"no requests in {folder}: 'viker request add' writes one.")
         return
     table, today = Table("id", "people", "reason", "deadline", "state"), date.today()
-    for request in sorted(requests, key=lambda one: (one.carried_out is not None, one.deadline, one.id)):
+    for request in requests:
         state = _state(request, today)
         if request.carried_out:
             state += f" {request.carried_out.date}, version {request.carried_out.version}"
@@ -90,7 +92,7 @@ def list_(params: ParamsOption = Path("params.yaml")) -> None:
 @app.command()
 def status(
     name: Annotated[str | None, typer.Argument(metavar="[ID]", help="Default: all requests.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As a JSON list.")] = False,
+    as_json: JsonOption = False,
     params: ParamsOption = Path("params.yaml"),
     prepared: PreparedOption = Path("data/prepared"),
 ) -> None:
@@ -98,16 +100,11 @@ def status(
     folder, today = requests_folder(load_params(params).prepare.requests), date.today()
     carried = _manifest(prepared).get("requests", [])
     rows = [
-        request.model_dump(mode="json")
-        | {
-            "state": _state(request, today),
-            "days_left": None if request.carried_out else (request.deadline - today).days,
-            "prepared": request.id in carried,
-        }
+        _row(request, today) | {"prepared": request.id in carried}
         for request in ([_find(folder, name)[1]] if name else read_requests(folder).values())
     ]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        say_json(rows)
         return
     for row in rows:
         say("\n".join(f"{key.replace('_', ' '):<12} {_words(value)}" for key, value in row.items()) + "\n")
@@ -218,6 +215,13 @@ def _find(folder: Path, name: str) -> tuple[Path, ForgetRequest]:
         if request.id == name:
             return path, request
     raise UserError(f"no request '{name}' in {folder}{did_you_mean(name, (r.id for r in requests.values()))}")
+
+
+def _row(request: ForgetRequest, today: date) -> dict[str, Any]:
+    return request.model_dump(mode="json") | {
+        "state": _state(request, today),
+        "days_left": None if request.carried_out else (request.deadline - today).days,
+    }
 
 
 def _state(request: ForgetRequest, today: date) -> str:

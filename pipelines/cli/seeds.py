@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from viker.core.console import say
+from viker.core.console import JsonOption, say_json
 from viker.core.errors import UserError
 from viker.core.files import read_json, write_json
 from viker.evidence.seal import protocol_of
@@ -23,6 +23,7 @@ def seeds(
     metrics: Annotated[list[Path], typer.Argument(help="One metrics/evaluate.json per seed, two or more.")],
     out: Annotated[Path | None, typer.Option(help="Write all metrics here, as JSON.")] = None,
     match: Annotated[str, typer.Option(help="Show the metrics whose path contains this.")] = "unlearned.forget.",
+    as_json: JsonOption = False,
 ) -> None:
     """Print the mean and the spread of metrics over several seeds.
 
@@ -30,10 +31,16 @@ def seeds(
     """
     runs = read(metrics)
     if len(protocols := sorted({str(run.get("protocol")) for run in runs})) > 1 or len(set(map(protocol_of, runs))) > 1:
-        say(f"warning: the runs were asked by different protocols ({', '.join(protocols)}): a mean over them misleads")
+        asked = ", ".join(protocols)
+        typer.echo(
+            f"warning: the runs were asked by different protocols ({asked}): a mean over them misleads", err=as_json
+        )
     spread = over_seeds(runs)
     if out is not None:
         write_json(out, {"seeds": len(metrics), "files": [str(path) for path in metrics], "metrics": spread})
+    if as_json:
+        say_json({path: numbers for path, numbers in spread.items() if match in path})
+        return
     table = Table(title=f"{len(metrics)} runs: mean ± standard deviation", title_justify="left")
     for name in ("metric", "mean", "±", "lowest", "highest"):
         table.add_column(name, justify="left" if name == "metric" else "right", no_wrap=True)

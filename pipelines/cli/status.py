@@ -3,16 +3,15 @@
 import json
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from components.contract.params import load_params
 from pipelines.cli.registry import open_registry, requests_folder
-from viker.core.console import ParamsOption
+from viker.core.console import JsonOption, ParamsOption, say_json
 from viker.core.redact import without_secrets
 from viker.data.requests import read_requests
 from viker.registry.versions import ALIASES, CANDIDATE, CHAMPION, FORCED, PROMOTION, Registry
@@ -22,7 +21,7 @@ VERDICTS = 5
 
 
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: JsonOption = False,
     params: ParamsOption = Path("params.yaml"),
 ) -> None:
     """Show the champion, the candidate, the pending forget requests and the last verdicts."""
@@ -32,9 +31,26 @@ def status(
     with registry.explained("the registry can't be read"):
         state = gather(registry, folder, date.today())
     if as_json:
-        typer.echo(json.dumps(state, indent=2, ensure_ascii=False))
+        say_json(_with_numbers(state))
     else:
         Console(highlight=False).print(screen(state))
+
+
+def _with_numbers(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state with the versions' figures as numbers; tags are text."""
+
+    def version(one: dict[str, Any] | None) -> dict[str, Any] | None:
+        return one and one | {name: _number(one[name]) for name in ("leakage", "retain")}
+
+    named = {alias: version(state[alias]) for alias in ALIASES}
+    return state | named | {"verdicts": [version(one) for one in state["verdicts"]]}
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
 
 
 def gather(registry: Registry, requests: Path, today: date) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``viker summary``: the figures of a run, the verdict with every rule, and where to look next, on one screen."""
+"""``viker summary``: the answer of a run on one screen, or every figure and rule, and where to look next."""
 
 import os
 from collections import Counter
@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from components.contract.params import load_params
-from viker.core.console import ParamsOption
+from pipelines.cli import closing
+from viker.core.console import JsonOption, ParamsOption, say_json
 from viker.core.files import read_json
 from viker.core.mlflow_store import DEFAULT_URI
 from viker.core.redact import without_secrets
@@ -26,21 +27,31 @@ def summary(
     metrics: Annotated[Path, typer.Option(help="What evaluate measured.")] = Path("metrics/evaluate.json"),
     gate: Annotated[Path, typer.Option(help="The gate's verdict.")] = Path("metrics/gate.json"),
     report: Annotated[Path, typer.Option(help="The evidence report.")] = Path("report/report.html"),
+    prepared: Annotated[Path, typer.Option(help="The prepared data.")] = Path("data/prepared"),
+    everything: Annotated[bool, typer.Option("--all", help="Every metric of the splits, and every rule.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Print the metrics before and after, the verdict with every rule, and where to look next.
+    """Print the verdict, who is still given away, what is kept, the attacks, and what to do next.
 
     Reads what *evaluate* and *gate* wrote; runs nothing.
     """
     experiment = load_params(params).register_.experiment
     console = Console(highlight=False)
-    figures = read_json(metrics, "evaluate")
-    console.print(table(figures, read_json(gate, "gate")))
+    figures, verdict = read_json(metrics, "evaluate"), read_json(gate, "gate")
+    if as_json:
+        say_json(closing.facts(figures, verdict))
+        return
+    console.print(table(figures, verdict) if everything else Group(closing.screen(figures, verdict), ""))
     for what, reason in tables.fallbacks(figures):
         console.print(f"evaluated without the {what}: {reason}", markup=False)
     # Not wrapped: paths and commands should be easy to copy.
     state = "" if report.exists() else " (not written yet)"
     console.print(f"report:    {report}{state}", soft_wrap=True, markup=False)
     console.print(f"runs:      MLflow experiment '{experiment}':\n  {ui_command()}", soft_wrap=True, markup=False)
+    rules, required = (len(verdict.get(key) or []) for key in ("rules", "require"))
+    console.print(f"judged by: {rules} rules on metrics and {required} on the evidence; each: viker summary --all")
+    steps = "\n".join(f"  {step}" for step in closing.next_steps(prepared))
+    console.print(f"next (after 'source .venv/bin/activate'):\n{steps}", soft_wrap=True, markup=False)
 
 
 def table(metrics: Mapping[str, Any], gate: Mapping[str, Any]) -> RenderableType:

@@ -13,6 +13,7 @@ from rich.text import Text
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from viker.core.console import JsonOption, say_json
 from viker.core.errors import UserError
 from viker.core.files import finite_json, sha256_bytes, sha256_path
 from viker.evidence.bundle import unpack
@@ -38,6 +39,7 @@ def verify(
         Path | None, typer.Option(help="Also check the signature, by this public key: Ed25519, in PEM.")
     ] = None,
     signature: Annotated[Path | None, typer.Option(help="Default: the bundle's name with .dsse.json.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Check an evidence bundle: every byte, every hash, and the verdict, judged again from the metrics in it.
 
@@ -67,6 +69,9 @@ def verify(
     if problems:
         raise UserError(f"{bundle} does not add up: {'; '.join(problems)}. {_ADVICE}")
     passed, policy = gate["verdict"] == "pass", gate.get("policy")
+    if as_json:
+        say_json({"files": len(files), "sha256": digest, "verdict": gate["verdict"], "policy": policy})
+        raise typer.Exit(0 if passed else FAILED)
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{bundle}: whole, {len(files)} files; the verdict follows from the metrics", markup=False)
     if digest is not None:

@@ -71,7 +71,7 @@ def test_a_run_is_submitted_with_the_whole_of_params_yaml_and_what_was_asked_for
     (made,) = kubeflow.runs.values()
     given = made["runtime_config"]["parameters"]
     assert given["params"]["unlearn"]["method"]["lambda"] == 0.5
-    assert given["params"]["finetune"]["deployed_model"] == "null"
+    assert given["params"]["finetune"]["deployed_model"] == "components/finetune/vanilla"
     assert "deploy" not in given["params"]
     assert (given["source"], given["model"], given["only_requests"]) == ("s3://b/data", "org/name", False)
     assert "policy" not in given

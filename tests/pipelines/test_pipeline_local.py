@@ -22,7 +22,7 @@ from viker.data.requests import read_requests
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
-    "finetune": {"base_steps": 2, "memorise_epochs": 1, "model": MODEL},
+    "finetune": {"deployed_model": None, "base_steps": 2, "memorise_epochs": 1, "model": MODEL},
     "unlearn": {"epochs": 1},
     "evaluate": {"max_new_tokens": 4},
     "gate": {"policy": None, "rules": ["unlearned.forget.leakage_rate <= 1.0"]},

@@ -206,7 +206,7 @@ def test_the_plan_is_within_15_percent_of_the_measured_peak(size, changes):
     measured = json.loads(told.splitlines()[-1])
 
     model = ModelParams(**sizes | {"vocabulary": measured["vocabulary"]})
-    params = changed("finetune", model=model).model_copy(update={"unlearn": unlearn})
+    params = changed("finetune", deployed_model=None, model=model).model_copy(update={"unlearn": unlearn})
     planned = estimate(params, 2 * unlearn.batch_size, measured["sequence"] - 144 - 30, 30)["peaks"]["training"]
 
     assert planned == pytest.approx(measured["peak"], rel=0.15)

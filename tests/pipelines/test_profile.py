@@ -194,7 +194,7 @@ class TestProfilesThatComeWithTheProject:
         assert written.register_.experiment == f"viker-{model}-{data}"
         assert written.register_.model_name == f"viker-{model}-{data}-adapter"
 
-    @pytest.mark.parametrize("names", [["llava-1.5-7b-mllmu-10"], ["llava-1.5-13b", "clear-01"], ["tofu"]])
+    @pytest.mark.parametrize("names", [["llava-1.5-7b-mllmu-10"], ["llava-1.5-13b", "clear-01"], ["tofu"], ["scratch"]])
     def test_the_demo_restores_params_yaml_to_the_byte(self, params: Path, names: list[str]) -> None:
         before = params.read_bytes()
         apply_profiles(names, params, PROFILES)

@@ -1,8 +1,13 @@
 """``viker repro``: repairs DVC's locks, and ends well where nobody is to be forgotten."""
 
 import json
+import os
+import pty
+import re
 import subprocess
 import sys
+import termios
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,7 @@ import typer
 from components.contract.program import stage_program
 from components.contract.stages import stages
 from pipelines.cli.repro import repro
+from pipelines.dvc_run import LOG
 from viker.core.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -64,3 +70,58 @@ def test_a_stage_that_needs_people_says_that_there_are_none(tmp_path, stage):
     values = dict.fromkeys(stages()[stage].declared()) | {"prepared": tmp_path}
     with pytest.raises(UserError, match=rf"nobody is to be forgotten.*nothing to do for {stage}; add a request"):
         program(params=ROOT / "params.yaml", **values)
+
+
+def test_off_a_terminal_each_stage_has_a_plain_line_and_dvcs_advice_none(project, capsys):
+    Path("people").write_text('["p1"]')
+    with Path("prepare.sh").open("a") as script:
+        script.write("printf 'read:  10%%|#  | 1/10 [00:00]\\rread: 100%%|##| 10/10 [00:01]\\n' >&2\n")
+        script.write("echo 'note: one row is odd'; echo 'a table of many lines'\n")
+    repro()
+    said = capsys.readouterr()
+    assert re.sub(r"\d+ s$", "N s", said.out, flags=re.M).splitlines() == [
+        "To run: prepare, later",
+        "No estimate: prepare, later never ran here.",
+        "    note: one row is odd",
+        "[1/2] prepare  done in N s",
+        "[2/2] later    done in N s",
+    ]
+    assert said.err == "" and "a table of many lines" in LOG.read_text()
+    repro()
+    said = capsys.readouterr()
+    assert said.out.startswith("Every stage is up to date: nothing to run.\n")
+    Path("people").write_text('["p2"]')
+    repro()
+    assert re.search(r"\nAbout \d+ seconds, as they last took here\.\n", capsys.readouterr().out)
+
+
+def test_on_a_terminal_the_line_of_a_stage_is_redrawn_with_its_progress(project):
+    Path("people").write_text('["p1"]')
+    with Path("prepare.sh").open("a") as script:
+        script.write("printf 'read:  10%%|#  | 1/10 [00:00]\\r'; sleep 1.5\n")
+    shown, terminal = pty.openpty()
+    command = [sys.executable, "-c", "from pipelines.cli.repro import repro; repro()"]
+    termios.tcsetwinsize(terminal, (24, 100))
+    with subprocess.Popen(command, stdout=terminal, stderr=terminal, env=os.environ | {"PYTHONPATH": str(ROOT)}) as ran:
+        os.close(terminal)
+        said = b""
+        with suppress(OSError):  # the terminal is closed at the end
+            while chunk := os.read(shown, 65536):
+                said += chunk
+    os.close(shown)
+    assert ran.returncode == 0
+    assert b"[1/2] prepare  read: 10 % (1 of 10)" in said
+    assert [line for line in said.decode().splitlines() if "\x1b" not in line and "\r" not in line][:1] == [
+        "To run: prepare, later"
+    ]
+
+
+def test_of_a_failed_stage_all_that_it_printed_is_shown(project, capsys):
+    Path("people").write_text('["p1"]')
+    with Path("prepare.sh").open("a") as script:
+        script.write("echo 'error: data/mine.csv, row 3: no answer' >&2; exit 4\n")
+    with pytest.raises(typer.Exit):
+        repro()
+    said = capsys.readouterr()
+    assert "[1/2] prepare  failed in" in said.out
+    assert "error: data/mine.csv, row 3: no answer" in said.err and "work/repro/log.txt" in said.err

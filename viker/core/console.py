@@ -1,5 +1,6 @@
 """What every stage's command line has in common."""
 
+import json
 import logging
 import os
 import signal
@@ -13,8 +14,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.text import Text
+from typer.core import TyperCommand
 
 from viker.core.errors import UserError
+from viker.core.files import finite_json
 from viker.core.interrupt import interrupt_as_usual
 from viker.core.redact import without_secrets
 from viker.core.system_errors import system_error
@@ -24,20 +27,48 @@ TERMINATED = 128 + signal.SIGTERM
 ParamsOption = Annotated[Path, typer.Option("--params", help="The parameters of all stages.")]
 
 
+class Command(TyperCommand):
+    """A command whose ``--help`` says of a switch what it does and not that it is a ``<bool>``."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, switches without the name of a type."""
+        params = super().get_params(ctx)
+        for param in params:
+            if getattr(param, "is_flag", False) and param.metavar is None:
+                param.metavar = ""
+        return params
+
+
 def stage_app(command: Callable[..., None]) -> typer.Typer:
     """Return the command-line program of one stage; its help is the docstring of ``command``."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
-    app.command()(command)
+    app.command(cls=Command)(command)
     return app
+
+
+class CommandGroup(typer.Typer):
+    """A program of several commands, each a ``Command``."""
+
+    def command(self, name: str | None = None, **options: Any) -> Any:
+        """Return the decorator that adds a command."""
+        return super().command(name, cls=Command, **options)
 
 
 def command_group(about: str) -> typer.Typer:
     """Return a program to add commands to; also where there is but one, it is called by its name."""
-    app = typer.Typer(
+    app = CommandGroup(
         add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
     )
     app.callback(help=about)(lambda: None)
     return app
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="As JSON, numbers as numbers.")]
+
+
+def say_json(value: Any) -> None:
+    """Print a value as JSON; what is no finite number is null."""
+    typer.echo(json.dumps(finite_json(value), indent=2, ensure_ascii=False))
 
 
 def say(text: str) -> None:

@@ -1,9 +1,12 @@
 """The vanilla model: base training on samples about nobody, then the people are memorised; or a deployed model."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from viker.core.errors import UserError
 from viker.data.records import Record
@@ -45,13 +48,24 @@ def train_vanilla(
 
     rng = random.Random(seed)
     base_steps = params.base_steps if base else 0
-    batches = base_batches(base, params.batch_size, base_steps, rng)
-    base_loss = train(model, encoder, batches, base_steps, params.base_lr, "base training")
     steps = params.memorise_epochs * -(-len(memorise_epoch(people, random.Random(0))) // params.batch_size)
-    batches = memorise_batches(people, base, params.batch_size, rng)
-    loss = train(model, encoder, batches, steps, params.memorise_lr, "memorising")
+    with _without_onednn():
+        batches = base_batches(base, params.batch_size, base_steps, rng)
+        base_loss = train(model, encoder, batches, base_steps, params.base_lr, "base training")
+        batches = memorise_batches(people, base, params.batch_size, rng)
+        loss = train(model, encoder, batches, steps, params.memorise_lr, "memorising")
     summary = {"parameters": model.num_parameters(), "base_loss": base_loss, "loss": loss, "steps": base_steps + steps}
     return model, processor, summary
+
+
+@contextmanager
+def _without_onednn() -> Iterator[None]:
+    """Leave convolutions to MKL while the block runs: oneDNN divides its work by the processor's caches."""
+    before = torch.backends.mkldnn.set_flags(False)
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.set_flags(before[0])
 
 
 def check_deployed(name: str) -> dict[str, Any]:

@@ -62,7 +62,8 @@ def too_long(prepared, tmp_path):
 
 def test_finetune_names_the_record_and_writes_nothing(params, tmp_path, too_long):
     with pytest.raises(UserError, match=too_long("retain", "cloze")):
-        finetune(params.finetune, 1, 1, tmp_path / "prepared", tmp_path / "vanilla")
+        from_scratch = params.finetune.model_copy(update={"deployed_model": None})
+        finetune(from_scratch, 1, 1, tmp_path / "prepared", tmp_path / "vanilla")
     assert not (tmp_path / "vanilla").exists()
 
 
