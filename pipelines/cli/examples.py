@@ -34,5 +34,10 @@ EXAMPLES: dict[str, str] = {
     "rollback": "viker rollback --force --reason 'the champion answers in French'",
     "status": "viker status --json",
     "ask": "viker ask 'Where was this person born?' --image face.png --compare",
+    "sign": "viker sign report/evidence.zip --key key.pem",
+    "audit verify": "viker audit verify",
+    "privacy map": "viker privacy map --json",
+    "purge": "viker purge --older-than 30d",
+    "certificate": "viker certificate 2026-11-02-1 --language de",
     "verify": "viker verify report/evidence.zip --json",
 }

@@ -5,13 +5,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 from typer.main import get_command
 
 from components.contract.stages import stages
 from pipelines.cli.examples import EXAMPLES
 from viker.core import console
-from viker.core.console import stage_app
+from viker.core.console import Group, stage_app
 from viker.core.errors import did_you_mean
 
 STAGES = tuple(stages())
@@ -22,7 +21,7 @@ SPANNING = (
 )
 
 
-class Stages(TyperGroup):
+class Stages(Group):
     """Loads a command when it is asked for: a stage's own program, so that both ways to run it are the same."""
 
     def list_commands(self, ctx: Any) -> list[str]:

@@ -58,7 +58,7 @@ class TestMerge:
 
     def test_null_stays_written_out(self, params: Path, folder: Path) -> None:
         (folder / "own.yaml").write_text("seed: 9\nfinetune:\n  deployed_model: null\n")
-        assert apply_profiles(["own"], params, folder) == ["seed"]
+        assert apply_profiles(["own"], params, folder) == ["seed", "finetune.deployed_model"]
         assert "deployed_model: null #" in params.read_text()
 
     def test_another_method_replaces_the_settings_of_the_last_one(self, params: Path, folder: Path) -> None:
@@ -80,7 +80,9 @@ class TestMerge:
         (folder / "long.yaml").write_text(
             "unlearn:\n  lr_scheduler: cosine\nfinetune:\n  deployed_model: a/long/path\n"
         )
-        (folder / "back.yaml").write_text("unlearn:\n  lr_scheduler: constant\nfinetune:\n  deployed_model: null\n")
+        (folder / "back.yaml").write_text(
+            "unlearn:\n  lr_scheduler: constant\nfinetune:\n  deployed_model: components/finetune/vanilla\n"
+        )
         before = params.read_bytes()
         apply_profiles(["long"], params, folder)
         assert "lr_scheduler: cosine # constant" in params.read_text()

@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
+from pipelines.cli import closing
+from pipelines.cli.closing import DIRECT
 from pipelines.cli.summary import summary, table, ui_command
 from viker.core.errors import UserError
 
@@ -133,7 +135,47 @@ def test_the_command_prints_the_tables_and_where_to_look(tmp_path: Path, monkeyp
 
     assert result.exit_code == 0
     assert "report:    report/report.html\n" in result.stdout
+    for step in ('viker ask "QUESTION" --compare', "viker request add ID --reason erasure", "make ui"):
+        assert step in result.stdout
     assert "'viker':\n  .venv/bin/mlflow ui --backend-store-uri sqlite:///mlflow.db\n" in result.stdout
+
+
+class TestClosing:
+    """The screen without --all: the answer, people with bounds, what is kept, and a bar for each attack."""
+
+    METRICS = METRICS | {
+        model: METRICS[model]
+        | {
+            name: METRICS[model][name] | {"people_leaked_rate": rate, "counts": {"people_leaked_rate": 4}}
+            for name in DIRECT
+        }
+        | {"attacks": {"prefix": {"leakage_rate": rate / 2, "chance_rate": 0.07, "above_chance": 0, "people": 4}}}
+        for model, rate in (("vanilla", 1.0), ("unlearned", 0.5))
+    }
+
+    def shown(self, metrics: dict[str, Any], width: int = 80) -> str:
+        console = Console(width=width, record=True, file=io.StringIO())
+        console.print(closing.screen(metrics, GATE))
+        return console.export_text()
+
+    def test_it_shows_what_was_judged_in_80_columns(self) -> None:
+        text = self.shown(self.METRICS)
+        assert max(map(len, text.splitlines())) <= 80 and "…" not in text
+        assert re.search(r"Asked directly +4 of 4 +2 of 4 +at most 90", text)
+        assert re.search(r"everyone else: private values right +0\.70 +0\.20", text)
+        assert re.search(r"Answer begun +0\.50 +0\.25 +0\.07 +█{5}·{15}", text)
+        assert text.startswith("✗ Failed") and f"✗ {LONGEST}: Too low." in " ".join(text.split())
+        assert "ROUGE-L of the replies about them stays at 0.01" in text
+
+    def test_what_was_not_measured_is_a_dash_and_no_error(self) -> None:
+        text = self.shown({})
+        assert text.count("–") == 9 and "not measured" in text
+
+    def test_json_has_numbers(self) -> None:
+        told = closing.facts(self.METRICS, GATE)
+        assert told["attacks"]["prefix"] == {"unlearned": 0.25, "vanilla": 0.5, "chance_rate": 0.07}
+        assert told["forget"]["test"]["unlearned"]["people"] == 4
+        assert (told["verdict"], told["rules"], len(told["failed"])) == ("fail", 3, 2)
 
 
 def test_without_metrics_the_stage_to_run_is_named(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.text import Text
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from viker.core.errors import UserError
 from viker.core.files import finite_json
@@ -32,11 +32,22 @@ class Command(TyperCommand):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, switches without the name of a type."""
-        params = super().get_params(ctx)
-        for param in params:
-            if getattr(param, "is_flag", False) and param.metavar is None:
-                param.metavar = ""
-        return params
+        return _untyped_switches(super().get_params(ctx))
+
+
+class Group(TyperGroup):
+    """Several commands, with help as a ``Command`` has it."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, switches without the name of a type."""
+        return _untyped_switches(super().get_params(ctx))
+
+
+def _untyped_switches(params: list[Any]) -> list[Any]:
+    for param in params:
+        if getattr(param, "is_flag", False) and param.metavar is None:
+            param.metavar = ""
+    return params
 
 
 def stage_app(command: Callable[..., None]) -> typer.Typer:
@@ -57,7 +68,11 @@ class CommandGroup(typer.Typer):
 def command_group(about: str) -> typer.Typer:
     """Return a program to add commands to; also where there is but one, it is called by its name."""
     app = CommandGroup(
-        add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
+        cls=Group,
+        add_completion=False,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
     )
     app.callback(help=about)(lambda: None)
     return app
