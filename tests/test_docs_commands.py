@@ -47,6 +47,10 @@ ELSEWHERE = {
     "make demo": "tests/test_demo.py::test_the_gate_passes_and_the_version_is_the_champion",
     "make demo PROFILE=tofu *": "tests/benchmarks/test_tofu.py::",
     "make demo PROFILE=scratch": "tests/test_recipe.py::test_the_recipe_makes_the_shipped_model_to_the_byte",
+    "viker init*": "tests/pipelines/test_cli_help.py::",
+    "viker validate*": "tests/pipelines/test_cli_help.py::",
+    "viker params schema*": "tests/pipelines/test_cli_help.py::",
+    "viker summary*": "tests/pipelines/test_summary.py::",
     "make demo PROFILE=demo": "tests/pipelines/test_profile.py::",
     "make images*": "tests/containers/test_images.py::",
     "docker run * python -m components.gate": (
@@ -254,7 +258,7 @@ def test_the_paths_that_are_named_are_there() -> None:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tree under git and DVC, with the files that the commands name."""
     tree = tmp_path_factory.mktemp("documented") / "tree"
-    for name in ("params", "requests", "deploy"):
+    for name in ("params", "requests", "deploy", "components/finetune/vanilla"):
         shutil.copytree(ROOT / name, tree / name)
     for name in ("params.yaml", "dvc.yaml", ".gitignore", ".dvcignore", "Makefile"):
         shutil.copy(ROOT / name, tree / name)

@@ -29,6 +29,7 @@ def work(prepared, small_model, params, tmp_path, monkeypatch):
     adapted.save_pretrained("models/adapter")
     adapted.unload()
     set_params("policy: default", "policy: benchmark")  # the small data have too few questions for another
+    set_params("deployed_model: components/finetune/vanilla", "deployed_model: null")
     return tmp_path
 
 

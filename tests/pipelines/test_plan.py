@@ -180,7 +180,7 @@ def test_json_and_table_say_the_same():
     run = CliRunner().invoke
     shown = run(app, ["plan", "--params", str(ROOT / "params.yaml")], env={"COLUMNS": "100"})
     told = json.loads(run(app, ["plan", "--params", str(ROOT / "params.yaml"), "--json"]).stdout)
-    assert shown.exit_code == 0 and told["model"] == "finetune.model"
+    assert shown.exit_code == 0 and told["model"] == "components/finetune/vanilla"
     assert all(f"{row['bytes'] / GIB:.2f}" in shown.stdout for row in told["device"] + told["host"])
 
 
