@@ -10,6 +10,8 @@ EXAMPLES: dict[str, str] = {
     "register": "viker register",
     "report": "viker report",
     "repro": "viker repro --verbose",
+    "run": "viker run --engine local",
+    "recheck": "viker recheck --model champion",
     "init": "viker init --source data/mine --model llava-hf/llava-1.5-7b-hf --forget 001,017",
     "validate": "viker validate --params params.yaml --json",
     "data import": "viker data import s3://bucket/people --name people",
