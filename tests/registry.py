@@ -73,7 +73,8 @@ class Work:
         return self.last
 
     def evaluate(self, leakage: float | None = 0.05) -> None:
-        """Write the metrics and the verdict that belong to the files as they are."""
+        """Write the training's summary, the metrics and the verdict that belong to the files as they are."""
+        self.summarise()
         inputs = {
             "adapter": sha256_path(self.folder / "models/adapter"),
             "model": sha256_path(self.folder / "models/vanilla"),
@@ -128,7 +129,6 @@ class Work:
 
         weights = np.random.default_rng(seed).standard_normal((8, 4)).astype("float32")
         save_file({"lora_A": weights}, self.folder / "models/adapter/adapter_model.safetensors")
-        self.summarise()
 
     def aliases(self) -> dict[str, int]:
         return {k: int(v) for k, v in self.client.get_registered_model(self.name).aliases.items()}

@@ -34,7 +34,6 @@ class Arguments:
         Option(
             False,
             "Don't judge; show per rule what these data could show at best, and how many people it takes.",
-            engine=False,
         ),
     ]
 
