@@ -20,7 +20,7 @@ from viker.finetuning.train import train
 from viker.models.encoder import Encoder
 from viker.models.loading import device, seed_everything
 from viker.models.logits import answer_logits
-from viker.report.tokens import texts
+from viker.models.token_texts import texts
 from viker.teacher.key_tokens import key_token_rows
 from viker.teacher.visual import teacher_probabilities
 from viker.training.make_trainer import make_trainer
@@ -97,7 +97,7 @@ def with_words(tokens: pd.DataFrame) -> pd.DataFrame:
     """Add to each token its ``text`` and the whole ``word`` that it is a part of; the end token's are empty."""
     written, words = [], []
     for _, rows in tokens.groupby("record_id", sort=False):
-        pieces = [*texts(list(rows["token"][:-1]), byte_level=True), ""]
+        pieces = [*texts(list(rows["token"][:-1]), True), ""]
         starts = [i for i, text in enumerate(pieces) if i == 0 or text.startswith(" ") or not text]
         for start, end in zip(starts, [*starts[1:], len(pieces)], strict=True):
             words += ["".join(pieces[start:end]).strip()] * (end - start)

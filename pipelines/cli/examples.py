@@ -32,6 +32,7 @@ EXAMPLES: dict[str, str] = {
     "seeds": "viker seeds work/7/evaluate.json work/8/evaluate.json --json",
     "sweep": "viker sweep -S unlearn.method.lambda=0.5,1,2 -S seed=7,8 --jobs 2",
     "track sync": "viker track sync --dry",
+    "track views": "viker track views",
     "promote": "viker promote candidate",
     "rollback": "viker rollback --force --reason 'the champion answers in French'",
     "status": "viker status --json",
