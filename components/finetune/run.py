@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from viker.core.files import new_folder, write_json
+from viker.core.files import need_file, need_folder, new_folder, write_json
 from viker.data.records import read_pictures, read_records
 from viker.finetuning.settings import FinetuneParams
 from viker.finetuning.trained_on import SPLITS, check_trained_on, write_trained_on
@@ -19,6 +19,7 @@ def run(params: FinetuneParams, seed: int, threads: int, prepared: Path, out: Pa
         UserError: the prepared data is missing, a record is longer than the model's context, or the deployed model
             can't be loaded or says that it was trained on other people.
     """
+    need_file(need_folder(prepared, "prepare") / "manifest.json", "prepare")
     seed_everything(seed, threads)
     if params.deployed_model is not None:
         check_trained_on(Path(params.deployed_model), prepared, "finetune.deployed_model")

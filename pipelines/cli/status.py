@@ -130,7 +130,8 @@ def _verdicts(versions: list[dict[str, Any]]) -> Table:
         table.add_row(
             str(version["version"]),
             Text(version["verdict"] or "–", style=colour),
-            *(version[name] or "–" for name in ("policy", "leakage", "retain")),
+            Path(version["policy"] or "–").name,
+            *(version[name] or "–" for name in ("leakage", "retain")),
             Text(", ".join(version["requests"]) or "–"),
             ", ".join(version["aliases"]),
         )

@@ -128,10 +128,10 @@ def test_the_status_shows_aliases_requests_and_verdicts(history, project):
     state = json.loads(call("status", "--json"))
     assert (state["champion"]["version"], state["candidate"]["version"], state["previous"]["version"]) == (2, 4, 1)
     assert [(one["version"], one["verdict"], one["leakage"]) for one in state["verdicts"]] == [
-        (4, "pass", "0.0500"),
-        (3, "fail", "0.4000"),
-        (2, "pass", "0.0500"),
-        (1, "pass", "0.0500"),
+        (4, "pass", 0.05),
+        (3, "fail", 0.4),
+        (2, "pass", 0.05),
+        (1, "pass", 0.05),
     ]
     assert [(one["id"], one["carried_by"]) for one in state["requests"]] == [("r2", "champion"), ("r9", None)]
     assert state["champion"]["requests"] == ["r1", "r2"]

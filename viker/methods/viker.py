@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -30,9 +31,15 @@ class ViKeR(MethodSettings):
     use_ga: bool = True
     """Whether the loss has its first term, gradient ascent."""
 
-    @field_validator("teacher")
+    @field_validator("teacher", mode="before")
     @classmethod
-    def _teacher_is_known(cls, teacher: str | dict[str, float]) -> str | dict[str, float]:
+    def _teacher_is_known(cls, teacher: Any) -> Any:
+        weights = teacher.values() if isinstance(teacher, Mapping) else ()
+        positive = all(isinstance(one, int | float) and not isinstance(one, bool) and one > 0 for one in weights)
+        if not isinstance(teacher, str | Mapping) or not positive:
+            raise ValueError(
+                "expected a teacher's name, or names with weights above 0, such as {irrelevant: 1, population: 1}"
+            )
         known = plugin_names("viker.teacher.kinds", "viker.teachers")
         named = [teacher] if isinstance(teacher, str) else list(teacher)
         if not named:

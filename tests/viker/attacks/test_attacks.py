@@ -28,14 +28,15 @@ def test_what_is_switched_off_is_not_made(subjects, targets, sections):
 
 
 def test_nothing_switched_on_gives_an_empty_table_that_the_gate_can_read(
-    subjects, targets, sections, prepared, tmp_path
+    subjects, targets, sections, prepared, params, tmp_path
 ):
     blocks, rows = run_attacks(subjects, targets, only(sections), SEED)
     assert blocks == {"vanilla": {}, "unlearned": {}}
     assert len(rows) == 0
     rows.to_parquet(tmp_path / "attacks.parquet", index=False)
     metrics = {model: {"attacks": block} for model, block in blocks.items()}
-    assert recount_attacks(metrics, prepared, tmp_path / "attacks.parquet", SEED)[0]["passed"]
+    asked = params.evaluate.model_copy(update={"attacks": only(sections)})
+    assert recount_attacks(metrics, prepared, tmp_path / "attacks.parquet", asked, SEED, "")[0]["passed"]
 
 
 def test_what_the_data_lack_is_said(subjects, targets, sections):

@@ -77,14 +77,15 @@ def test_an_attack_of_an_installed_package_is_made_and_counted_again(shouting, s
     assert rows["question"].str.endswith("!!!").all()
     rows.to_parquet(tmp_path / "attacks.parquet", index=False)
     metrics = {model: {"attacks": block} for model, block in blocks.items()}
-    assert recount_attacks(metrics, prepared, tmp_path / "attacks.parquet", SEED)[0]["passed"]
+    asked = params.evaluate.model_copy(update={"attacks": {"shouting": sections["shouting"]}})
+    assert recount_attacks(metrics, prepared, tmp_path / "attacks.parquet", asked, SEED, "")[0]["passed"]
 
 
-def test_the_gate_names_numbers_and_replies_of_an_attack_that_is_not_installed(attacked, prepared, tmp_path):
+def test_the_gate_names_numbers_and_replies_of_an_attack_that_is_not_installed(attacked, prepared, params, tmp_path):
     blocks, rows = attacked
     rows.assign(attack="shouting").to_parquet(tmp_path / "attacks.parquet", index=False)
     metrics = {"unlearned": {"attacks": {"shouting": blocks["unlearned"]["prefix"]}}}
-    (result,) = recount_attacks(metrics, prepared, tmp_path / "attacks.parquet", SEED)
+    (result,) = recount_attacks(metrics, prepared, tmp_path / "attacks.parquet", params.evaluate, SEED, "")
     assert not result["passed"]
     assert "replies under shouting, which no installed attack makes" in result["reason"]
     assert "unlearned.attacks.shouting is of no installed attack" in result["reason"]

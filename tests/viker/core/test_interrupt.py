@@ -6,6 +6,7 @@ import pytest
 
 AFTER_IMPORT = """
 import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.{handler})
 sys.argv[0] = {program!r}
 import {package}
 {then}
@@ -15,7 +16,7 @@ time.sleep(30)
 
 
 def interrupted(program: str, package: str, then: str = "") -> subprocess.CompletedProcess[str]:
-    code = AFTER_IMPORT.format(program=program, package=package, then=then)
+    code = AFTER_IMPORT.format(program=program, package=package, then=then, handler="default_int_handler")
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
 
 
@@ -37,7 +38,7 @@ def test_a_program_of_somebody_else_keeps_its_own_way():
 def test_a_shell_that_ignores_sigint_is_obeyed():
     ignoring = subprocess.run(
         ["sh", "-c", 'trap "" INT; exec "$0" -c "$1"', sys.executable,
-         AFTER_IMPORT.format(program="-m", package="components", then="").replace("sleep(30)", "sleep(0)")],
+         AFTER_IMPORT.format(program="-m", package="components", then="", handler="SIG_IGN").replace("(30)", "(0)")],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert (ignoring.returncode, ignoring.stderr) == (0, "")
