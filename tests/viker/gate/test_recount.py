@@ -120,7 +120,7 @@ def leak(row: dict[str, Any]) -> dict[str, Any]:
     ("attack", "change", "words"),
     [
         ("sampling", leak, "unlearned.attacks.sampling.leakage_rate is 0, counted"),
-        ("multiple_choice.by_likelihood", leak, "by_likelihood.leakage_rate is 0, counted"),
+        ("multiple_choice.by_likelihood", leak, "unlearned.attacks.multiple_choice.by_likelihood."),
         ("text_only", lambda row: row | {"question": "Easier?"}, "text_only of unlearned lacks 1 of"),
         ("random", lambda row: row | {"variant": "opening: urgent"}, "random of unlearned lacks 1 of"),
         ("relearn_forget", lambda row: row | {"record_id": None}, "relearn_forget of unlearned lacks 1 of"),
