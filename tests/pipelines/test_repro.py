@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 import typer
 
+from components.contract.params import load_params
 from components.contract.program import stage_program
 from components.contract.stages import stages
 from pipelines.cli.repro import repro
+from pipelines.dvc_plan import estimate
 from pipelines.dvc_run import LOG
 from viker.core.errors import UserError
 
@@ -93,6 +95,13 @@ def test_off_a_terminal_each_stage_has_a_plain_line_and_dvcs_advice_none(project
     Path("people").write_text('["p2"]')
     repro()
     assert re.search(r"\nAbout \d+ seconds, as they last took here\.\n", capsys.readouterr().out)
+
+
+def test_the_demo_has_an_estimate_before_its_first_run(tmp_path):
+    params = load_params(ROOT / "params.yaml")
+    assert estimate(tmp_path, list(stages()), params) == "About 4 minutes, as on two busy cores."
+    scratch = params.model_copy(update={"finetune": params.finetune.model_copy(update={"deployed_model": None})})
+    assert estimate(tmp_path, ["finetune"], scratch) == "No estimate: finetune never ran here."
 
 
 def test_on_a_terminal_the_line_of_a_stage_is_redrawn_with_its_progress(project):
