@@ -6,6 +6,7 @@ replaces itself. So a publisher that was cut off needs no bookmark; the next one
 
 import json
 import logging
+import re
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -67,8 +68,10 @@ class Publisher:
             if "runs" in record:
                 ids = self._open_runs(record)
             elif ids and "metrics" in record:  # no ids: the first record was torn, which runs this is about is unknown
-                metrics = record["metrics"].items()
-                points[ids[record["run"]]] += [Metric(*metric, record["time"], record["step"]) for metric in metrics]
+                points[ids[record["run"]]] += [
+                    Metric(_key(name), value, record["time"], record["step"])
+                    for name, value in record["metrics"].items()
+                ]
             elif ids:
                 self._send(ids[record["run"]], record, journal)
         for run_id, curves in points.items():  # a stage resumes at a step before the one where it was killed
@@ -130,6 +133,11 @@ class Publisher:
             if error.error_code not in REFUSED:
                 raise
             log.warning("tracking: MLflow does not take a record: %s", without_secrets(str(error))[:300])
+
+
+def _key(name: str) -> str:
+    """Return a metric's name with an underscore for every character that MLflow allows in no name, such as '|'."""
+    return re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII)
 
 
 def _text(value: Any) -> str:

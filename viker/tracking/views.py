@@ -27,12 +27,18 @@ MEANING = {"viker-runs": "all pipeline runs", "viker-sweeps": "combinations of s
 
 
 def save_views(client: Any, experiment: str) -> None:
-    """Save the views with an experiment, unless they are there as they should be."""
+    """Save the views with an experiment, unless they are there as they should be, or come to be by another process."""
+    from mlflow.exceptions import MlflowException
+
     wanted = {f"{TAG}{key}": json.dumps(view) for key, view in VIEWS.items()} | {PRIMARY: LEAKAGE}
     present = client.get_experiment(experiment).tags
     for name, value in wanted.items():
         if present.get(name) != value:
-            client.set_experiment_tag(experiment, name, value)
+            try:
+                client.set_experiment_tag(experiment, name, value)
+            except MlflowException:  # two that set it at once can collide in the database
+                if client.get_experiment(experiment).tags.get(name) != value:
+                    raise
 
 
 def link(server: str, experiment: str, key: str) -> str:

@@ -137,7 +137,8 @@ def test_a_split_has_all_of_its_metrics_even_without_a_reply() -> None:
     columns = dict.fromkeys(["person_id", "split", "task", "modality", *(m.column for m in all_metrics())])
     figures = measure(pd.DataFrame(columns=list(columns)), seed=7)
     expected = {m.name for m in all_metrics() if "split" in m.blocks}
-    assert expected == set(figures["forget"]) - {"counts", "intervals", "samples", "people", "text_only"}
+    about = {"counts", "intervals", "samples", "people", "text_only", "measurable_rate", "measurable_people_rate"}
+    assert expected == set(figures["forget"]) - about
     assert all(figures["forget"][name] is None for name in expected)
 
 

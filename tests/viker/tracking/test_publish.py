@@ -5,16 +5,19 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from viker import tracking
 from viker.core.errors import UserError
 from viker.tracking import publish, recording
 from viker.tracking.outbox import outbox, publishing
 from viker.tracking.publish import Publisher
+from viker.tracking.views import save_views
 
 
 def test_a_stage_is_a_run_below_its_pipelines(tree):
@@ -228,6 +231,35 @@ def test_what_mlflow_refuses_does_not_hold_up_the_rest(tree, caplog):
     tree.publish()
     assert tree.runs()["sample"].data.metrics == {"images": 5.0}
     assert "does not take a record" in caplog.text and tree.waiting() == []
+
+
+def test_a_metric_whose_name_mlflow_would_refuse_gets_another(tree):
+    with tree.stage("evaluate") as recorded:
+        recorded.metrics({"attack": {"opening: urgent | role: clerk": 0.5, "é(1)": 0.25}})
+    tree.publish()
+    assert tree.runs()["evaluate"].data.metrics == {
+        "attack.opening: urgent _ role: clerk": 0.5,
+        "attack.__1_": 0.25,
+    }
+
+
+def test_views_saved_by_two_at_once_are_saved():
+    class Colliding:
+        """MLflow's answer where another process has just set the tag."""
+
+        def __init__(self, arrives: bool) -> None:
+            self.tags, self.arrives = {}, arrives
+
+        def get_experiment(self, _):
+            return SimpleNamespace(tags=dict(self.tags))
+
+        def set_experiment_tag(self, _, name, value):
+            self.tags |= {name: value} if self.arrives else {}
+            raise MlflowException("UNIQUE constraint failed: experiment_tags.key")
+
+    save_views(Colliding(True), "1")
+    with pytest.raises(MlflowException):
+        save_views(Colliding(False), "1")
 
 
 def test_where_nothing_answers_all_is_kept(tree, monkeypatch):
