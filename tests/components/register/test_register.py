@@ -16,7 +16,7 @@ from components.contract.params import load_params
 from components.register.run import run
 from components.register.stage import Arguments
 from viker.core.errors import UserError
-from viker.core.files import sha256_path, write_json
+from viker.core.files import sha256_path
 from viker.evidence.seal import seal
 
 if TYPE_CHECKING:
@@ -172,18 +172,6 @@ def test_edited_metrics_register_nothing(work: Work, sealed: bool) -> None:
     with pytest.raises(UserError, match=r"edited after evaluate wrote it|measured again after the gate"):
         work.register()
     assert nothing_registered(work)
-
-
-def test_a_training_summary_that_is_not_the_adapters_registers_nothing(work: Work) -> None:
-    path = work.folder / "unlearning/summary.json"
-    summary = json.loads(path.read_text())
-    write_json(path, summary | {"start_from": "0" * 64})
-    with pytest.raises(UserError, match=r"summary\.json: edited after unlearn wrote it"):
-        work.register()
-    write_json(path, seal(summary | {"adapter": "0" * 64}))
-    with pytest.raises(UserError, match=r"summary\.json: about another adapter"):
-        work.register()
-    assert work.versions() == []
 
 
 def test_metrics_of_other_settings_or_of_another_shape_register_nothing(work: Work) -> None:
