@@ -4,7 +4,6 @@ import json
 import re
 
 from tests.viker.report.html import Page
-
 from tests.viker.report.work_tree import Inputs
 
 
