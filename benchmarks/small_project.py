@@ -7,6 +7,8 @@ SMALLER = (
     ("scenes: 600", "scenes: 1"),
 )
 """Replacements in the text of components/prepare/embedded.yaml."""
+POLICY = "benchmarks/small_policy.yaml"
+"""A policy that a model which knows nothing can pass, from the project's root."""
 MODEL = {
     "image_size": 16,
     "patch_size": 8,

@@ -167,7 +167,7 @@ def test_a_new_lambda_reruns_from_unlearn_on_only(demo):
 
 def test_the_summary_shows_verdict_and_places(demo):
     shown = run(demo, "viker", "summary")
-    for part in ("Leakage", "ROUGE-L", "Classification", "Cloze", "Gibberish", "report/report.html", "mlflow ui"):
+    for part in ("0 of 4 people", "at most 53 %", "ROUGE-L", "gibberish", "report/report.html", "mlflow ui"):
         assert part in shown
     assert "Passed" in shown
 
@@ -181,17 +181,3 @@ def test_an_experiment_can_be_run_and_compared(demo):
     assert "unlearned.forget.leakage_rate" in run(demo, "dvc", "exp", "show", "--csv")
     run(demo, "dvc", "plots", "show")
     assert (demo / "dvc_plots/index.html").is_file()
-
-
-def test_ten_requests_one_a_night_are_each_promoted_from_the_champion_before(demo, tmp_path, monkeypatch):
-    """Each trains until its person is forgotten; how far earlier people come back is measured: docs/kubernetes.md."""
-    from benchmarks.nightly.measure import nights
-
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    people = [f"{number:03}" for number in range(1, 11)]
-    rows = list(nights(demo / "params.yaml", demo / "models/vanilla", tmp_path / "nights", people))
-    versions = [row["version"] for row in rows]
-    assert versions == list(range(1, 11))
-    assert [row["started_from"] for row in rows] == ["", *map(str, versions[:-1])]
-    assert max(row["newest"] for row in rows) <= 0.2
-    assert min(row["retained"] for row in rows) >= 0.7

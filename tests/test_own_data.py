@@ -8,6 +8,7 @@ import mlflow
 import pytest
 from ruamel.yaml import YAML
 
+from benchmarks.small_project import POLICY
 from tests.test_demo import clone, run
 from tests.viker.data.damage import portrait
 
@@ -20,7 +21,7 @@ SMALL = {
     "finetune": {"deployed_model": None, "memorise_epochs": 70},
     "unlearn": {"epochs": 8, "retain_batch_size": 8},
     "gate": {
-        "policy": None,
+        "policy": POLICY,
         "rules": [
             "unlearned.forget.leakage_rate <= 0.25",
             "unlearned.retain.leakage_rate >= 0.85 * vanilla.retain.leakage_rate",

@@ -14,8 +14,8 @@ from viker.core.console import ParamsOption, stage_app
 
 def command(
     params: ParamsOption = Path("params.yaml"),
-    vanilla: Annotated[Path, typer.Option(help="The demo's model, which 'make demo' leaves there.")] = Path(
-        "models/vanilla"
+    vanilla: Annotated[Path, typer.Option(help="The deployed model; the demo's is shipped.")] = Path(
+        "components/finetune/vanilla"
     ),
     work: Annotated[Path, typer.Option(help="What is made on the way; a new folder.")] = Path("work/nightly"),
     count: Annotated[int, typer.Option(min=1, help="How many nights.")] = 10,

@@ -7,6 +7,7 @@ from typing import Any
 from peft import PeftModel
 from ruamel.yaml import YAML
 
+from benchmarks.small_project import POLICY
 from components.contract.params import Params, load_params
 from components.evaluate.run import run as evaluate
 from components.evaluate.stage import Arguments as Evaluate
@@ -39,7 +40,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "unlearn": {"epochs": 40, "stop_when": {"key_token_probability": 0.02}},
     "evaluate": {"attacks": {}},
     "gate": {
-        "policy": None,
+        "policy": str(Path(__file__).parents[2] / POLICY),
         "rules": [
             "unlearned.forget.leakage_rate <= 0.2",
             "unlearned.retain.leakage_rate >= 0.8 * vanilla.retain.leakage_rate",

@@ -13,7 +13,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from benchmarks.small_project import MODEL, smaller
+from benchmarks.small_project import MODEL, POLICY, smaller
 from components.contract.stages import Output, stages
 from viker.core.files import sha256_bytes, sha256_path
 
@@ -122,7 +122,7 @@ def build(folder: Path) -> Reference:
     params["evaluate"]["max_new_tokens"] = 4
     for name, attack in params["evaluate"]["attacks"].items():
         attack["enabled"] = name in ("paraphrase", "text_only")
-    params["gate"] |= {"policy": None, "rules": ["unlearned.forget.leakage_rate <= 1.0"]}
+    params["gate"] |= {"policy": POLICY, "rules": []}
     yaml.dump(params, folder / "params.yaml")
     tree = Tree(folder)
     for command in (("git", "init", "-q"), ("git", "add", "-A"), (*_AUTHOR, "commit", "-q", "-m", "small")):

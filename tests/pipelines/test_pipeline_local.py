@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
-from benchmarks.small_project import MODEL
+from benchmarks.small_project import MODEL, POLICY
 from components.contract.kfp_task import merged
 from tests.kubeflow.backend import Backend, Run
 from tests.kubeflow.launcher import on_this_host
@@ -25,7 +25,7 @@ SMALL = {
     "finetune": {"deployed_model": None, "base_steps": 2, "memorise_epochs": 1, "model": MODEL},
     "unlearn": {"epochs": 1},
     "evaluate": {"max_new_tokens": 4},
-    "gate": {"policy": None, "rules": ["unlearned.forget.leakage_rate <= 1.0"]},
+    "gate": {"policy": str(ROOT / POLICY), "rules": []},
 }
 REQUEST = "id: r1\ndate: 2026-11-01\npeople: ['001']  # as asked\nreason: erasure\ndeadline: 2026-12-01\n"
 

@@ -1,0 +1,21 @@
+"""A request a night, each from the champion before; the ten nights of docs/kubernetes.md are python -m benchmarks.nightly."""
+
+import pytest
+
+from benchmarks.nightly.measure import nights
+from tests.conftest import ROOT
+
+NIGHTS = 3
+
+
+@pytest.mark.slow
+def test_requests_one_a_night_are_each_promoted_from_the_champion_before(tmp_path, monkeypatch):
+    """Each trains until its person is forgotten; how far earlier people come back is measured: docs/kubernetes.md."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    people = [f"{number:03}" for number in range(1, NIGHTS + 1)]
+    rows = list(nights(ROOT / "params.yaml", ROOT / "components/finetune/vanilla", tmp_path / "nights", people))
+    versions = [row["version"] for row in rows]
+    assert versions == list(range(1, NIGHTS + 1))
+    assert [row["started_from"] for row in rows] == ["", *map(str, versions[:-1])]
+    assert max(row["newest"] for row in rows) <= 0.2
+    assert min(row["retained"] for row in rows) >= 0.7
