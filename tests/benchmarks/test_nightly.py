@@ -1,4 +1,4 @@
-"""A request a night, each from the champion before; the ten nights of docs/kubernetes.md are python -m benchmarks.nightly."""
+"""A request a night, each from the champion before; ten nights are in docs/kubernetes.md."""
 
 import pytest
 
