@@ -35,7 +35,7 @@ class Arguments:
             False,
             "Don't judge; show per rule what these data could show at best, and how many people it takes.",
         ),
-    ]
+    ] = False
 
 
 STAGE = Stage(
