@@ -28,7 +28,8 @@ def small_tree(folder: Path, **unlearn: Any) -> Path:
         (folder / name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "params.yaml", folder / "params.yaml")
     change(folder, prepare={"source": "small.yaml"})
-    change(folder, finetune={"model": MODEL, "base_steps": 20, "memorise_epochs": 1, "batch_size": 16})
+    small = {"deployed_model": None, "model": MODEL, "base_steps": 20, "memorise_epochs": 1, "batch_size": 16}
+    change(folder, finetune=small)
     change(folder, unlearn={"epochs": 2, "checkpoint_steps": 4, "retain_batch_size": 2} | unlearn)
     attacks = read(folder)["evaluate"]["attacks"]
     change(folder, evaluate={"attacks": {name: values | {"enabled": False} for name, values in attacks.items()}})
