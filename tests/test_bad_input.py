@@ -87,9 +87,11 @@ def test_a_truncated_shard_is_named(project, monkeypatch, capsys):
 
 
 def test_a_model_that_does_not_exist_is_named(project, monkeypatch, capsys):
+    assert call("prepare", monkeypatch, capsys)[0] == 0
+    prepared = written()
     change(finetune={"deployed_model": "./no/model/here"})
     code, said = call("finetune", monkeypatch, capsys)
-    assert (code, written()) == (1, set())
+    assert (code, written()) == (1, prepared)
     assert_one_paragraph(said, ["finetune.deployed_model", "no/model/here"])
 
 
