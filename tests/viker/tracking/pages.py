@@ -1,7 +1,6 @@
 """MLflow's own pages, as a person sees them."""
 
 import json
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,10 +10,12 @@ from playwright.sync_api import Page
 from playwright.sync_api import TimeoutError as NotThere
 
 
-def runs_page(page: Page, uri: str, experiment: str, picture: Path) -> str:
-    """Open the table of an experiment's runs and return its text."""
+def runs_page(page: Page, uri: str, experiment: str, names: Sequence[str], picture: Path) -> str:
+    """Open the table of an experiment's runs and return its text, once the runs of these names are there."""
     page.goto(f"{uri}/#/experiments/{experiment}/runs")
     page.get_by_text("matching runs").wait_for()
+    for name in names:  # while the table loads, it says that there are none
+        page.get_by_text(name, exact=True).first.wait_for()
     _close_assistant(page)
     page.screenshot(path=picture)
     return page.inner_text("body")

@@ -199,8 +199,9 @@ def test_the_pages_show_the_runs_and_compare_their_metrics(pipeline, server, bro
     assert {run.data.params["unlearn.method.lambda"] for run in pipelines} == {"2.0", "0.25"}
 
     page = new_page(browser)
-    text = runs_page(page, server.uri, experiment, tmp_path / "runs.png")
-    assert all(run.info.run_name in text for run in pipelines)
+    names = [run.info.run_name for run in pipelines]
+    text = runs_page(page, server.uri, experiment, names, tmp_path / "runs.png")
+    assert all(name in text for name in names)
     ids = [run.info.run_id for run in pipelines]
     forget, retain = "unlearned.forget.leakage_rate", "unlearned.retain.rouge_l"
     text = compare_page(page, server.uri, experiment, ids, forget, retain, tmp_path / "compare.png")
