@@ -1,6 +1,7 @@
 """MLflow's own pages, as a person sees them."""
 
 import json
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
