@@ -3,7 +3,7 @@
 import re
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -62,15 +62,15 @@ def purge(
         _finish(settings, job, carry_out(settings, job, gathered, remote, say))
 
 
-def _finish(params: Params, job: Purge, receipt: dict[str, object]) -> None:
+def _finish(params: Params, job: Purge, receipt: dict[str, Any]) -> None:
     """Note the purge in the audit log, and say where the receipt is."""
     append("purge", {"requests": sorted(job.requests), "receipt": receipt["digest"]})
-    done = dict(receipt["done"])  # type: ignore[call-overload]
+    done = dict(receipt["done"])
     how = {kind: sum(value == kind for value in done.values()) for kind in ("removed", "rewritten")}
     say(f"purged {', '.join(job.requests)}: {how['removed']} files removed, {how['rewritten']} rewritten, nothing left")
     signed = signature_file(job.receipt)
     say(f"receipt: {job.receipt}{f', signed in {signed}' if signed.is_file() else ', not signed'}")
-    for clause in receipt["not_covered"]:  # type: ignore[attr-defined]
+    for clause in receipt["not_covered"]:
         say(f"not covered: {clause}")
 
 

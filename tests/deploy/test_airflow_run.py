@@ -112,7 +112,7 @@ def test_behind_a_failed_gate_nothing_is_promoted_and_the_request_stays(airflow,
 def test_a_task_that_is_killed_resumes_and_what_was_forgotten_stays_forgotten(airflow, requests, store) -> None:
     airflow.trigger("killed", conf({"unlearn": {"epochs": 60, "checkpoint_steps": 1}}))
     end = time.monotonic() + 900
-    state = airflow.home.parent / "shared/airflow/killed/work/unlearn"
+    state = airflow.home.parent.joinpath("shared", "airflow", "killed", "work", "unlearn")
     while not list(state.glob("checkpoint-*/trainer_state.json")):
         assert time.monotonic() < end, "no checkpoint"
         time.sleep(0.2)

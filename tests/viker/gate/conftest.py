@@ -99,7 +99,7 @@ class Tree:
         return [record for record in read_records(self.prepared, split) if is_asked(record, examples)]
 
     def attack(self) -> dict[str, Any]:
-        """Write what both models say under every attack, and return what it comes to, by model."""
+        """Write what both models say under every attack, and return the rates of each attack, by model."""
         tables = []
         blocks: dict[str, Any] = {model: {} for model in MODELS}
         targets, seed = read_targets(self.prepared), self.params.seed
