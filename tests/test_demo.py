@@ -166,7 +166,7 @@ def test_a_new_lambda_reruns_from_unlearn_on_only(demo):
 
 
 def test_the_summary_shows_verdict_and_places(demo):
-    shown = run(demo, "viker", "summary")
+    shown = run(demo, "viker", "summary").replace("\u00a0", " ")
     for part in ("0 of 4 people", "at most 53 %", "ROUGE-L", "gibberish", "report/report.html", "mlflow ui"):
         assert part in shown
     assert "Passed" in shown

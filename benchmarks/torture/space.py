@@ -45,7 +45,9 @@ def on_mount(reference: Reference, stage: str, output: Path, fault: str) -> Case
 def _limited(reference: Reference, stage: str) -> Case:
     with reference.copy(f"limit-{stage}", stage) as tree:
         limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (SMALL, SMALL))
+        tree.environment = {"PYTHONDONTWRITEBYTECODE": "1"}  # Python would leave it cut off, for all later imports
         code, out = tree.run(tree.command(stage), preexec_fn=limit)
+        tree.environment = {}
         found = _judged(reference, tree, stage, code, out)
         return _again(reference, tree, stage, f"{stage}: files of at most {SMALL} bytes", found)
 

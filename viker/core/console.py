@@ -20,7 +20,7 @@ from viker.core.errors import UserError
 from viker.core.files import finite_json
 from viker.core.interrupt import interrupt_as_usual
 from viker.core.redact import without_secrets
-from viker.core.system_errors import system_error
+from viker.core.system_errors import cut_off_bytecode, system_error
 
 TERMINATED = 128 + signal.SIGTERM
 """The exit code, 143, of a program that ended because of SIGTERM."""
@@ -29,6 +29,13 @@ ParamsOption = Annotated[Path, typer.Option("--params", help="The parameters of 
 
 class Command(TyperCommand):
     """A command whose ``--help`` says of a switch what it does and not that it is a ``<bool>``."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; bytecode that a full disk cut off is named, where typer would say "Aborted."."""
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            raise cut_off_bytecode(error) or error from None
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, switches without the name of a type."""

@@ -83,7 +83,7 @@ def connect(uri: str) -> Any:
     with explained(uri, "no tracking store answers", hint):
         _create_database(uri)
         relocate(uri)
-        client = MlflowClient(tracking_uri=uri)
+        client = MlflowClient(tracking_uri=_absolute(uri))
         client.search_experiments(max_results=1)
     return client
 
@@ -166,6 +166,12 @@ def relocate(uri: str) -> None:
                         (here.as_uri(), len(before) + 1, before, f"{before}/%"),
                     )
         store.commit()
+
+
+def _absolute(uri: str) -> str:
+    """Return ``uri`` with a database's whole path: MLflow keeps stores open by URI, whatever folder is current then."""
+    path = database(uri)
+    return uri if path is None else uri.replace(str(path), str(path.absolute()), 1)
 
 
 def database(uri: str) -> Path | None:

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from traceback import walk_tb
 
 from viker.core.errors import UserError
 
@@ -67,6 +68,21 @@ def system_error(error: BaseException, path: Path | None = None) -> UserError | 
             problem += _space(Path(os.fsdecode(place)), getattr(one, "written", 0))
         return UserError(f"{os.fsdecode(place)}: {problem}{f' ({text})' if number is None else ''}. {remedy}")
     return None
+
+
+def cut_off_bytecode(error: EOFError) -> UserError | None:
+    """Return what to do if an import failed on a ``.pyc`` file that ends too early, else None.
+
+    Python 3.11 leaves such a file behind where the disk is full, and fails on it from then on (CPython issue 126606).
+    """
+    places = (frame.f_locals.get("bytecode_path") for frame, _ in walk_tb(error.__traceback__))
+    path = next((place for place in places if place), None)
+    if path is None:
+        return None
+    return UserError(
+        f"{path}: Python's compiled file is cut off, as after a full disk. Delete the folder {Path(path).parent} and "
+        "run again; if others are cut off too: find . -name __pycache__ -exec rm -r {} +"
+    )
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

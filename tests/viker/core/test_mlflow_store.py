@@ -59,3 +59,12 @@ def test_any_other_work_tree_uses_its_own(tmp_path, monkeypatch):
     for folder in (tmp_path, tmp_path / "exps/tmp"):
         monkeypatch.chdir(folder)
         assert tracking_uri() == lasting(tracking_uri()) == "sqlite:///mlflow.db"
+
+
+def test_a_store_that_is_open_is_not_the_next_folders(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        client = connect("sqlite:///mlflow.db")
+        assert client.get_experiment_by_name("mine") is None
+        client.create_experiment("mine")

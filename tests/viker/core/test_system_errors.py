@@ -1,6 +1,7 @@
 """What the system refuses is said with path and remedy, whichever library asked; another error keeps its traceback."""
 
 import errno
+import py_compile
 import re
 import resource
 import subprocess
@@ -36,9 +37,9 @@ def test_a_file_that_may_not_grow_is_one_sentence_with_its_path_from_every_libra
         f"    with new_folder(target) as folder:\n        path = folder / 'x'\n        {WRITERS[library]}\n"
         "console.run(app)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
-    )
+    # Python itself would cut bytecode off at the limit, and each later import of that module would fail.
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("error: out: ") and done.stderr.count("\n") == 1, done.stderr
     assert "larger than a file may be" in done.stderr or "a limit on the size of files" in done.stderr
@@ -125,3 +126,14 @@ def test_an_append_names_its_file(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert str(system_error(caught.value)).startswith(f"{path}: larger than a file may be here")
+
+
+def test_bytecode_that_is_cut_off_is_named(tmp_path):
+    (tmp_path / "cut.py").write_text("x = [1, 2, 3]\n")
+    cached = Path(py_compile.compile(str(tmp_path / "cut.py")))
+    cached.write_bytes(cached.read_bytes()[:-20])
+    code = "from viker.core.console import run, stage_app\ndef app():\n    import cut\nrun(stage_app(app))\n"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {cached}: ") and f"Delete the folder {cached.parent} and" in done.stderr
