@@ -207,11 +207,16 @@ def mlflow(work: Work) -> Iterator[str]:
 
 
 def s3(work: Work) -> Iterator[str]:
-    """S3 lists what prepare will fetch."""
+    """S3 lists what prepare and sample will fetch."""
     section = work.params.prepare
-    addresses = [uri for uri in (section.source, section.requests) if uri.startswith("s3://")]
+    named = {
+        "prepare.source": section.source,
+        "prepare.requests": section.requests,
+        "sample.folder": work.params.sample.folder,
+    }
+    addresses = [uri for uri in named.values() if uri is not None and uri.startswith("s3://")]
     if not addresses:
-        raise Skipped("neither prepare.source nor prepare.requests is in S3")
+        raise Skipped(f"none of {', '.join(named)} is in S3")
     from viker.storage.s3 import listing
 
     for uri in addresses:

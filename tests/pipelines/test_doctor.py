@@ -109,3 +109,35 @@ PLANNED = {
     "host": [{"part": "teacher", "bytes": 2**60}],
     "peak": 2**60,
 }
+
+
+def test_what_is_to_be_fetched_from_s3_can_be_listed(work, s3, bucket):
+    for key in ("people/table.jsonl", "requests/r1.yaml", "images/a.png"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    set_params("source: components/prepare/embedded.yaml", f"source: s3://{bucket}/people/table.jsonl")
+    set_params("requests: requests", f"requests: s3://{bucket}/requests")
+    set_params("folder: null", f"folder: s3://{bucket}/images")
+    output, _ = call()
+    assert states(output)["S3"] == "✓"
+    assert [f"s3://{bucket}/{name}" in output for name in ("people/table.jsonl", "requests", "images")] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("address", "change", "said"),
+    [
+        ("s3://no-such-bucket-here/people", {}, "no-such-bucket-here"),
+        ("s3://{bucket}/empty", {}, "nothing below this prefix"),
+        ("s3://{bucket}/people", {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "no answer from 127.0.0.1"),
+    ],
+    ids=["no bucket", "nothing there", "no server"],
+)
+def test_what_s3_does_not_list_is_said_before_a_run(work, s3, bucket, monkeypatch, address, change, said):
+    s3.put_object(Bucket=bucket, Key="people/table.jsonl", Body=b"x")
+    monkeypatch.setattr("viker.storage.s3.ATTEMPTS", 1)
+    for name, value in change.items():
+        monkeypatch.setenv(name, value)
+    set_params("source: components/prepare/embedded.yaml", f"source: {address.format(bucket=bucket)}")
+    output, error = call()
+    assert isinstance(error, UserError)
+    line = next(line for line in output.splitlines() if line.startswith("✗ S3"))
+    assert address.format(bucket=bucket) in line and said in line and "unit-test-secret" not in output
