@@ -13,7 +13,8 @@ from components.contract.stages import Argument, Option, Stage, default
 from viker.core import console
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
-from viker.core.files import private_files, read_json
+from viker.core.files import private_files
+from viker.core.manifest import MANIFEST, read_manifest
 
 
 def stage_program(stage: Stage, command: Callable[[Params, Path, Any], None]) -> typer.Typer:
@@ -45,8 +46,7 @@ def stage_program(stage: Stage, command: Callable[[Params, Path, Any], None]) ->
 
 def _need_people(stage: Stage, prepared: Path) -> None:
     """Raise a ``UserError`` if nobody in the prepared data is to be forgotten."""
-    manifest = prepared / "manifest.json"
-    if manifest.is_file() and not read_json(manifest, "prepare").get("forget_ids", True):
+    if (prepared / MANIFEST).is_file() and not read_manifest(prepared).get("forget_ids", True):
         raise UserError(
             f"{prepared}: nobody is to be forgotten: the requests are carried out, and none is pending. There is "
             f"nothing to do for {stage.name}; add a request ('viker request add'), then run 'viker prepare'."

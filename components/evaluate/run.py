@@ -15,6 +15,7 @@ from viker.attacks.base.subject import Subject
 from viker.attacks.base.targets import read_targets
 from viker.core.errors import UserError
 from viker.core.files import need_folder, new_file, new_folder, read_json, sha256_path, write_json
+from viker.core.manifest import read_manifest
 from viker.core.run_store import RunStore
 from viker.core.run_store import differences as what_differs
 from viker.data.records import UNSEEN, read_pictures
@@ -50,7 +51,7 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
     """
     inputs_given = Inputs(args.prepared, args.vanilla, args.irrelevant, args.adapter)
     protocol = params.in_force()
-    manifest = read_json(need_folder(args.prepared, "prepare") / "manifest.json", "prepare")
+    manifest = read_manifest(need_folder(args.prepared, "prepare"))
     answers = [read_part(folder) for folder in args.answers or ()]
     adapted, encoder, questions, image = _load(params, seed, threads, inputs_given)
     targets = read_targets(args.prepared)

@@ -10,7 +10,8 @@ import typer
 from viker.core import console
 from viker.core.console import stage_app
 from viker.core.errors import UserError
-from viker.core.files import locked, read_json, replace_file, write_json
+from viker.core.files import locked, replace_file, write_json
+from viker.core.manifest import read_manifest
 from viker.data.requests import carried_out, read_requests
 from viker.storage import fetch, is_remote
 
@@ -28,7 +29,7 @@ def command(
 
     A request that is already done stays unchanged. A file that changes in the meantime is not overwritten.
     """
-    ids = read_json(prepared / "manifest.json", "prepare")["requests"]
+    ids = read_manifest(prepared)["requests"]
     done = close(requests, ids, version, cache)
     write_json(out, {"version": version, "requests": done})
     typer.echo(f"carried out by version {version}: {', '.join(done) or 'no request'}")

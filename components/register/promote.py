@@ -8,9 +8,9 @@ import typer
 from components.contract.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
-from viker.core.files import read_json
 from viker.core.mlflow_store import connect, tracking_uri
 from viker.evidence import audit
+from viker.evidence.registration import read_registration
 
 
 def command(
@@ -29,7 +29,7 @@ def command(
     from viker.registry.versions import Registry
 
     settings = load_params(params)
-    version = int(read_json(registered, "register")["version"])
+    version = read_registration(registered)["version"]
     uri = tracking_uri()
     registry = Registry(connect(uri), uri, settings.section("register").model_name)
     promotion = promote(registry, version, Policy(settings.gate))

@@ -9,6 +9,7 @@ from components.contract.params import Params
 from components.register.stage import Arguments
 from viker.attacks.base.strongest import in_words
 from viker.core.files import read_json, sha256_json
+from viker.core.manifest import MANIFEST, Manifest, read_manifest
 from viker.core.mlflow_store import tracking_uri
 from viker.core.nested import main_metrics
 from viker.core.provenance import code_version
@@ -44,7 +45,7 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
             Then nothing is registered and no alias moves.
     """
     measured, verdict = read_json(args.metrics, "evaluate"), read_json(args.gate, "gate")
-    manifest_file = args.prepared / "manifest.json"
+    manifest_file = args.prepared / MANIFEST
     hashes = check_evaluated(
         {"adapter": args.adapter, "model": args.model, "data": manifest_file},
         measured,
@@ -53,7 +54,7 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
     )
     check_verdict(verdict, args.gate, measured, hashes, Policy(params.gate))
     trained = read_summary(args.unlearning, hashes["adapter"])
-    manifest = read_json(manifest_file, "prepare")
+    manifest = read_manifest(args.prepared)
     base = resolve_model(args.model)
     root = params_file.resolve().parent
     if (folder := Path(base).expanduser().resolve()).is_dir():
@@ -115,7 +116,7 @@ def _try_to_promote(registry: Registry, version: int, policy: Policy) -> list[st
     return []
 
 
-def _coverage(registry: Registry, manifest: dict[str, Any], trained: dict[str, Any]) -> Coverage:
+def _coverage(registry: Registry, manifest: Manifest, trained: dict[str, Any]) -> Coverage:
     """Return what the adapter has forgotten on request: now, and through the adapter that it started from."""
     requests = frozenset(manifest.get("requests", ()))
     coverage = Coverage(requests, frozenset(manifest.get("forget_ids", ()) if requests else ()))

@@ -15,7 +15,7 @@ from pipelines.dvc_plan import due, estimate, remember
 from pipelines.dvc_run import LOG, Lines, run_dvc
 from viker.core.console import say
 from viker.core.errors import UserError
-from viker.core.files import read_json
+from viker.core.manifest import read_manifest
 
 PARAMS = Path("params.yaml")
 
@@ -80,7 +80,7 @@ def _in_two(dvc: Callable[[list[str]], int]) -> None:
         if code := dvc(arguments):
             raise typer.Exit(code)
         prepared = Path(stages()["prepare"].outputs()["out"].path)
-        if not read_json(prepared / "manifest.json", "prepare")["forget_ids"]:
+        if not read_manifest(prepared)["forget_ids"]:
             say(
                 f"Nobody is to be forgotten: no request is pending. {prepared} is up to date; the other stages don't "
                 "run."

@@ -17,7 +17,8 @@ from components.contract.params import load_params
 from pipelines.cli.registry import requests_folder
 from viker.core.console import JsonOption, ParamsOption, command_group, say, say_json
 from viker.core.errors import UserError, did_you_mean
-from viker.core.files import create_file, locked, read_json, replace_file
+from viker.core.files import create_file, locked, replace_file
+from viker.core.manifest import MANIFEST, Manifest, read_manifest
 from viker.core.pseudonyms import People
 from viker.core.settings import validated
 from viker.data.requests import REASONS, ForgetRequest, Reason, carried_out, read_requests
@@ -204,9 +205,8 @@ def _check_people(request: ForgetRequest, settings: PrepareParams, prepared: Pat
     return True
 
 
-def _manifest(prepared: Path) -> dict[str, Any]:
-    path = prepared / "manifest.json"
-    return dict(read_json(path, "prepare")) if path.is_file() else {}
+def _manifest(prepared: Path) -> Manifest:
+    return read_manifest(prepared) if (prepared / MANIFEST).is_file() else {}
 
 
 def _find(folder: Path, name: str) -> tuple[Path, ForgetRequest]:

@@ -19,6 +19,7 @@ from components.contract.stages import stages
 from viker.core.console import ParamsOption, say
 from viker.core.errors import UserError
 from viker.core.files import read_json
+from viker.core.manifest import read_manifest
 from viker.core.settings import read_yaml
 
 EXIT = {NOTHING: 0, PASSED: 0, GATE_FAILED: 3, FAILED: 1}
@@ -90,9 +91,9 @@ def _here(engine: Engine, params: Path) -> str:
     for stage in stages() if engine is Engine.LOCAL else ():
         options = ["--no-enforce"] if stage == "gate" else []
         _run("-m", f"components.{stage}", "--params", str(params), *options)
-        if not read_json(Path(outputs[0]) / "manifest.json", "prepare")["forget_ids"]:
+        if not read_manifest(Path(outputs[0]))["forget_ids"]:
             break
-    if not read_json(Path(outputs[0]) / "manifest.json", "prepare")["forget_ids"]:
+    if not read_manifest(Path(outputs[0]))["forget_ids"]:
         return NOTHING
     return PASSED if read_json(Path(outputs[1]), "gate")["verdict"] == "pass" else GATE_FAILED
 

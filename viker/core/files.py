@@ -11,9 +11,13 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, overload
+
+from pydantic import TypeAdapter, ValidationError
 
 from viker.core.errors import UserError
+
+Shape = TypeVar("Shape")
 
 
 @contextmanager
@@ -199,10 +203,16 @@ class Document(dict[str, Any]):
         )
 
 
-def read_json(path: Path, made_by: str) -> dict[str, Any]:
+@overload
+def read_json(path: Path, made_by: str) -> dict[str, Any]: ...
+@overload
+def read_json(path: Path, made_by: str, shape: type[Shape]) -> Shape: ...
+def read_json(path: Path, made_by: str, shape: type[Any] = dict[str, Any]) -> Any:
     """Read a JSON file that the stage ``made_by`` writes: an object, see ``Document``.
 
-    Raises UserError: the file is missing, not JSON, or holds something else than an object.
+    ``shape`` is the ``TypedDict`` of the keys whose types are checked; what it doesn't name may be anything.
+
+    Raises UserError: the file is missing, not JSON, holds something else than an object, or a value is no such.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"), object_hook=lambda one: Document(one, path, made_by))
@@ -216,6 +226,15 @@ def read_json(path: Path, made_by: str) -> dict[str, Any]:
             f"{path}: expected a JSON object, found {type(value).__name__}. Another version wrote it, or it "
             f"was edited or damaged: run 'viker {made_by}' again."
         )
+    try:
+        TypeAdapter(shape).validate_python(value, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(
+            f"{path}: '{'.'.join(map(str, first['loc']))}': {first['msg'][0].lower()}{first['msg'][1:]}, found "
+            f"{type(first['input']).__name__}. Another version wrote it, or it was edited or damaged: run 'viker "
+            f"{made_by}' again."
+        ) from None
     return value
 
 

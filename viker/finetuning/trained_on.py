@@ -5,8 +5,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
+
 from viker.core.errors import UserError
 from viker.core.files import read_json, sha256_json, write_json
+from viker.core.manifest import read_manifest
 from viker.data.records import Record, read_records
 
 TRAINED_ON = "trained_on.json"
@@ -17,6 +20,12 @@ TAUGHT = ("task", "modality", "question", "answer", "options", "correct", "image
 """The fields of a record that training sees; ``images`` are hashes of the pictures."""
 NAMED = 5
 """How many people an error names."""
+
+
+class TrainedOn(TypedDict, total=False):
+    """What ``TRAINED_ON`` says; ``people``: the hashes of ``people_hashes``. Source and seed may be anything."""
+
+    people: dict[str, str]
 
 
 def people_hashes(records: Iterable[Record]) -> dict[str, str]:
@@ -49,7 +58,7 @@ def check_trained_on(model: Path, prepared: Path, where: str) -> None:
     """
     if not (model / TRAINED_ON).is_file():
         return
-    seal = read_json(model / TRAINED_ON, "finetune")
+    seal = read_json(model / TRAINED_ON, "finetune", TrainedOn)
     known = seal.get("people", {})
     hashes = people_hashes(record for split in SPLITS for record in read_records(prepared, split))
     strangers = [person for person in hashes if person not in known]
@@ -73,7 +82,7 @@ def check_trained_on(model: Path, prepared: Path, where: str) -> None:
 
 
 def _origin(prepared: Path) -> dict[str, Any]:
-    manifest = read_json(prepared / "manifest.json", "prepare")
+    manifest = read_manifest(prepared)
     return {key: manifest.get(key) for key in ("source", "revision", "seed")}
 
 

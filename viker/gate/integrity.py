@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from viker.core.files import read_json, sha256_path
+from viker.core.files import sha256_path
+from viker.core.manifest import read_manifest
 from viker.evidence.seal import MEASURED_ON, check_seal
 from viker.gate.judge import Result, requirement
 
@@ -66,7 +67,7 @@ def _fresh(name: str, metrics: Mapping[str, Any], sha256: str) -> Result:
 
 
 def _whole(prepared: Path) -> Result:
-    manifest = read_json(prepared / "manifest.json", "prepare")
+    manifest = read_manifest(prepared)
     hashes, changed = manifest.get("hashes") or {}, changed_files(prepared, manifest)
     whole = bool(hashes) and not changed
     fault = f"{', '.join(changed)}: changed since prepare" if changed else "The manifest lists no files"

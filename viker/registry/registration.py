@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from viker.core.files import read_json, write_json
+from viker.core.files import write_json
 from viker.core.mlflow_store import lasting
 from viker.core.redact import without_secrets
+from viker.evidence.registration import read_registration
 from viker.registry.versions import ALIASES, CHAMPION, Registry
 
 
@@ -39,7 +40,7 @@ def update_registration(registry: Registry, out: Path) -> None:
     """Bring a written registration up to date after an alias has moved; that of another registry stays unchanged."""
     if not out.is_file():
         return
-    before = read_json(out, "register")
+    before = read_registration(out)
     versions = {int(version.version) for version in registry.versions()}
     if before.get("model_name") == registry.name and before.get("version") in versions:
         is_champion = registry.aliases().get(CHAMPION) == before["version"]

@@ -10,8 +10,10 @@ import pandas as pd
 
 from viker.core.errors import UserError
 from viker.core.files import not_written, read_json, sha256_path
+from viker.core.manifest import MANIFEST, Manifest, read_manifest
 from viker.data.records import SPLITS, Record, read_columns, read_pictures, read_records
 from viker.data.requests import ForgetRequest, read_requests
+from viker.evidence.registration import Registration, read_registration
 from viker.evidence.seal import check_seal, protocol_of
 from viker.evidence.training_summary import NAME, read_summary
 from viker.gate.doubts import Policy, doubts, short
@@ -41,7 +43,7 @@ class Inputs:
 
     key: bytes
     """The manifest's bytes: the key of the pseudonyms."""
-    manifest: dict[str, Any]
+    manifest: Manifest
     requests: list[ForgetRequest]
     records: dict[tuple[str, str], Record]
     """By split and id."""
@@ -53,7 +55,7 @@ class Inputs:
     replies: list[dict[str, Any]]
     metrics: dict[str, Any]
     gate: dict[str, Any]
-    registered: dict[str, Any] | None
+    registered: Registration | None
     earlier: list[dict[str, Any]]
 
 
@@ -63,12 +65,11 @@ def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
     Raises UserError: an input is missing or broken.
     """
     metrics = read_json(paths.metrics, "evaluate")
-    manifest_path = paths.prepared / "manifest.json"
-    manifest = read_json(manifest_path, "prepare")
+    manifest = read_manifest(paths.prepared)
     path = paths.unlearning / "key_tokens.parquet"
     key_tokens = read_columns(path, tokens.COLUMNS, "unlearn", tokens.OPTIONAL)
     return Inputs(
-        key=manifest_path.read_bytes(),
+        key=(paths.prepared / MANIFEST).read_bytes(),
         manifest=manifest,
         requests=list(read_requests(paths.requests).values()),
         records={(split, r.id): r for split in SPLITS for r in read_records(paths.prepared, split)},
@@ -80,7 +81,7 @@ def load(paths: Paths, earlier: Sequence[Path]) -> Inputs:
         replies=read_columns(paths.predictions, answers.COLUMNS, "evaluate").to_pylist(),
         metrics=metrics,
         gate=read_json(paths.gate, "gate"),
-        registered=read_json(paths.register, "register") if paths.register.exists() else None,
+        registered=read_registration(paths.register) if paths.register.exists() else None,
         earlier=[_earlier(path, metrics) for path in earlier],
     )
 
@@ -93,7 +94,7 @@ def check_evidence(paths: Paths, inputs: Inputs, params: str, policy: Policy) ->
     Raises UserError: it isn't, something was edited, or the registration or the training's summary is that of another
     adapter.
     """
-    hashes = {"data": sha256_path(paths.prepared / "manifest.json"), "predictions": sha256_path(paths.predictions)}
+    hashes = {"data": sha256_path(paths.prepared / MANIFEST), "predictions": sha256_path(paths.predictions)}
     hashes["params"] = params
     problems = doubts(inputs.gate, inputs.metrics, hashes, policy)
     measured = inputs.metrics.get("inputs")
@@ -105,7 +106,7 @@ def check_evidence(paths: Paths, inputs: Inputs, params: str, policy: Policy) ->
     ]
     if not problems and (changed := changed_files(paths.prepared, inputs.manifest)):
         problems = [f"{', '.join(changed)} of {paths.prepared} changed since prepare"]
-    registered = inputs.registered or {}
+    registered: Registration = inputs.registered or {}
     if "adapter" in registered and registered["adapter"] != measured.get("adapter"):
         problems.append(f"{paths.register} is about another adapter: run 'viker register' again")
     if problems:

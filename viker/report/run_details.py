@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 
 from viker.attacks.base.strongest import strongest
 from viker.data.requests import ForgetRequest
+from viker.evidence.registration import Promotion, Registration
 from viker.methods.base.method import Method, MethodSettings, methods
 from viker.report import formatting, tables
 from viker.report.load import Inputs
@@ -68,15 +69,17 @@ def params_text(params: Mapping[str, Any], inputs: Inputs) -> str:
     return stream.getvalue()
 
 
-def registration(registered: dict[str, Any] | None, redact: bool) -> dict[str, Any] | None:
+def registration(registered: Registration | None, redact: bool) -> dict[str, Any] | None:
     """Return metrics/register.json; redacted, with the number of reasons in place of their texts, which name people."""
-    if registered is None or not redact:
-        return registered
+    if registered is None:
+        return None
+    if not redact:
+        return {**registered}
     public = ("run_id", "model_name", "version", "aliases", "tracking_uri")
-    redacted = {key: registered[key] for key in public if key in registered}
-    record = registered.get("promotion") or {}
+    redacted = {key: value for key, value in registered.items() if key in public}
+    record: Promotion = registered.get("promotion") or {}
     overrode = {"overrode": len(record["overrode"])} if record.get("overrode") else {}
-    harmless = {key: record[key] for key in ("kind", "at", "replaces", "instead_of") if key in record}
+    harmless = {key: value for key, value in record.items() if key in ("kind", "at", "replaces", "instead_of")}
     return redacted | {"promotion": harmless | overrode, "refused": len(registered.get("refused") or [])}
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from viker.core.errors import UserError
-from viker.core.files import read_json, sha256_path
+from viker.core.files import sha256_path
+from viker.core.manifest import read_manifest
 from viker.core.mlflow_store import explained, tracking_uri
 from viker.core.nested import flatten, numbers
 from viker.tracking.identity import lineage
@@ -173,7 +174,7 @@ def log_metrics(values: Mapping[str, Any], step: int, run: int = STAGE) -> None:
 
 
 def _prepared(folder: Path) -> dict[str, Any]:
-    manifest = read_json(folder / "manifest.json", "prepare")
+    manifest = read_manifest(folder)
     hashes, requests = manifest["hashes"], ", ".join(manifest.get("requests", ()))
     return {
         "tags": {
