@@ -1,7 +1,10 @@
 """The store of a run under way: killed at any moment, the run resumes from what it holds."""
 
+import errno
+import fcntl
 import json
 import logging
+import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -22,16 +25,20 @@ class RunStore:
     """A folder of results and entries (files or folders) of one run, keyed by everything that decides them.
 
     Results are JSON values, one line each as soon as they are computed. Entries count once they are sealed. A torn line
-    or entry is never used. ``close`` removes the folder when the run is over.
+    or entry is never used. ``close`` removes the folder when the run is over. Until then no other process opens it.
     """
 
-    def __init__(self, folder: Path, inputs: Mapping[str, Any], share: tuple[int, int] = (0, 1)) -> None:
-        """Open ``folder`` for a run on ``inputs`` (JSON values).
+    def __init__(
+        self, folder: Path, inputs: Mapping[str, Any], share: tuple[int, int] = (0, 1), lock: bool = True
+    ) -> None:
+        """Open ``folder`` for a run on ``inputs`` (JSON values), once no other process has it open.
 
         A folder that another run left is emptied, with a warning that names what differs. ``share``: (i, n), of the
-        results that are asked for only every n-th is computed, from the i-th on; see ``leaves_out``.
+        results that are asked for only every n-th is computed, from the i-th on; see ``leaves_out``. ``lock`` is False
+        in the processes of a run beside the first, which has locked it for all.
         """
         self.folder, self.share = folder, share
+        self._lock = _locked(folder) if lock else None
         self._places: dict[str, int] = {}
         now = json.loads(canonical(inputs))
         before = _read(folder / INPUTS)
@@ -103,6 +110,32 @@ class RunStore:
     def close(self) -> None:
         """Remove the folder: the run is over."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self._lock is not None:
+            _lock_of(self.folder).unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = None
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
+
+
+def _locked(folder: Path) -> int:
+    """Return the descriptor of the locked file beside ``folder``, after a wait where another process has it locked."""
+    path = _lock_of(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):  # a file system without locks
+                return handle
+            log.warning("%s: another run is at work there; this one goes on when that has ended", folder)
+            fcntl.lockf(handle, fcntl.LOCK_EX)
+        if path.exists() and os.path.samestat(path.stat(), os.fstat(handle)):
+            return handle
+        os.close(handle)  # of a file that the run before removed when it ended
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> list[str]:

@@ -25,7 +25,7 @@ TEACHER = "teacher-{}-of-{}.safetensors"
 def open_store(folder: Path, inputs: Mapping[str, Any]) -> RunStore:
     """Open the store that all processes of the run share; the first one empties it where another run left it."""
     with processes().main_process_first():
-        return RunStore(folder, inputs)
+        return RunStore(folder, inputs, lock=processes().is_main_process)
 
 
 def close_store(store: RunStore) -> None:

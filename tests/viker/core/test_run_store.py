@@ -104,3 +104,31 @@ def test_differences_are_named_by_key():
         "c was 2, is None",
         "d was None, is 4",
     ]
+
+
+@pytest.mark.parametrize("ends", ["closes", "is killed"])
+def test_a_second_run_waits_until_the_first_has_ended_and_says_so(tmp_path, ends):
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom viker.core.run_store import RunStore\n"
+        f"store = RunStore(Path({str(tmp_path / 'work')!r}), {{}})\n"
+        "kept = sorted(store.results.values())\n"
+        "store.result([sys.argv[1]], lambda: sys.argv[1])\nprint(kept, flush=True)\ninput()\nstore.close()\n"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    first = subprocess.Popen([sys.executable, "-c", code, "first"], env=environment, **pipes)
+    assert first.stdout.readline() == "[]\n"
+    second = subprocess.Popen([sys.executable, "-c", code, "second"], env=environment, **pipes)
+    said = second.stderr.readline()
+    assert "work: another run is at work there; this one goes on when that has ended" in said
+    assert second.poll() is None
+    if ends == "closes":
+        first.communicate("\n")
+    else:
+        first.kill()
+        first.communicate()
+    left = {"closes": "[]\n", "is killed": "['first']\n"}
+    assert second.stdout.readline() == left[ends]
+    second.communicate("\n")
+    assert second.returncode == 0
+    assert list(tmp_path.iterdir()) == []
