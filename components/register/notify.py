@@ -1,8 +1,9 @@
-"""Who is told what a run came to: a webhook, Alertmanager, and Prometheus' metrics. Nothing to do is silent.
+"""Who is told how a run ended: a webhook, people by e-mail, Alertmanager, Prometheus. Nothing to do is silent.
 
 Each is an address, or a file, in the environment:
 
 - VIKER_WEBHOOK: a JSON body with ``text``, as Slack, Mattermost and others take it, is posted there;
+- VIKER_SMTP: the mail server, see ``send_mail``; VIKER_MAIL_TO: who gets the mail; VIKER_MAIL_FROM: whose it is;
 - VIKER_ALERTMANAGER: Alertmanager's address; what needs a person is an alert there;
 - VIKER_PUSHGATEWAY: the pushgateway's address; VIKER_METRICS_FILE: a file for the node exporter's textfile collector.
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from components.contract.ended import FAILED, GATE_FAILED, PASSED
+from components.register.mail import send_mail
 from viker.core.files import new_file
 from viker.core.redact import without_secrets
 from viker.data.requests import ForgetRequest
@@ -85,6 +87,8 @@ def tell(run: str, outcome: str, errors: list[str], requests: list[ForgetRequest
     if told and (address := os.environ.get("VIKER_WEBHOOK")):
         lines = [f"{':rotating_light:' if one.urgent else ':white_check_mark:'} {one.text}" for one in told]
         _send("POST", address, json.dumps({"text": "\n".join(lines)}), "application/json")
+    if told and (address := os.environ.get("VIKER_SMTP")):
+        _mail(address, told)
     alerts = [_alert(one, run) for one in told if one.urgent]
     if alerts and (address := os.environ.get("VIKER_ALERTMANAGER")):
         _send("POST", f"{address.rstrip('/')}/api/v2/alerts", json.dumps(alerts), "application/json")
@@ -101,6 +105,18 @@ def _alert(message: Message, run: str) -> dict[str, Any]:
         "labels": {"alertname": message.name, "severity": "critical", "service": "viker"},
         "annotations": {"summary": message.text, "run": run},
     }
+
+
+def _mail(server: str, told: list[Message]) -> None:
+    to = os.environ.get("VIKER_MAIL_TO", "")
+    subject = f"ViKeR: {', '.join(one.name.removeprefix('ViKeR') for one in told)}"
+    try:
+        if not to:
+            raise ValueError("VIKER_MAIL_TO names nobody")
+        text = "\n\n".join(one.text for one in told)
+        send_mail(server, to, subject, text, os.environ.get("VIKER_MAIL_FROM"), TIMEOUT)
+    except (OSError, ValueError) as error:
+        log.warning("%s was not told: %s", without_secrets(server), without_secrets(str(error)))
 
 
 def _send(method: str, address: str, body: str, kind: str) -> None:
