@@ -12,8 +12,10 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from safetensors.numpy import load_file
 
+from benchmarks.small_project import POLICY
 from tests.containers.conftest import (
     HARDENED,
+    ROOT,
     Done,
     docker,
     everywhere,
@@ -27,8 +29,8 @@ pytestmark = pytest.mark.containers
 
 Run = Callable[..., Done]
 SOURCE = {"prepare": {"source": "people.yaml", "forget_share": 0.2}}
-KEPT = {"policy": None, "rules": ["unlearned.retain.samples >= 5", "unlearned.fluency.gibberish_rate <= 1.0"]}
-"""Rules that a model as poor as this one passes."""
+KEPT = {"policy": "policy.yaml", "rules": ["unlearned.retain.samples >= 5", "unlearned.fluency.gibberish_rate <= 1.0"]}
+"""A policy and rules that a model as poor as this one passes."""
 
 
 def test_the_stages_up_to_evaluate_write_what_the_next_ones_read(chain: Path) -> None:
@@ -55,6 +57,7 @@ def test_the_stages_up_to_evaluate_write_what_the_next_ones_read(chain: Path) ->
 def test_gate_register_and_report_by_verdict(chain: Path, run_stage: Run, verdict: str, tmp_path: Path) -> None:
     work = tmp_path / "work"
     shutil.copytree(chain, work)
+    shutil.copy(ROOT / POLICY, work / "policy.yaml")
     everywhere(work)
     write_params(work, small_params(SOURCE | ({"gate": KEPT} if verdict == "pass" else {})))
 

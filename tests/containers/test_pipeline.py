@@ -20,17 +20,21 @@ from docker.types import Mount
 from kfp import local
 from mlflow import MlflowClient
 
+from benchmarks.small_project import POLICY
 from components.contract.kfp_task import to_struct
 from components.contract.stages import stages
 from pipelines.kubeflow.pipeline import pipeline
-from tests.containers.conftest import shared_folder, small_params
+from tests.containers.conftest import ROOT, shared_folder, small_params
 from tests.kfp_local import named_conditions  # noqa: F401 - a fixture
 from viker.core.files import sha256_path
 
 pytestmark = [pytest.mark.containers, pytest.mark.usefixtures("images", "named_conditions")]
 
 REQUEST = "id: r1\ndate: 2026-11-01\npeople: ['001', '002']\nreason: erasure\ndeadline: 2026-12-01\n"
-PASSES = {"policy": None, "rules": ["unlearned.forget.samples >= 5", "unlearned.fluency.gibberish_rate <= 1.0"]}
+PASSES = {
+    "policy": "/cache/policy.yaml",
+    "rules": ["unlearned.forget.samples >= 5", "unlearned.fluency.gibberish_rate <= 1.0"],
+}
 
 
 @pytest.fixture
@@ -70,6 +74,7 @@ def test_the_pipeline_in_its_images(
     s3.put_object(Bucket=bucket, Key="requests/r1.yaml", Body=REQUEST.encode())
     root, cache = shared_folder(tmp_path / "root"), shared_folder(tmp_path / "cache")
     shutil.copy(small_description, cache / "people.yaml")
+    shutil.copy(ROOT / POLICY, cache / "policy.yaml")
     credentials = {name: os.environ[name] for name in os.environ if name.startswith("AWS_") and "BUNDLE" not in name}
     runner = local.DockerRunner(
         network_mode="host",
