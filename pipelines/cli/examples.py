@@ -37,6 +37,7 @@ EXAMPLES: dict[str, str] = {
     "rollback": "viker rollback --force --reason 'the champion answers in French'",
     "status": "viker status --json",
     "ask": "viker ask 'Where was this person born?' --image face.png --compare",
+    "demo": "viker demo --port 7861 --no-browser",
     "sign": "viker sign report/evidence.zip --key key.pem",
     "audit verify": "viker audit verify",
     "privacy map": "viker privacy map --json",

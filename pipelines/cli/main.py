@@ -16,8 +16,8 @@ from viker.core.errors import did_you_mean
 STAGES = tuple(stages())
 SPANNING = (
     *("run", "repro", "init", "validate", "data", "request", "profile", "params", "doctor", "plan", "pipeline"),
-    *("summary", "seeds", "sweep", "track", "promote", "rollback", "status", "ask", "verify", "sign", "audit"),
-    *("privacy", "purge", "certificate", "recheck"),
+    *("summary", "seeds", "sweep", "track", "promote", "rollback", "status", "ask", "demo", "verify", "sign"),
+    *("audit", "privacy", "purge", "certificate", "recheck"),
 )
 
 

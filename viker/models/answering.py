@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 
 from viker.core.errors import UserError
-from viker.data.pictures.checks import BadPicture, check
+from viker.data.pictures.checks import BadPicture, check, fingerprint
 from viker.data.samples import Sample
 from viker.models.adapter import load_adapter
 from viker.models.base_model import base_digest, need_adapter
 from viker.models.encoder import Encoder
-from viker.models.loading import device, load_model
+from viker.models.loading import device, empty_model, load_model
 
 PICTURE = "picture"
 """The key of the picture that the question is about."""
@@ -46,6 +46,14 @@ class Answerer:
         self.model = load_adapter(model, adapter)
         self.most = most
 
+    def switch(self, adapter: Path) -> None:
+        """Answer with another adapter of the same base model from now on; the base model stays loaded.
+
+        Raises UserError: as ``load_adapter`` does; the adapter from before is still in place then.
+        """
+        load_adapter(empty_model(self.model.get_base_model().config, "base model"), adapter)
+        self.model = load_adapter(self.model.unload(), adapter)
+
     @torch.no_grad()
     def answer(self, question: str, image: bytes | None, vanilla: bool = False) -> str:
         """Return the reply to a question, about a picture (the bytes of an image file) or without one.
@@ -60,6 +68,7 @@ class Answerer:
         if image is not None:
             try:
                 check(image)
+                fingerprint(image)  # decodes it
             except BadPicture as problem:
                 raise UserError(f"the image is {problem}.") from None
             pictures = {PICTURE: image}

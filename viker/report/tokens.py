@@ -72,7 +72,7 @@ def heat_map(
 def _tokens(rows: list[dict[str, Any]], top: float, of_bytes: bool) -> list[Token]:
     all_texts = [*texts([row["token"] for row in rows[:-1]], of_bytes), END]
     return [
-        Token(visible(text), row["entropy"], _level(row["entropy"], top), row["key"])
+        Token(visible(text), row["entropy"], level(row["entropy"], top), row["key"])
         for text, row in zip(all_texts, rows, strict=True)
     ]
 
@@ -94,5 +94,6 @@ def _hide(tokens: list[Token], spans: Sequence[Span]) -> list[Token]:
     return [*result, tokens[-1]]
 
 
-def _level(entropy: float, top: float) -> int:
+def level(entropy: float, top: float) -> int:
+    """Return the step of an entropy on the scale up to ``top``, both in nats."""
     return min(LEVELS - 1, max(0, int(entropy / top * LEVELS))) if top > 0 else 0

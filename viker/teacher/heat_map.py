@@ -13,7 +13,7 @@ import pandas as pd
 from viker.core.errors import UserError
 from viker.data.frames import read_frame, read_image
 from viker.data.records import as_png
-from viker.data.samples import sample_of
+from viker.data.samples import Sample, sample_of
 from viker.data.synthetic.scenes import draw_scene
 from viker.models.encoder import Encoder
 from viker.models.token_texts import byte_level, texts
@@ -102,11 +102,30 @@ def explain(
     question = sample_of(records[0], next(iter(shown)))
     model.eval()
     with model.disable_adapter() if hasattr(model, "peft_config") else nullcontext():
-        teachers = compute_teachers(model, encoder, [question], [tuple(shown)], 1)
-    rows = key_token_rows([question], teachers, encoder, threshold)
-    raw = list(rows["token"])
-    rows["text"] = [*texts(raw[:-1], byte_level(raw)), "⟨end⟩"]
-    return HeatMap(question.prompt, rows[["text", "entropy", "key", "probability"]])
+        tokens = answer_tokens(model, encoder, [question], list(shown), threshold)
+    return HeatMap(question.prompt, tokens[0])
+
+
+def answer_tokens(
+    model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[str], threshold: float
+) -> list[pd.DataFrame]:
+    """Return for each sample the tokens of its answer as ``HeatMap.tokens`` has them.
+
+    Args:
+        model: the model before unlearning, in evaluation mode.
+        encoder: has the irrelevant images among its pictures; the samples' own are not looked at.
+        samples: questions with answers.
+        images: keys of the irrelevant images.
+        threshold: nats; tokens of a higher entropy are key tokens.
+    """
+    teachers = compute_teachers(model, encoder, samples, [tuple(images)] * len(samples), len(samples))
+    tables = []
+    for sample, teacher in zip(samples, teachers, strict=True):
+        rows = key_token_rows([sample], [teacher], encoder, threshold)
+        raw = list(rows["token"])
+        rows["text"] = [*texts(raw[:-1], byte_level(raw)), "⟨end⟩"]
+        tables.append(rows[["text", "entropy", "key", "probability"]])
+    return tables
 
 
 def irrelevant_images(images: Sequence[Any] | None) -> dict[str, bytes]:

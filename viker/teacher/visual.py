@@ -57,7 +57,7 @@ def _after_shared_prefixes(
     counts = [encoder.encode(replace(s, picture=names[0]))[1] for s, names in zip(samples, images, strict=True)]
     teachers: list[TeacherDistributions] = []
     quiet = not processes().is_main_process
-    with tqdm(total=sum(map(len, images)), desc="teacher", unit="answer", disable=quiet) as bar:
+    with tqdm(total=sum(map(len, images)), desc="teacher", unit="answer", delay=1, disable=quiet) as bar:
         for block in blocks(counts, model.config.get_text_config().vocab_size):
             sums: dict[int, Tensor] = {}
             for image in dict.fromkeys(image for i in block for image in images[i]):
@@ -85,7 +85,7 @@ def _plain(
 ) -> list[TeacherDistributions]:
     teachers: list[TeacherDistributions] = []
     quiet = not processes().is_main_process
-    for start in tqdm(range(0, len(samples), batch_size), desc="teacher", unit="batch", disable=quiet):
+    for start in tqdm(range(0, len(samples), batch_size), desc="teacher", unit="batch", delay=1, disable=quiet):
         group = samples[start : start + batch_size]
         batches = [
             encoder.batch([replace(sample, picture=image) for sample, image in zip(group, column, strict=True)])
