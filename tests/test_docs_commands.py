@@ -84,6 +84,7 @@ ELSEWHERE = {
     ),
     "viker promote candidate": "tests/test_own_data.py::test_promotion_carries_out_the_request",
     "viker ask *": "tests/pipelines/test_ask.py::test_the_champion_answers_and_the_vanilla_model_beside_it",
+    "viker demo*": "tests/pipelines/test_demo_page.py::",
     "viker verify report/evidence.zip": (
         "tests/test_own_data.py::test_the_report_names_no_value_and_its_bundle_verifies"
     ),

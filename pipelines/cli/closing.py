@@ -94,6 +94,7 @@ def next_steps(prepared: Path) -> list[str]:
     """Return commands to go on with, and what each is for."""
     return [
         f'viker ask "{_question(prepared)}" --compare    # the model, before and after',
+        "viker demo    # a page to try it on: pictures, replies before and after",
         "viker request add ID --reason erasure    # who is to be forgotten next; then viker repro",
         "make ui    # the runs in MLflow",
     ]

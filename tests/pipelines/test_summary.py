@@ -135,7 +135,7 @@ def test_the_command_prints_the_tables_and_where_to_look(tmp_path: Path, monkeyp
 
     assert result.exit_code == 0
     assert "report:    report/report.html\n" in result.stdout
-    for step in ('viker ask "QUESTION" --compare', "viker request add ID --reason erasure", "make ui"):
+    for step in ('viker ask "QUESTION" --compare', "viker demo", "viker request add ID --reason erasure", "make ui"):
         assert step in result.stdout
     assert "'viker':\n  .venv/bin/mlflow ui --backend-store-uri sqlite:///mlflow.db\n" in result.stdout
 
