@@ -34,7 +34,7 @@ def demo(
         say("Loading the model …")
         import uvicorn
 
-        from pipelines.demo_page.people import People, read_people
+        from pipelines.demo_page.people import people_to_try
         from pipelines.demo_page.server import application
         from pipelines.demo_page.versions import Versions
 
@@ -53,11 +53,8 @@ def demo(
             if len(choices) == 1:
                 raise
             notes.append(str(error))
-        try:
-            people = read_people(data, settings.evaluate.in_force())
-        except UserError as error:
-            people = People()
-            notes.append(f"There are no people to try, only pictures of your own: {error}")
+        people, missing = people_to_try(data, settings.evaluate.in_force())
+        notes += missing
         for note in notes:
             say(note)
         local = host in LOCAL

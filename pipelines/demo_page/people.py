@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from viker.core.errors import UserError
 from viker.data.prompts import prompt_for
 from viker.data.protocols import Protocol
 from viker.data.records import OPEN_TASKS, Record, iter_pictures, read_records
@@ -59,6 +60,14 @@ def read_people(folder: Path, protocol: Protocol) -> People:
     wanted = {question.picture for person in people for question in person.questions}
     pictures = {name: content for name, content in iter_pictures(folder) if name in wanted}
     return People({person.key: person for person in people}, pictures)
+
+
+def people_to_try(folder: Path, protocol: Protocol) -> tuple[People, list[str]]:
+    """Return the people that ``read_people`` reads; where it can't, nobody, and a sentence that says why."""
+    try:
+        return read_people(folder, protocol), []
+    except UserError as error:
+        return People(), [f"There are no people to try, only pictures of your own: {error}"]
 
 
 def _people(split: str, records: Sequence[Record], protocol: Protocol) -> list[Person]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import os
@@ -23,8 +24,8 @@ from typer.testing import CliRunner
 
 from components.contract.params import Params
 from pipelines.cli.main import app
-from pipelines.demo_page.people import Person, read_people
-from pipelines.demo_page.server import LARGEST_PICTURE, LONGEST_QUESTION
+from pipelines.demo_page.people import Person, people_to_try, read_people
+from pipelines.demo_page.server import LARGEST_PICTURE, LONGEST_QUESTION, application
 from pipelines.demo_page.versions import TREE, Versions
 from tests.registry import Work, new_work
 from tests.viker.models.test_answering import png, write_adapter
@@ -241,6 +242,18 @@ def test_a_registry_that_does_not_answer_leaves_the_work_trees_adapter(
     assert "no tracking store answers" in versions.problem
 
 
+def test_without_prepared_data_the_page_says_so_and_takes_pictures_of_ones_own(
+    params: Params, served: Served, tmp_path: Path
+) -> None:
+    people, notes = people_to_try(tmp_path, params.evaluate.in_force())
+    folder = served.work.folder
+    versions = Versions(params, folder / "models/adapter", folder / "models/vanilla", tmp_path)
+    form = application(versions, people, notes, 0.5, ["127.0.0.1"]).routes[0].endpoint  # type: ignore[attr-defined]
+    text = html.unescape(form(None).body.decode())
+    assert "no people to try" in text and re.search(r"forget\.parquet.*run 'viker prepare'", text)
+    assert "People to forget" not in text and 'id="upload"' in text
+
+
 def test_before_it_starts_it_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*arguments: str) -> str:
         result = CliRunner().invoke(app, ["demo", "--no-browser", "--params", str(ROOT / "params.yaml"), *arguments])
@@ -253,8 +266,6 @@ def test_before_it_starts_it_says_what_is_missing(tmp_path: Path, monkeypatch: p
     assert not (tmp_path / "mlflow.db").exists()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert "can't listen there (Address already in use)" in refused("--port", str(taken.getsockname()[1]))
-    with pytest.raises(UserError, match=r"forget\.parquet.*viker prepare"):
-        read_people(tmp_path, None)  # type: ignore[arg-type]
 
 
 def test_ctrl_c_ends_it(served: Served) -> None:
