@@ -91,6 +91,7 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
                 recorded.artifact(packed, place, run=PIPELINE)
                 _, run_id = recorded.deliver()
                 tags |= {KEY: key, "requests": ", ".join(sorted(coverage.requests)), "run": run_id}
+                tags["method"] = trained["method"]
                 people, requests = len(manifest.get("forget_ids", ())), len(coverage.requests)
                 about = card(registry.name, trained["method"], tags, measured, people, requests)
                 set_tags = {name: value for name, value in tags.items() if value}

@@ -17,7 +17,7 @@ STAGES = tuple(stages())
 SPANNING = (
     *("run", "repro", "init", "validate", "data", "request", "profile", "params", "doctor", "plan", "pipeline"),
     *("summary", "seeds", "sweep", "track", "promote", "rollback", "status", "ask", "demo", "verify", "sign"),
-    *("audit", "privacy", "purge", "certificate", "recheck"),
+    *("audit", "export", "privacy", "purge", "certificate", "recheck"),
 )
 
 

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -91,6 +91,15 @@ JsonOption = Annotated[bool, typer.Option("--json", help="As JSON, numbers as nu
 def say_json(value: Any) -> None:
     """Print a value as JSON; what is no finite number is null."""
     typer.echo(json.dumps(finite_json(value), indent=2, ensure_ascii=False))
+
+
+def show(value: Any, lines: Iterable[str], as_json: bool) -> None:
+    """Print what a command did: the value as JSON, or the lines for people."""
+    if as_json:
+        say_json(value)
+    else:
+        for line in lines:
+            say(line)
 
 
 def say(text: str) -> None:

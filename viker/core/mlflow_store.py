@@ -177,3 +177,13 @@ def _absolute(uri: str) -> str:
 def database(uri: str) -> Path | None:
     """Return the file of a SQLite database; None for any other store."""
     return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
+
+
+def beside_store(name: str, uri: str) -> str:
+    """Return a folder's name as it is found from here: in the current folder, else beside a SQLite store, or as it is.
+
+    ``name``: a folder, relative to the project's root, or the name of a model on a hub; ``uri``: of the store.
+    """
+    file = database(uri)
+    beside = file.parent / name if file else Path(name)
+    return str(beside) if beside.is_dir() and not Path(name).exists() else name

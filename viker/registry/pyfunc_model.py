@@ -12,7 +12,7 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
-from viker.core.mlflow_store import database
+from viker.core.mlflow_store import beside_store
 
 HINT = (
     "Name it with mlflow.pyfunc.load_model(URI, model_config={'base_model': FOLDER OR HUB NAME}), or in "
@@ -29,7 +29,7 @@ class UnlearnedModel(PythonModel):
 
         config = context.model_config
         self.answerer = Answerer(
-            os.environ.get("VIKER_BASE_MODEL") or _found(str(config["base_model"])),
+            os.environ.get("VIKER_BASE_MODEL") or beside_store(str(config["base_model"]), mlflow.get_tracking_uri()),
             str(config["base_model_digest"]),
             Path(context.artifacts["adapter"]),
             int(config["max_new_tokens"]),
@@ -41,13 +41,6 @@ class UnlearnedModel(PythonModel):
         rows = model_input.to_dict("records")
         answers = [self.answerer.answer(str(row["question"]), _bytes(row.get("image"))) for row in rows]
         return pd.DataFrame({"answer": answers}, index=model_input.index)
-
-
-def _found(base: str) -> str:
-    """Return a base model in the current folder, or in that of the SQLite database of the registry, or by its name."""
-    file = database(mlflow.get_tracking_uri())
-    beside = file.parent / base if file else Path(base)
-    return str(beside) if beside.is_dir() and not Path(base).exists() else base
 
 
 def _bytes(image: Any) -> bytes | None:

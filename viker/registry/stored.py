@@ -3,13 +3,14 @@
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from viker.core.errors import UserError
 from viker.core.files import sha256_path
 from viker.core.pseudonyms import People
+from viker.core.settings import read_yaml
 from viker.registry.model_package import ADAPTER, EVIDENCE
 from viker.tracking.published import REDACTED
 
@@ -41,6 +42,8 @@ class Record:
     hashes: Mapping[str, str | None]
     """SHA-256 of ``adapter`` and of ``data``, its manifest; None where it isn't there."""
     coverage: Coverage
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    """Of the prepared data, or what is published of it."""
 
 
 def read_record(version: int, source: str, uri: str, with_adapter: bool) -> Record:
@@ -54,9 +57,30 @@ def read_record(version: int, source: str, uri: str, with_adapter: bool) -> Reco
             "data": _digest(manifest) if manifest and manifest.is_file() else None,
         }
         gate, metrics = _read(evidence, "gate.json"), _read(evidence, "evaluate.json")
-        stored = _read(evidence, "coverage.json")
+        stored, data = _read(evidence, "coverage.json"), _read(evidence, "manifest.json")
     coverage = Coverage(frozenset(stored.get("requests", ())), People(stored.get("people", ())))
-    return Record(version, gate, metrics, hashes, coverage)
+    return Record(version, gate, metrics, hashes, coverage, data)
+
+
+def record_on_disk(adapter: Path, metrics: Path, gate: Path, manifest: Path) -> Record:
+    """Return the record of an adapter's folder in a work tree: what the stages wrote, as ``read_record`` has it."""
+    data = _read(manifest.parent, manifest.name)
+    hashes = {"adapter": sha256_path(adapter), "data": _digest(manifest) if manifest.is_file() else None}
+    requests = frozenset(data.get("requests", ()))
+    coverage = Coverage(requests, frozenset(data.get("forget_ids", ()) if requests else ()))
+    verdict, measured = _read(gate.parent, gate.name), _read(metrics.parent, metrics.name)
+    return Record(0, verdict, measured, hashes, coverage, data)
+
+
+def read_base(registry: Any, version: int) -> tuple[str, str]:
+    """Return folder or hub name of a version's base model as it was registered, and what ``base_digest`` must be."""
+    source = str(registry.client.get_model_version_download_uri(registry.name, str(version)))
+    with tempfile.TemporaryDirectory() as scratch:
+        described = _download(source, "MLmodel", registry.uri, scratch)
+        if described is None:
+            raise UserError(f"{registry.name} version {version}: its files aren't in the registry any more ({source}).")
+        config = read_yaml(described, "")["flavors"]["python_function"]["config"]
+    return str(config["base_model"]), str(config["base_model_digest"])
 
 
 def _digest(manifest: Path) -> str:

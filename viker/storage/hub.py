@@ -1,8 +1,9 @@
-"""``hf://OWNER/NAME``: the files of a data set on the hub at one commit, as they are there.
+"""``hf://OWNER/NAME``: the files of a data set on the hub at one commit, as they are there; and uploads of models.
 
 The hub's own library fetches, resumes and checks; token, mirror and proxy come from its usual environment variables.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -10,6 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from viker.core.errors import UserError
+from viker.core.redact import without_secrets
+
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+"""OWNER/NAME."""
 
 
 class NotOnHub(UserError):
@@ -54,9 +59,61 @@ def fetch(uri: str, revision: str, folder: Path) -> Path:
     return files
 
 
+def check_upload(repo: str) -> str:
+    """Return the token to upload with. Raises UserError: ``repo`` is no OWNER/NAME, or HF_TOKEN isn't set."""
+    if not HUB_NAME.fullmatch(repo):
+        raise UserError(f"'{repo}' names no repository on the hub. Expected OWNER/NAME.")
+    token = os.environ.get("HF_TOKEN", "").strip()
+    if not token:
+        raise UserError("HF_TOKEN is not set: uploads need a token of the hub that may write, in the environment.")
+    return token
+
+
+def push(folder: Path, repo: str, public: bool, message: str) -> str:
+    """Upload a folder to a model repository in one commit, and return the commit's address.
+
+    The repository is created where there is none: private, unless ``public``. One that exists keeps its visibility.
+    Weights in it that the folder doesn't have are removed; other files stay. The same folder again makes no commit.
+
+    Raises UserError: no token, no right to write, no network; or the repository is public, and ``public`` isn't set.
+    """
+    token = check_upload(repo)
+    from huggingface_hub import HfApi
+
+    api = HfApi(token=token)
+    with _explained_upload(repo):
+        api.create_repo(repo, private=not public, exist_ok=True)
+        if not public and not api.model_info(repo).private:
+            raise UserError(
+                f"{repo} is public on the hub: everybody would see what is pushed to it. Say so with --public, make it "
+                "private in its settings, or name another repository."
+            )
+        stale = ["*.safetensors", "*.safetensors.index.json"]
+        done = api.upload_folder(repo_id=repo, folder_path=folder, commit_message=message, delete_patterns=stale)
+    return str(done.commit_url)
+
+
+@contextmanager
+def _explained_upload(repo: str) -> Iterator[None]:
+    """Turn what the hub's library raises over an upload into a ``UserError``."""
+    from httpx2 import HTTPError
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except (HTTPError, errors.OfflineModeIsEnabled, RuntimeError, ValueError) as error:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        causes = {401: "HF_TOKEN is not valid", 403: "the token may not write there", 404: "there is no such owner"}
+        reason = causes.get(status or 0) or without_secrets(" ".join(str(error).split()))[:200]
+        raise UserError(
+            f"{repo}: not pushed: {reason}{f' ({status})' if status else ''}. The export is on this disk; the hub has "
+            "nothing of it, as a push is one commit."
+        ) from None
+
+
 def _name(uri: str) -> str:
     name = uri.removeprefix("hf://").strip("/")
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name, re.ASCII):
+    if not HUB_NAME.fullmatch(name):
         raise UserError(f"'{uri}' names no data set on the hub. Expected hf://OWNER/NAME.")
     return name
 
