@@ -9,6 +9,7 @@ from pydantic import Field, create_model
 from components.contract.deployment import DeployParams
 from components.contract.stages import stages
 from viker.core.settings import Positive, Section, read_yaml, validated
+from viker.tracking.settings import TrackingParams
 
 
 class Params(Section):
@@ -18,6 +19,8 @@ class Params(Section):
     threads: Positive
     """CPU threads of torch; with the seed, what makes a run on the CPU repeatable to the byte."""
     deploy: DeployParams
+    tracking: TrackingParams = TrackingParams()
+    """Where the curves of a training go besides MLflow."""
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]]
     """Dotted keys and the values that 'viker sweep' tries, every combination of them."""
 

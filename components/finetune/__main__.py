@@ -9,6 +9,7 @@ from components.contract.program import stage_program
 from components.finetune.stage import STAGE, Arguments
 from viker import tracking
 from viker.core import console
+from viker.tracking.reporters import Reporters
 
 
 def command(settings: Params, params: Path, args: Arguments) -> None:
@@ -22,7 +23,9 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
         same_arithmetic()
     from components.finetune.run import run
 
-    with tracking.Stage("finetune", settings.values(), params, live=True) as recorded:
+    with tracking.Stage(
+        "finetune", settings.values(), params, live=True, also=Reporters(settings.tracking.also)
+    ) as recorded:
         recorded.params({"finetune": settings.finetune.model_dump(mode="json"), "seed": settings.seed})
         recorded.data(args.prepared)
         done = run(settings.finetune, settings.seed, settings.threads, args.prepared, args.out)

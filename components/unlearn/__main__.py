@@ -9,6 +9,7 @@ from components.contract.program import stage_program
 from components.unlearn.stage import STAGE, Arguments
 from viker import tracking
 from viker.core import console
+from viker.tracking.reporters import Reporters
 
 
 def command(settings: Params, params: Path, args: Arguments) -> None:
@@ -25,7 +26,9 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     if args.start is not None and (args.start / WEIGHTS).is_file():
         chosen = settings.unlearn.model_copy(update={"start_from": str(args.start)})
         settings = settings.model_copy(update={"unlearn": chosen})
-    with tracking.Stage("unlearn", settings.values(), params, live=True) as recorded:
+    with tracking.Stage(
+        "unlearn", settings.values(), params, live=True, also=Reporters(settings.tracking.also)
+    ) as recorded:
         recorded.params({"unlearn": settings.unlearn.model_dump(mode="json", by_alias=True), "seed": settings.seed})
         recorded.data(args.prepared)
         done = run(settings.unlearn, settings.seed, settings.threads, args)

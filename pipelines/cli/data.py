@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from components.contract.params import load_params
 from pipelines.cli.profile import change_params
-from viker.core.console import ParamsOption, command_group, say
+from viker.core.console import JsonOption, ParamsOption, command_group, show
 from viker.core.errors import UserError
 from viker.core.files import is_hidden, new_file, new_folder, sha256_path
 from viker.storage import fetch, is_remote, refuse_credentials
@@ -29,6 +29,7 @@ def import_(
     params: ParamsOption = Path("params.yaml"),
     raw: Annotated[Path, typer.Option(help="The folder of imported data sets.")] = Path("data/raw"),
     cache: Annotated[Path, typer.Option(help="Downloads that are not complete yet.")] = Path("data/sources"),
+    as_json: JsonOption = False,
 ) -> None:
     """Fetch a data set into *data/raw*, put it under DVC and make it the source of prepare.
 
@@ -56,9 +57,13 @@ def import_(
     _place(fetched, target, source, force, move=is_remote(source))
     md5 = _track(target, source, commit)
     changed = change_params(params, {"prepare": {"source": target.as_posix(), "revision": None}}, params)
-    say(f"{source}{f' at {commit}' if commit else ''}: in {target}, tracked by DVC as {md5}")
-    say(f"{params}: {', '.join(changed) if changed else 'nothing to change'}")
-    say(f"Next: git add {target}.dvc {params}; dvc push (if there is a remote); dvc repro")
+    done = {"source": source, "revision": commit, "folder": str(target), "md5": md5, "changed": changed}
+    lines = (
+        f"{source}{f' at {commit}' if commit else ''}: in {target}, tracked by DVC as {md5}",
+        f"{params}: {', '.join(changed) if changed else 'nothing to change'}",
+        f"Next: git add {target}.dvc {params}; dvc push (if there is a remote); dvc repro",
+    )
+    show(done, lines, as_json)
 
 
 def _place(fetched: Path, target: Path, source: str, force: bool, move: bool) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from viker.core.console import ParamsOption, command_group, say
+from viker.core.console import JsonOption, ParamsOption, command_group, say, say_json, show
 from viker.core.errors import UserError
 from viker.core.files import new_file, read_json
 
@@ -44,6 +44,7 @@ def compile_(
     digests: Annotated[
         Path | None, typer.Option(help="The digests that docker/build.py --push --digests wrote, to pin the images.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the pipeline as YAML, and in the work tree's *deploy/airflow* the tasks for Airflow's DAG.
 
@@ -59,7 +60,7 @@ def compile_(
     if TASKS.parent.is_dir():
         with new_file(TASKS) as temporary:
             temporary.write_text(airflow_tasks(), encoding="utf-8")
-    say(f"{out}: profile {deploy.profile}")
+    show({"file": str(out), "profile": deploy.profile}, [f"{out}: profile {deploy.profile}"], as_json)
 
 
 @app.command()
@@ -81,6 +82,7 @@ def run(
     wait: Annotated[bool, typer.Option(help="Wait for the end, and exit with the outcome.")] = True,
     timeout: Annotated[float, typer.Option(min=0, help="The longest wait, in hours.")] = 24,
     interval: Annotated[float, typer.Option(min=0.01, help="Seconds between two looks.")] = 10,
+    as_json: JsonOption = False,
 ) -> None:
     """Run the pipeline in Kubeflow, with this folder's params.yaml.
 
@@ -88,24 +90,35 @@ def run(
     """
     from pipelines.kubeflow.compile import arguments, load, specification
     from pipelines.kubeflow.host import Host
-    from pipelines.kubeflow.submit import EXIT, FAILED, outcome, submit, watch
+    from pipelines.kubeflow.submit import EXIT, FAILED, outcome, submit, tasks, watch
 
     host = Host()
-    _check_version(host)
+    _check_version(host, as_json)
     values, deploy = load(params, set_ or [], profile)
     given = {"source": source, "revision": revision, "requests": requests, "model": model, "policy": policy}
     name = name or f"viker {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     body = arguments(values, given, only_requests)
     run_id = submit(host, name, experiment, specification(deploy), body, service_account)
-    say(f"run {run_id} ('{name}'): {host.address}/#/runs/details/{run_id}")
+    about = {"run": run_id, "name": name, "page": f"{host.address}/#/runs/details/{run_id}"}
+    if not as_json:
+        say(f"run {run_id} ('{name}'): {about['page']}")
     if not wait:
+        show(about, [], as_json)
         return
-    ended = watch(host, run_id, timeout * 3600, interval, lambda task, state: say(f"{task:<10} {state.lower()}"))
+
+    def follow(task: str, state: str) -> None:
+        if not as_json:
+            say(f"{task:<10} {state.lower()}")
+
+    ended = watch(host, run_id, timeout * 3600, interval, follow)
     result = outcome(ended)
+    if as_json:
+        say_json(about | {"outcome": result, "tasks": tasks(ended)})
     if result == FAILED:
         reason = ended.error.message if ended.error and ended.error.message else "see the logs of its tasks"
         raise UserError(f"run {run_id} is {ended.state}: {reason}.")
-    say(f"run {run_id}: {result}")
+    if not as_json:
+        say(f"run {run_id}: {result}")
     raise typer.Exit(EXIT[result])
 
 
@@ -128,6 +141,7 @@ def schedule(
     policy: PolicyOption = None,
     experiment: ExperimentOption = "viker",
     service_account: AccountOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Have Kubeflow look for pending requests at set times, and carry them out.
 
@@ -144,19 +158,20 @@ def schedule(
             raise UserError("neither --cron nor --pause or --resume: say when it is to run, or to stop.")
         made, done = schedules.pause(host, name, experiment, pause)
     else:
-        _check_version(host)
+        _check_version(host, as_json)
         values, deploy = load(params, set_ or [], profile)
         given = {"source": source, "revision": revision, "requests": requests, "model": model, "policy": policy}
         body = arguments(values, given, only_requests=True)
         when, spec = schedules.six_fields(cron), specification(deploy)
         made, done = schedules.schedule(host, name, experiment, when, spec, body, service_account, pause)
-    say(f"schedule '{name}' ({made}): {done}")
+    show({"schedule": name, "id": made, "done": done}, [f"schedule '{name}' ({made}): {done}"], as_json)
 
 
 @app.command()
 def status(
     run_id: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Without it, the newest runs.")] = None,
     experiment: ExperimentOption = "viker",
+    as_json: JsonOption = False,
 ) -> None:
     """Show how a run stands, task by task; or the newest runs and the schedules. Exit codes as for `run`."""
     from pipelines.kubeflow.host import Host
@@ -165,23 +180,32 @@ def status(
     host = Host()
     if run_id is not None:
         run = host.call(host.runs.run_service_get_run, run_id=run_id)
-        _table(("task", "state"), [(task, state.lower()) for task, state in tasks(run).items()])
+        states = {task: state.lower() for task, state in tasks(run).items()}
         result = outcome(run) if run.state in ENDED else ""
+        if as_json:
+            say_json({"run": run_id, "name": run.display_name, "state": run.state, "outcome": result, "tasks": states})
+            raise typer.Exit(EXIT.get(result, 0))
+        _table(("task", "state"), list(states.items()))
         say(f"run {run_id} ('{run.display_name}'): {result or str(run.state).lower()}")
         raise typer.Exit(EXIT.get(result, 0))
     where = host.experiment(experiment)
     runs = host.call(host.runs.run_service_list_runs, experiment_id=where, page_size=10, sort_by="created_at desc")
-    states = [(one, outcome(one) if one.state in ENDED else one.state) for one in runs.runs or []]
-    rows = [(str(one.created_at or "")[:19], one.run_id, one.display_name, state) for one, state in states]
-    _table(("started", "run", "name", "outcome"), rows)
+    ended = [(one, outcome(one) if one.state in ENDED else one.state) for one in runs.runs or []]
+    rows = [(str(one.created_at or "")[:19], one.run_id, one.display_name, state) for one, state in ended]
     listed = host.call(host.schedules.recurring_run_service_list_recurring_runs, experiment_id=where, page_size=100)
     schedules = [(one, one.trigger and one.trigger.cron_schedule) for one in listed.recurring_runs or []]
     planned = [(one.display_name, cron.cron if cron else "", one.status) for one, cron in schedules]
-    _table(("schedule", "cron", "state"), planned)
+    heads, plan_heads = ("started", "run", "name", "outcome"), ("schedule", "cron", "state")
+    if as_json:
+        of_plan = [dict(zip(plan_heads, row, strict=True)) for row in planned]
+        say_json({"runs": [dict(zip(heads, row, strict=True)) for row in rows], "schedules": of_plan})
+        return
+    _table(heads, rows)
+    _table(plan_heads, planned)
 
 
-def _check_version(host: Any) -> None:
-    if host.check_version() is None:
+def _check_version(host: Any, quiet: bool = False) -> None:
+    if host.check_version() is None and not quiet:
         say(f"{host.address} doesn't say which version of Kubeflow Pipelines it is: expected 2.16 or later.")
 
 

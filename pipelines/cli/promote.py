@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from components.contract.params import Params, load_params
 from pipelines.cli.registry import CACHE, open_registry, requests_folder
-from viker.core.console import ParamsOption
+from viker.core.console import JsonOption, ParamsOption, say, show
 from viker.core.errors import UserError
 from viker.core.pseudonyms import People, pseudonym
 from viker.data.requests import read_requests
@@ -38,6 +38,7 @@ def promote(
     ] = True,
     params: ParamsOption = Path("params.yaml"),
     out: RegisteredOption = Path("metrics/register.json"),
+    as_json: JsonOption = False,
 ) -> None:
     """Make a version the champion, the one in use from now on.
 
@@ -58,12 +59,20 @@ def promote(
         result = promotion.promote(registry, number, policy, override)
     _note("promotion", registry, result)
     before = f"; before it: version {result.replaced}" if result.replaced is not None else ""
-    typer.echo(f"{registry.name} version {number} is the champion{before if result.moved else ' already'}.")
-    if result.overrode:
-        typer.echo(f"Forced, against: {'; '.join(result.overrode)}. Recorded reason: {override}")
+    said = [f"{registry.name} version {number} is the champion{before if result.moved else ' already'}."]
+    said += _forced(result, override)
+    for line in said if not as_json else ():
+        say(line)
     record(registry, out)
-    if done:
-        _mark_done(settings, number, registry.coverage(number))
+    requests = _mark_done(settings, number, registry.coverage(number)) if done else []
+    rows = [{"id": name, "carried_out": not missing, "missing": missing} for name, missing in requests]
+    lines = [
+        f"request {name}: not marked as done: it names {', '.join(missing)}, not forgotten by version {number}."
+        if missing
+        else f"request {name}: carried out by version {number}."
+        for name, missing in requests
+    ]
+    show(_as_json(registry, result, override) | {"requests": rows}, lines, as_json)
 
 
 def rollback(
@@ -71,6 +80,7 @@ def rollback(
     reason: ReasonOption = None,
     params: ParamsOption = Path("params.yaml"),
     out: RegisteredOption = Path("metrics/register.json"),
+    as_json: JsonOption = False,
 ) -> None:
     """Make the champion before this one the champion again.
 
@@ -87,11 +97,26 @@ def rollback(
     with _naming_people(settings):
         result = promotion.rollback(registry, carried_out, override)
     _note("rollback", registry, result)
-    typer.echo(f"{registry.name} version {result.version} is the champion again, replacing version {result.replaced}.")
+    said = [f"{registry.name} version {result.version} is the champion again, replacing version {result.replaced}."]
+    said += _forced(result, override)
     if result.overrode:
-        typer.echo(f"Forced, against: {'; '.join(result.overrode)}. Recorded reason: {override}")
-        typer.echo("Take 'carried_out' out of the requests that are named: they are to be carried out again.")
+        said.append("Take 'carried_out' out of the requests that are named: they are to be carried out again.")
     record(registry, out)
+    show(_as_json(registry, result, override), said, as_json)
+
+
+def _forced(result: Moved, reason: str | None) -> list[str]:
+    return [f"Forced, against: {'; '.join(result.overrode)}. Recorded reason: {reason}"] if result.overrode else []
+
+
+def _as_json(registry: Registry, result: Moved, reason: str | None) -> dict[str, Any]:
+    forced = {"overrode": list(result.overrode), "reason": reason if result.overrode else None}
+    return {
+        "model": registry.name,
+        "champion": result.version,
+        "replaces": result.replaced,
+        "moved": result.moved,
+    } | forced
 
 
 @contextmanager
@@ -132,8 +157,11 @@ def record(registry: Registry, out: Path) -> None:
         update_registration(registry, out)
 
 
-def _mark_done(settings: Params, version: int, coverage: Coverage) -> None:
-    """Note the version in the pending requests of which it forgets every person."""
+def _mark_done(settings: Params, version: int, coverage: Coverage) -> list[tuple[str, list[str]]]:
+    """Note the version in the pending requests of which it forgets every person.
+
+    Returns the requests by ID, those that were marked first, each with the people whom the version doesn't forget.
+    """
     from components.register.close import close
 
     where = settings.prepare.requests
@@ -143,12 +171,9 @@ def _mark_done(settings: Params, version: int, coverage: Coverage) -> None:
         raise UserError(f"version {version} is the champion, but its requests were not marked: {error}") from None
     pending = [r for r in requests.values() if r.carried_out is None and r.id in coverage.requests]
     complete = [request.id for request in pending if not People(request.identities).without(coverage.people)]
+    marked: list[tuple[str, list[str]]] = []
     for name in close(where, complete, version, CACHE) if complete else ():
         audit.append("carried out", {"id": name, "version": version})
-        typer.echo(f"request {name}: carried out by version {version}.")
-    for request in pending:
-        if request.id not in complete:
-            missing = ", ".join(People(request.identities).without(coverage.people))
-            typer.echo(
-                f"request {request.id}: not marked as done: it names {missing}, not forgotten by version {version}."
-            )
+        marked.append((name, []))
+    others = [request for request in pending if request.id not in complete]
+    return marked + [(one.id, People(one.identities).without(coverage.people)) for one in others]

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from components.contract.params import load_params
 from pipelines.cli.registry import requests_folder
-from viker.core.console import JsonOption, ParamsOption, command_group, say, say_json
+from viker.core.console import JsonOption, ParamsOption, command_group, say, say_json, show
 from viker.core.errors import UserError, did_you_mean
 from viker.core.files import create_file, locked, replace_file
 from viker.core.manifest import MANIFEST, Manifest, read_manifest
@@ -44,6 +44,7 @@ def add(
     name: Annotated[str | None, typer.Option("--id", help="Default: --date and a number.")] = None,
     params: ParamsOption = Path("params.yaml"),
     prepared: PreparedOption = Path("data/prepared"),
+    as_json: JsonOption = False,
 ) -> None:
     """Write a new request.
 
@@ -63,9 +64,11 @@ def add(
         path = _create(folder, values, name)
     late = f", which has passed: {(today - due).days} days ago" if due < today else ""
     audit.append("request", {"id": path.stem, "received": str(made), "due": str(due), "people": len(people)})
-    say(f"{path}: people {len(people)}, deadline {due}{late}.")
+    lines = [f"{path}: people {len(people)}, deadline {due}{late}."]
     if not checked:
-        say(f"{prepared} doesn't hold the data of {settings.source} yet: prepare will check the people.")
+        lines.append(f"{prepared} doesn't hold the data of {settings.source} yet: prepare will check the people.")
+    about = _row(_request(folder, values, path.stem)[1], today) | {"file": str(path), "people_checked": checked}
+    show(about, lines, as_json)
 
 
 @app.command("list")
@@ -116,6 +119,7 @@ def done(
     name: Annotated[str, typer.Argument(metavar="ID")],
     version: Annotated[int, typer.Option(min=1, help="The version of the registered model that has forgotten them.")],
     params: ParamsOption = Path("params.yaml"),
+    as_json: JsonOption = False,
 ) -> None:
     """Mark a request as carried out, after the promotion of the version that did it.
 
@@ -132,7 +136,8 @@ def done(
             )
         replace_file(path, carried_out(path.read_text(encoding="utf-8"), date.today(), version))
     audit.append("carried out", {"id": name, "version": version})
-    say(f"{path}: carried out by version {version}. The next 'dvc repro' removes its people from all splits.")
+    said = f"{path}: carried out by version {version}. The next 'dvc repro' removes its people from all splits."
+    show(_row(_find(folder, name)[1], date.today()) | {"file": str(path)}, [said], as_json)
 
 
 def _local(requests: str) -> Path:

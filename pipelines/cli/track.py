@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from components.contract.params import load_params
-from viker.core.console import ParamsOption, command_group
+from viker.core.console import JsonOption, ParamsOption, command_group, say, show
 from viker.core.mlflow_store import explained, tracking_uri
 from viker.core.redact import without_secrets
 
@@ -17,6 +17,7 @@ app = command_group("Send what stages recorded while MLflow did not answer; save
 def views(
     url: Annotated[str, typer.Option(help="Where MLflow's pages are, such as http://127.0.0.1:5000.")] = "",
     params: ParamsOption = Path("params.yaml"),
+    as_json: JsonOption = False,
 ) -> None:
     """Save views of the runs in MLflow, and print a link to each: verdict, leakage, what is kept, attacks as columns.
 
@@ -31,12 +32,16 @@ def views(
         experiment = experiment_id(client, uri, name)
         save_views(client, experiment)
     pages = url or (uri if uri.startswith("http") else "http://127.0.0.1:5000")
-    for key in VIEWS:
-        typer.echo(f"{MEANING[key]}: {link(without_secrets(pages), experiment, key)}")
+    links = {key: link(without_secrets(pages), experiment, key) for key in VIEWS}
+    rows = [{"view": key, "name": MEANING[key], "link": address} for key, address in links.items()]
+    show(rows, (f"{MEANING[key]}: {address}" for key, address in links.items()), as_json)
 
 
 @app.command()
-def sync(dry: Annotated[bool, typer.Option("--dry", help="Only list what is waiting.")] = False) -> None:
+def sync(
+    dry: Annotated[bool, typer.Option("--dry", help="Only list what is waiting.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Send the records that wait in the outbox, *work/tracking/outbox*, each exactly once.
 
     Interrupted and started again, it resumes: no run and no point of a curve appears twice. The records of a stage that
@@ -47,11 +52,14 @@ def sync(dry: Annotated[bool, typer.Option("--dry", help="Only list what is wait
 
     folder, uri = outbox(), tracking_uri()
     journals = waiting(folder)
-    for journal in journals:
-        typer.echo(f"{journal.name}{': its stage is running and publishes it' if is_open(journal) else ''}")
+    found = [{"journal": journal.name, "running": is_open(journal)} for journal in journals]
+    for one in found if not as_json else ():
+        say(f"{one['journal']}{': its stage is running and publishes it' if one['running'] else ''}")
     if dry or not journals:
-        typer.echo(f"{len(journals)} waiting in {folder}")
+        show({"found": found, "sent": 0, "waiting": len(journals)}, [f"{len(journals)} waiting in {folder}"], as_json)
         return
     with explained(uri, "the records were not taken", "They are kept. Run 'viker track sync' again"):
         count = Publisher(uri).publish()
-    typer.echo(f"{count} records sent to {without_secrets(uri)}; {len(waiting(folder))} waiting in {folder}")
+    left = len(waiting(folder))
+    said = f"{count} records sent to {without_secrets(uri)}; {left} waiting in {folder}"
+    show({"found": found, "sent": count, "waiting": left}, [said], as_json)

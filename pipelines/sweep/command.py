@@ -17,7 +17,7 @@ from components.contract.params import load_params
 from pipelines.sweep.plan import Combination, Stage, combinations, reached, read_stages
 from pipelines.sweep.run import Sweep
 from viker import tracking
-from viker.core.console import ParamsOption
+from viker.core.console import JsonOption, ParamsOption, say_json
 from viker.core.errors import UserError
 from viker.core.files import new_file, sha256_json
 from viker.core.nested import flatten
@@ -43,6 +43,7 @@ def sweep(
         ),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="How many combinations run at a time.")] = 1,
+    as_json: JsonOption = False,
 ) -> None:
     """Run every combination of the values in the section `sweep` of params.yaml, or of `--set`, and compare them.
 
@@ -59,9 +60,10 @@ def sweep(
     root = params.resolve().parent
     stages = read_stages(root)
     affected = reached(stages, lists)
-    _run_shared(root, [stage for stage in stages if stage not in affected])
+    # With --json, what is said on the way goes to standard error.
+    _run_shared(root, [stage for stage in stages if stage not in affected], out=2 if as_json else None)
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, stderr=as_json)
     if any(key.startswith(("evaluate.protocol", "evaluate.max_new_tokens")) for key in lists):
         console.print("warning: combinations of different protocols are asked differently: don't compare their numbers")
     key = _key(settings(base.values()), list(lists))
@@ -82,9 +84,12 @@ def sweep(
         for file in sorted(out.iterdir()):
             run.artifact(file)
         run.metrics({"combinations": len(rows), "failed": sum("error" in result for result in results)})
-    console.print(_table(rows))
-    console.print(f"table and plot: {out}/results.csv, {out}/pareto.png", markup=False, soft_wrap=True)
     failed = [combination.name for combination, result in zip(combined, results, strict=True) if "error" in result]
+    if as_json:
+        say_json({"combinations": rows, "failed": failed, "folder": str(out)})
+    else:
+        console.print(_table(rows))
+        console.print(f"table and plot: {out}/results.csv, {out}/pareto.png", markup=False, soft_wrap=True)
     if failed:
         raise UserError(f"{len(failed)} of {len(combined)} combinations failed, see above: {', '.join(failed)}.")
 
@@ -107,11 +112,11 @@ def _key(values: Mapping[str, Any], swept: Sequence[str]) -> str:
     return sha256_json(["sweep", sorted(swept), others])
 
 
-def _run_shared(root: Path, shared: Sequence[Stage]) -> None:
-    """Run the stages that all combinations share in the work tree itself."""
+def _run_shared(root: Path, shared: Sequence[Stage], out: int | None) -> None:
+    """Run the stages that all combinations share in the work tree itself; ``out``: where what they print goes."""
     names = " ".join(stage.name for stage in shared)
     if shared and (root / ".dvc").is_dir():
-        code = subprocess.call([sys.executable, "-m", "dvc", "repro", *names.split()], cwd=root)  # noqa: S603 - ours
+        code = subprocess.call([sys.executable, "-m", "dvc", "repro", *names.split()], cwd=root, stdout=out)  # noqa: S603 - ours
         if code:
             raise UserError(f"'dvc repro {names}' exited with {code}: fix what it reports, then start the sweep again.")
     elif not all((root / out).exists() for stage in shared for out in stage.outs):

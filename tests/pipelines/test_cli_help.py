@@ -11,7 +11,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from pipelines.cli.examples import EXAMPLES
-from pipelines.cli.main import app
+from pipelines.cli.main import STAGES, app
 from pipelines.cli.params import schema_of_params
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +41,19 @@ def test_every_command_has_an_example_and_takes_it():
         assert words[: len(name.split()) + 1] == ["viker", *name.split()]
         found[name].make_context(name, words[len(name.split()) + 1 :])
         assert found[name].epilog == f"Example: `{example}`"
+
+
+OWN_OUTPUT = {
+    *STAGES,  # they write JSON files
+    *("run", "repro"),  # they run the stages
+    *("init", "params upgrade", "params schema"),  # they write a file, or JSON in any case
+    *("sign", "audit verify", "purge", "certificate", "recheck"),  # they write a file that says it, or nothing
+}
+
+
+def test_every_other_command_says_what_it_did_as_json():
+    with_json = {name for name, one in commands().items() if any("--json" in param.opts for param in one.params)}
+    assert set(commands()) - with_json == OWN_OUTPUT
 
 
 @pytest.mark.parametrize("name", ["gate", "request list", "sweep"])

@@ -138,7 +138,8 @@ def test_another_data_set_is_replaced_only_with_force(repository, tmp_path):
     refused = viker_import(f"{tmp_path}/2/mine")
     assert refused.returncode == 1 and "--force" in refused.stderr and "--name" in refused.stderr
     assert imported.read_text() == "1"
-    assert viker_import(f"{tmp_path}/2/mine", "--force").returncode == 0
+    told = json.loads(viker_import(f"{tmp_path}/2/mine", "--force", "--json").stdout)
+    assert told["folder"] == "data/raw/mine" and told["md5"].endswith(".dir") and told["changed"] == []
     assert imported.read_text() == "2"
 
 

@@ -14,8 +14,6 @@ from tests.pipelines.kfp_host import FakeHost, problems
 from viker.core.errors import UserError
 
 BUSY = (503, {"message": "try later"}, False)
-
-
 compile_now = compiling.specification
 
 
@@ -94,16 +92,14 @@ def test_a_run_is_submitted_with_the_whole_of_params_yaml_and_what_was_asked_for
 def test_the_exit_code_is_the_outcome(kubeflow, state, code, said) -> None:
     kubeflow.states = [state]
     result = run()
-    assert result.exit_code == code
-    assert said in result.output
+    assert result.exit_code == code and said in result.output
 
 
 @pytest.mark.parametrize("state", ["FAILED", "CANCELED"])
 def test_a_run_that_failed_is_an_error(kubeflow, state) -> None:
     kubeflow.states = [{"run": state, "resolve": "FAILED"}]
     result = run()
-    assert isinstance(result.exception, UserError)
-    assert state in str(result.exception)
+    assert isinstance(result.exception, UserError) and state in str(result.exception)
 
 
 def test_waiting_shows_each_change_of_a_task_once(kubeflow) -> None:
@@ -271,13 +267,20 @@ def test_status_of_a_run_and_of_all(kubeflow) -> None:
     (made,) = kubeflow.runs
     kubeflow.states = [{"run": "SUCCEEDED", "resolve": "SUCCEEDED", "register": "SUCCEEDED"}]
     result = viker("status", made)
-    assert result.exit_code == 3
-    assert "gate failed" in result.output
+    assert result.exit_code == 3 and "gate failed" in result.output
     listed = viker("status").output
-    assert made in listed
-    assert "0 0 3 * * *" in listed
-    assert "ENABLED" in listed
+    assert made in listed and "0 0 3 * * *" in listed and "ENABLED" in listed
     assert "no such thing" in str(viker("status", "unknown").exception)
+
+
+def test_all_of_it_as_json(kubeflow) -> None:
+    kubeflow.states = [PASSED]
+    told = json.loads(run("--json").output)
+    assert (told["name"], told["outcome"], told["tasks"]["register"]) == ("first", "passed", "SUCCEEDED")
+    assert json.loads(viker("status", told["run"], "--json").output)["outcome"] == "passed"
+    assert json.loads(schedule("--json").output)["schedule"] == "nightly"
+    listed = json.loads(viker("status", "--json").output)
+    assert (listed["runs"][0]["run"], listed["schedules"][0]["schedule"]) == (told["run"], "nightly")
 
 
 def test_an_unknown_key_or_profile_is_refused_before_anything_is_sent(kubeflow) -> None:

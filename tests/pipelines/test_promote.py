@@ -53,6 +53,20 @@ def test_a_promotion_says_what_it_replaced_and_marks_its_requests_as_done(histor
     assert next(iter(read_requests(Path("requests")).values())).carried_out.date == date.today()
 
 
+def test_what_was_promoted_and_rolled_back_as_json(history, project):
+    put_aliases(history, {"champion": 1})
+    request("r1", "001")
+    request("r2", "002", "010")
+    told = json.loads(call("promote", "2", "--json"))
+    assert (told["model"], told["champion"], told["replaces"], told["moved"]) == (history.name, 2, 1, True)
+    assert told["overrode"] == [] and told["requests"] == [
+        {"id": "r1", "carried_out": True, "missing": []},
+        {"id": "r2", "carried_out": False, "missing": ["010"]},
+    ]
+    told = json.loads(call("rollback", "--force", "--reason", "it breaks the product", "--json"))
+    assert (told["champion"], told["replaces"], told["reason"]) == (1, 2, "it breaks the product") and told["overrode"]
+
+
 def test_the_same_again_changes_nothing(history, project):
     put_aliases(history, {"champion": 1})
     request("r1", "001")

@@ -56,6 +56,14 @@ def test_a_request_is_due_in_30_days_and_has_the_next_id_of_today():
     assert first.deadline == TODAY + timedelta(days=30)
 
 
+def test_what_was_added_and_done_as_json():
+    told = json.loads(call("add", "001", "017", "--reason", "erasure", "--id", "court-7", "--json"))
+    assert (told["id"], told["people"], told["days_left"]) == ("court-7", ["001", "017"], 30)
+    assert told["file"] == "requests/court-7.yaml" and told["people_checked"] is False
+    told = json.loads(call("done", "court-7", "--version", "3", "--json"))
+    assert told["carried_out"]["version"] == 3 and told["state"] == "carried out"
+
+
 def test_deadline_and_id_are_taken_as_given():
     call("add", "001", "--reason", "legal_order", "--deadline", str(TODAY + timedelta(days=7)), "--id", "court-7")
     (request,) = the_requests()

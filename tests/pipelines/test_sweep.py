@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import shutil
 import signal
@@ -175,8 +176,11 @@ def test_a_sweep_runs_each_combination_once_below_one_run_and_resumes_after_a_ki
 
     adapters = sorted((tree / "work/sweep").glob("unlearn-*/models/adapter/adapter_model.safetensors"))
     before = [path.stat().st_mtime_ns for path in adapters]
-    again = sweep(tree, "-S", "unlearn.method.lambda=0.5,2.0")
+    again = sweep(tree, "-S", "unlearn.method.lambda=0.5,2.0", "--json")
     assert again.returncode == 0 and len(adapters) == 2
+    told = json.loads(again.stdout)
+    assert [row["unlearn.method.lambda"] for row in told["combinations"]] == [0.5, 2.0] and told["failed"] == []
+    assert isinstance(told["combinations"][0]["forget leakage"], float) and "2 of 2" in again.stderr
     assert [path.stat().st_mtime_ns for path in adapters] == before
     table = next((tree / "work/sweep").glob("*/results.csv")).read_text()
     assert [row["unlearn.method.lambda"] for row in csv.DictReader(io.StringIO(table))] == ["0.5", "2.0"]

@@ -48,4 +48,4 @@ def lineage(stage: str, values: Mapping[str, Any], params_file: Path, sweep: str
 
 def settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of params.yaml that decide a run."""
-    return {section: value for section, value in values.items() if section not in ("sweep", "deploy")}
+    return {section: value for section, value in values.items() if section not in ("sweep", "deploy", "tracking")}

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from viker.core.errors import UserError
 from viker.core.files import sha256_path
@@ -21,6 +21,9 @@ from viker.tracking.identity import lineage
 from viker.tracking.outbox import append, create, keep, outbox
 from viker.tracking.publish import Publisher
 from viker.tracking.published import params_text, published_params
+
+if TYPE_CHECKING:
+    from viker.tracking.reporters import Reporters
 
 STAGE, PIPELINE = -1, -2
 """Which run a record is about, counted from the innermost."""
@@ -41,10 +44,18 @@ class Stage:
         live: whether to publish while it runs, for one that takes long or is the last.
         required: whether it can't do without MLflow: it publishes with ``deliver``, whatever VIKER_TRACKING is.
         sweep: the key of the sweep that this is.
+        also: where its curves go besides, see ``viker.tracking.reporters``.
     """
 
     def __init__(
-        self, name: str, values: Any, file: Path, live: bool = False, required: bool = False, sweep: str = ""
+        self,
+        name: str,
+        values: Any,
+        file: Path,
+        live: bool = False,
+        required: bool = False,
+        sweep: str = "",
+        also: "Reporters | None" = None,
     ) -> None:
         """Create the journal, unless tracking is off or this is not the first of several processes."""
         self.on = (required or os.environ.get("VIKER_TRACKING") != "off") and os.environ.get("RANK", "0") == "0"
@@ -53,6 +64,7 @@ class Stage:
         self.publishes = live or required or "DVC_STAGE" not in os.environ
         self.journal = outbox() / f"{time.time_ns() // 1000}-{os.getpid()}-{name}"  # they sort by time
         self.stream: BinaryIO | None = None
+        self.also, self.runs = also, list[dict[str, Any]]()
         self.publisher = Publisher(tracking_uri(), self.journal)
         self.over, self.thread = threading.Event(), threading.Thread(target=self._publish_live, daemon=True)
         experiment, self.redact = values["register"]["experiment"], values["register"]["publish"] == "redacted"
@@ -60,8 +72,10 @@ class Stage:
         self._record(lambda: {"file": "params.yaml", "text": self._text(values, file.read_text(encoding="utf-8"))})
 
     def metrics(self, values: Mapping[str, Any], step: int = 0, run: int = STAGE) -> None:
-        """Record the finite numbers of nested values by dotted name."""
+        """Record the finite numbers of nested values by dotted name; of a ``step`` above 0, they are a curve's."""
         self._record(lambda: {"metrics": numbers(values), "step": step}, run)
+        if self.on and self.also and run == STAGE and step:
+            self.also.log(self.runs, numbers(values), step)
 
     def params(self, values: Mapping[str, Any], run: int = STAGE) -> None:
         """Record sections of params.yaml as parameters by dotted name."""
@@ -110,6 +124,8 @@ class Stage:
             self.over.set()
             self.thread.join()
         failed = isinstance(error, Exception)
+        if self.also:
+            self.also.close(failed)
         if failed:
             said = "see the log of the stage" if self.redact else error  # a message may quote the data
             self.tags({"error": f"{type(error).__name__}: {said}"[:1000]})
@@ -135,6 +151,7 @@ class Stage:
         for run in runs:
             if self.redact and "prepare.forget_ids" in run["params"]:
                 run["params"]["prepare.forget_ids"] = published_params(values)["prepare"]["forget_ids"]
+        self.runs = runs
         return runs
 
     def _record(self, make: Callable[[], Mapping[str, Any]], run: int = STAGE) -> None:
