@@ -82,6 +82,7 @@ ELSEWHERE = {
     "viker gate*": (
         "tests/components/gate/test_gate_command.py::test_a_failed_gate_is_written_and_exits_with_3_only_where_enforced"
     ),
+    "viker export*": "tests/pipelines/test_export.py::",
     "viker promote candidate": "tests/test_own_data.py::test_promotion_carries_out_the_request",
     "viker ask *": "tests/pipelines/test_ask.py::test_the_champion_answers_and_the_vanilla_model_beside_it",
     "viker demo*": "tests/pipelines/test_demo_page.py::",

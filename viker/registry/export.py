@@ -137,7 +137,7 @@ def readme(export: Export, place: str) -> str:
     from huggingface_hub import ModelCardData
 
     record, base, merged = export.record, export.base, export.merged
-    relation = {"base_model_relation": "finetune" if merged else "adapter"} if base.hub_name else {}
+    relation: dict[str, Any] = {"base_model_relation": "finetune" if merged else "adapter"} if base.hub_name else {}
     about = ModelCardData(
         base_model=base.hub_name,
         library_name="transformers" if merged else "peft",

@@ -10,9 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from netrc import NetrcParseError, netrc
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 from viker.core.errors import UserError
 from viker.core.redact import redacted
@@ -116,8 +118,10 @@ _START = {"tensorboard": _tensorboard, "wandb": _wandb}
 
 def _has_key() -> bool:
     """Return whether W&B will not ask for a key: it has one, or sends nothing."""
-    from requests.utils import get_netrc_auth
-
     if os.environ.get("WANDB_MODE", "online") != "online" or os.environ.get("WANDB_API_KEY"):
         return True
-    return get_netrc_auth(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")) is not None
+    host = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").hostname
+    try:
+        return netrc(os.environ.get("NETRC")).authenticators(host or "") is not None
+    except (OSError, NetrcParseError):
+        return False
