@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from components.contract.params import load_params
 from tests.viker.tracking.pages import compare_page, new_page, points, runs_page
 from tests.viker.tracking.server import Server
-from tests.viker.tracking.tree import STAGES, environment, run, small_tree, start
+from tests.viker.tracking.tree import STAGES, change, environment, run, small_tree, start
 from viker import tracking
 from viker.core.nested import main_metrics
 
@@ -38,13 +38,15 @@ def server(tmp_path_factory, moto_endpoint):
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory) -> Path:
-    return small_tree(tmp_path_factory.mktemp("tree") / "tree", epochs=EPOCHS)
+    folder = small_tree(tmp_path_factory.mktemp("tree") / "tree", epochs=EPOCHS)
+    change(folder, tracking={"also": ["tensorboard", "wandb"]})
+    return folder
 
 
 @pytest.fixture(scope="module")
 def pipeline(server, tree) -> Path:
     """The tree after a pipeline run during which the server was killed and the training too."""
-    settings = PLANTED | {"MLFLOW_TRACKING_URI": server.uri}
+    settings = PLANTED | {"MLFLOW_TRACKING_URI": server.uri, "WANDB_MODE": "offline"}
     for stage in ("prepare", "finetune", "sample"):
         run(tree, stage, **settings)
 
@@ -132,6 +134,24 @@ def test_every_stage_is_one_run_and_nothing_of_the_training_is_lost(pipeline, se
     assert parents[0].data.params["unlearn.epochs"] == str(EPOCHS)
     read = {item.dataset.name for item in unlearn.inputs.dataset_inputs}
     assert read == {"forget", "test", "retain", "real", "unseen"}
+
+
+def test_the_curves_are_in_tensorboard_and_wandb_too_though_the_training_was_killed(pipeline):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    steps = json.loads((pipeline / "unlearning/summary.json").read_text())["steps"]
+    (unlearn,) = (pipeline / "work/tracking/tensorboard").glob("*/unlearn")
+    events = EventAccumulator(str(unlearn), size_guidance={"scalars": 0}).Reload()
+    assert {"train/loss", "train/ga", "train/kl", "train/lr"} <= set(events.Tags()["scalars"])
+    assert [point.step for point in events.Scalars("train/loss")] == list(range(1, steps + 1))
+    (finetune,) = (pipeline / "work/tracking/tensorboard").glob("*/finetune")
+    assert {"train/base_training.loss", "train/memorising.loss"} <= set(
+        EventAccumulator(str(finetune)).Reload().Tags()["scalars"]
+    )
+    written = sorted((pipeline / "work/tracking/wandb").rglob("*.wandb"))
+    assert len(written) == 3 and len({file.stem for file in written}) == 2  # unlearn was begun twice
+    files = [path.read_bytes() for path in (pipeline / "work/tracking").rglob("*") if path.is_file()]
+    assert not [secret for secret in PLANTED.values() if any(secret.encode() in content for content in files)]
 
 
 def test_the_evidence_is_in_the_artifact_store(pipeline, server):
