@@ -64,6 +64,7 @@ def _around(params: Params) -> Iterator[Place]:
     yield Place(Path(".dvc/tmp"), "DVC", CACHED)
     published = NOBODY if params.section("register").publish == "redacted" else CACHED
     yield Place(outbox(), "tracking", published)
+    yield Place(outbox().with_name("wandb"), "tracking.also", published)
     if (file := database(tracking_uri())) is not None:
         yield Place(file, "MLflow", published)
         yield Place(file.parent / ARTIFACTS, "MLflow", published)
