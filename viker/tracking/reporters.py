@@ -90,8 +90,9 @@ def _tensorboard(runs: Sequence[Mapping[str, Any]], step: int) -> Any:
     """Begin a file of events. A run that resumes has one folder; its points from ``step`` on replace those before."""
     from torch.utils.tensorboard import SummaryWriter
 
-    names = [re.sub(r"[^\w.=-]+", "-", str(run["name"])) for run in runs[-2:]]
-    place = folder() / "tensorboard" / f"{names[0]}-{runs[-1]['key'][:8]}" / names[-1]
+    pipeline, stage = runs[-2:]
+    name, key = re.sub(r"[^\w.=-]+", "-", pipeline["name"]), pipeline["key"][:8]
+    place = folder() / "tensorboard" / (name if key in name else f"{name}-{key}") / stage["name"]
     return _reporter("tensorboard")(tb_writer=SummaryWriter(str(place), purge_step=step))
 
 
