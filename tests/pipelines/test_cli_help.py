@@ -46,6 +46,7 @@ def test_every_command_has_an_example_and_takes_it():
 OWN_OUTPUT = {
     *STAGES,  # they write JSON files
     *("run", "repro"),  # they run the stages
+    "demo",  # it serves a page
     *("init", "params upgrade", "params schema"),  # they write a file, or JSON in any case
     *("sign", "audit verify", "purge", "certificate", "recheck"),  # they write a file that says it, or nothing
 }
