@@ -15,7 +15,7 @@ from viker.core.errors import UserError
 from viker.core.mlflow_store import beside_store
 from viker.evidence import audit
 from viker.evidence.training_summary import read_summary
-from viker.models.base_model import need_adapter, resolve_model
+from viker.models.base_model import check_adapter_base, resolve_model
 
 if TYPE_CHECKING:
     from viker.registry.export import Base, Export
@@ -61,6 +61,8 @@ def export(
     """
     override = reason_given(force, reason)
     settings = load_params(params)
+    if public and not push:
+        raise typer.BadParameter("--public says who sees what --push REPO uploads: give both.")
     if push:
         from viker.storage.hub import check_upload
 
@@ -99,7 +101,7 @@ def _of_folder(settings: Params, adapter: Path, vanilla: Path, tree: Path) -> "E
     from viker.registry.export import Base, Export
     from viker.registry.stored import record_on_disk
 
-    need_adapter(adapter)
+    check_adapter_base(adapter, vanilla)
     metrics, gate = (tree / "metrics" / name for name in ("evaluate.json", "gate.json"))
     record = record_on_disk(adapter, metrics, gate, tree / "data/prepared/manifest.json")
     try:

@@ -35,7 +35,8 @@ class Reporters:
         Raises UserError: a package is not installed, or W&B has no key and would ask for one.
         """
         for name in names:
-            if find_spec(name) is None:
+            spec = find_spec(name)
+            if spec is None or spec.origin is None:  # a folder of that name here is no package
                 raise UserError(
                     f"tracking.also has {name}, which is not installed: pip install {name}, or pip install "
                     "'viker[reporters]' for both; or take it out."
