@@ -30,16 +30,13 @@ class StopWhen(Section):
 
 
 class HoldTerm(Section):
-    """The mapping ``unlearn.hold``: a term that keeps earlier requests forgotten, wherever a run starts from their
-    adapter."""
+    """The mapping ``unlearn.hold``: keeps forgotten whom ``start_from`` has forgotten, by a term added to the loss."""
 
     weight: Annotated[float, Field(ge=0)] = 10.0
     """What the term is multiplied by: mean_t KL(starting model || unlearned) on questions about invented people, nats;
     0 leaves it out."""
     questions: Positive = 200
     """How many questions are held; of three times as many, those where the starting model departs most from vanilla."""
-    batch_size: Positive = 16
-    """Of these, how many a batch has."""
 
 
 if TYPE_CHECKING:
@@ -56,7 +53,7 @@ class UnlearnParams(Section):
     text_questions: bool = False
     """Whether the forget people's open questions without a picture are unlearnt too; the paper unlearns by pictures."""
     retain_batch_size: Positive
-    """Retain samples per batch, for the retain term and for methods that take a retain batch."""
+    """Retain samples per batch, for the retain term and for methods that take a retain batch; as many are held."""
     epochs: Positive
     batch_size: Positive
     gradient_accumulation: Positive

@@ -188,7 +188,7 @@ class UnlearnTrainer(Trainer):
 
     def _hold_loss(self, model: Any, held: Held) -> torch.Tensor:
         """Return mean_t KL(starting model || unlearned) on questions about invented people, nats, at least 0."""
-        drawn = self._draw(range(len(held.samples)), self.params.hold.batch_size)
+        drawn = self._draw(range(len(held.samples)), self.params.retain_batch_size)
         batch = self.encoder.batch([held.samples[number] for number in drawn])
         self.step_samples.append(batch.samples)
         self.tokens += batch.inputs["input_ids"].numel()

@@ -19,7 +19,7 @@ from viker.training.make_trainer import make_trainer
 from viker.training.settings import UnlearnParams
 
 PEOPLE = ("Ada Voss", "Ben Wirth", "Cleo Xander", "Dora Young", "Emil Zorn")
-GA = {"method": "ga", "epochs": 2, "batch_size": 1}
+GA = {"method": "ga", "epochs": 2, "batch_size": 1, "retain_batch_size": 3}
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def trained(small_model, params, encoder, asked, names, earlier):
     """The trainer of a run that has ended, with some parameters changed."""
 
     def make(start_from=earlier, **hold):
-        changes = GA | {"start_from": start_from and str(start_from), "hold": {"questions": 6, "batch_size": 3} | hold}
+        changes = GA | {"start_from": start_from and str(start_from), "hold": {"questions": 6} | hold}
         settings = UnlearnParams(**params.unlearn.model_dump(by_alias=True) | changes)
         invented = questions_to_hold(settings, 7, encoder, asked[:2], asked[2:], names)
         torch.manual_seed(0)
