@@ -31,6 +31,8 @@ DRAWN = 3
 """Questions that are drawn for each one held."""
 HOLD_BATCH = 8
 """Questions that are asked at once before training."""
+SIDE = 672
+"""Pixels; a blend is no larger, for hundreds are in memory."""
 SHARES = (0.3, 0.7)
 """Between which the share of the first picture in a blend lies: neither of the two people is shown."""
 
@@ -105,6 +107,7 @@ def invented_people(
         changed = replace(sample, record_id=f"invented/{number}")
         if sample.picture:
             one, two = (open_picture(pictures[key]) for key in drawn.sample(shown, 2))
+            one.thumbnail((SIDE, SIDE))
             blend = Image.blend(one, two.resize(one.size), drawn.uniform(*SHARES))
             changed = replace(changed, picture=changed.record_id)
             blends[changed.picture] = as_png(blend)
