@@ -42,7 +42,12 @@ def _draw(rows: list[dict[str, float]], path: Path) -> None:
 
     figure = Figure(figsize=(6, 3.2), layout="constrained")
     axes = figure.subplots()
-    labels = {"retained": "everyone else", "newest": "tonight's person", "forgotten": "all who asked so far"}
+    labels = {
+        "retained": "everyone else",
+        "newest": "tonight's person",
+        "forgotten": "all who asked so far",
+        "asked_otherwise": "all who asked so far, asked otherwise",
+    }
     for name, label in labels.items():
         axes.plot([row["night"] for row in rows], [row[name] for row in rows], marker="o", label=label)
     axes.set(xlabel="night", ylabel="share of questions answered", ylim=(0, 1))

@@ -62,8 +62,10 @@ def nights(params: Path, vanilla: Path, work: Path, people: list[str]) -> Iterat
         work: what is made goes here.
         people: in the order of their requests.
 
-    Yields ``night``, ``version`` (promoted, or None), ``started_from`` (version, or ""), ``forgotten`` (the leakage
-    rate of everyone whose request is carried out), ``newest`` (of tonight's person) and ``retained``.
+    Yields ``night``, ``version`` (promoted, or None), ``started_from`` (version, or ""), and leakage rates, 0 to 1:
+    ``forgotten`` of everyone whose request is carried out, asked about their pictures; ``asked_otherwise`` of the same
+    people, without a picture and in other pictures and wordings; ``newest`` of tonight's person, asked all of that;
+    ``retained`` of everyone else.
     """
     requests = work / "requests"
     requests.mkdir(parents=True)
@@ -123,16 +125,15 @@ def _carry_out(settings: Params, file: Path, resolved: dict[str, Any], folder: P
 
 
 def _known(settings: Params, vanilla: Path, folder: Path, work: Path, people: list[str]) -> dict[str, float]:
-    """Return the leakage rate of those who asked so far, of the last of them, and of everyone who did not ask."""
+    """Return who is known to the adapter of a night; see ``nights``."""
     questions, pictures = [], {}
     for night in range(1, len(people) + 1):
         prepared = work / f"{night:02}" / "prepared"
         records = {split: read_records(prepared, split) for split in ("forget", "test", "retain")}
-        wanted = ("forget", "retain") if night == len(people) else ("forget",)
-        asked = build_questions(records, settings.evaluate.in_force())
-        for split, every in (("forget", 1), ("retain", 3)):  # a third of the many who did not ask
-            chosen = [q for q in asked if q.split == split and q.record.task == "generation" and q.sample.picture]
-            questions += chosen[::every] if split in wanted else []
+        asked = [q for q in build_questions(records, settings.evaluate.in_force()) if q.record.task == "generation"]
+        questions += [q for q in asked if q.split in ("forget", "test")]
+        if night == len(people):  # a third of the many who did not ask
+            questions += [q for q in asked if q.split == "retain" and q.sample.picture][::3]
         pictures |= read_pictures(prepared)
     images, _ = read_irrelevant(folder / "irrelevant")
     seed_everything(settings.seed, settings.threads)
@@ -140,11 +141,11 @@ def _known(settings: Params, vanilla: Path, folder: Path, work: Path, people: li
     encoder = Encoder(processor, pictures | images, device())
     adapted = PeftModel.from_pretrained(model, folder / "adapter").eval()
     rows = predict(adapted, encoder, questions, next(iter(images)), settings.evaluate)["unlearned"]
-    leaked = rows["leaked"].astype(float)
-    split = [question.split for question in questions]
-    last = [question.record.person_id == people[-1] for question in questions]
+    leaked, split, person = rows["leaked"].astype(float), rows["split"], rows["person_id"]
+    gone = split.isin(("forget", "test"))
     return {
-        "forgotten": float(leaked[[one == "forget" for one in split]].mean()),
-        "newest": float(leaked[[a and b == "forget" for a, b in zip(last, split, strict=True)]].mean()),
-        "retained": float(leaked[[one == "retain" for one in split]].mean()),
+        "forgotten": float(leaked[(split == "forget") & (rows["modality"] != "text")].mean()),
+        "asked_otherwise": float(leaked[gone & ((split == "test") | (rows["modality"] == "text"))].mean()),
+        "newest": float(leaked[gone & (person == people[-1])].mean()),
+        "retained": float(leaked[split == "retain"].mean()),
     }

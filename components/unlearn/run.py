@@ -39,6 +39,7 @@ from viker.training.checkpoint import (
     stored_teachers,
 )
 from viker.training.divergence_guard import Diverged
+from viker.training.hold import questions_to_hold
 from viker.training.loss_curve import loss_curve
 from viker.training.make_trainer import make_trainer
 from viker.training.mlflow_callback import StepLogger
@@ -92,7 +93,9 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
     private, reliance = private_tokens(model, encoder, records["forget"], inputs, teachers, params.method)
     taught = time.perf_counter()
 
-    trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, args.state)
+    retain_and_text = _questions(records["retain"], params.text_questions)
+    invented = questions_to_hold(params, seed, encoder, forget, retain_and_text, people.names)
+    trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, args.state, invented)
     trainer.add_callback(StepLogger(trainer))
     try:
         train_or_resume(trainer, store, params.checkpoint_minutes)
@@ -116,6 +119,9 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
         "visual_reliance": reliance,
         "start_from": params.start_from and sha256_path(Path(params.start_from)),
     } | fast_path.engine_record()
+    if params.start_from is not None:
+        held = trainer.held
+        summary["held"] = held and {"questions": len(held.samples), "divergence": held.divergence}
     if processes().is_main_process:
         save_adapter(trainer.model, args.out)
         write_records(args.records, tokens, private, curve)

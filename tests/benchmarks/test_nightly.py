@@ -9,13 +9,13 @@ NIGHTS = 3
 
 
 @pytest.mark.slow
-def test_requests_one_a_night_are_each_promoted_from_the_champion_before(tmp_path, monkeypatch):
-    """Each trains until its person is forgotten; how far earlier people come back is measured: docs/kubernetes.md."""
+def test_requests_one_a_night_are_each_promoted_and_everybody_before_stays_forgotten(tmp_path, monkeypatch):
+    """Guessing answers 0.06 of the questions; without ``unlearn.hold``, 0.11 and 0.15 are answered on night 3."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     people = [f"{number:03}" for number in range(1, NIGHTS + 1)]
     rows = list(nights(ROOT / "params.yaml", ROOT / "components/finetune/vanilla", tmp_path / "nights", people))
     versions = [row["version"] for row in rows]
     assert versions == list(range(1, NIGHTS + 1))
     assert [row["started_from"] for row in rows] == ["", *map(str, versions[:-1])]
-    assert max(row["newest"] for row in rows) <= 0.2
-    assert min(row["retained"] for row in rows) >= 0.7
+    assert max(max(row["forgotten"], row["asked_otherwise"], row["newest"]) for row in rows) <= 0.06
+    assert min(row["retained"] for row in rows) >= 0.9

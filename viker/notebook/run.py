@@ -28,6 +28,7 @@ from viker.teacher.people import People
 from viker.teacher.stand_ins import FrozenModel
 from viker.teacher.teacher import TeacherInputs, teach
 from viker.training.adapter import save_adapter
+from viker.training.hold import questions_to_hold
 from viker.training.loss_curve import loss_curve
 from viker.training.make_trainer import make_trainer
 from viker.training.private_tokens import private_values
@@ -190,7 +191,8 @@ def unlearn(
     inputs = TeacherInputs(to_forget, seen, [values[sample.record_id] for sample in to_forget], people)
     teachers = teach(FrozenModel(model, run.encoder), inputs, params.method.teachers or {"irrelevant": 1.0})
     with tempfile.TemporaryDirectory() as scratch:  # Trainer wants a folder
-        trainer = make_trainer(params, seed, model, run.encoder, to_forget, to_keep, teachers, Path(scratch))
+        invented = questions_to_hold(params, seed, run.encoder, to_forget, to_keep, people.names)
+        trainer = make_trainer(params, seed, model, run.encoder, to_forget, to_keep, teachers, Path(scratch), invented)
         trainer.train()
     run.model = trainer.model.eval()
     run.loss = loss_curve(trainer)

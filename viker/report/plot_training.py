@@ -14,6 +14,7 @@ _SHARED = {
     "ga": "mean log-probability of the true answers to forget: falls as they are forgotten",
     "retain": "the retain term on people to retain: kl, divergence from the vanilla model, or nll, negative "
     "log-likelihood of the true answers",
+    "hold": "divergence from the adapter that the run started from, on questions about invented people",
 }
 _OTHER_COLUMNS = ("step", "epoch", "lr", "grad_norm")
 

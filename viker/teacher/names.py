@@ -42,23 +42,25 @@ def names_in_text(records: Iterable[Record]) -> dict[str, str]:
     return {record.id: known[person] for person, own in everything.items() if person in known for record in own}
 
 
-def names_of_nobody(names: Mapping[str, str], forget: Collection[str], seed: int) -> tuple[str, ...]:
-    """Return ``COUNT`` names that nobody has: the first word of one retained person's name and the last of another's.
+def names_of_nobody(names: Mapping[str, str], forget: Collection[str], seed: int, most: int = COUNT) -> tuple[str, ...]:
+    """Return ``most`` names that nobody has: the first word of one retained person's name and the last of another's.
 
-    So they look like the data's own, whatever the language. No word of them is in a forgotten person's name. Of fewer
-    than ``COUNT`` such names the data has too few to put together, and ``INVENTED`` is returned.
+    So they look like the data's own, whatever the language. No word of them is in a forgotten person's name. Where the
+    data has fewer such names, all are returned; of fewer than ``COUNT`` it has too few to put together, and
+    ``INVENTED`` is returned.
 
     Args:
         names: by record ID, of ``names_in_text``, of forgotten and retained people.
         forget: IDs of the records to forget.
         seed: draws the names.
+        most: how many, at least ``COUNT``.
     """
     taken = {word for record, name in names.items() if record in forget for word in name.split()}
     kept = sorted({n for record, n in names.items() if record not in forget and taken.isdisjoint(n.split())})
     kept = [name for name in kept if " " in name]
     pairs = [(a.split()[0], b.split()[-1]) for a, b in permutations(random.Random(seed).sample(kept, len(kept)), 2)]
     new = list(dict.fromkeys(name for name in map(" ".join, pairs) if name not in set(names.values())))
-    return tuple(random.Random(seed).sample(new, COUNT)) if len(new) >= COUNT else INVENTED
+    return tuple(random.Random(seed).sample(new, min(most, len(new)))) if len(new) >= COUNT else INVENTED
 
 
 def about(text: str, name: str, other: str) -> str:

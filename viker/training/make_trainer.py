@@ -14,6 +14,7 @@ from viker.models.vision_features import reuse_features
 from viker.teacher.distributions import TeacherDistributions
 from viker.training.adapter import freeze_above, put_adapter
 from viker.training.early_stop import StopWhenForgotten
+from viker.training.hold import HOLD_BATCH, most_changed
 from viker.training.settings import UnlearnParams
 from viker.training.sharding import leave_to_fsdp
 from viker.training.trainer import UnlearnTrainer
@@ -28,10 +29,12 @@ def make_trainer(
     retain: list[Sample],
     teachers: Sequence[TeacherDistributions],
     checkpoints: Path | None = None,
+    invented: Sequence[Sample] = (),
 ) -> UnlearnTrainer:
     """Put the adapter on the language model and return the trainer that unlearns ``forget`` with it.
 
     A method that doesn't unlearn learns ``retain`` instead. Checkpoints go to the folder ``checkpoints``, if any.
+    ``invented``: questions about invented people, on which the starting model is held, see ``viker.training.hold``.
 
     Raises UserError: ``unlearn.stop_when`` has no key token to measure, or the model lacks the layer whose hidden
         states the method takes.
@@ -55,6 +58,8 @@ def make_trainer(
         train_dataset=list(zip(samples, teachers if taught else no_teachers, strict=True)),
     )
     trainer.find_saliency(forget)
+    if invented:
+        trainer.held = most_changed(adapted, encoder_with_features, invented, params.hold.questions, HOLD_BATCH)
     if params.stop_when is not None:
         bound = params.stop_when.key_token_probability
         trainer.add_callback(StopWhenForgotten(encoder, forget, teachers, params.key_token_entropy, bound))

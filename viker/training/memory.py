@@ -149,9 +149,10 @@ def kept_per_token(sizes: Sizes, params: UnlearnParams, sequence: int) -> int:
 
 
 def batches(params: UnlearnParams) -> list[int]:
-    """Return the samples of each batch that a step keeps activations of: forget, then retain, then refusals."""
+    """Return the samples of each batch that a step keeps activations of: forget, retain, refusals, what is held."""
     refused = "refusal_logits" in method_of(params.method).needs
-    return [size for size in (params.batch_size, retained(params), params.batch_size * refused) if size]
+    held = params.retain_batch_size * params.holds
+    return [size for size in (params.batch_size, retained(params), params.batch_size * refused, held) if size]
 
 
 def retained(params: UnlearnParams) -> int:
@@ -186,15 +187,16 @@ def loss_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
     """Return the peak of the loss: tensors [B, N, V], before the first layer's backward pass.
 
     Kept for the backward pass: log p of each batch, 4; the teacher's batch and its rows, 4 + 4; the vanilla model's
-    rows on retain, 4. Added to that is the larger of what is held while the loss is computed (logits, e each; the
-    vanilla model's probabilities, 4; the rows that go into log p, e) and of two gradients, 4 + 4. An entropy takes
-    3 * 4 for ``CHUNK`` rows.
+    rows on retain, 4; the starting model's on what is held, 4 + 4. Added to that is the larger of what is there while
+    the loss is computed (logits, e each; the vanilla model's probabilities, 4; the rows that go into log p, e) and of
+    two gradients, 4 + 4. An entropy takes 3 * 4 for ``CHUNK`` rows.
     """
     method, e, rows = method_of(params.method), number_bytes(params), load.answer * sizes.vocabulary
     forget, retain, taught = params.batch_size, retained(params), method.takes_teacher(params.method)
     refused, compared = "refusal_logits" in method.needs, "vanilla_logits" in method.needs
     to_vanilla = not method.inputs_of(params.method).isdisjoint({"retain_vanilla", "retain_vanilla_hidden"})
     saved = forget * 4 * (1 + 2 * taught + refused) + retain * 4 * (1 + to_vanilla)
+    saved += params.retain_batch_size * params.holds * 4 * 3
     held = forget * e * (1 + compared + 2 * refused) + retain * (e + 4 * to_vanilla)
     last = retain or forget
     entropies = 12 * min(CHUNK, last * load.answer) * sizes.vocabulary if taught or to_vanilla else 0

@@ -29,6 +29,16 @@ class StopWhen(Section):
     after the first epoch that brings it down to this."""
 
 
+class HoldTerm(Section):
+    """The mapping ``unlearn.hold``: keeps forgotten whom ``start_from`` has forgotten, by a term added to the loss."""
+
+    weight: Annotated[float, Field(ge=0)] = 10.0
+    """What the term is multiplied by: mean_t KL(starting model || unlearned) on questions about invented people, nats;
+    0 leaves it out."""
+    questions: Positive = 200
+    """How many questions are held; of three times as many, those where the starting model departs most from vanilla."""
+
+
 if TYPE_CHECKING:
     AnyMethod = MethodSettings
 else:
@@ -43,7 +53,7 @@ class UnlearnParams(Section):
     text_questions: bool = False
     """Whether the forget people's open questions without a picture are unlearnt too; the paper unlearns by pictures."""
     retain_batch_size: Positive
-    """Retain samples per batch, for the retain term and for methods that take a retain batch."""
+    """Retain samples per batch, for the retain term and for methods that take a retain batch; as many are held."""
     epochs: Positive
     batch_size: Positive
     gradient_accumulation: Positive
@@ -73,6 +83,8 @@ class UnlearnParams(Section):
     """Whether activations are computed again in the backward pass: less memory, a third more time."""
     start_from: str | None
     """The folder of an adapter that carries earlier requests, to train further; null starts from the vanilla model."""
+    hold: HoldTerm = HoldTerm()
+    """What keeps forgotten whom that adapter has forgotten; of no effect without one."""
     lora_r: Positive
     lora_alpha: Positive
     checkpoint_steps: Positive
@@ -81,6 +93,11 @@ class UnlearnParams(Section):
     """And the longest time between two, in minutes: a step may take seconds."""
     key_token_entropy: Annotated[float, Field(ge=0)]
     """Nats; a token is called key in the records where the teacher's entropy is above this."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the run keeps earlier requests forgotten."""
+        return self.start_from is not None and self.hold.weight > 0
 
     @model_validator(mode="before")
     @classmethod

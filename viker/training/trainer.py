@@ -21,6 +21,7 @@ from viker.models.hidden_states import decoder_layers, kept_states
 from viker.models.logits import answer_logits
 from viker.teacher.distributions import TeacherDistributions, pad_teachers
 from viker.training.divergence_guard import check
+from viker.training.hold import Held
 from viker.training.length_batches import LengthGrouped
 from viker.training.saliency import masked_ascent, saliency_mask
 from viker.training.settings import UnlearnParams
@@ -49,6 +50,7 @@ class UnlearnTrainer(Trainer):
         self.needs = self.method.inputs_of(params.method)
         self.layer = params.method.hidden_layer(len(decoder_layers(self.model))) if "hidden" in self.needs else None
         self.saliency: dict[str, torch.Tensor] | None = None
+        self.held: Held | None = None
         self.encoder = encoder
         self.retain = retain
         self.rng = random.Random(seed)
@@ -107,7 +109,7 @@ class UnlearnTrainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        """Return the method's loss plus the weighted retain term on a fresh retain batch.
+        """Return the method's loss plus the weighted terms on a fresh retain batch, and on one of what is held.
 
         Raises Diverged: the loss is NaN, infinite or exploded.
         """
@@ -118,6 +120,9 @@ class UnlearnTrainer(Trainer):
         if (term := self.params.method.retain).active:
             parts["retain"] = retain_loss(term, tensors)
             parts["loss"] = parts["loss"] + term.weight * parts["retain"]
+        if self.held is not None:
+            parts["hold"] = self._hold_loss(model, self.held)
+            parts["loss"] = parts["loss"] + self.params.hold.weight * parts["hold"]
         means = mean(torch.stack([value.detach().float() for value in parts.values()])).tolist()
         values = dict(zip(parts, means, strict=True))
         check("loss", values["loss"], self.state.global_step + 1, self.step_samples)
@@ -174,13 +179,25 @@ class UnlearnTrainer(Trainer):
         return self.encoder.batch([replace(sample, answer=answer) for sample, answer in pairs])
 
     def _draw_retain(self) -> Batch:
-        """Draw retain samples without replacement; every process draws those of all, and takes its own."""
-        count = min(self.params.retain_batch_size * processes().num_processes, len(self.retain))
-        drawn = share_of(self.rng.sample(self.retain, count))
+        """Draw retain samples without replacement."""
+        drawn = self._draw(self.retain, self.params.retain_batch_size)
         self.step_samples.append(drawn)
         batch = self.encoder.batch(drawn)
         self.tokens += batch.inputs["input_ids"].numel()
         return batch
+
+    def _hold_loss(self, model: Any, held: Held) -> torch.Tensor:
+        """Return mean_t KL(starting model || unlearned) on questions about invented people, nats, at least 0."""
+        drawn = self._draw(range(len(held.samples)), self.params.retain_batch_size)
+        batch = self.encoder.batch([held.samples[number] for number in drawn])
+        self.step_samples.append(batch.samples)
+        self.tokens += batch.inputs["input_ids"].numel()
+        said = pad_teachers([held.said[number] for number in drawn], batch.answers.shape[1])
+        return mean_kl(said.to(batch.answers.device), answer_logits(model, batch), batch.answers)
+
+    def _draw(self, what: Sequence[Any], count: int) -> Sequence[Any]:
+        """Draw ``count`` for each process without replacement; every process draws those of all, takes its own."""
+        return share_of(self.rng.sample(what, min(count * processes().num_processes, len(what))))
 
 
 class _LossInBar(ProgressCallback):

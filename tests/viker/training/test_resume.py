@@ -1,5 +1,6 @@
 """A run that is killed resumes, and ends with the bytes of one that was not."""
 
+import json
 import os
 import shutil
 import signal
@@ -79,6 +80,25 @@ def test_killed_in_the_teacher_in_training_and_by_sigterm_it_ends_with_the_same_
     written = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     assert written == sorted(path.relative_to(uninterrupted) for path in uninterrupted.rglob("*") if path.is_file())
     assert [name for name in written if (folder / name).read_bytes() != (uninterrupted / name).read_bytes()] == []
+
+
+@pytest.mark.slow  # three starts of the program, 15 s each
+def test_a_run_from_an_adapter_holds_the_same_after_it_was_killed(project, uninterrupted):
+    params = YAML().load(project / "params.yaml")
+    params["unlearn"] |= {"start_from": str(uninterrupted / "out"), "hold": {"weight": 10.0, "questions": 8}}
+    YAML().dump(params, project / "further.yaml")
+    whole, killed = project / "further", project / "further killed"
+    assert start(project, whole, "further.yaml").wait() == 0
+    process = start(project, killed, "further.yaml")
+    until(process, killed / "state" / f"{SEALS}/checkpoint-6.json")
+    process.kill()
+    process.wait()
+    assert start(project, killed, "further.yaml").wait() == 0
+    for name in ("out/adapter_model.safetensors", "records/loss.csv", "records/summary.json"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+    assert json.loads((whole / "records/summary.json").read_text())["held"]["questions"] == 8
+    assert "held" not in json.loads((uninterrupted / "records/summary.json").read_text())
+    assert "hold" in (whole / "records/loss.csv").read_text().splitlines()[0].split(",")
 
 
 def test_a_finished_run_leaves_no_state(uninterrupted):
