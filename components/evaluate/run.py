@@ -10,6 +10,7 @@ from peft import LoraConfig, get_peft_model
 
 from components.contract.kfp_task import REFUSED
 from components.evaluate.stage import Arguments
+from viker.attacks.base.attack import load_attacks
 from viker.attacks.base.perform import run_attacks
 from viker.attacks.base.subject import Subject
 from viker.attacks.base.targets import read_targets
@@ -110,6 +111,7 @@ def ask_part(
 ) -> int:
     """Ask one model the i-th share of n of the batches and attacks, ``share`` = (i, n); return how many they were.
 
+    Without an adapter, attacks that are drawn by its hash are left to ``run``.
     ``work`` holds what was asked until the task is over. ``out``: the results, what decides them, and fallbacks.
 
     Raises UserError: as ``run``.
@@ -119,10 +121,11 @@ def ask_part(
     deciding = _deciding(params, seed, threads, inputs, image)
     store = RunStore(work, deciding, share)
     answer(name, adapted, encoder, questions, params, store)
-    subject = Subject(
-        name, adapted, name == "unlearned", encoder, params.batch_size, params.in_force().longest("generation")
-    )
-    run_attacks([subject], read_targets(inputs.prepared), params.attacks, seed, store)
+    sizes = params.batch_size, params.in_force().longest("generation")
+    digest = None if inputs.adapter is None else sha256_path(inputs.adapter)
+    subject = Subject(name, adapted, name == "unlearned", encoder, *sizes, digest)
+    attacks = {one: settings for one, settings in params.attacks.items() if digest or not _drawn_by_adapter(one)}
+    run_attacks([subject], read_targets(inputs.prepared), attacks, seed, store)
     with new_folder(out) as folder:
         part = {"deciding": deciding, "fallbacks": fast_path.fallbacks()}
         write_json(folder / PART, part)
@@ -130,6 +133,10 @@ def ask_part(
     count = len(store.results)
     store.close()
     return count
+
+
+def _drawn_by_adapter(attack: str) -> bool:
+    return load_attacks()[attack].drawn_by_adapter
 
 
 def read_part(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

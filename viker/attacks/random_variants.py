@@ -45,8 +45,13 @@ class RandomSettings(AttackSettings):
     None: the adapter's hash alone decides, which its maker can try out in advance."""
 
 
-def seed_of(adapter_sha256: str, settings: RandomSettings, seed: int) -> int:
-    """Return the seed of the draw: a hash of the adapter's SHA-256, ``randomness`` and the seed of params.yaml."""
+def seed_of(adapter_sha256: str | None, settings: RandomSettings, seed: int) -> int:
+    """Return the seed of the draw: a hash of the adapter's SHA-256, ``randomness`` and the seed of params.yaml.
+
+    Raises ValueError: there is no adapter yet.
+    """
+    if adapter_sha256 is None:
+        raise ValueError("the attack 'random' is drawn by the adapter's hash, and there is no adapter yet")
     return int(sha256_json([adapter_sha256, settings.randomness, seed])[:16], 16)
 
 
@@ -134,4 +139,5 @@ RANDOM = Attack(
     leaks=fuzzy_leaks,
     recount_chance=_chance,
     side_blocks=(SideBlock("levels", (NAME,), count_levels),),
+    drawn_by_adapter=True,
 )

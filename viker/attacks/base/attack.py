@@ -61,6 +61,8 @@ class Attack:
         expected: of an attack that needs the model to find its questions: the records that it asks about, from its
             targets, settings and the seed. None: what it asks follows from ``run`` with a subject that says nothing,
             see ``rehearsal``.
+        drawn_by_adapter: whether what it asks depends on ``Subject.adapter_sha256``, so that even the vanilla model
+            can't be asked before the adapter is there.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Attack:
     recount_chance: Callable[[Record, Sequence[str], float], float] = lambda row, said, _: guessing_chance(row, said)
     side_blocks: tuple[SideBlock, ...] = ()
     expected: Callable[[Targets, Any, int], Sequence[Record]] | None = None
+    drawn_by_adapter: bool = False
 
     @property
     def tables(self) -> tuple[str, ...]:

@@ -25,8 +25,8 @@ class Subject:
     encoder: Encoder
     batch_size: int
     max_new_tokens: int
-    adapter_sha256: str = ""
-    """Of the adapter in question, for both subjects: what an attack draws that nobody could train against."""
+    adapter_sha256: str | None = ""
+    """Of the adapter in question, for both subjects, for an attack that nobody could train against; None: none yet."""
 
     @contextmanager
     def active(self) -> Iterator[Any]:
