@@ -18,7 +18,7 @@ from viker.data.irrelevant.assignment import images_of, read_irrelevant
 from viker.data.records import Record, read_pictures, read_records
 from viker.data.samples import Sample, sample_of
 from viker.evidence.training_summary import write_summary
-from viker.methods.base.method import MethodSettings, method_of
+from viker.methods.base.method import MethodSettings
 from viker.models import fast_path
 from viker.models.context_length import need_context
 from viker.models.encoder import Encoder
@@ -53,6 +53,7 @@ from viker.training.private_tokens import (
 from viker.training.settings import UnlearnParams
 from viker.training.sharding import in_step
 from viker.training.start_model import load_start_model
+from viker.training.target import target_of
 from viker.training.trainer import UnlearnTrainer
 
 log = logging.getLogger(__name__)
@@ -90,12 +91,15 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
     people = People.among(records["forget"], records["retain"], seed)
     inputs = TeacherInputs(forget, teacher_images, [values[s.record_id] for s in forget], people)
     teachers = ask_teacher(store, model, encoder, inputs, params.method.teachers)
-    private, reliance = private_tokens(model, encoder, records["forget"], inputs, teachers, params.method)
+    everybody = [record for own in records.values() for record in own]
+    with in_step(model, lambda: answer_logits(model, encoder.batch(forget[:1]))):
+        target = target_of(params, FrozenModel(model, encoder), inputs, teachers, everybody)
+    private, reliance = private_tokens(model, encoder, records["forget"], inputs, target.distributions, params.method)
     taught = time.perf_counter()
 
     retain_and_text = _questions(records["retain"], params.text_questions)
     invented = questions_to_hold(params, seed, encoder, forget, retain_and_text, people.names)
-    trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, args.state, invented)
+    trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, args.state, invented, target)
     trainer.add_callback(StepLogger(trainer))
     try:
         train_or_resume(trainer, store, params.checkpoint_minutes)
@@ -108,7 +112,7 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
     tokens = key_token_rows(forget, teachers, encoder, params.key_token_entropy)
     curve = loss_curve(trainer)
     summary = {
-        "method": method_of(params.method).described(params.method),
+        "method": params.described,
         "samples": len(trainer.train_dataset),
         "steps": len(curve),
         "trained_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
@@ -118,7 +122,7 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
         "private_tokens": summarised(private),
         "visual_reliance": reliance,
         "start_from": params.start_from and sha256_path(Path(params.start_from)),
-    } | fast_path.engine_record()
+    } | (target.record | fast_path.engine_record())
     if params.start_from is not None:
         held = trainer.held
         summary["held"] = held and {"questions": len(held.samples), "divergence": held.divergence}

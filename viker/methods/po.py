@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from viker.methods.base.method import FORGET, RETAIN, Method, MethodSettings
+from viker.methods.base.method import FORGET, REFUSED, RETAIN, Method, MethodSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +42,7 @@ def po_loss(
 METHOD = Method(
     PO,
     po_loss,
-    (*FORGET, "refusal_logits", "refusal_answers", *RETAIN),
+    (*FORGET, *REFUSED, *RETAIN),
     source='Maini et al., "TOFU", arXiv 2401.06121, preference optimisation; idk or PO in CLEAR, arXiv 2410.18057',
     parts={
         "refusal_nll": "negative log-likelihood of refusals to the questions about people to forget",

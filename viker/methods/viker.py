@@ -71,6 +71,11 @@ class ViKeR(MethodSettings):
         weights = {self.teacher: 1.0} if isinstance(self.teacher, str) else self.teacher
         return {} if self.teacher == "none" else {name: one / sum(weights.values()) for name, one in weights.items()}
 
+    @property
+    def follows_teacher(self) -> bool:
+        """Whether the loss has its regulariser."""
+        return self.weighting == "kl" and bool(self.teachers) and self.lambda_ > 0
+
 
 def viker_loss(
     logits: Tensor,
@@ -120,7 +125,7 @@ def floor(teacher: float, settings: ViKeR) -> float:
 
     ``teacher``: q(y), between 0 and 1. Source: this project.
     """
-    if settings.weighting != "kl" or not settings.teachers or settings.lambda_ == 0:
+    if not settings.follows_teacher:
         return 0.0
     if not settings.use_ga:
         return teacher

@@ -33,6 +33,7 @@ from viker.training.loss_curve import loss_curve
 from viker.training.make_trainer import make_trainer
 from viker.training.private_tokens import private_values
 from viker.training.settings import UnlearnParams
+from viker.training.target import target_of
 
 DEFAULTS: dict[str, Any] = {
     "method": {"name": "viker", "retain": {"term": "kl", "weight": 5.0}},
@@ -190,9 +191,12 @@ def unlearn(
     seen = [tuple(irrelevant)] * len(to_forget)
     inputs = TeacherInputs(to_forget, seen, [values[sample.record_id] for sample in to_forget], people)
     teachers = teach(FrozenModel(model, run.encoder), inputs, params.method.teachers or {"irrelevant": 1.0})
+    everybody = [record for own in splits.values() for record in own]
+    target = target_of(params, FrozenModel(model, run.encoder), inputs, teachers, everybody)
     with tempfile.TemporaryDirectory() as scratch:  # Trainer wants a folder
         invented = questions_to_hold(params, seed, run.encoder, to_forget, to_keep, people.names)
-        trainer = make_trainer(params, seed, model, run.encoder, to_forget, to_keep, teachers, Path(scratch), invented)
+        asked = (to_forget, to_keep, teachers, Path(scratch), invented, target)
+        trainer = make_trainer(params, seed, model, run.encoder, *asked)
         trainer.train()
     run.model = trainer.model.eval()
     run.loss = loss_curve(trainer)

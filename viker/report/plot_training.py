@@ -15,6 +15,7 @@ _SHARED = {
     "retain": "the retain term on people to retain: kl, divergence from the vanilla model, or nll, negative "
     "log-likelihood of the true answers",
     "hold": "divergence from the adapter that the run started from, on questions about invented people",
+    "refusal_nll": "negative log-likelihood of refusals to the questions about people to forget",
 }
 _OTHER_COLUMNS = ("step", "epoch", "lr", "grad_norm")
 

@@ -48,8 +48,10 @@ def settings(params: Mapping[str, Any], inputs: Inputs) -> list[tuple[str, Any]]
     if private.get("values"):
         kept = f"{private['values_kept']} of {private['values']}"
         record.append(("private values that these settings can't make forgotten", kept))
+    target = unlearn.get("target", "none")
     return [
         ("method", method.described(own_settings)),
+        *([("target", target)] if target != "none" else []),
         *((formatting.words(name), str(value).lower()) for name, value in values.items()),
         *(irrelevant if sees_images else []),
         ("seed", params["seed"]),

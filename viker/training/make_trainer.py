@@ -9,6 +9,7 @@ from transformers import TrainingArguments
 
 from viker.data.samples import Sample
 from viker.methods.base.method import method_of
+from viker.methods.base.refusals import REFUSALS
 from viker.models.encoder import Encoder
 from viker.models.vision_features import reuse_features
 from viker.teacher.distributions import TeacherDistributions
@@ -17,6 +18,7 @@ from viker.training.early_stop import StopWhenForgotten
 from viker.training.hold import HOLD_BATCH, most_changed
 from viker.training.settings import UnlearnParams
 from viker.training.sharding import leave_to_fsdp
+from viker.training.target import Target
 from viker.training.trainer import UnlearnTrainer
 
 
@@ -30,11 +32,13 @@ def make_trainer(
     teachers: Sequence[TeacherDistributions],
     checkpoints: Path | None = None,
     invented: Sequence[Sample] = (),
+    target: Target | None = None,
 ) -> UnlearnTrainer:
     """Put the adapter on the language model and return the trainer that unlearns ``forget`` with it.
 
     A method that doesn't unlearn learns ``retain`` instead. Checkpoints go to the folder ``checkpoints``, if any.
     ``invented``: questions about invented people, on which the starting model is held, see ``viker.training.hold``.
+    The loss takes the ``target``'s distributions, if there is one, in place of the ``teachers``'.
 
     Raises UserError: ``unlearn.stop_when`` has no key token to measure, or the model lacks the layer whose hidden
         states the method takes.
@@ -42,6 +46,7 @@ def make_trainer(
     method = method_of(params.method)
     taught = method.takes_teacher(params.method) and bool(teachers)
     samples = forget if method.unlearns else retain
+    followed = target.distributions if target else teachers
     no_teachers: list[TeacherDistributions | None] = [None] * len(samples)
     model.set_attn_implementation(params.attention)
     encoder_with_features = reuse_features(model, encoder, forget)
@@ -53,9 +58,10 @@ def make_trainer(
         encoder_with_features,
         retain,
         seed,
+        target.refusals if target and target.refusals else REFUSALS,
         model=adapted,
         args=training_arguments(params, seed, checkpoints),
-        train_dataset=list(zip(samples, teachers if taught else no_teachers, strict=True)),
+        train_dataset=list(zip(samples, followed if taught else no_teachers, strict=True)),
     )
     trainer.find_saliency(forget)
     if invented:

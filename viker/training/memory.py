@@ -193,8 +193,8 @@ def loss_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
     """
     method, e, rows = method_of(params.method), number_bytes(params), load.answer * sizes.vocabulary
     forget, retain, taught = params.batch_size, retained(params), method.takes_teacher(params.method)
-    refused, compared = "refusal_logits" in method.needs, "vanilla_logits" in method.needs
-    to_vanilla = not method.inputs_of(params.method).isdisjoint({"retain_vanilla", "retain_vanilla_hidden"})
+    refused, compared = "refusal_logits" in params.inputs, "vanilla_logits" in method.needs
+    to_vanilla = not params.inputs.isdisjoint({"retain_vanilla", "retain_vanilla_hidden"})
     saved = forget * 4 * (1 + 2 * taught + refused) + retain * 4 * (1 + to_vanilla)
     saved += params.retain_batch_size * params.holds * 4 * 3
     held = forget * e * (1 + compared + 2 * refused) + retain * (e + 4 * to_vanilla)

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from viker.core.errors import did_you_mean
 from viker.core.settings import Positive, Rate, Section, Share
-from viker.methods.base.method import MethodSettings, method_of, methods
+from viker.methods.base.method import REFUSED, MethodSettings, method_of, methods
 
 MOVED = {
     **dict.fromkeys(("lambda", "teacher", "weighting", "mask_threshold", "use_ga"), ("viker",)),
@@ -50,6 +50,11 @@ class UnlearnParams(Section):
 
     method: AnyMethod
     """A mapping with the method's ``name`` and its settings, or the name alone for its defaults."""
+    target: Literal["none", "uncertain", "refuse"] = "none"
+    """Where the teacher's distributions lead: to what is likeliest without the picture, to no plausible value more than
+    to another, or to a refusal; see ``viker.teacher.target``."""
+    refusal: Annotated[str, Field(min_length=1, max_length=200)] = "I don't know that."
+    """The target refuse: what a model learns to say that never declines by itself."""
     text_questions: bool = False
     """Whether the forget people's open questions without a picture are unlearnt too; the paper unlearns by pictures."""
     retain_batch_size: Positive
@@ -99,6 +104,18 @@ class UnlearnParams(Section):
         """Whether the run keeps earlier requests forgotten."""
         return self.start_from is not None and self.hold.weight > 0
 
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The fields of ``Inputs`` that a step computes: those of method, retain term and target."""
+        of_target = REFUSED if self.target == "refuse" else ()
+        return method_of(self.method).inputs_of(self.method) | frozenset(of_target)
+
+    @property
+    def described(self) -> str:
+        """The method as tables and reports call it, with the retain term and the target, if there are any."""
+        method = method_of(self.method).described(self.method)
+        return method if self.target == "none" else f"{method}, target {self.target}"
+
     @model_validator(mode="before")
     @classmethod
     def _present_form(cls, values: Any) -> Any:
@@ -119,6 +136,24 @@ class UnlearnParams(Section):
             nearest = did_you_mean(name, methods()).removesuffix(".")
             raise ValueError(f"no method '{name[:80]}'; expected {', '.join(methods())}{nearest}")
         return settings
+
+    @field_validator("target")
+    @classmethod
+    def _the_teacher_is_followed(cls, target: str, info: ValidationInfo) -> str:
+        method = info.data.get("method")
+        if target != "none" and method is not None and not method.follows_teacher:
+            raise ValueError(
+                f"the loss of the method {method.name} with these settings follows no teacher, whose distributions "
+                "could lead there: take viker with a teacher, a lambda above 0 and the weighting kl, or set it to none"
+            )
+        return target
+
+    @field_validator("refusal")
+    @classmethod
+    def _says_something(cls, refusal: str) -> str:
+        if not refusal.strip():
+            raise ValueError("expected a sentence, such as 'I don't know that.'")
+        return refusal.strip()
 
     @field_validator("shard")
     @classmethod

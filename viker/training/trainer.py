@@ -13,7 +13,7 @@ from transformers import ProgressCallback, Trainer
 
 from viker.core.distributed import mean, processes, share_of
 from viker.data.samples import Sample
-from viker.methods.base.method import Inputs, RetainTerm, method_of
+from viker.methods.base.method import REFUSED, Inputs, RetainTerm, method_of
 from viker.methods.base.refusals import REFUSALS
 from viker.methods.base.tokens import mean_kl, mean_log_likelihood
 from viker.models.encoder import Batch, Encoder
@@ -40,14 +40,23 @@ class UnlearnTrainer(Trainer):
     how many input tokens have been trained on, padding included.
     """
 
-    def __init__(self, params: UnlearnParams, encoder: Encoder, retain: list[Sample], seed: int, **others: Any) -> None:
-        """Take the unlearning parameters, the retain samples to draw from, and Trainer's own arguments."""
+    def __init__(
+        self,
+        params: UnlearnParams,
+        encoder: Encoder,
+        retain: list[Sample],
+        seed: int,
+        refusals: Sequence[str] = REFUSALS,
+        **others: Any,
+    ) -> None:
+        """Take the unlearning parameters, the retain samples and refusals to draw from, and Trainer's own arguments."""
         super().__init__(data_collator=self._collate, **others)
         self.remove_callback(ProgressCallback)
         self.add_callback(_LossInBar)
         self.params = params
         self.method = method_of(params.method)
-        self.needs = self.method.inputs_of(params.method)
+        self.needs = params.inputs
+        self.refusals = refusals
         self.layer = params.method.hidden_layer(len(decoder_layers(self.model))) if "hidden" in self.needs else None
         self.saliency: dict[str, torch.Tensor] | None = None
         self.held: Held | None = None
@@ -111,6 +120,8 @@ class UnlearnTrainer(Trainer):
     ) -> torch.Tensor:
         """Return the method's loss plus the weighted terms on a fresh retain batch, and on one of what is held.
 
+        With the target refuse, plus -mean_t log p of the tokens of refusals to the forget batch's questions, nats.
+
         Raises Diverged: the loss is NaN, infinite or exploded.
         """
         self.step_samples.append(inputs["forget"].samples)
@@ -123,6 +134,10 @@ class UnlearnTrainer(Trainer):
         if self.held is not None:
             parts["hold"] = self._hold_loss(model, self.held)
             parts["loss"] = parts["loss"] + self.params.hold.weight * parts["hold"]
+        if self.params.target == "refuse":
+            refused: list[Any] = [getattr(tensors, name) for name in REFUSED]
+            parts["refusal_nll"] = -mean_log_likelihood(*refused)
+            parts["loss"] = parts["loss"] + parts["refusal_nll"]
         means = mean(torch.stack([value.detach().float() for value in parts.values()])).tolist()
         values = dict(zip(parts, means, strict=True))
         check("loss", values["loss"], self.state.global_step + 1, self.step_samples)
@@ -174,8 +189,8 @@ class UnlearnTrainer(Trainer):
         """Answer the forget batch's questions with refusals; every process draws those of all, and takes its own."""
         count = len(forget.samples)
         state = processes()
-        drawn = [self.rng.choice(REFUSALS) for _ in range(count * state.num_processes)][count * state.process_index :]
-        pairs = zip(forget.samples, drawn[:count], strict=True)
+        drawn = [self.rng.choice(self.refusals) for _ in range(count * state.num_processes)]
+        pairs = zip(forget.samples, drawn[count * state.process_index :][:count], strict=True)
         return self.encoder.batch([replace(sample, answer=answer) for sample, answer in pairs])
 
     def _draw_retain(self) -> Batch:

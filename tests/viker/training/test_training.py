@@ -18,12 +18,16 @@ from viker.methods.base.method import methods
 from viker.models.entropy import entropy
 from viker.models.logits import answer_logits
 from viker.teacher.key_tokens import entropy_histogram, key_token_rows
+from viker.teacher.people import People
+from viker.teacher.stand_ins import FrozenModel
+from viker.teacher.teacher import TeacherInputs
 from viker.teacher.visual import teacher_probabilities
 from viker.training.divergence_guard import Diverged
 from viker.training.length_batches import LengthGrouped
 from viker.training.loss_curve import PARTS, loss_curve
 from viker.training.make_trainer import make_trainer
 from viker.training.settings import UnlearnParams
+from viker.training.target import target_of
 
 SHORT = {"epochs": 1, "retain_batch_size": 3, "batch_size": 2}
 SPLITS = ("forget", "retain")
@@ -46,11 +50,12 @@ def teachers(small_model, samples) -> list[torch.Tensor]:
 def trainer_of(params, small_model, samples, teachers):
     """A trainer of a copy of the model, with some parameters changed."""
 
-    def make(**changes):
+    def make(aim=None, **changes):
         settings = UnlearnParams(**params.unlearn.model_dump(by_alias=True) | SHORT | changes)
         model, encoder = small_model
         torch.manual_seed(0)
-        return make_trainer(settings, 7, copy.deepcopy(model), encoder, samples["forget"], samples["retain"], teachers)
+        forget, retain = (samples[split] for split in SPLITS)
+        return make_trainer(settings, 7, copy.deepcopy(model), encoder, forget, retain, teachers, target=aim)
 
     return make
 
@@ -257,3 +262,39 @@ def test_key_tokens_carry_the_teachers_probability_and_what_it_leaves_of_the_pre
     assert (filled["gradient_weight"] * filled["tokens"]).sum() == pytest.approx(
         rows["gradient_weight"].sum(), abs=1e-3
     )
+
+
+def test_the_target_none_trains_as_without_one_and_the_others_do_not(trainer_of, small_model, samples, teachers):
+    adapters = {}
+    for target in ("none", "uncertain", "refuse"):
+        settings = UnlearnParams(**trainer_of().params.model_dump(by_alias=True) | {"target": target})
+        people = People.among([], [], 7)
+        count = len(samples["forget"])
+        inputs = TeacherInputs(samples["forget"], [SCENES] * count, [()] * count, people)
+        aim = target_of(settings, FrozenModel(*small_model), inputs, teachers, [])
+        adapters[target] = [adapter(trainer_of(target=target, aim=aim)) for _ in range(2)]
+        assert all(torch.equal(one, two) for one, two in zip(*map(dict.values, adapters[target]), strict=True))
+    plain = adapter(trainer_of())
+    same = {
+        target: all(torch.equal(value, plain[name]) for name, value in made[0].items())
+        for target, made in adapters.items()
+    }
+    assert same == {"none": True, "uncertain": False, "refuse": False}
+
+
+def test_a_model_that_never_declines_learns_the_sentence_of_the_settings(trainer_of, small_model, samples, teachers):
+    count = len(samples["forget"])
+    inputs = TeacherInputs(samples["forget"], [SCENES] * count, [()] * count, People.among([], [], 7))
+    settings = UnlearnParams(**trainer_of().params.model_dump(by_alias=True) | {"target": "refuse", "refusal": "Pass."})
+    aim = target_of(settings, FrozenModel(*small_model), inputs, teachers, [])
+    assert aim.refusals == ("Pass.",) and aim.record["refusals_from"].startswith("unlearn.refusal")
+    trainer = trainer_of(target="refuse", refusal="Pass.", aim=aim, epochs=4)
+    trainer.train()
+    nll = loss_curve(trainer)["refusal_nll"]
+    assert nll[-3:].mean() < nll[:3].mean()
+
+
+@pytest.mark.parametrize("method", ["ga", {"name": "viker", "lambda": 0}, {"name": "viker", "weighting": "hard_mask"}])
+def test_a_loss_that_follows_no_teacher_takes_no_target(trainer_of, method):
+    with pytest.raises(ValueError, match="follows no teacher"):
+        trainer_of(method=method, target="refuse")

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 FORGET = ("logits", "answers")
 RETAIN = ("retain_logits", "retain_answers")
 RATIO = "log of how much likelier the true answers to forget are than for the vanilla model; 0 at the start"
-REFUSAL = ("refusal_logits", "refusal_answers", "refusal_vanilla_logits")
+REFUSED = ("refusal_logits", "refusal_answers")
+REFUSAL = (*REFUSED, "refusal_vanilla_logits")
 
 
 @dataclass
@@ -83,6 +84,11 @@ class MethodSettings(Section):
         A method whose loss has no teacher is asked for one all the same: the records of key tokens need it.
         """
         return {"irrelevant": 1.0}
+
+    @property
+    def follows_teacher(self) -> bool:
+        """Whether the loss draws the model towards the teacher's distributions, so that it ends where these lead."""
+        return False
 
     @property
     def start_model(self) -> str | None:

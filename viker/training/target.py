@@ -1,0 +1,58 @@
+"""The target of a run: the distributions that the loss draws towards, and the refusals that go with them."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from viker.core.distributed import processes
+from viker.data.records import Record
+from viker.teacher.distributions import TeacherDistributions
+from viker.teacher.refusals import own_refusals
+from viker.teacher.stand_ins import FrozenModel
+from viker.teacher.target import refusing, uncertain
+from viker.teacher.teacher import TeacherInputs
+from viker.training.settings import UnlearnParams
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Target:
+    """``distributions`` [T, V] of each forget sample; ``refusals`` to learn, and whether they are the model's."""
+
+    distributions: Sequence[TeacherDistributions]
+    refusals: tuple[str, ...] = ()
+    own: bool = False
+
+    @property
+    def record(self) -> dict[str, str]:
+        """What the run's summary says of the refusals; {} without any."""
+        whose = "the model's own" if self.own else "unlearn.refusal: the model never declined by itself"
+        return {"refusals": "; ".join(self.refusals), "refusals_from": whose} if self.refusals else {}
+
+
+def target_of(
+    params: UnlearnParams,
+    frozen: FrozenModel,
+    inputs: TeacherInputs,
+    teachers: Sequence[TeacherDistributions],
+    records: Sequence[Record],
+) -> Target:
+    """Return the target that ``params`` ask for; none: the teachers' distributions as they are.
+
+    ``records``: of everybody: what is private in them is in no refusal. The model must be the one before unlearning.
+    """
+    encoder, samples = frozen.encoder, inputs.samples
+    if params.target == "uncertain":
+        return Target(uncertain(encoder, samples, teachers, params.key_token_entropy))
+    if params.target == "none":
+        return Target(teachers)
+    known = {value for record in records for value in record.secrets} | set(inputs.people.names.values())
+    own = own_refusals(frozen, samples, inputs.images, known)
+    if not own and processes().is_main_process:
+        log.warning(
+            "the model never declines by itself, asked about irrelevant pictures: it learns unlearn.refusal, '%s'",
+            params.refusal,
+        )
+    refusals = tuple(own) or (params.refusal,)
+    return Target(refusing(encoder, samples, teachers, refusals), refusals, bool(own))
