@@ -23,7 +23,7 @@ INSTALLED := $(VENV)/.installed
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-airflow test-containers images images-push chromium lint docs bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-methods bench-gate torture ui clean
+.PHONY: help install demo test audit test-airflow test-containers images images-push chromium lint docs bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-methods bench-gate torture ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -45,6 +45,11 @@ endif
 test: lint chromium ## lint, types and all tests
 	$(IN_VENV) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 		-m "not containers"
+
+audit: $(INSTALLED) ## licences of what is installed, and known vulnerabilities by pip-audit, in a separate virtual environment
+	@test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/pip install --quiet \
+		--disable-pip-version-check pip-audit==2.10.1; } || echo "pip-audit can't be installed"
+	@PATH="$(abspath $(VENV))/bin:$(abspath .venv-audit)/bin:$$PATH" python -m tests.audit
 
 test-containers: $(INSTALLED) ## build the images and run the pipeline in them; needs a Docker engine
 	@docker info >/dev/null 2>&1 || { echo "error: no Docker engine answers; start it, or set DOCKER_HOST" >&2; exit 1; }

@@ -52,6 +52,7 @@ ELSEWHERE = {
     "viker params schema*": "tests/pipelines/test_cli_help.py::",
     "viker summary*": "tests/pipelines/test_summary.py::",
     "make demo PROFILE=demo": "tests/pipelines/test_profile.py::",
+    "make audit": "tests/test_audit.py::test_a_database_that_does_not_answer_is_said_and_is_no_failure",
     "make images*": "tests/containers/test_images.py::",
     "docker run * python -m components.gate": (
         "tests/containers/test_chain.py::test_gate_register_and_report_by_verdict"
@@ -63,7 +64,7 @@ ELSEWHERE = {
     "dvc metrics diff": "tests/test_demo.py::test_an_experiment_can_be_run_and_compared",
     "dvc params diff": "tests/test_demo.py::test_an_experiment_can_be_run_and_compared",
     "dvc exp show": "tests/test_demo.py::test_an_experiment_can_be_run_and_compared",
-    "dvc plots show": "tests/test_demo.py::test_an_experiment_can_be_run_and_compared",
+    "dvc plots show": "tests/test_dvc.py::test_the_page_of_plots_draws_them_and_asks_no_other_host",
     "dvc remote add *": (
         "tests/pipelines/test_data.py::test_data_from_s3_are_tracked_pushed_wiped_pulled_and_nothing_reruns"
     ),

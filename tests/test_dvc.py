@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 import subprocess
+import sys
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -127,6 +129,29 @@ def test_plots_show_files_that_a_stage_writes() -> None:
     assert plotted <= set(outs("unlearn"))
 
 
+def test_the_page_of_plots_draws_them_and_asks_no_other_host(tmp_path, browser) -> None:
+    for name in (".dvc/config", ".dvc/plots.html", "dvc.yaml", "params.yaml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "unlearning").mkdir()
+    (tmp_path / "unlearning/loss.csv").write_text("step,loss,ga,kl,retain\n1,-2,-3,0.5,0\n2,-4,-5,0.5,0\n")
+    (tmp_path / "unlearning/entropy.csv").write_text("entropy,tokens\n0.0,9\n0.1,3\n")
+    dvc = [sys.executable, "-m", "dvc"]
+    for command in (["git", "init", "-q"], [*dvc, "plots", "show"]):
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    page = tmp_path / "dvc_plots/index.html"
+    assert not re.search(r"""<(?:script|img|link|iframe)[^>]*\s(?:src|href)=["']?(?:https?:)?//""", page.read_text())
+    tab, asked, wrong = browser.new_page(), list[str](), list[object]()
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.on("pageerror", lambda error: wrong.append(error))
+    tab.goto(page.as_uri())
+    tab.locator(".marks").nth(1).wait_for()
+    menu = tab.locator(".vega-actions a").evaluate_all("links => links.map(link => link.textContent)")
+    tab.close()
+    assert asked == [page.as_uri()] and wrong == []
+    assert menu and not any("Editor" in entry for entry in menu)  # which would send the data to its host
+
+
 def test_bytecode_does_not_count_as_code() -> None:
     assert "__pycache__" in (ROOT / ".dvcignore").read_text(encoding="utf-8").split()
 
@@ -134,4 +159,4 @@ def test_bytecode_does_not_count_as_code() -> None:
 def test_continuous_integration_runs_what_users_run() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
-    assert "make test" in script.read_text(encoding="utf-8")
+    assert all(command in script.read_text(encoding="utf-8") for command in ("make audit", "make test"))
