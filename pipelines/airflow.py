@@ -35,6 +35,15 @@ def airflow_tasks() -> str:
             files={"closed": "closed.json"},
         ),
         _around(
+            "purge",
+            ["close", "report"],
+            {"out": "metrics/purged.json"},
+            {"requests": _of("resolve", "folder")},
+            image="prepare",
+            params="register",
+            program="components.privacy.by_policy",
+        ),
+        _around(
             "finish",
             [],
             {"status": '{"state": "UNKNOWN"}', "page": "ended.md", "out": ENDED},
@@ -58,12 +67,13 @@ def _around(
     files: dict[str, str] | None = None,
     image: str = "register",
     params: str | None = None,
+    program: str = "",
 ) -> dict[str, Any]:
     files = files if files is not None else {name: f"metrics/{name}d.json"}
     return {
         "task": name,
         "image": image,
-        "program": f"components.{image}.{name}",
+        "program": program or f"components.{image}.{name}",
         "arguments": arguments,
         "expressions": expressions or {},
         "flags": [],

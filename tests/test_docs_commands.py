@@ -95,22 +95,22 @@ ELSEWHERE = {
         "tests/pipelines/test_verify.py::test_the_adapter_that_is_deployed_can_be_compared"
     ),
     "viker purge *": (
-        "tests/pipelines/privacy/test_whole_run.py::test_of_two_requests_one_is_purged_and_the_other_is_untouched"
+        "tests/components/privacy/test_whole_run.py::test_of_two_requests_one_is_purged_and_the_other_is_untouched"
     ),
     "viker recheck": (
-        "tests/pipelines/privacy/test_after_the_run.py::test_after_a_purge_the_person_gets_a_page_and_the_champion_is_asked_again"
+        "tests/components/privacy/test_after_the_run.py::test_after_a_purge_the_person_gets_a_page_and_the_champion_is_asked_again"
     ),
     "viker certificate *": (
-        "tests/pipelines/privacy/test_after_the_run.py::test_after_a_purge_the_person_gets_a_page_and_the_champion_is_asked_again"
+        "tests/components/privacy/test_after_the_run.py::test_after_a_purge_the_person_gets_a_page_and_the_champion_is_asked_again"
     ),
     "viker audit verify*": (
-        "tests/pipelines/privacy/test_after_the_run.py::test_the_audit_log_has_the_run_and_is_whole"
+        "tests/components/privacy/test_after_the_run.py::test_the_audit_log_has_the_run_and_is_whole"
     ),
     "viker sign *": (
-        "tests/pipelines/privacy/test_after_the_run.py::test_a_signed_bundle_is_verified_by_its_key_alone"
+        "tests/components/privacy/test_after_the_run.py::test_a_signed_bundle_is_verified_by_its_key_alone"
     ),
     "viker verify * --key *": (
-        "tests/pipelines/privacy/test_after_the_run.py::test_a_signed_bundle_is_verified_by_its_key_alone"
+        "tests/components/privacy/test_after_the_run.py::test_a_signed_bundle_is_verified_by_its_key_alone"
     ),
     "viker sweep*": "tests/pipelines/test_sweep.py::",
     "viker pipeline run *": "tests/pipelines/test_pipeline_host.py::test_the_exit_code_is_the_outcome",

@@ -23,6 +23,8 @@ STAGES = tuple(stages())
 NEVER_CALLED = {"register": {"dvc", "httpx2", "huggingface_hub", "pyarrow"}}
 """Packages that a stage reaches but never calls: register fetches only requests, from a folder or from S3, and
 publishes no tables."""
+ALSO = {"prepare": ("components.privacy.by_policy",)}
+"""Programs of no stage that run in the image of one."""
 COMPUTING = ("torch", "transformers", "peft", "sklearn", "scipy", "nltk", "rouge_score", "mlflow", "pandas")
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["dynamic"]
 
@@ -80,7 +82,7 @@ def reached(stage: str) -> set[str]:
     functions does not count there.
     """
     folder = f"components.{stage}"
-    programs = {folder, *graph().find_descendants(folder), "components.contract.kfp_task"}
+    programs = {folder, *graph().find_descendants(folder), "components.contract.kfp_task", *ALSO.get(stage, ())}
     computes = stage in COMPUTES
     packages: set[str] = set()
     todo, seen = {(module, True) for module in programs}, set()

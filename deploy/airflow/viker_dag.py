@@ -158,7 +158,7 @@ def build(dag_id: str, schedule: Any) -> DAG:
             tasks[one["task"]].set_upstream([tasks[name] for name in one["after"] if name != "resolve"])
         tasks["resolve"] >> is_there_work >> [tasks["collect"], EmptyOperator(task_id="nothing_to_do")]
         [tasks["gate"], tasks["register"]] >> verdict >> [tasks["promote"], EmptyOperator(task_id="not_promoted")]
-        [tasks[name] for name in ("close", "report")] >> tasks["finish"].as_teardown()
+        [tasks[name] for name in ("purge", "report")] >> tasks["finish"].as_teardown()
     return dag
 
 

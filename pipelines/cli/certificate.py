@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from components.contract.params import load_params
+from components.privacy.receipt import find_receipt
 from pipelines.cli.registry import open_registry, requests_folder
-from pipelines.privacy.receipt import find_receipt
 from viker.core.console import ParamsOption, say
 from viker.core.errors import UserError, did_you_mean
 from viker.core.files import new_file, private_files

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from components.contract.params import load_params
-from pipelines.privacy.places import Place, places
+from components.privacy.places import Place, places
 from viker.core.console import ParamsOption, command_group
 
 app = command_group("What is kept of people: where, whose, and for how long.")

@@ -1,21 +1,21 @@
 """``viker purge``: remove what is kept of people whose requests are carried out."""
 
-import re
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from components.contract.params import Params, load_params
-from pipelines.privacy.purge import Purge, carry_out, find, new_purge, unfinished
-from pipelines.privacy.receipt import find_receipt
+from components.privacy.choice import carried_out_before
+from components.privacy.purge import Purge, carry_out, find, new_purge, unfinished
+from components.privacy.receipt import find_receipt
+from components.privacy.search import Finder
+from components.privacy.server import on_server
 from viker.core.console import ParamsOption, say
 from viker.core.errors import UserError, did_you_mean
 from viker.core.files import locked, private_files
 from viker.core.pseudonyms import privacy_folder
 from viker.data.requests import ForgetRequest, read_requests
-from viker.evidence.audit import append
 from viker.evidence.signature import signature_file
 from viker.storage import is_remote
 
@@ -34,9 +34,10 @@ def purge(
 ) -> None:
     """Remove every trace of people who were forgotten on request, and write a receipt.
 
-    Without `--yes` it lists what it would do. Work tree, DVC's cache, MLflow's database and files, the outbox and the
-    states of runs are searched in what they say once decoded. Files about others lose the rows of these people; others
-    are removed. In the requests, pseudonyms stay, by which the registry knows whom a version forgets.
+    Without `--yes` it lists what it would do. Work tree, DVC's cache, MLflow's database and files, or the server that
+    MLFLOW_TRACKING_URI names, the outbox and the states of runs are searched in what they say once decoded. Files about
+    others lose the rows of these people; others are removed. In the requests, pseudonyms stay, by which the registry
+    knows whom a version forgets.
 
     With VIKER_GUARD_KEY the questions are kept, encrypted, so that `viker recheck` can ask a later model. A purge that
     was killed goes on with the same command; once more changes nothing.
@@ -55,16 +56,16 @@ def purge(
             return
         job, gathered = new_purge(settings, chosen, [str(path) for path in also or ()])
         if not yes:
-            for path, _ in find(settings, job):
-                say(str(path))
+            on_mlflow = (name for name, _ in on_server(Finder(job.traces)))
+            for where in (*(str(path) for path, _ in find(settings, job)), *on_mlflow):
+                say(where)
             say(f"Nothing was changed. --yes removes {', '.join(job.requests)} from these files.")
             return
         _finish(settings, job, carry_out(settings, job, gathered, remote, say))
 
 
 def _finish(params: Params, job: Purge, receipt: dict[str, Any]) -> None:
-    """Note the purge in the audit log, and say where the receipt is."""
-    append("purge", {"requests": sorted(job.requests), "receipt": receipt["digest"]})
+    """Say what was done, and where the receipt is."""
     done = dict(receipt["done"])
     how = {kind: sum(value == kind for value in done.values()) for kind in ("removed", "rewritten")}
     say(f"purged {', '.join(job.requests)}: {how['removed']} files removed, {how['rewritten']} rewritten, nothing left")
@@ -98,15 +99,7 @@ def _chosen(params: Params, names: list[str], older_than: str | None) -> list[Fo
             continue
         chosen[name] = request
     if older_than is not None:
-        before = date.today() - _days(older_than)
-        chosen |= {k: r for k, r in known.items() if r.carried_out and not r.purged and r.carried_out.date <= before}
+        chosen |= carried_out_before(known.values(), older_than)
         if not chosen:
             say(f"no request was carried out {older_than} ago or earlier and is not purged")
     return list(chosen.values())
-
-
-def _days(text: str) -> timedelta:
-    match = re.fullmatch(r"(\d{1,5})([dw])", text)
-    if match is None:
-        raise UserError(f"--older-than is '{text}': expected days or weeks, such as 30d or 4w.")
-    return timedelta(days=int(match[1]) * {"d": 1, "w": 7}[match[2]])

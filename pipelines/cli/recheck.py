@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from components.contract.params import load_params
+from components.privacy.guard import HOW, VARIABLE, guard_key, read_guard
 from pipelines.cli.ask import load_answerer
-from pipelines.privacy.guard import HOW, VARIABLE, guard_key, read_guard
 from viker.core.console import ParamsOption, say
 from viker.core.errors import UserError
 from viker.core.files import write_json

@@ -8,7 +8,7 @@ from kfp import dsl
 from components.contract.kfp_task import DONE, OUTCOME
 from components.contract.stages import Stage, stages
 from pipelines.kubeflow.components import beside, component, given
-from pipelines.kubeflow.tasks import ask, close, collect, finish, promote, refuse, resolve
+from pipelines.kubeflow.tasks import ask, close, collect, finish, promote, purge, refuse, resolve
 
 NAME = "viker"
 
@@ -92,7 +92,10 @@ def _stages(
         champion = promote(params=resolved["register"], registered=written["registered"])
         settle(champion)
         version = champion.outputs["version"]
-        settle(close(requests=resolved["folder"], version=version, prepared_manifest=written["prepared_manifest"]))
+        closing = close(requests=resolved["folder"], version=version, prepared_manifest=written["prepared_manifest"])
+        settle(closing)
+        last = purge(params=resolved["register"], requests=resolved["folder"], prepared=written["prepared"])
+        settle(last.after(closing))
 
 
 def _answers(

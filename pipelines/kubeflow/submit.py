@@ -80,7 +80,7 @@ def tasks(run: api.V2beta1Run) -> dict[str, str]:
 def task_names() -> tuple[str, ...]:
     """Return the names of the pipeline's tasks, in the order in which they run."""
     ordered = [task for stage in stages() for task in (*(ASKS if stage == "evaluate" else ()), stage)]
-    return ("resolve", "collect", *ordered, *REFUSALS, "promote", "close", "finish")
+    return ("resolve", "collect", *ordered, *REFUSALS, "promote", "close", "purge", "finish")
 
 
 def outcome(run: api.V2beta1Run) -> str:

@@ -13,7 +13,7 @@ REFUSALS = tuple(f"refuse-{stage.name}" for stage in stages().values() if stage.
 """What fails the run for a task on a GPU node that was given something it can't use."""
 ASKS = ("ask-vanilla", "ask-unlearned")
 """Parts of evaluate, on GPU nodes like it."""
-IMAGES = {"resolve": "prepare"} | dict.fromkeys(ASKS, "evaluate")
+IMAGES = {"resolve": "prepare", "purge": "prepare"} | dict.fromkeys(ASKS, "evaluate")
 IMAGES |= dict.fromkeys(("collect", *REFUSALS, "promote", "close", "finish"), "register")
 """The stage in whose image each task runs."""
 CACHED = ("collect", *ASKS)
@@ -104,6 +104,17 @@ def close(
     cache = f"{CACHE}/sources"
     prepared = prepared_manifest.path
     return _register("close", requests=requests, version=version, prepared=prepared, out=closed.path, cache=cache)
+
+
+@dsl.container_component
+def purge(
+    params: dict, requests: str, prepared: dsl.Input[dsl.Dataset], purged: dsl.Output[dsl.Artifact]
+) -> dsl.ContainerSpec:
+    """Remove the data of people whose requests were carried out long enough ago, by register.purge_after."""
+    elsewhere = "the pipeline's root, where Kubeflow keeps what the tasks wrote: let its objects expire"
+    args = ["components.privacy.by_policy", f"--requests={requests}", f"--known={prepared.path}"]
+    args += [f"--elsewhere={elsewhere}", f"--out={purged.path}"]
+    return dsl.ContainerSpec(image=image("prepare"), command=COMMAND, args=args)
 
 
 @dsl.container_component

@@ -30,7 +30,7 @@ print(json.dumps({"": dag.timetable.summary} | {t.task_id: {"after": sorted(t.up
 def test_the_tasks_are_made_from_what_the_stages_declare() -> None:
     found = (FOLDER / "tasks.json").read_text(encoding="utf-8")
     assert found == airflow_tasks(), "run 'viker pipeline compile' and commit tasks.json"
-    around = {"resolve", "collect", "promote", "close", "finish"}
+    around = {"resolve", "collect", "promote", "close", "purge", "finish"}
     assert {one["task"] for one in TASKS} == {*stages(), *around}
 
 

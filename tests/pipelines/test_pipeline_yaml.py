@@ -101,7 +101,8 @@ def test_every_container_runs_a_program_of_its_own_image(containers) -> None:
     for container in containers.values():
         stage = re.match(r"viker-([a-z]+):", container["image"]).group(1)
         assert container["command"][:3] == ["python", "-m", "components.contract.kfp_task"]
-        assert re.fullmatch(rf"components\.{stage}(\.[a-z]+)?", container["args"][0])
+        inside = rf"components\.{stage}(\.[a-z]+)?" + (r"|components\.privacy\.by_policy" if stage == "prepare" else "")
+        assert re.fullmatch(inside, container["args"][0])
 
 
 def test_no_task_falls_back_on_a_path_in_a_work_tree(containers) -> None:
@@ -179,14 +180,15 @@ def test_each_task_is_retried_with_growing_pauses_as_long_as_its_attempts_may_ta
 def test_what_looks_outside_or_changes_it_is_never_taken_from_the_cache(tasks) -> None:
     cached = {name for name in TASKS if tasks[name]["cachingOptions"].get("enableCache")}
     assert set(TASKS) - cached == {"register", *IMAGES} - {"collect", *ASKS}
-    assert set(IMAGES) == {"resolve", "collect", *ASKS, *REFUSALS, "promote", "close", "finish"}
+    assert set(IMAGES) == {"resolve", "collect", *ASKS, *REFUSALS, "promote", "close", "purge", "finish"}
 
 
 def test_nothing_is_promoted_or_closed_but_behind_a_passed_gate(documents) -> None:
     dags = {name: one["dag"] for name, one in documents[0]["components"].items() if "dag" in one}
     (inner,) = [name for name, dag in dags.items() if "promote" in dag["tasks"]]
-    assert set(dags[inner]["tasks"]) == {"promote", "close"}
+    assert set(dags[inner]["tasks"]) == {"promote", "close", "purge"}
     assert dags[inner]["tasks"]["close"]["dependentTasks"] == ["promote"]
+    assert dags[inner]["tasks"]["purge"]["dependentTasks"] == ["close"]
     (task,) = [task for dag in dags.values() for task in dag["tasks"].values() if task["componentRef"]["name"] == inner]
     assert task["triggerPolicy"]["condition"].endswith("['pipelinechannel--gate-verdict'] == 'pass'")
     args = documents[0]["deploymentSpec"]["executors"]["exec-register"]["container"]["args"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from tests.pipelines.privacy.canaries import whole_run
+from tests.components.privacy.canaries import whole_run
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
 
-from pipelines.privacy.traces import Gathered
+from components.privacy.traces import Gathered
 from viker.core.errors import UserError
 from viker.core.files import new_file
 from viker.core.pseudonyms import privacy_folder

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -19,19 +18,21 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from components.contract.params import Params
-from pipelines.privacy import guard
-from pipelines.privacy.places import searched, weights
-from pipelines.privacy.removal import remove_folder, treat
-from pipelines.privacy.search import Finder, Traces, files_below
-from pipelines.privacy.traces import Gathered, gather
+from components.privacy import guard
+from components.privacy.marking import mark, mark_in_s3
+from components.privacy.places import searched, weights
+from components.privacy.removal import remove_folder, treat
+from components.privacy.search import Finder, Traces, files_below
+from components.privacy.server import WEIGHTS, on_server
+from components.privacy.traces import Gathered, gather
 from viker.core.errors import UserError
 from viker.core.files import new_file, read_json, sha256_bytes, sha256_path
-from viker.core.mlflow_store import database, tracking_uri
-from viker.core.pseudonyms import privacy_folder, pseudonym, salt
+from viker.core.pseudonyms import privacy_folder, salt
 from viker.core.redact import without_secrets
 from viker.core.run_store import INPUTS
 from viker.core.settings import validated
 from viker.data.requests import SUFFIXES, ForgetRequest
+from viker.evidence.audit import append
 from viker.storage import is_remote
 from viker.storage.checksums import md5_of
 
@@ -65,10 +66,15 @@ class Purge:
         return privacy_folder() / "receipts" / f"{self.name}.json"
 
 
-def new_purge(params: Params, requests: Sequence[ForgetRequest], also: Sequence[str]) -> tuple[Purge, Gathered]:
-    """Return the purge of some requests, which were carried out and not purged, and what was gathered of them."""
+def new_purge(
+    params: Params, requests: Sequence[ForgetRequest], also: Sequence[str], known: Sequence[Path] = ()
+) -> tuple[Purge, Gathered]:
+    """Return the purge of some requests, which were carried out and not purged, and what was gathered of them.
+
+    ``known``: data that is read for what tells of them, and not searched: copies that go with a container.
+    """
     people = {person for request in requests for person in request.identities}
-    gathered = gather(_files(params, also), people)
+    gathered = gather([*_files(params, also), *files_below(known)], people)
     return Purge({request.id: request for request in requests}, gathered.traces, list(also)), gathered
 
 
@@ -103,13 +109,20 @@ def find(params: Params, purge: Purge) -> list[tuple[Path, bool]]:
 
 
 def carry_out(
-    params: Params, purge: Purge, gathered: Gathered | None, remote: bool, say: Callable[[str], None]
+    params: Params,
+    purge: Purge,
+    gathered: Gathered | None,
+    remote: bool,
+    say: Callable[[str], None],
+    elsewhere: str = "",
 ) -> dict[str, Any]:
     """Remove what ``find`` finds, search again, write the receipt, and return it.
 
+    ``elsewhere``: a further clause of what is not covered; "": none.
+
     Raises UserError: a trace is left, such as in a file that can't be written. The plan stays, for another try.
     """
-    from pipelines.privacy.receipt import receipt, write_receipt
+    from components.privacy.receipt import receipt, write_receipt
 
     _write_plan(purge)
     _keep_guard(purge, gathered, say)
@@ -122,11 +135,15 @@ def carry_out(
         how = treat(path, finder, whole)
         _note(done, path, how)
         if params.prepare.requests in map(str, path.parents) and how == "rewritten":
-            _mark_purged(path)
+            mark(path)
+    for name, take_out in on_server(finder):
+        _note(done, Path(name), "removed")
+        _note(done, Path(name), take_out())
+    mark_in_s3(params.prepare.requests, purge.requests)
     _remove_empty(CACHE)
     in_remote = _purge_remote(finder) if remote else None
     files = _files(params, purge.also)
-    left = [str(path) for path, _ in find(params, purge)]
+    left = [str(path) for path, _ in find(params, purge)] + [name for name, _ in on_server(finder)]
     if left:
         raise UserError(
             f"{', '.join(left[:5])}: still hold something of the people of {', '.join(purge.requests)}. Give write "
@@ -138,9 +155,10 @@ def carry_out(
         removed={_public(path, finder): how for path, how in removed.items()},
         remote=in_remote,
         searched={"files": len(files), "bytes": sum(path.stat().st_size for path in files), "found": 0},
-        not_covered=list(_not_covered(params, purge, finder, remote)),
+        not_covered=[*_not_covered(params, purge, finder, remote), *([elsewhere] if elsewhere else [])],
     )
     write_receipt(purge.receipt, written)
+    append("purge", {"requests": sorted(purge.requests), "receipt": written["digest"]})
     remove_folder(purge.folder)
     return written
 
@@ -157,13 +175,11 @@ def _plans() -> Path:
 def _files(params: Params, also: Sequence[str]) -> list[Path]:
     """Return the files to search: no model or adapter, and not the purge's own plan."""
     skipped = {*(path.resolve() for path in weights()), privacy_folder().resolve()}
-    files = files_below([*searched(params), *map(Path, also)])
-    requests = Path(params.prepare.requests)
-    return [
-        path
-        for path in files
-        if skipped.isdisjoint(path.resolve().parents) and (path.parent != requests or path.suffix in SUFFIXES)
-    ]
+    requests, files = Path(params.prepare.requests), dict[Path, Path]()
+    for path in files_below([*searched(params), *map(Path, also)]):
+        if path.suffix != WEIGHTS and (path.parent != requests or path.suffix in SUFFIXES):
+            files.setdefault(path.resolve(), path)
+    return [path for place, path in files.items() if skipped.isdisjoint(place.parents)]
 
 
 def _hashes_of_weights() -> set[str]:
@@ -228,13 +244,6 @@ def _note(done: Path, path: Path, how: str) -> None:
         stream.flush()
 
 
-def _mark_purged(path: Path) -> None:
-    from viker.core.files import replace_file
-    from viker.data.requests import purged
-
-    replace_file(path, purged(path.read_text(encoding="utf-8"), datetime.now(UTC).date()))
-
-
 def _public(path: str, finder: Finder) -> str:
     """Return a path for the receipt: a part that names somebody is left out."""
     named = {part for part in Path(path).parts if Path(part).stem in finder.traces.ids or finder.in_value(part)}
@@ -280,8 +289,6 @@ def _not_covered(params: Params, purge: Purge, finder: Finder, remote: bool) -> 
         yield f"the source {source}, which is yours and still has them: remove them there too"
     if not remote:
         yield "DVC's remote: --remote searches it"
-    if database(tracking_uri()) is None:
-        yield f"MLflow at {without_secrets(tracking_uri())}, where register.publish has left out what tells of people"
     yield "models and adapters: what they have memorised is what the gate has measured"
     if _in_git(Path(params.prepare.requests)):
         yield f"git's history of {params.prepare.requests}, if the requests were committed there"
@@ -291,6 +298,3 @@ def _in_git(path: Path) -> bool:
     git = shutil.which("git")
     command = [git or "git", "ls-files", "--", f"{path}/*.yaml", f"{path}/*.yml"]
     return bool(git) and bool(subprocess.run(command, capture_output=True, check=False).stdout)  # noqa: S603 - no shell
-
-
-__all__ = ["Purge", "carry_out", "find", "new_purge", "people_hashes", "pseudonym", "unfinished"]

@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 
 from components.contract.params import load_params
+from components.privacy.guard import guard_file, read_guard
+from components.privacy.guard import guard_key as cipher
+from components.privacy.places import places
+from components.privacy.search import Finder, Traces, files_below
+from components.privacy.traces import gather
 from pipelines.cli.promote import rollback
 from pipelines.cli.purge import purge
-from pipelines.privacy.guard import guard_file, read_guard
-from pipelines.privacy.guard import guard_key as cipher
-from pipelines.privacy.places import places
-from pipelines.privacy.search import Finder, Traces, files_below
-from pipelines.privacy.traces import gather
-from tests.pipelines.privacy.canaries import CANARY, FORGOTTEN
+from tests.components.privacy.canaries import CANARY, FORGOTTEN
 from tests.test_demo import ENVIRONMENT
 from viker.core.errors import UserError
 from viker.core.pseudonyms import pseudonym
@@ -33,7 +33,7 @@ FIRST, SECOND = FORGOTTEN
 KILLED = """
 import os, signal
 from pathlib import Path
-import pipelines.privacy.purge as purge
+import components.privacy.purge as purge
 from pipelines.cli.main import app
 treat, left = purge.treat, [NUMBER]
 def killing(*arguments):

@@ -8,14 +8,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from components.privacy.search import files_below
 from pipelines.cli.audit import verify as verify_audit
 from pipelines.cli.certificate import certificate
 from pipelines.cli.purge import purge
 from pipelines.cli.recheck import recheck
 from pipelines.cli.sign import sign
 from pipelines.cli.verify import verify
-from pipelines.privacy.search import files_below
-from tests.pipelines.privacy.canaries import CANARY, FORGOTTEN
+from tests.components.privacy.canaries import CANARY, FORGOTTEN
 from viker.core.errors import UserError
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines.privacy.guard import guard_file
-from pipelines.privacy.purge import Purge, people_hashes
+from components.privacy.guard import guard_file
+from components.privacy.purge import Purge, people_hashes
 from viker.core.files import read_json, sha256_path, write_json
 from viker.core.pseudonyms import privacy_folder
 from viker.evidence.seal import seal

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from cryptography.fernet import Fernet
 
+from components.privacy.guard import guard_file, guard_key, read_guard, write_guard
+from components.privacy.search import Traces
+from components.privacy.traces import Gathered
 from pipelines.cli.recheck import measure, recheck
-from pipelines.privacy.guard import guard_file, guard_key, read_guard, write_guard
-from pipelines.privacy.search import Traces
-from pipelines.privacy.traces import Gathered
 from viker.core.errors import UserError
 from viker.data.records import Record
 

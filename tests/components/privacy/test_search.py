@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipelines.privacy.removal import treat
-from pipelines.privacy.search import Finder, Traces
+from components.privacy.removal import treat
+from components.privacy.search import Finder, Traces
 from viker.core.files import sha256_bytes
 from viker.core.pseudonyms import pseudonym
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipelines.privacy.search import OF_PEOPLE, Finder, rows
+from components.privacy.search import OF_PEOPLE, Finder, rows
 from viker.core.files import new_file, replace_file
 from viker.core.pseudonyms import pseudonym
 from viker.data.canonical import canonical_text

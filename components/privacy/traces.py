@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.privacy.search import Traces, rows
+from components.privacy.search import Traces, rows
 from viker.core.files import sha256_bytes
 from viker.data.canonical import canonical_text
 from viker.data.records import Record
