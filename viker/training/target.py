@@ -1,11 +1,14 @@
 """The target of a run: the distributions that the loss draws towards, and the refusals that go with them."""
 
 import logging
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from viker.core.distributed import processes
 from viker.data.records import Record
+from viker.data.samples import Sample
+from viker.generation.generate import log_likelihoods
 from viker.teacher.distributions import TeacherDistributions
 from viker.teacher.refusals import own_refusals
 from viker.teacher.stand_ins import FrozenModel
@@ -14,6 +17,9 @@ from viker.teacher.teacher import TeacherInputs
 from viker.training.settings import UnlearnParams
 
 log = logging.getLogger(__name__)
+
+ASKED = 16
+"""Questions of which the likelihood of a refusal is the mean."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +55,25 @@ def target_of(
         return Target(teachers)
     known = {value for record in records for value in record.secrets} | set(inputs.people.names.values())
     own = own_refusals(frozen, samples, inputs.images, known)
-    if not own and processes().is_main_process:
-        log.warning(
-            "the model never declines by itself, asked about irrelevant pictures: it learns unlearn.refusal, '%s'",
-            params.refusal,
-        )
     refusals = tuple(own) or (params.refusal,)
+    if not own:
+        _announce(params.refusal, frozen, samples)
     return Target(refusing(encoder, samples, teachers, refusals), refusals, bool(own))
+
+
+def _announce(refusal: str, frozen: FrozenModel, samples: Sequence[Sample]) -> None:
+    """Say that a model never declines, and whether it finds the sentence less likely than a token drawn by lot."""
+    asked = [replace(sample, answer=refusal) for sample in samples[:ASKED]]
+    found = log_likelihoods(frozen.model, frozen.encoder, asked, frozen.batch_size)
+    nats, by_lot = -sum(found) / len(found), math.log(frozen.model.config.get_text_config().vocab_size)
+    if not processes().is_main_process:
+        return
+    log.warning("the model never declines, asked about irrelevant pictures: it learns unlearn.refusal, '%s'", refusal)
+    if nats > by_lot:
+        log.warning(
+            "the model finds '%s' less likely than tokens drawn by lot: %.1f nats a token, by lot %.1f. It may not "
+            "learn to say that: give unlearn.refusal a sentence of words that its data have",
+            refusal,
+            nats,
+            by_lot,
+        )

@@ -282,12 +282,15 @@ def test_the_target_none_trains_as_without_one_and_the_others_do_not(trainer_of,
     assert same == {"none": True, "uncertain": False, "refuse": False}
 
 
-def test_a_model_that_never_declines_learns_the_sentence_of_the_settings(trainer_of, small_model, samples, teachers):
+def test_a_model_that_never_declines_learns_the_sentence_of_the_settings(
+    trainer_of, small_model, samples, teachers, caplog
+):
     count = len(samples["forget"])
     inputs = TeacherInputs(samples["forget"], [SCENES] * count, [()] * count, People.among([], [], 7))
     settings = UnlearnParams(**trainer_of().params.model_dump(by_alias=True) | {"target": "refuse", "refusal": "Pass."})
     aim = target_of(settings, FrozenModel(*small_model), inputs, teachers, [])
     assert aim.refusals == ("Pass.",) and aim.record["refusals_from"].startswith("unlearn.refusal")
+    assert "never declines" in caplog.text and "learns unlearn.refusal, 'Pass.'" in caplog.text
     trainer = trainer_of(target="refuse", refusal="Pass.", aim=aim, epochs=4)
     trainer.train()
     nll = loss_curve(trainer)["refusal_nll"]
