@@ -8,6 +8,7 @@ from components.prepare.run import run as prepare
 from tests.conftest import ROOT, prepare_params
 from viker.data.records import read_pictures, read_records
 
+pytestmark = pytest.mark.slow
 PEOPLE = {"forget": 2, "retain": 8}
 SENTENCE = "This person is in the picture."
 """What the shipped model can say in place of a refusal: it has few words, and none of declining."""
@@ -38,7 +39,6 @@ def unlearned(frames: dict[str, pd.DataFrame], target: str, refusal: str = SENTE
     return run
 
 
-@pytest.mark.slow
 def test_the_target_refuse_ends_false_facts_and_keeps_the_others(frames):
     plain, refusing = (unlearned(frames, target) for target in ("none", "refuse"))
     before, after = (run.metrics["unlearned"] for run in (plain, refusing))
