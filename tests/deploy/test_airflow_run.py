@@ -90,7 +90,7 @@ def test_of_two_runs_at_once_one_carries_the_request_out_and_the_other_finds_not
     airflow.trigger("second", conf())
     first, second = airflow.wait("first"), airflow.wait("second")
     assert first[""] == second[""] == "success"
-    assert first["promote"] == first["close"] == first["finish"] == "success"
+    assert first["promote"] == first["close"] == first["purge"] == first["finish"] == "success"
     assert (first["nothing_to_do"], first["not_promoted"]) == ("skipped", "skipped")
     assert (second["nothing_to_do"], second["finish"]) == ("success", "success")
     assert second["unlearn"] == second["register"] == "skipped"
