@@ -1,8 +1,9 @@
 """Settings of the registration."""
 
-from typing import Annotated, Literal
+import re
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from viker.core.settings import Section
 
@@ -14,6 +15,13 @@ class RegisterParams(Section):
     model_name: str = Field(min_length=1)
     publish: Literal["redacted", "full"] = "redacted"
     """Whether what MLflow gets holds no private value, name, ID or picture of anybody, or everything."""
-    purge_after: Annotated[str, Field(pattern=r"^\d{1,5}[dw]$")] | None = None
+    purge_after: str | None = None
     """Age, such as 0d, 30d or 4w, from which engines purge requests that are carried out, once a version was promoted;
     null: nobody is purged but by ``viker purge``."""
+
+    @field_validator("purge_after")
+    @classmethod
+    def _is_an_age(cls, age: str | None) -> str | None:
+        if age is not None and not re.fullmatch(r"\d{1,5}[dw]", age):
+            raise ValueError("expected days or weeks, such as 0d, 30d or 4w, or null")
+        return age

@@ -143,8 +143,8 @@ class UnlearnParams(Section):
         method = info.data.get("method")
         if target != "none" and method is not None and not method.follows_teacher:
             raise ValueError(
-                f"the loss of the method {method.name} with these settings follows no teacher, whose distributions "
-                "could lead there: take viker with a teacher, a lambda above 0 and the weighting kl, or set it to none"
+                f"the loss of the method {method.name} with these settings follows no teacher that could lead there: "
+                "take viker with a teacher, a lambda above 0 and the weighting kl, or set it to none"
             )
         return target
 
