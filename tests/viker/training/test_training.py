@@ -275,10 +275,7 @@ def test_the_target_none_trains_as_without_one_and_the_others_do_not(trainer_of,
         adapters[target] = [adapter(trainer_of(target=target, aim=aim)) for _ in range(2)]
         assert all(torch.equal(one, two) for one, two in zip(*map(dict.values, adapters[target]), strict=True))
     plain = adapter(trainer_of())
-    same = {
-        target: all(torch.equal(value, plain[name]) for name, value in made[0].items())
-        for target, made in adapters.items()
-    }
+    same = {t: all(torch.equal(v, plain[n]) for n, v in made[0].items()) for t, made in adapters.items()}
     assert same == {"none": True, "uncertain": False, "refuse": False}
 
 
