@@ -71,14 +71,12 @@ def load_answerer(settings: Params, wanted: str, vanilla: Path) -> "tuple[Answer
         return _registered(str(folder)), wanted
     if os.sep in wanted:
         raise UserError(f"--model is '{wanted}': no such folder. Expected an adapter's folder, a version or an alias.")
-    import mlflow
-
     from pipelines.cli.registry import open_registry
+    from viker.core.mlflow_store import default_store
 
     registry = open_registry(settings)
     version = registry.number(wanted)
-    mlflow.set_tracking_uri(registry.uri)
-    with registry.explained("the version can't be loaded"):
+    with registry.explained("the version can't be loaded"), default_store(registry.uri):
         label = f"version {version}" if wanted.isdigit() else f"{wanted} (version {version})"
         return _registered(f"models:/{registry.name}/{version}"), label
 

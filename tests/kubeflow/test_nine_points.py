@@ -66,7 +66,7 @@ def test_every_run_has_an_id_of_its_own_and_the_cache_holds_all_the_same(kubeflo
         (last,) = run.of("finish")
         assert f"--run={run.id}" in last.command
     assert first.id != second.id
-    assert second.ran() == {"resolve", "register", "promote", "close", "report", "finish"}
+    assert second.ran() == {"resolve", "register", "promote", "close", "purge", "report", "finish"}
 
 
 def test_two_runs_on_different_inputs_keep_their_state_apart_and_an_attempt_finds_that_of_the_last(kubeflow) -> None:

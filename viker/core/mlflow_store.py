@@ -88,6 +88,21 @@ def connect(uri: str) -> Any:
     return client
 
 
+@contextmanager
+def default_store(uri: str) -> Iterator[None]:
+    """Make ``uri`` the store of MLflow's functions that take none while the block runs, and of none afterwards."""
+    import mlflow
+
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(_absolute(uri))
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)  # this removes the variable too
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before
+
+
 def experiment_id(client: Any, uri: str, name: str) -> str:
     """Return the experiment's id; a new one keeps its artifacts next to a SQLite file, else where the server says."""
     experiment = client.get_experiment_by_name(name)

@@ -1,13 +1,15 @@
 """A SQLite database is there whole or not at all, whoever else makes it at the same time or is killed meanwhile."""
 
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import mlflow
 import pytest
 
-from viker.core.mlflow_store import connect, lasting, tracking_uri
+from viker.core.mlflow_store import connect, default_store, lasting, tracking_uri
 
 CONNECT = "import sys; from viker.core.mlflow_store import connect; connect(sys.argv[1])"
 
@@ -68,3 +70,15 @@ def test_a_store_that_is_open_is_not_the_next_folders(tmp_path, monkeypatch):
         client = connect("sqlite:///mlflow.db")
         assert client.get_experiment_by_name("mine") is None
         client.create_experiment("mine")
+
+
+@pytest.mark.parametrize("before", [None, "http://127.0.0.1:9"])
+def test_the_default_store_is_that_of_the_block_alone(tmp_path, monkeypatch, before):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    if before is not None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", before)
+    monkeypatch.chdir(tmp_path)
+    with default_store("sqlite:///mlflow.db"):
+        assert mlflow.get_tracking_uri() == f"sqlite:///{tmp_path}/mlflow.db"
+    assert os.environ.get("MLFLOW_TRACKING_URI") == before
+    assert before is None or mlflow.get_tracking_uri() == before
