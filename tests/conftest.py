@@ -3,6 +3,7 @@
 import io
 import os
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,9 +47,11 @@ def _no_tracking(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _mlflow_as_before():
-    """MLflow's set_tracking_uri and set_registry_uri write to the environment too, which the next test would read."""
+    """MLflow's set_tracking_uri keeps the URI and writes it to the environment, and the next test would read both."""
     before = {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")}
     yield
+    if "mlflow" in sys.modules:
+        sys.modules["mlflow"].set_tracking_uri(None)
     for name in [name for name in os.environ if name.startswith("MLFLOW_") and name not in before]:
         del os.environ[name]
     os.environ.update(before)
