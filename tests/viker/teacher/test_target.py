@@ -86,7 +86,7 @@ def test_large_vocabularies_stay_compact(small_model, samples, teachers):
 
 def taught_to_say(model, encoder, pairs):
     """Train a copy of the model until it gives these answers."""
-    model = copy.deepcopy(model)
+    model = copy.deepcopy(model).requires_grad_(True)  # other tests have put an adapter on it, which froze it
     batch = encoder.batch([replace(sample, answer=answer) for sample, answer in pairs])
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(600):
