@@ -11,7 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from components.privacy.search import OF_PEOPLE, Finder, rows
+from components.privacy.search import OF_PEOPLE, Finder, quoted, rows
 from viker.core.files import new_file, replace_file
 from viker.core.pseudonyms import pseudonym
 from viker.data.canonical import canonical_text
@@ -134,13 +134,14 @@ def _database(path: Path, finder: Finder) -> None:
     with closing(sqlite3.connect(path, timeout=60)) as database:
         tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         for (table,) in tables:
-            columns = [column[1] for column in database.execute(f'PRAGMA table_info("{table}")')]
-            found = database.execute(f'SELECT rowid, * FROM "{table}"').fetchall()  # noqa: S608 - the database's names
+            columns = [column[1] for column in database.execute(f"PRAGMA table_info({quoted(table)})")]
+            found = database.execute(f"SELECT rowid, * FROM {quoted(table)}").fetchall()  # noqa: S608 - quoted
             for number, *cells in found:
                 named = finder.in_value(": ".join(map(str, cells[:2])))
                 for place, (column, cell) in enumerate(zip(columns, cells, strict=True)):
                     if finder.in_value(cell) or (named and place == 1):
-                        database.execute(f'UPDATE "{table}" SET "{column}" = ? WHERE rowid = ?', (REMOVED, number))  # noqa: S608
+                        change = f"UPDATE {quoted(table)} SET {quoted(column)} = ? WHERE rowid = ?"  # noqa: S608 - quoted
+                        database.execute(change, (REMOVED, number))
         database.commit()
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         database.execute("VACUUM")

@@ -162,11 +162,16 @@ def _gzip(content: bytes) -> Iterator[Any]:
     yield gzip.decompress(content)
 
 
+def quoted(name: str) -> str:
+    """Return the name of a table or column as SQL takes it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def _sqlite(content: bytes) -> Iterator[Any]:
     with closing(sqlite3.connect(":memory:")) as database:
         database.deserialize(content)
         for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            for row in database.execute(f'SELECT * FROM "{table}"'):  # noqa: S608 - a name that the database gives
+            for row in database.execute(f"SELECT * FROM {quoted(table)}"):  # noqa: S608 - quoted: names take no "?"
                 yield from row
                 yield ": ".join(map(str, row[:2]))  # such as the name and value of a parameter
 

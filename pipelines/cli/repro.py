@@ -57,7 +57,8 @@ def protect(root: Path) -> None:
 
 def _repro(root: Path, verbose: bool) -> None:
     if verbose:
-        _in_two(lambda arguments: subprocess.run([sys.executable, "-m", "dvc", *arguments], check=False).returncode)  # noqa: S603 - no shell
+        dvc = [sys.executable, "-m", "dvc"]
+        _in_two(lambda said: subprocess.run([*dvc, *said], check=False).returncode)  # noqa: S603 - a list, no shell
         return
     pending = due(root)
     if pending:

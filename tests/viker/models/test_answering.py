@@ -1,46 +1,18 @@
 """One question, one answer: adapters are switched on a base model that is loaded once."""
 
-import io
 import shutil
 from pathlib import Path
 
 import pytest
-import torch
-from peft import LoraConfig, get_peft_model
-from PIL import Image
 
+from tests.answering import QUESTION, png, write_adapter, write_base
 from viker.core.errors import UserError
 from viker.models.answering import Answerer
-from viker.models.loading import language_layers, load_model
-
-QUESTION = "Where was this person born?"
-
-
-def png(size: tuple[int, int] = (20, 20), colour: str = "teal") -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", size, colour).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def write_adapter(base: Path, folder: Path, seed: int, rank: int = 2) -> Path:
-    """An adapter that changes the answers."""
-    model, _ = load_model(str(base), "test")
-    adapted = get_peft_model(model, LoraConfig(r=rank, target_modules=language_layers(model), init_lora_weights=False))
-    torch.manual_seed(seed)
-    for name, weight in adapted.named_parameters():
-        if "lora_" in name:
-            torch.nn.init.normal_(weight, std=0.5)
-    adapted.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
 def base(small_model, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("answering") / "vanilla"
-    model, encoder = small_model
-    model.save_pretrained(folder)
-    encoder.processor.save_pretrained(folder)
-    return folder
+    return write_base(small_model, tmp_path_factory.mktemp("answering") / "vanilla")
 
 
 @pytest.fixture(scope="module")

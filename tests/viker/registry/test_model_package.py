@@ -1,6 +1,5 @@
 """A version is an MLflow model: it answers outside of this project, and only on its own base model."""
 
-import io
 import os
 import shutil
 import subprocess
@@ -11,46 +10,26 @@ import mlflow
 import pandas as pd
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from PIL import Image
+from peft import PeftModel
 
+from tests.answering import QUESTION, png, write_adapter, write_base
 from viker.core.errors import UserError
 from viker.models.answering import Answerer
 from viker.models.base_model import base_digest
-from viker.models.loading import language_layers, load_model
+from viker.models.loading import load_model
 from viker.registry.model_package import ADAPTER, library_code, pack
 
 ROOT = Path(__file__).parents[3]
-QUESTION = "Where was this person born?"
-
-
-def picture() -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (20, 20), "teal").save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")
 def base(small_model, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "vanilla"
-    model, encoder = small_model
-    model.save_pretrained(folder)
-    encoder.processor.save_pretrained(folder)
-    return folder
+    return write_base(small_model, tmp_path_factory.mktemp("models") / "vanilla")
 
 
 @pytest.fixture(scope="module")
 def adapter(base) -> Path:
-    """An adapter that changes the answers."""
-    folder = base.parent / "adapter"
-    model, _ = load_model(str(base), "test")
-    adapted = get_peft_model(model, LoraConfig(r=2, target_modules=language_layers(model), init_lora_weights=False))
-    torch.manual_seed(1)
-    for name, weight in adapted.named_parameters():
-        if "lora_" in name:
-            torch.nn.init.normal_(weight, std=0.5)
-    adapted.save_pretrained(folder)
-    return folder
+    return write_adapter(base, base.parent / "adapter", seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +42,12 @@ def packed(base, adapter) -> Path:
 def test_it_answers_as_the_adapter_does_and_not_as_the_vanilla_model(packed, base, adapter):
     model = mlflow.pyfunc.load_model(str(packed))
     answerer = Answerer(str(base), None, adapter, 8, "")
-    questions = pd.DataFrame({"image": [picture(), None], "question": [QUESTION, QUESTION]})
+    questions = pd.DataFrame({"image": [png(), None], "question": [QUESTION, QUESTION]})
 
     answers = model.predict(questions)["answer"].tolist()
 
-    assert answers == [answerer.answer(QUESTION, picture()), answerer.answer(QUESTION, None)]
-    assert answers[0] != answerer.answer(QUESTION, picture(), vanilla=True)
+    assert answers == [answerer.answer(QUESTION, png()), answerer.answer(QUESTION, None)]
+    assert answers[0] != answerer.answer(QUESTION, png(), vanilla=True)
 
 
 def test_pefts_own_loader_takes_the_artifact(packed, base):
@@ -148,7 +127,7 @@ def test_of_a_base_model_on_the_hub_the_commit_is_loaded_that_the_adapter_was_tr
             part.save_pretrained(cache / "snapshots" / commit)
     (cache / "refs").mkdir()
     (cache / "refs/main").write_text("2" * 40)
-    (tmp_path / "picture.png").write_bytes(picture())
+    (tmp_path / "picture.png").write_bytes(png())
     code = (
         "import sys; from pathlib import Path; from viker.models.answering import Answerer\n"
         "from viker.models.base_model import base_digest\n"
@@ -164,7 +143,7 @@ def test_of_a_base_model_on_the_hub_the_commit_is_loaded_that_the_adapter_was_tr
         done = subprocess.run(command, cwd=tmp_path, env=os.environ | hub, capture_output=True, text=True, check=True)
         answers[commit] = done.stdout.split("\n")
     assert {lines[0] for lines in answers.values()} == {"2" * 40}  # a new adapter would belong to the branch as it is
-    expected = Answerer(str(base), None, adapter, 8, "").answer(QUESTION, picture())
+    expected = Answerer(str(base), None, adapter, 8, "").answer(QUESTION, png())
     assert answers["1" * 40][1] == expected != answers["2" * 40][1]
 
 
@@ -173,7 +152,7 @@ def test_a_picture_that_is_none_and_an_empty_question_are_errors(base, adapter):
     with pytest.raises(UserError, match="the image is not a picture"):
         answerer.answer(QUESTION, b"no picture")
     with pytest.raises(UserError, match="the question is empty"):
-        answerer.answer(" ", picture())
+        answerer.answer(" ", png())
 
 
 @pytest.mark.slow
