@@ -55,6 +55,9 @@ TRACES = {
     "zip": zipped(NAME.encode()),
     "parquet in zip": zipped(parquet(answer=[NAME])),
     "sqlite": database(f"INSERT INTO params VALUES ('a', '{NAME}')"),
+    "sqlite, a table with quotes in its name": database(
+        'CREATE TABLE "a""b" (k, v)', """INSERT INTO "a""b" VALUES ('prepare.forget_ids', '["017"]')"""
+    ),
     "sqlite, a parameter": database("INSERT INTO params VALUES ('prepare.forget_ids', '[\"017\"]')"),
     "sqlite, deleted": database(
         "INSERT INTO params VALUES ('a', 'Zoë Quastel')", "INSERT INTO params VALUES ('b', 'x')", "DELETE FROM params"
