@@ -19,6 +19,12 @@ def png(size: tuple[int, int] = (20, 20), colour: str = "teal") -> bytes:
     return buffer.getvalue()
 
 
+def damaged(png: bytes) -> bytes:
+    """A PNG with one bit of its pixels turned, whatever the encoder wrote there."""
+    place = png.index(b"IDAT") + 10
+    return png[:place] + bytes([png[place] ^ 0x10]) + png[place + 1 :]
+
+
 def write_base(small_model: Any, folder: Path) -> Path:
     model, encoder = small_model
     model.save_pretrained(folder)

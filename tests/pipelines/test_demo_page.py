@@ -27,8 +27,8 @@ from pipelines.cli.main import app
 from pipelines.demo_page.people import Person, people_to_try, read_people
 from pipelines.demo_page.server import LARGEST_PICTURE, LONGEST_QUESTION, application
 from pipelines.demo_page.versions import TREE, Versions
+from tests.answering import damaged, png, write_adapter
 from tests.registry import Work, new_work
-from tests.viker.models.test_answering import png, write_adapter
 from tests.viker.report.test_page import CONTRAST, PHONE
 from viker.core.errors import UserError
 from viker.models.answering import Answerer
@@ -170,11 +170,9 @@ def test_a_picture_of_ones_own_is_asked_about_and_an_unusable_one_is_named(
     own, upload = png((40, 40), "gold"), page.get_by_label("Or a picture of your own")
     large = io.BytesIO()
     Image.new("1", (9000, 9000)).save(large, "PNG")
-    whole = png((60, 60))
-    place = whole.index(b"IDAT") + 10
     for content, problem in (
         (b"no picture", "The image is not a picture; expected one of PNG"),
-        (whole[:place] + bytes(20) + whole[place + 20 :], "The image is damaged"),
+        (damaged(png((60, 60))), "The image is damaged"),
         (large.getvalue(), "The image is 9000 x 9000 pixels, more than 50000000"),
     ):
         upload.set_input_files({"name": "own.png", "mimeType": "image/png", "buffer": content})

@@ -48,24 +48,30 @@ def test_an_exif_rotated_picture_stands_upright():
     assert open_picture(encoded(RED, "JPEG", exif=turned)).size == (10, 20)
 
 
-def test_a_picture_bomb_costs_under_200_mb_and_a_second_before_it_is_refused(tmp_path):
+def test_a_picture_bomb_costs_under_200_mb_before_it_is_refused(tmp_path):
     (tmp_path / "bomb.png").write_bytes(bomb())
     assert (tmp_path / "bomb.png").stat().st_size < 50_000
     code = (
-        "import resource, sys, time\n"
+        "import resource, sys\n"
         "from pathlib import Path; from viker.data.pictures.checks import BadPicture, check\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "start = time.process_time()\n"
         "try: check(Path(sys.argv[1]).read_bytes())\n"
         "except BadPicture as bad:\n"
         "    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before\n"
-        "    print(used, time.process_time() - start, bad)\n"
+        "    print(used, bad)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "bomb.png"], cwd=ROOT, capture_output=True, text=True)
-    kilobytes, seconds, said = done.stdout.split(" ", 2)
+    kilobytes, said = done.stdout.split(" ", 1)
     assert "more than 50000000" in said
     assert int(kilobytes) < 200_000
-    assert float(seconds) < 1
+
+
+def test_a_png_with_any_bit_of_its_pixels_turned_is_damaged():
+    whole = encoded(Image.new("RGB", (60, 60), "teal"), "PNG")
+    pixels = whole.index(b"IDAT") + 4
+    for place in range(pixels, whole.index(b"IEND") - 4):
+        with pytest.raises(BadPicture, match=r"^damaged \(.*fetch it again"):
+            check(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
 
 
 @given(st.binary(max_size=300), st.sampled_from([b"", PNG[:60], JPEG[:200], ANIMATED[:80]]))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.answering import QUESTION, png, write_adapter, write_base
+from tests.answering import QUESTION, damaged, png, write_adapter, write_base
 from viker.core.errors import UserError
 from viker.models.answering import Answerer
 
@@ -52,7 +52,5 @@ def test_an_adapter_that_cannot_be_loaded_leaves_the_one_from_before(damage, bas
 
 
 def test_a_picture_whose_pixels_are_damaged_is_an_error(base, adapters):
-    whole = png((60, 60))
-    place = whole.index(b"IDAT") + 10
     with pytest.raises(UserError, match="the image is damaged"):
-        Answerer(str(base), None, adapters[0], 8, "").answer(QUESTION, whole[:place] + bytes(20) + whole[place + 20 :])
+        Answerer(str(base), None, adapters[0], 8, "").answer(QUESTION, damaged(png((60, 60))))

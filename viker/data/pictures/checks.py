@@ -34,7 +34,7 @@ def check(content: bytes) -> Image.Image:
 
     Size and kind are read from the header: a picture of 30,000 x 30,000 pixels is refused before it takes memory.
 
-    Raises BadPicture: not a picture, cut off, animated, too large or too small.
+    Raises BadPicture: not a picture, cut off, damaged by its checksums, animated, too large or too small.
     """
     try:
         with warnings.catch_warnings():
@@ -56,7 +56,18 @@ def check(content: bytes) -> Image.Image:
     whole = _jpeg_ends(content) if image.format in ("JPEG", _WITHIN_JPEG) else True
     if not whole or (image.format == "PNG" and _PNG_END not in content[-4096:]):
         raise BadPicture("it has no end: cut off; fetch it again, or save it again if it is damaged")
+    if image.format == "PNG":
+        _verify_checksums(content)
     return image
+
+
+def _verify_checksums(png: bytes) -> None:
+    """Raise BadPicture where a chunk differs from its checksum: Pillow decodes some such files to other pixels."""
+    try:
+        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+            image.verify()
+    except Exception as error:  # Pillow's parsers raise anything on bytes from outside
+        raise BadPicture(f"damaged ({error}); fetch it again") from None
 
 
 def _jpeg_ends(content: bytes) -> bool:
