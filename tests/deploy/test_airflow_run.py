@@ -116,8 +116,9 @@ def test_a_task_that_is_killed_resumes_and_what_was_forgotten_stays_forgotten(ai
     while not list(state.glob("checkpoint-*/trainer_state.json")):
         assert time.monotonic() < end, "no checkpoint"
         time.sleep(0.2)
-    for process in psutil.process_iter(["cmdline"]):
-        if "components.unlearn" in (process.info["cmdline"] or ()):
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        ours = (process.info["environ"] or {}).get("AIRFLOW_HOME") == str(airflow.home)
+        if ours and "components.unlearn" in (process.info["cmdline"] or ()):
             process.send_signal(signal.SIGKILL)
     states = airflow.wait("killed")
     assert states[""] == states["close"] == "success"
