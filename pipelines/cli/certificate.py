@@ -4,9 +4,10 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from PIL import ImageFile
 
 from components.contract.params import load_params
 from components.privacy.receipt import find_receipt
@@ -60,12 +61,12 @@ def certificate(
 def write_pdf(html: Path, target: Path) -> str:
     """Write the page as PDF, and return what to say of it: where it is and, if not by WeasyPrint, why."""
     try:
-        from weasyprint import HTML
+        html_of = load_weasyprint()
     except (ImportError, OSError) as error:  # its libraries are Debian's: Pango is found when it is loaded
         reason = f"WeasyPrint can't be loaded ({' '.join(str(error).split())[:120]})"
     else:
         with new_file(target) as temporary:
-            HTML(string=html.read_text(encoding="utf-8"), url_fetcher=_nothing).write_pdf(temporary)
+            html_of(string=html.read_text(encoding="utf-8"), url_fetcher=_nothing).write_pdf(temporary)
         return str(target)
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if browser is None:
@@ -77,6 +78,19 @@ def write_pdf(html: Path, target: Path) -> str:
         if done.returncode or not temporary.is_file():
             raise UserError(f"{target}: Chromium did not print it ({done.stderr.strip()[-200:]}); {reason}.")
     return f"{target}, printed by Chromium: {reason}"
+
+
+def load_weasyprint() -> Any:
+    """Return WeasyPrint's ``HTML``, with Pillow as strict as before: importing it makes Pillow take cut-off pictures.
+
+    Raises ImportError or OSError: it is not installed, or a library that it needs isn't there.
+    """
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    try:
+        from weasyprint import HTML
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+    return HTML
 
 
 def _nothing(url: str) -> dict[str, object]:

@@ -2,12 +2,14 @@
 
 import hashlib
 import re
+import subprocess
+import sys
 from datetime import date
 from typing import get_args
 
 import pytest
 
-from pipelines.cli.certificate import write_pdf
+from pipelines.cli.certificate import load_weasyprint, write_pdf
 from viker.data.requests import CarriedOut, ForgetRequest
 from viker.report.certificate import Language, certificate, upper_bound
 
@@ -77,17 +79,23 @@ def test_a_leak_leaves_the_upper_end_of_its_interval():
 
 
 def test_it_is_one_page_of_pdf(tmp_path):
-    from weasyprint import HTML
-
     for language in get_args(Language):
-        assert len(HTML(string=page(language)).render().pages) == 1
+        assert len(load_weasyprint()(string=page(language)).render().pages) == 1
     (tmp_path / "page.html").write_text(page())
     assert write_pdf(tmp_path / "page.html", tmp_path / "page.pdf") == str(tmp_path / "page.pdf")
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_a_cut_off_picture_is_refused_after_a_pdf_was_made():
+    program = (
+        "from PIL import ImageFile; from pipelines.cli.certificate import load_weasyprint;"
+        "load_weasyprint(); print(ImageFile.LOAD_TRUNCATED_IMAGES)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "False\n"
+
+
 def test_chromium_prints_it_where_weasyprint_can_not_be_loaded(tmp_path, monkeypatch, browser):
-    monkeypatch.setitem(__import__("sys").modules, "weasyprint", None)
+    monkeypatch.setitem(sys.modules, "weasyprint", None)
     (tmp_path / "page.html").write_text(page())
     said = write_pdf(tmp_path / "page.html", tmp_path / "page.pdf")
     assert "printed by Chromium: WeasyPrint can't be loaded" in said
