@@ -7,8 +7,10 @@ and what needs it inside the functions that compute.
 """
 
 import pkgutil
+import sys
+from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, TypeVar
 
 from viker.core.errors import UserError
@@ -31,11 +33,17 @@ def plugin_names(package: str, group: str | None = None) -> list[str]:
     For kinds whose plug-ins are called as their module is: the names can then be checked in images where the modules
     can't be imported.
     """
-    return _modules(package) + sorted(entry.name for entry in entry_points(group=group or package))
+    return _modules(package) + [entry.name for entry in _entry_points(group or package, tuple(sys.path))]
 
 
 def _modules(package: str) -> list[str]:
     return [module.name for module in pkgutil.iter_modules(import_module(package).__path__) if not module.ispkg]
+
+
+@cache
+def _entry_points(group: str, path: tuple[str, ...]) -> list[EntryPoint]:
+    """Return a group's entry points by name. They are looked up once: that reads a file of each installed package."""
+    return sorted(entry_points(group=group), key=lambda entry: entry.name)
 
 
 def load_plugins(package: str, kind: type[Plugin], group: str | None = None) -> dict[str, Plugin]:
@@ -47,7 +55,7 @@ def load_plugins(package: str, kind: type[Plugin], group: str | None = None) -> 
     """
     group = group or package
     modules = [import_module(f"{package}.{name}") for name in _modules(package)]
-    for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
+    for entry in _entry_points(group, tuple(sys.path)):
         try:
             modules.append(import_module(entry.module))
         except ImportError as error:
