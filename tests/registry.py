@@ -16,11 +16,12 @@ from components.register.run import run
 from components.register.stage import Arguments
 from viker.core.files import sha256_path, write_json
 from viker.evidence.seal import params_digest, seal
-from viker.evidence.training_summary import RECORDS, write_summary
+from viker.evidence.training_summary import NAME, RECORDS, write_summary
 from viker.gate.doubts import Policy
 from viker.gate.integrity import CHECKS
 from viker.gate.judge import judge, requirement
 from viker.gate.policies import load_policy
+from viker.gate.training import with_training
 from viker.registry.versions import FORCED, PROMOTION, Registry
 
 ROOT = Path(__file__).parents[1]
@@ -85,14 +86,15 @@ class Work:
         metrics = seal({"unlearned": unlearned, "vanilla": {"forget": {"leakage_rate": 1.0}}, "inputs": inputs})
         write_json(self.folder / "metrics/evaluate.json", metrics)
         policy, _ = load_policy(self.params.gate)
-        self.judge(judge(policy, metrics, passed_checks()), metrics)
+        self.judge(judge(policy, with_training(metrics, self.training), passed_checks()), metrics)
 
     def judge(self, verdict: dict[str, Any], metrics: dict[str, Any]) -> None:
         """Write a verdict as the gate does."""
         gate = self.params.gate
         policy = {"policy": gate.policy, "policy_sha256": load_policy(gate)[1]}
         policy["own"] = {"rules": gate.rules, "require": gate.require}
-        sealed = seal(verdict | policy | {"inputs": metrics["inputs"] | {"metrics": metrics["digest"]}})
+        judged = {"metrics": metrics["digest"], "unlearning": self.training["digest"]}
+        sealed = seal(verdict | policy | {"inputs": metrics["inputs"] | judged})
         write_json(self.folder / "metrics/gate.json", sealed)
 
     def prepare(self, forget: Sequence[str], *requests: str) -> None:
@@ -114,6 +116,12 @@ class Work:
             (records / name).write_text(name)
         summary = {"method": "ViKeR + retain KL", "start_from": self.started_from}
         write_summary(records, summary, self.folder / "models/adapter")
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """The summary of the unlearning as it lies there."""
+        summary: dict[str, Any] = json.loads((self.folder / "unlearning" / NAME).read_text())
+        return summary
 
     @property
     def registry(self) -> Registry:

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.gate.tree import Tree
+from viker.evidence.training_summary import NAME
 from viker.gate.policies import FOLDER, read_policy
 from viker.gate.rules import Term, parse_path, parse_rule
+from viker.gate.training import with_training
 
 MODELS = ("vanilla", "unlearned")
 HEAD = ("adapter or metrics", "kind", "verdict", "caught by", "value", "unmet besides")
@@ -39,7 +41,10 @@ def terms(text: str) -> list[Term]:
 
 def judged_on(tree: Tree) -> dict[str, Any]:
     """Return the part of the metrics that any shipped policy looks at, in the same nesting."""
-    metrics = json.loads(tree.metrics.read_text(encoding="utf-8"))
+    measured, trained = (
+        json.loads(path.read_text(encoding="utf-8")) for path in (tree.metrics, tree.unlearning / NAME)
+    )
+    metrics = with_training(measured, trained)
     part: dict[str, Any] = {}
     for policy in (read_policy(path) for path in sorted(FOLDER.glob("*.yaml"))):
         for text in (*(one.rule for one in policy.rules), *(one.metric for one in policy.require)):

@@ -30,6 +30,11 @@ class Tree:
     out: Path
 
     @property
+    def unlearning(self) -> Path:
+        """The records of the adapter's training."""
+        return self.adapter.with_name("unlearning")
+
+    @property
     def predictions(self) -> Path:
         """Every reply."""
         return self.out / "predictions.parquet"
@@ -77,6 +82,7 @@ class Tree:
                 self.prepared,
                 self.vanilla,
                 self.adapter,
+                self.unlearning,
                 self.predictions,
                 self.attacks,
                 self.metrics,

@@ -116,7 +116,7 @@ def _carry_out(settings: Params, file: Path, resolved: dict[str, Any], folder: P
         settings.evaluate, seed, threads, Evaluate(*inputs, irrelevant, replies, attacks, metrics, folder / "asked")
     )
     judged, registered = folder / "gate.json", folder / "register.json"
-    verdict = gate(settings, Gate(*inputs, replies, attacks, metrics, judged, enforce=False))
+    verdict = gate(settings, Gate(*inputs, records, replies, attacks, metrics, judged, enforce=False))
     register(settings, file, Register(adapter, vanilla, prepared, records, metrics, judged, registered, promote=False))
     if verdict["verdict"] != "pass":
         return None

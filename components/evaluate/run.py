@@ -35,6 +35,7 @@ from viker.models.base_model import check_adapter_base, resolve_model
 from viker.models.context_length import need_context
 from viker.models.encoder import Encoder
 from viker.models.loading import device, language_layers, load_model, seed_everything
+from viker.teacher.visual_reliance import reliance_on_pictures
 
 PART, ANSWERS = "part.json", "answers.json"
 """In the folder of a part: what it is of, and the results."""
@@ -72,6 +73,8 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
     if manifest.get("format") == "umu":
         for name, table in tables.items():
             result[name]["umu"] = all_modal(table, seed)
+    with adapted.disable_adapter():
+        result["vanilla"]["visual_reliance"] = reliance_on_pictures(adapted, encoder, args.prepared, image.name)
     result["differences"] = differences(tables["vanilla"], tables["unlearned"], seed)
     unlearned = tables["unlearned"]
     result |= compare_with_retrained(params.retrained, adapted, encoder, questions, unlearned, params.batch_size)

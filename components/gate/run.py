@@ -11,16 +11,18 @@ from viker.gate.judge import judge
 from viker.gate.policies import load_policy
 from viker.gate.recount import recount
 from viker.gate.recount_attacks import recount_attacks
+from viker.gate.training import read_training, with_training
 
 
 def run(params: Params, args: Arguments) -> dict[str, Any]:
     """Write the verdict on ``metrics`` to ``out`` and return it.
 
     It is what ``judge`` returns, with ``policy`` and ``policy_sha256`` (None without one), ``own`` (the rules and
-    requirements of params.yaml), ``inputs`` (the SHA-256 of the files as they are, and the metrics' digest) and the
-    ``digest`` of it all.
+    requirements of params.yaml), ``inputs`` (the SHA-256 of the files as they are, and the digests of the metrics and
+    of the unlearning run's summary) and the ``digest`` of it all.
 
-    Raises UserError: the metrics, the policy, or what the metrics were measured on, is missing or can't be read.
+    Raises UserError: the metrics, the policy, or what the metrics were measured on, is missing or can't be read; or
+        the unlearning run's summary is, where the policy is about it.
     """
     measured = read_json(args.metrics, "evaluate")
     hashes = hash_inputs(args.adapter, args.vanilla, args.prepared, args.predictions, args.attacks)
@@ -32,11 +34,12 @@ def run(params: Params, args: Arguments) -> dict[str, Any]:
     checks = check_integrity(measured, hashes, args.prepared)
     checks += recount(measured, args.prepared, args.predictions, protocol, params.seed)
     checks += recount_attacks(measured, args.prepared, args.attacks, params.evaluate, params.seed, hashes["adapter"])
-    verdict = judge(policy, measured, checks) | {
+    training, floors = read_training(args.unlearning, hashes["adapter"], args.prepared, policy)
+    verdict = judge(policy, with_training(measured, training), [*checks, floors]) | {
         "policy": params.gate.policy,
         "policy_sha256": policy_sha256,
         "own": {"rules": params.gate.rules, "require": params.gate.require},
-        "inputs": hashes | {"metrics": measured.get("digest")},
+        "inputs": hashes | {"metrics": measured.get("digest"), "unlearning": training.get("digest")},
     }
     sealed = seal(verdict)
     write_json(args.out, sealed)

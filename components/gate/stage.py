@@ -15,6 +15,7 @@ class Arguments:
     prepared: Annotated[Path, Input("prepared", "The prepared data.")]
     vanilla: Annotated[Path, Input("vanilla", "The model that knows the people.")]
     adapter: Annotated[Path, Input("adapter", "The adapter that forgets.")]
+    unlearning: Annotated[Path, Input("unlearning", "The records of the unlearning run.")]
     predictions: Annotated[Path, Input("predictions", "Every reply.")]
     attacks: Annotated[Path, Input("attacks", "Every reply under attack.")]
     metrics: Annotated[Path, Input("metrics", "What evaluate measured.")]

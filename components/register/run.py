@@ -15,7 +15,7 @@ from viker.core.nested import main_metrics
 from viker.core.provenance import code_version
 from viker.evidence import audit
 from viker.evidence.seal import params_digest
-from viker.evidence.training_summary import read_summary
+from viker.evidence.training_summary import NAME, read_summary
 from viker.gate.doubts import Policy
 from viker.models.base_model import base_digest, resolve_model
 from viker.registry.model_card import card, shown_base
@@ -52,8 +52,8 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
         args.metrics,
         params_digest(params.seed, params.values()["evaluate"]),
     )
-    check_verdict(verdict, args.gate, measured, hashes, Policy(params.gate))
     trained = read_summary(args.unlearning, hashes["adapter"])
+    check_verdict(verdict, args.gate, measured, trained, hashes, Policy(params.gate))
     manifest = read_manifest(args.prepared)
     base = resolve_model(args.model)
     root = params_file.resolve().parent
@@ -82,6 +82,7 @@ def run(params: Params, params_file: Path, args: Arguments) -> dict[str, Any]:
                 packed, place = Path(scratch) / "model", f"model-{key[:12]}"
                 pack(packed, args.adapter, base, digest, params.evaluate.in_force().longest("generation"))
                 files = {"evaluate.json": args.metrics, "gate.json": args.gate, "manifest.json": manifest_file}
+                files[NAME] = args.unlearning / NAME
                 covered = {"requests": sorted(coverage.requests), "people": sorted(coverage.people)}
                 public = Path(scratch) / "params.yaml"
                 text = params_file.read_text(encoding="utf-8")

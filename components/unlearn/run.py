@@ -19,6 +19,7 @@ from viker.data.records import Record, read_pictures, read_records
 from viker.data.samples import Sample, sample_of
 from viker.evidence.training_summary import write_summary
 from viker.methods.base.method import MethodSettings
+from viker.metrics.base.floors import summarised
 from viker.models import fast_path
 from viker.models.context_length import need_context
 from viker.models.encoder import Encoder
@@ -29,6 +30,7 @@ from viker.teacher.key_tokens import entropy_histogram, key_token_rows
 from viker.teacher.people import People
 from viker.teacher.stand_ins import FrozenModel
 from viker.teacher.teacher import TeacherInputs, teach
+from viker.teacher.visual_reliance import visual_reliance
 from viker.training.adapter import check_start, save_adapter
 from viker.training.checkpoint import (
     SaveCheckpoints,
@@ -43,13 +45,7 @@ from viker.training.hold import questions_to_hold
 from viker.training.loss_curve import loss_curve
 from viker.training.make_trainer import make_trainer
 from viker.training.mlflow_callback import StepLogger
-from viker.training.private_tokens import (
-    floor_warning,
-    private_token_rows,
-    private_values,
-    summarised,
-    visual_reliance,
-)
+from viker.training.private_tokens import floor_warning, private_token_rows, private_values
 from viker.training.settings import UnlearnParams
 from viker.training.sharding import in_step
 from viker.training.start_model import load_start_model
@@ -109,7 +105,7 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
             save_adapter(trainer.model, last_good)
         raise UserError(f"{error} {last_good} holds the adapter as it was before that step.") from None
 
-    tokens = key_token_rows(forget, teachers, encoder, params.key_token_entropy)
+    tokens = key_token_rows(forget, teachers, encoder, params.key_token_entropy, params.key_token_mark)
     curve = loss_curve(trainer)
     summary = {
         "method": params.described,

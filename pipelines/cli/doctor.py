@@ -16,6 +16,7 @@ from rich.text import Text
 
 from components.contract.params import Params, load_params
 from pipelines.cli.plan import GIB, RESERVE, estimate
+from pipelines.cli.reliance import in_words, reliance_of
 from pipelines.dvc_lock import repair
 from viker.core.console import JsonOption, ParamsOption, say_json
 from viker.core.errors import UserError
@@ -38,6 +39,7 @@ class Work:
     prepared: Path
     vanilla: Path
     adapter: Path
+    metrics: Path
 
 
 def doctor(
@@ -45,15 +47,17 @@ def doctor(
     prepared: Annotated[Path, typer.Option(help="The prepared data, if any.")] = Path("data/prepared"),
     vanilla: Annotated[Path, typer.Option(help="The vanilla model, if any.")] = Path("models/vanilla"),
     adapter: Annotated[Path, typer.Option(help="The adapter, if any.")] = Path("models/adapter"),
+    metrics: Annotated[Path, typer.Option(help="What evaluate measured, if any.")] = Path("metrics/evaluate.json"),
     as_json: JsonOption = False,
 ) -> None:
     """Check what a long run needs before it starts.
 
     Environment, DVC's locks, the gate's requirements against the data, chat template with the prompt of one record,
-    adapter, disk space, MLflow, S3, and memory against the plan. Changes nothing but locks that a killed DVC left.
+    adapter, how far the model relies on pictures, disk space, MLflow, S3, and memory against the plan. Changes nothing
+    but locks that a killed DVC left.
     Exit codes: 0 all is well, 1 something is not.
     """
-    work = Work(load_params(params), prepared, vanilla, adapter)
+    work = Work(load_params(params), prepared, vanilla, adapter, metrics)
     console = Console(highlight=False, soft_wrap=True)
     failed, checked = 0, []
     for name, check in CHECKS.items():
@@ -161,6 +165,14 @@ def adapters(work: Work) -> Iterator[str]:
         yield f"{work.adapter}: fits {name}"
 
 
+def reliance(work: Work) -> Iterator[str]:
+    """Whether the model looks at the pictures."""
+    told, how = reliance_of(*_model(work), work.vanilla, work.prepared, work.metrics)
+    if not told:
+        raise Skipped(how)
+    yield from in_words(told, how)
+
+
 def disk(work: Work) -> Iterator[str]:
     """Free space against what a run writes: teacher, checkpoints, adapter, and the trained model."""
     need_disk(work.params, Path.cwd())
@@ -248,6 +260,7 @@ CHECKS: dict[str, Callable[[Work], Iterator[str]]] = {
     "gate's requirements": requirements,
     "chat template": template,
     "adapter": adapters,
+    "visual reliance": reliance,
     "disk": disk,
     "MLflow": mlflow,
     "S3": s3,

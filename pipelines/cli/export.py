@@ -103,7 +103,7 @@ def _of_folder(settings: Params, adapter: Path, vanilla: Path, tree: Path) -> "E
 
     check_adapter_base(adapter, vanilla)
     metrics, gate = (tree / "metrics" / name for name in ("evaluate.json", "gate.json"))
-    record = record_on_disk(adapter, metrics, gate, tree / "data/prepared/manifest.json")
+    record = record_on_disk(adapter, tree / "unlearning", metrics, gate, tree / "data/prepared/manifest.json")
     try:
         method = str(read_summary(tree / "unlearning", str(record.hashes["adapter"]))["method"])
     except UserError:  # an adapter from elsewhere

@@ -23,6 +23,7 @@ from viker.gate.evidence import rule_of
 from viker.gate.judge import judge
 from viker.gate.policies import Policy, Requirement, load_policy, policy_path
 from viker.gate.settings import GateParams
+from viker.gate.training import KEY, with_training
 
 FAILED = 3
 """Exit code if the bundle is unchanged and its gate failed, the same as that of the gate."""
@@ -92,12 +93,16 @@ def check(files: Mapping[str, bytes]) -> list[str]:
     Raises UserError: a file is missing or can't be read.
     """
     metrics, gate = _json(files, "metrics/evaluate.json"), _json(files, "metrics/gate.json")
+    sealed, training = {"metrics/evaluate.json": metrics, "metrics/gate.json": gate}, {}
+    if KEY in (gate.get("inputs") or {}):  # not of an earlier version, which didn't judge the unlearning run
+        training = sealed["unlearning/summary.json"] = _json(files, "unlearning/summary.json")
     problems = [
         f"{name} was edited: its digest doesn't match its content"
-        for name, content in (("metrics/evaluate.json", metrics), ("metrics/gate.json", gate))
+        for name, content in sealed.items()
         if not check_seal(content)
     ]
-    problems += [*_inputs(metrics, gate), *_params(files, gate), *_verdict(metrics, gate)]
+    problems += [*_inputs(metrics, gate, training), *_params(files, gate)]
+    problems += _verdict(with_training(metrics, training), gate)
     html = _text(files, "report.html")
     facts = {"verdict": gate.get("verdict"), "metrics": metrics.get("digest"), "gate": gate.get("digest")}
     for name, expected in facts.items():
@@ -108,12 +113,14 @@ def check(files: Mapping[str, bytes]) -> list[str]:
     return problems
 
 
-def _inputs(metrics: Mapping[str, Any], gate: Mapping[str, Any]) -> Iterator[str]:
+def _inputs(metrics: Mapping[str, Any], gate: Mapping[str, Any], training: Mapping[str, Any]) -> Iterator[str]:
     """The gate's inputs must be what the metrics were measured on, unless the verdict says that they were not."""
     measured, judged = metrics.get("inputs") or {}, gate.get("inputs") or {}
     if judged.get("metrics") != metrics.get("digest"):
         yield "the gate judged other metrics than those in metrics/evaluate.json"
-    for name in sorted({*measured, *judged} - {"metrics"}):
+    if judged.get(KEY) != training.get("digest"):
+        yield "the gate judged another unlearning run than that of unlearning/summary.json"
+    for name in sorted({*measured, *judged} - {"metrics", KEY}):
         if gate.get("verdict") == "pass" and measured.get(name) != judged.get(name):
             yield f"the metrics were measured on another {name} than the gate saw, and yet it passed"
 

@@ -68,7 +68,7 @@ def test_before_the_first_run_there_is_nothing_to_check_yet(work):
     output, error = call()
     assert error is None
     assert {name for name, state in states(output).items() if state == "–"} == {
-        "gate's requirements", "chat template", "adapter", "S3"
+        "gate's requirements", "chat template", "adapter", "visual reliance", "S3"
     }  # fmt: skip
 
 

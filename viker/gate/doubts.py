@@ -11,6 +11,7 @@ from viker.gate.integrity import CHECKS
 from viker.gate.judge import judge
 from viker.gate.policies import load_policy
 from viker.gate.settings import GateParams
+from viker.gate.training import KEY, with_training
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,18 @@ class Policy:
 
 
 def doubts(
-    gate: Mapping[str, Any], metrics: Mapping[str, Any], hashes: Mapping[str, str | None], policy: Policy
+    gate: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    training: Mapping[str, Any],
+    hashes: Mapping[str, str | None],
+    policy: Policy,
 ) -> list[str]:
     """Return why the verdict doesn't count, one clause per reason; nothing where it does.
 
     Args:
         gate: metrics/gate.json; empty where there is none.
         metrics: metrics/evaluate.json.
+        training: unlearning/summary.json; empty where there is none.
         hashes: the SHA-256 of what is there now, by the names that the gate uses (``adapter``, ``model``, ``data``).
         policy: what the verdict must have been made by.
     """
@@ -39,10 +45,15 @@ def doubts(
         return ["its gate record was edited after the gate wrote it"]
     if not check_seal(metrics):
         return ["its metrics were edited after they were measured"]
+    if training and not check_seal(training):
+        return ["the summary of its unlearning run was edited"]
     reasons = []
     inputs = gate.get("inputs") or {}
     if inputs.get("metrics") != metrics["digest"]:
         reasons.append("its verdict is stale: the metrics were measured again after the gate")
+    of_another = gate.get("verdict") == "pass" and training and training.get("adapter") != inputs.get("adapter")
+    if of_another or inputs.get(KEY) != training.get("digest"):
+        reasons.append("its verdict is stale: the unlearning run is another than the gate saw")
     for name, digest in hashes.items():
         if digest is None:
             reasons.append(f"its {name} is not where it was stored")
@@ -55,13 +66,19 @@ def doubts(
 
 
 def held_to_policy(
-    gate: Mapping[str, Any], metrics: Mapping[str, Any], hashes: Mapping[str, str | None], policy: Policy
+    gate: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    training: Mapping[str, Any],
+    hashes: Mapping[str, str | None],
+    policy: Policy,
 ) -> list[str]:
     """Return ``doubts``, or where there are none in what way the results are not those of the policy in force.
 
     Before anything is registered or promoted: the metrics are judged again.
     """
-    return doubts(gate, metrics, hashes, policy) or _other_rules(gate, metrics, policy)
+    return doubts(gate, metrics, training, hashes, policy) or _other_rules(
+        gate, with_training(metrics, training), policy
+    )
 
 
 def for_release(policy: Policy) -> bool:

@@ -13,7 +13,8 @@ Result = dict[str, Any]
 def judge(policy: Policy, metrics: Mapping[str, Any], checks: Sequence[Result]) -> dict[str, Any]:
     """Return the verdict: "pass" if every rule and every requirement is met, else "fail", and the result of each.
 
-    ``checks``, results about the metrics themselves (``viker.gate.integrity``, ``recount``), count as requirements.
+    ``metrics``: with the unlearning run's summary, see ``viker.gate.training.with_training``. ``checks``, results about
+    the metrics themselves (``viker.gate.integrity``, ``recount``, ``training``), count as requirements.
 
     Returns:
         ``verdict``; ``rules``, each as ``viker.gate.rules.apply_rule`` returns it, with what it rests on
@@ -51,8 +52,11 @@ def requirement(text: str, passed: bool, reason: str, **fields: Any) -> Result:
     return {"rule": text, **empty, "passed": passed, "reason": reason, **fields}
 
 
-def recounted(text: str, problems: Sequence[str], passed: str, protects: str) -> Result:
-    """Return whether a recount has no problem; ``passed`` is the reason then, and else the first three problems."""
+def recounted(text: str, problems: Sequence[str], passed: str, protects: str, again: str = "evaluate") -> Result:
+    """Return whether a recount has no problem; ``passed`` is the reason then, and else the first three problems.
+
+    ``again``: the stage to run again.
+    """
     more = f"; {len(problems) - 3} more" if len(problems) > 3 else ""
-    reason = f"{'; '.join(problems[:3])}{more}. Run 'viker evaluate' again."
+    reason = f"{'; '.join(problems[:3])}{more}. Run 'viker {again}' again."
     return requirement(text, not problems, reason if problems else passed, protects=protects)

@@ -98,7 +98,7 @@ def _nothing_before(registry: Registry, champion: int | None) -> UserError:
 
 def objections(record: Record, policy: Policy, forgotten: Coverage, champion: int | None) -> list[str]:
     """Return all objections to a promotion, one clause each; ``forgotten`` is whom the ``champion``, if any, forgot."""
-    against = held_to_policy(record.gate, record.metrics, record.hashes, policy)
+    against = held_to_policy(record.gate, record.metrics, record.training, record.hashes, policy)
     if record.gate and (failed := failures(record.gate)):
         against.append(f"its gate failed: {' '.join(failed)}".rstrip("."))
     if not for_release(policy):

@@ -11,6 +11,7 @@ from viker.core.errors import UserError
 from viker.core.files import sha256_path
 from viker.core.pseudonyms import People
 from viker.core.settings import read_yaml
+from viker.evidence.training_summary import NAME as SUMMARY
 from viker.registry.model_package import ADAPTER, EVIDENCE
 from viker.tracking.published import REDACTED
 
@@ -42,6 +43,8 @@ class Record:
     hashes: Mapping[str, str | None]
     """SHA-256 of ``adapter`` and of ``data``, its manifest; None where it isn't there."""
     coverage: Coverage
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """unlearning/summary.json; empty where the version has none."""
     manifest: Mapping[str, Any] = field(default_factory=dict)
     """Of the prepared data, or what is published of it."""
 
@@ -58,18 +61,19 @@ def read_record(version: int, source: str, uri: str, with_adapter: bool) -> Reco
         }
         gate, metrics = _read(evidence, "gate.json"), _read(evidence, "evaluate.json")
         stored, data = _read(evidence, "coverage.json"), _read(evidence, "manifest.json")
+        training = _read(evidence, SUMMARY)
     coverage = Coverage(frozenset(stored.get("requests", ())), People(stored.get("people", ())))
-    return Record(version, gate, metrics, hashes, coverage, data)
+    return Record(version, gate, metrics, hashes, coverage, training, data)
 
 
-def record_on_disk(adapter: Path, metrics: Path, gate: Path, manifest: Path) -> Record:
+def record_on_disk(adapter: Path, unlearning: Path, metrics: Path, gate: Path, manifest: Path) -> Record:
     """Return the record of an adapter's folder in a work tree: what the stages wrote, as ``read_record`` has it."""
     data = _read(manifest.parent, manifest.name)
     hashes = {"adapter": sha256_path(adapter), "data": _digest(manifest) if manifest.is_file() else None}
     requests = frozenset(data.get("requests", ()))
     coverage = Coverage(requests, frozenset(data.get("forget_ids", ()) if requests else ()))
     verdict, measured = _read(gate.parent, gate.name), _read(metrics.parent, metrics.name)
-    return Record(0, verdict, measured, hashes, coverage, data)
+    return Record(0, verdict, measured, hashes, coverage, _read(unlearning, SUMMARY), data)
 
 
 def read_base(registry: Any, version: int) -> tuple[str, str]:

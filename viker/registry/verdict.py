@@ -53,7 +53,12 @@ def check_evaluated(
 
 
 def check_verdict(
-    gate: Mapping[str, Any], gate_path: Path, metrics: Mapping[str, Any], hashes: Mapping[str, str], policy: Policy
+    gate: Mapping[str, Any],
+    gate_path: Path,
+    metrics: Mapping[str, Any],
+    training: Mapping[str, Any],
+    hashes: Mapping[str, str],
+    policy: Policy,
 ) -> None:
     """Make sure that a verdict is about these metrics and files, by this policy, and follows from its rules.
 
@@ -61,7 +66,7 @@ def check_verdict(
 
     Raises UserError: it does not; the message says why.
     """
-    problems = held_to_policy(gate, metrics, hashes, policy)
+    problems = held_to_policy(gate, metrics, training, hashes, policy)
     if problems:
         raise UserError(
             f"{gate_path} does not belong to these metrics: {'; '.join(problems)}. "

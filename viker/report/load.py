@@ -96,7 +96,7 @@ def check_evidence(paths: Paths, inputs: Inputs, params: str, policy: Policy) ->
     """
     hashes = {"data": sha256_path(paths.prepared / MANIFEST), "predictions": sha256_path(paths.predictions)}
     hashes["params"] = params
-    problems = doubts(inputs.gate, inputs.metrics, hashes, policy)
+    problems = doubts(inputs.gate, inputs.metrics, inputs.summary, hashes, policy)
     measured = inputs.metrics.get("inputs")
     measured = measured if isinstance(measured, dict) else {}
     problems += [

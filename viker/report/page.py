@@ -114,7 +114,8 @@ def _run(params: Mapping[str, Any], inputs: Inputs) -> dict[str, Any]:
 def _tokens(
     params: Mapping[str, Any], inputs: Inputs, redactor: redact.Redactor, pseudonyms: redact.Pseudonyms
 ) -> dict[str, Any]:
-    threshold = params["unlearn"]["key_token_entropy"]
+    mark = params["unlearn"]["key_token_mark"]
+    threshold = params["unlearn"]["key_token_entropy"] if mark == "fixed" else None
     secrets = {record.id: record.secrets for (split, _), record in inputs.records.items() if split == "forget"}
     rows = inputs.key_tokens
     heat_map, top = tokens.heat_map(rows, HEAT_MAP, secrets, redactor, pseudonyms, params["report"]["redact"])
@@ -123,6 +124,7 @@ def _tokens(
         "heat_map": heat_map,
         "top": top,
         "threshold": threshold,
+        "mark": mark,
         "key_count": sum(row["key"] for row in rows),
         "token_count": len(rows),
         "histogram": plot_training.histogram(inputs.entropy["entropy"], inputs.entropy["tokens"], threshold),

@@ -41,21 +41,22 @@ def curve(name: str, steps: Sequence[float], values: Sequence[float]) -> Markup 
         return as_svg(figure, name, f"{name} over {len(steps)} steps, last {last:.3g} nats")
 
 
-def histogram(edges: Sequence[float], counts: Sequence[float], threshold: float) -> Markup | None:
+def histogram(edges: Sequence[float], counts: Sequence[float], threshold: float | None) -> Markup | None:
     """Draw how many answer tokens have which teacher entropy (left edges of the bins, nats); None without bins.
 
-    Tokens right of ``threshold`` are key tokens: hatched, and in another colour.
+    Tokens right of ``threshold`` are key tokens: hatched, and in another colour; None: no one threshold tells them.
     """
     if not edges:
         return None
     width = min((b - a for a, b in pairwise(edges)), default=1.0)
-    key = [edge >= threshold for edge in edges]
+    key = [threshold is not None and edge >= threshold for edge in edges]
     with drawing("entropy") as (figure, axes):
         for kind, colour, hatch, name in ((False, BEFORE, "", "normal tokens"), (True, KEY, "///", "key tokens")):
             x, y = ([value for value, is_key in zip(of, key, strict=True) if is_key == kind] for of in (edges, counts))
             style: dict[str, Any] = {"color": colour, "edgecolor": INK, "linewidth": 0.4, "hatch": hatch, "label": name}
             axes.bar(x, y, width=width, align="edge", **style)
-        axes.axvline(threshold, color=INK, linestyle="--", linewidth=1.2, label=f"threshold, {threshold:g} nats")
+        if threshold is not None:
+            axes.axvline(threshold, color=INK, linestyle="--", linewidth=1.2, label=f"threshold, {threshold:g} nats")
         axes.set_yscale("symlog", linthresh=1)
         axes.set_ylim(0, 2 * max(1.0, *counts))
         axes.yaxis.set_major_formatter("{x:g}")
@@ -63,7 +64,8 @@ def histogram(edges: Sequence[float], counts: Sequence[float], threshold: float)
         axes.set_ylabel("answer tokens (log scale)")
         axes.legend()
         right = sum(count for count, is_key in zip(counts, key, strict=True) if is_key)
-        title = f"{right:g} of {sum(counts):g} answer tokens have an entropy above {threshold:g} nats"
+        above = "" if threshold is None else f", {right:g} of them above {threshold:g}"
+        title = f"Entropies of {sum(counts):g} answer tokens, nats{above}"
         return as_svg(figure, "entropy", title)
 
 

@@ -10,27 +10,35 @@ from viker.data.samples import Sample
 from viker.models.encoder import Encoder
 from viker.models.entropy import entropy
 from viker.teacher.distributions import TeacherDistributions, full
+from viker.teacher.key_marks import Mark, key_tokens
 
 
 def key_token_rows(
-    samples: Sequence[Sample], teachers: Sequence[TeacherDistributions], encoder: Encoder, threshold: float
+    samples: Sequence[Sample],
+    teachers: Sequence[TeacherDistributions],
+    encoder: Encoder,
+    threshold: float,
+    mark: Mark = "fixed",
 ) -> pd.DataFrame:
-    """Return one row per answer token: record_id, question, position, token, entropy (nats), key (above threshold).
+    """Return one row per answer token: record_id, question, position, token, entropy (nats), key (by ``mark``).
 
     ``probability`` is the teacher's for the true token; ``gradient_weight``, 1 - probability, is the pressure of
     ViKeR's loss on the true token at lambda = 1, between 0 and 1. Source: Cai et al., arXiv 2601.22020.
 
-    ``teachers``: each sample's distributions [T, V]; ``threshold``: nats.
+    ``teachers``: each sample's distributions [T, V]; ``threshold``: nats, of the mark fixed.
     """
     rows = []
-    for sample, distributions in zip(samples, teachers, strict=True):
+    entropies = [entropy(full(p)) for p in teachers]
+    keys = key_tokens(entropies, mark, threshold)
+    for sample, distributions, nats_of, marked in zip(samples, teachers, entropies, keys, strict=True):
         p = full(distributions)
         ids, count = encoder.ids(sample.prompt, sample.answer, bool(sample.picture))
         answer = ids[-count:]
         tokens = encoder.tokenizer.convert_ids_to_tokens(answer)
         of_true = p.gather(-1, torch.tensor(answer).unsqueeze(-1)).squeeze(-1).tolist()
-        for position, (token, nats, true) in enumerate(zip(tokens, entropy(p).tolist(), of_true, strict=True)):
-            key, weight = nats > threshold, max(0.0, 1 - true)
+        columns = zip(tokens, nats_of.tolist(), of_true, marked.tolist(), strict=True)
+        for position, (token, nats, true, key) in enumerate(columns):
+            weight = max(0.0, 1 - true)
             rows.append((sample.record_id, sample.prompt, position, token, nats, key, true, weight))
     names = ["record_id", "question", "position", "token", "entropy", "key", "probability", "gradient_weight"]
     return pd.DataFrame(rows, columns=names)

@@ -1,17 +1,15 @@
 """Where in an answer its private values stand, by tokens."""
 
-import re
 from collections.abc import Sequence
 
 from viker.data.samples import Sample
+from viker.metrics.base.floors import spans_of_values
 from viker.models.encoder import Encoder
 
 
 def places_of_each(encoder: Encoder, sample: Sample, values: Sequence[str]) -> list[list[int]]:
     """Return for each mention of a private value in the answer the places of its tokens, whatever case and spacing."""
-    patterns = [r"\s+".join(map(re.escape, value.split())) for value in values if value.strip()]
-    spans = [found.span() for one in patterns for found in re.finditer(one, sample.answer, re.IGNORECASE)]
-    places = encoder.answer_places(sample)
+    places, spans = encoder.answer_places(sample), spans_of_values(sample.answer, values)
     return [[n for n, (a, b) in enumerate(places) if a < end and start < b] for start, end in spans]
 
 

@@ -15,6 +15,7 @@ from viker.data.samples import Sample
 from viker.models.encoder import Encoder
 from viker.models.entropy import entropy
 from viker.teacher.distributions import TeacherDistributions, compact, full
+from viker.teacher.key_marks import Mark, key_tokens
 from viker.teacher.kinds.masked import capped
 
 NUCLEUS = 0.95
@@ -22,17 +23,21 @@ NUCLEUS = 0.95
 
 
 def uncertain(
-    encoder: Encoder, samples: Sequence[Sample], teachers: Sequence[TeacherDistributions], threshold: float
+    encoder: Encoder,
+    samples: Sequence[Sample],
+    teachers: Sequence[TeacherDistributions],
+    threshold: float,
+    mark: Mark = "fixed",
 ) -> list[TeacherDistributions]:
     """Return distributions that hold no plausible value of a key token for likelier than another.
 
-    At tokens whose teacher has an entropy above ``threshold`` nats they are ``spread``, but the true token gets no more
-    than before; elsewhere they are the teacher's. [T, V] for each sample. Source: this project.
+    At key tokens, by ``mark`` (fixed: an entropy above ``threshold`` nats), they are ``spread``, but the true token
+    gets no more than before; elsewhere they are the teacher's. [T, V] for each sample. Source: this project.
     """
     targets = []
-    for sample, teacher in zip(samples, teachers, strict=True):
+    marked = key_tokens([entropy(full(p)) for p in teachers], mark, threshold)
+    for sample, teacher, keys in zip(samples, teachers, marked, strict=True):
         p, true = full(teacher), encoder.answer_ids(sample)
-        keys = entropy(p) > threshold
         rows = p.clone()
         rows[keys] = capped(spread(p[keys]), p[keys], true[keys])
         targets.append(compact(rows))

@@ -13,6 +13,7 @@ from viker.models.encoder import Encoder
 from viker.models.entropy import entropy
 from viker.models.logits import answer_logits
 from viker.teacher.distributions import TeacherDistributions, full
+from viker.teacher.key_marks import Mark, key_tokens
 
 
 class StopWhenForgotten(TrainerCallback):
@@ -25,17 +26,21 @@ class StopWhenForgotten(TrainerCallback):
         teachers: Sequence[TeacherDistributions],
         threshold: float,
         bound: float,
+        mark: Mark = "fixed",
     ) -> None:
-        """Take the forget set, its teachers [T, V], the entropy (nats) above which a token is key, and the bound.
+        """Take the forget set, its teachers [T, V], what marks a token as key (see ``key_tokens``), and the bound.
 
         Raises UserError: no token is key, so nothing could be measured.
         """
         self.encoder, self.samples, self.bound = encoder, samples, bound
-        self.keys = [entropy(full(teacher)) > threshold for teacher in teachers]
+        self.keys = key_tokens([entropy(full(teacher)) for teacher in teachers], mark, threshold)
         if not any(keys.any() for keys in self.keys):
             raise UserError(
                 f"unlearn.stop_when: no answer token of the forget set has a teacher's entropy above {threshold} "
                 "nats, so there is nothing to measure. Lower unlearn.key_token_entropy, or set stop_when to null."
+                if mark == "fixed"
+                else f"unlearn.stop_when: the mark {mark} finds no key token in the forget set, so there is nothing to "
+                "measure. Set unlearn.key_token_mark to fixed, or stop_when to null."
             )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -68,7 +68,9 @@ def make_trainer(
         trainer.held = most_changed(adapted, encoder_with_features, invented, params.hold.questions, HOLD_BATCH)
     if params.stop_when is not None:
         bound = params.stop_when.key_token_probability
-        trainer.add_callback(StopWhenForgotten(encoder, forget, teachers, params.key_token_entropy, bound))
+        trainer.add_callback(
+            StopWhenForgotten(encoder, forget, teachers, params.key_token_entropy, bound, params.key_token_mark)
+        )
     return trainer
 
 

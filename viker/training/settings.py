@@ -97,7 +97,10 @@ class UnlearnParams(Section):
     checkpoint_minutes: Rate = 5.0
     """And the longest time between two, in minutes: a step may take seconds."""
     key_token_entropy: Annotated[float, Field(ge=0)]
-    """Nats; a token is called key in the records where the teacher's entropy is above this."""
+    """Nats; with the mark fixed, a token is called key where the teacher's entropy is above this."""
+    key_token_mark: Literal["fixed", "quantile", "otsu", "mixture"] = "fixed"  # noqa: S105 - no password: tokens of text
+    """What calls a token key, by the teacher's entropies: a fixed threshold, the highest fifth of each answer, Otsu's
+    division of each answer, or the higher of two components over all answers."""
 
     @property
     def holds(self) -> bool:

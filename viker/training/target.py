@@ -50,7 +50,7 @@ def target_of(
     """
     encoder, samples = frozen.encoder, inputs.samples
     if params.target == "uncertain":
-        return Target(uncertain(encoder, samples, teachers, params.key_token_entropy))
+        return Target(uncertain(encoder, samples, teachers, params.key_token_entropy, params.key_token_mark))
     if params.target == "none":
         return Target(teachers)
     known = {value for record in records for value in record.secrets} | set(inputs.people.names.values())

@@ -28,7 +28,11 @@ from viker.data.records import SPLITS, Record, read_pictures, read_records
 from viker.data.samples import Sample, sample_of
 from viker.evaluation.questions import read_questions
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
+from viker.evidence.training_summary import RECORDS, write_summary
 from viker.gate.recount import count
+from viker.metrics.base.floors import COLUMNS as FLOORS
+from viker.metrics.base.floors import spans_of_values, summarised
+from viker.metrics.base.private_values import judged
 
 ROOT = Path(__file__).parents[3]
 MODELS = ("vanilla", "unlearned")
@@ -73,6 +77,7 @@ class Tree:
                 "prepared": "data/prepared",
                 "vanilla": "models/vanilla",
                 "adapter": "models/adapter",
+                "unlearning": "unlearning",
                 "predictions": "evaluation/predictions.parquet",
                 "attacks": "evaluation/attacks.parquet",
                 "metrics": "metrics/evaluate.json",
@@ -158,12 +163,28 @@ class Tree:
 
     def judge(self, **gate: Any) -> dict[str, Any]:
         params = self.params.model_copy(update={"gate": self.params.gate.model_copy(update=gate)})
-        places = (self.vanilla, self.adapter, self.predictions, self.attacks, self.metrics, self.out)
+        places = (self.vanilla, self.adapter, self.unlearning, self.predictions, self.attacks, self.metrics, self.out)
         return run(params, Arguments(self.prepared, *places, enforce=True, power=False))
+
+    def unlearn(self, floor: float = 0.0) -> None:
+        """Write the records of an unlearning run, with this floor under every private token."""
+        values = judged({split: read_records(self.prepared, split) for split in ("forget", "retain")})["forget"]
+        rows = [
+            (one.id, one.person_id, one.question, value, 0, "x", floor, floor, 0.9, 1.0)
+            for one in values
+            if one.task == "qa"
+            for value, _ in enumerate(spans_of_values(sample_of(one).answer, one.secrets))
+        ]
+        private = pd.DataFrame(rows, columns=FLOORS)
+        self.unlearning.mkdir(exist_ok=True)
+        for name in RECORDS:
+            (self.unlearning / name).write_text(name)
+        private.to_parquet(self.unlearning / "private_tokens.parquet", index=False)
+        write_summary(self.unlearning, {"private_tokens": summarised(private)}, self.adapter)
 
     def options(self) -> list[str]:
         """Return the command line that means these files."""
-        names = ("prepared", "vanilla", "adapter", "predictions", "attacks", "metrics", "out")
+        names = ("prepared", "vanilla", "adapter", "unlearning", "predictions", "attacks", "metrics", "out")
         paths = [part for name in names for part in (f"--{name}", str(getattr(self, name)))]
         return ["--params", str(self.folder / "params.yaml"), *paths]
 
@@ -184,6 +205,7 @@ def finished(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree = Tree(folder, load_params(folder / "params.yaml"))
     tree.answer()
     tree.evaluate()
+    tree.unlearn()
     return folder
 
 

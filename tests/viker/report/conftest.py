@@ -26,7 +26,7 @@ from viker.evaluation.questions import read_questions
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
 from viker.evidence.training_summary import write_summary
 from viker.gate.recount import count
-from viker.training.private_tokens import COLUMNS as PRIVATE_COLUMNS
+from viker.metrics.base.floors import COLUMNS as PRIVATE_COLUMNS
 
 ROOT = Path(__file__).parents[3]
 PEOPLE = {"forget": ("001", "002"), "retain": ("003", "004", "005"), "real": ("101",)}

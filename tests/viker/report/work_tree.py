@@ -15,9 +15,10 @@ from tests.registry import passed_checks
 from viker.core.files import sha256_path, write_json
 from viker.evidence.seal import hash_inputs, params_digest, seal
 from viker.evidence.training_summary import NAME, RECORDS
-from viker.gate.integrity import ATTACKS_COUNTED, COMPLETE, COUNTED, check_integrity
+from viker.gate.integrity import ATTACKS_COUNTED, COMPLETE, COUNTED, FLOORS_COUNTED, check_integrity
 from viker.gate.judge import judge
 from viker.gate.policies import load_policy
+from viker.gate.training import with_training
 from viker.report.load import Paths
 
 PREDICTIONS = pa.schema(
@@ -62,13 +63,13 @@ class Inputs:
         metrics = seal(metrics | {"inputs": metrics["inputs"] | now})
         write_json(f / "metrics/evaluate.json", metrics)
         own = params.gate.model_dump(include={"rules", "require"})
-        judged = gate["inputs"] | now | {"metrics": metrics["digest"]}
-        gate |= {"own": own, "policy": params.gate.policy, "inputs": judged}
-        write_json(f / "metrics/gate.json", seal(gate))
         records = f / "unlearning"
         trained = json.loads((records / NAME).read_text()) | {"adapter": metrics["inputs"]["adapter"]}
         trained["records"] = {name: sha256_path(records / name) for name in RECORDS}
-        write_json(records / NAME, seal(trained))
+        write_json(records / NAME, trained := seal(trained))
+        judged = gate["inputs"] | now | {"metrics": metrics["digest"], "unlearning": trained["digest"]}
+        gate |= {"own": own, "policy": params.gate.policy, "inputs": judged}
+        write_json(f / "metrics/gate.json", seal(gate))
 
     def write(self, out: str = "report/report.html", earlier: tuple[Path, ...] = (), consistent: bool = True) -> bytes:
         """Write the report, on files made ``consistent`` first: a test may have changed one of them."""
@@ -109,10 +110,19 @@ class Inputs:
         hashes["params"] = params_digest(params.seed, params.values()["evaluate"])
         hashes["protocol"] = params.evaluate.in_force().sha256
         policy, sha256 = load_policy(params.gate)
-        checks = check_integrity(metrics, hashes, paths.prepared) + passed_checks(COMPLETE, COUNTED, ATTACKS_COUNTED)
-        verdict = judge(policy, metrics, checks) | {"policy": params.gate.policy, "policy_sha256": sha256}
+        checks = check_integrity(metrics, hashes, paths.prepared) + passed_checks(
+            COMPLETE, COUNTED, ATTACKS_COUNTED, FLOORS_COUNTED
+        )
+        training = json.loads((f / "unlearning" / NAME).read_text(encoding="utf-8"))
+        verdict = judge(policy, with_training(metrics, training), checks) | {
+            "policy": params.gate.policy,
+            "policy_sha256": sha256,
+        }
         verdict["own"] = params.gate.model_dump(include={"rules", "require"})
-        write_json(paths.gate, seal(verdict | {"inputs": hashes | {"metrics": metrics["digest"]}}))
+        write_json(
+            paths.gate,
+            seal(verdict | {"inputs": hashes | {"metrics": metrics["digest"], "unlearning": training["digest"]}}),
+        )
 
     @property
     def attacks(self) -> Path:

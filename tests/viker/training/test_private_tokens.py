@@ -10,16 +10,10 @@ from viker.data.samples import sample_of
 from viker.methods.base.method import method_of
 from viker.methods.npo import NPO
 from viker.methods.viker import ViKeR, floor, viker_loss
+from viker.metrics.base.floors import COLUMNS, kept_values, summarised
 from viker.models.logits import answer_logits
-from viker.training.private_tokens import (
-    COLUMNS,
-    floor_warning,
-    kept_values,
-    private_token_rows,
-    private_values,
-    summarised,
-    visual_reliance,
-)
+from viker.teacher.visual_reliance import described, visual_reliance
+from viker.training.private_tokens import floor_warning, private_token_rows, private_values
 
 
 def pressure(p_true: float, teacher: float, settings: ViKeR) -> float:
@@ -148,12 +142,13 @@ def test_a_model_that_looks_at_the_picture_relies_on_it_and_one_that_does_not_do
 
     images = [["scene-0"]] * len(samples)
     for looks, expected in ((True, (1, 0, 0, 0, 1)), (False, (1, 1, 1, 1, 0))):
-        monkeypatch.setattr("viker.training.private_tokens.compute_teachers", answering(looks))
+        monkeypatch.setattr("viker.teacher.visual_reliance.compute_teachers", answering(looks))
         told = visual_reliance(model, encoder, samples, images, values, people)
         if looks and len({s.picture for s in samples if s.picture}) == 1:
             expected = (1, 1, 0, 0, 1)  # one person: there is no other to be shown
-        assert tuple(told.values()) == expected
-    assert list(told) == ["own", "another", "irrelevant", "none", "reliance"]
+        assert tuple(told.values())[:5] == expected and told["people"] == len({*own.values()} - {""})
+    assert list(told) == ["own", "another", "irrelevant", "none", "reliance", "tokens", "people"]
+    assert described(told).endswith("visual reliance 0.00")
 
 
 def test_a_real_pass_gives_shares(small_model, asked):

@@ -1,0 +1,119 @@
+"""How well a score of a token tells marked from other tokens: AUC, precision and recall, with intervals by person."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from benchmarks.annotations.spans import Marked, spans_of
+from viker.data.records import Record
+from viker.data.samples import sample_of
+from viker.metrics.base.floors import spans_of_values
+from viker.models.encoder import Encoder
+from viker.models.entropy import entropy
+from viker.teacher.distributions import full
+from viker.teacher.key_marks import key_tokens
+from viker.teacher.visual import TEACHER_BATCH, compute_teachers
+
+SCORES = {
+    "entropy": "entropy of the teacher, nats",
+    "relative": "the same over the answer's largest",
+    "surprise": "1 − p̄(y)",
+    "divergence": "KL(vanilla, own picture ‖ teacher), nats",
+}
+MARKS = ("fixed", "quantile", "otsu", "mixture")
+DRAWS, LEVEL = 1000, 95
+
+
+def token_rows(
+    model: Any, encoder: Encoder, records: Sequence[Record], images: Sequence[Sequence[str]], marked: Marked
+) -> pd.DataFrame:
+    """Return one row per token of the marked answers, the end token left out: person, answer, scores, marks, private.
+
+    ``private``: whether the token is part of a span that was marked by hand; ``known``: of a value that the data name.
+    """
+    samples = [sample_of(record) for record in records]
+    teachers = compute_teachers(model, encoder, samples, images, TEACHER_BATCH)
+    own = compute_teachers(model, encoder, samples, [[s.picture] for s in samples], TEACHER_BATCH)
+    tables = []
+    for record, sample, teacher, seen in zip(records, samples, teachers, own, strict=True):
+        q, p, true = full(teacher), full(seen), encoder.answer_ids(sample)
+        nats, places = entropy(q), encoder.answer_places(sample)
+        kl = torch.nn.functional.kl_div(q.clamp_min(1e-12).log(), p, reduction="none").sum(-1)
+        table = {
+            "entropy": nats,
+            "relative": nats / nats.max().clamp_min(1e-9),
+            "surprise": 1 - q.gather(-1, true[:, None])[:, 0],
+            "divergence": kl.clamp_min(0),
+        }
+        spans = {"private": spans_of(record, marked) or [], "known": spans_of_values(sample.answer, record.secrets)}
+        inside = {
+            name: [any(a < end and b > start for start, end in own) for a, b in places] for name, own in spans.items()
+        }
+        frame = pd.DataFrame({name: score.numpy() for name, score in table.items()} | inside)
+        tables.append(frame.assign(person=record.person_id, answer=record.id)[: len(true) - 1])
+    rows = pd.concat(tables, ignore_index=True)
+    for score in SCORES:
+        answers = [torch.tensor(own.to_numpy()) for _, own in rows.groupby("answer", sort=False)[score]]
+        for mark in MARKS:
+            rows[f"{score} {mark}"] = torch.cat(key_tokens(answers, mark)).numpy()  # type: ignore[arg-type]
+    return rows
+
+
+def auc(scores: np.ndarray, private: np.ndarray) -> float:
+    """Return the chance that a private token scores higher than another, ties half; NaN where one kind is missing."""
+    ranks = pd.Series(scores).rank().to_numpy()
+    count = int(private.sum())
+    other = len(private) - count
+    return float((ranks[private].sum() - count * (count + 1) / 2) / (count * other)) if count and other else np.nan
+
+
+def precision_recall(key: np.ndarray, private: np.ndarray) -> tuple[float, float]:
+    """Return the share of key tokens that are private, and of private ones that are key; NaN where there are none."""
+    both = float((key & private).sum())
+    return both / key.sum() if key.any() else np.nan, both / private.sum() if private.any() else np.nan
+
+
+def with_interval(rows: pd.DataFrame, figure: Callable[[pd.DataFrame], Any], seed: int = 0) -> np.ndarray:
+    """Return a figure of the rows, and the ends of its 95 % bootstrap interval, [3] or [3, n]: people are drawn."""
+    own = [part for _, part in rows.groupby("person")]
+    rng = np.random.default_rng(seed)
+    drawn = [figure(pd.concat([own[n] for n in rng.integers(len(own), size=len(own))])) for _ in range(DRAWS)]
+    ends = np.nanpercentile(np.array(drawn, dtype=float), [(100 - LEVEL) / 2, (100 + LEVEL) / 2], axis=0)
+    return np.array([figure(rows), *ends])
+
+
+def tables(rows: pd.DataFrame) -> str:
+    """Return the AUC of each score, and precision and recall of each mark of it, as Markdown."""
+    private = "private"
+    lines = [
+        f"{len(rows)} tokens of {rows['answer'].nunique()} answers about {rows['person'].nunique()} people; "
+        f"{rows[private].mean():.0%} are in spans.",
+        "",
+        "| score | AUC |",
+        "|---|---|",
+    ]
+    for score, words in SCORES.items():
+        value = with_interval(rows, lambda one, s=score: auc(one[s].to_numpy(), one[private].to_numpy()))
+        lines.append(f"| {words} | {_figure(value)} |")
+    lines += ["", "| score | mark | tokens marked | precision | recall |", "|---|---|---|---|---|"]
+    marks = [(words, mark, f"{score} {mark}") for score, words in SCORES.items() for mark in MARKS]
+    for words, mark, column in [*marks, ("–", "private values named in the data", "known")]:
+        value = with_interval(rows, lambda one, c=column: precision_recall(one[c].to_numpy(), one[private].to_numpy()))
+        cells = (f"{rows[column].mean():.0%}", _figure(value[:, 0]), _figure(value[:, 1]))
+        lines.append(f"| {words} | {mark} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_tables(rows: pd.DataFrame, out: Path) -> str:
+    """Write the tables, and return them."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text := tables(rows), encoding="utf-8")
+    return text
+
+
+def _figure(value: np.ndarray) -> str:
+    return "–" if np.isnan(value[0]) else "{:.2f} [{:.2f}, {:.2f}]".format(*value)

@@ -1,0 +1,83 @@
+"""Marks of key tokens: what each divides, that it does so again, and answers of one token or of equal ones."""
+
+import pytest
+import torch
+
+from viker.teacher.key_marks import key_tokens, mixture_threshold, otsu_threshold, quantile_threshold
+
+MARKS = ("fixed", "quantile", "otsu", "mixture")
+ANSWERS = [
+    torch.tensor([0.01, 0.02, 2.1, 0.01, 0.03, 0.02, 2.4, 0.0, 0.01, 0.02]),
+    torch.tensor([0.02, 0.01, 0.02, 1.9, 0.0]),
+]
+ADAPTIVE = MARKS[1:]
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_each_mark_finds_uncertain_tokens_among_certain_ones(mark):
+    keys = key_tokens(ANSWERS, mark)
+    assert [list(torch.nonzero(one)[:, 0]) for one in keys] == [[2, 6], [3]]
+    assert all(one.dtype == torch.bool for one in keys)
+
+
+@pytest.mark.parametrize("mark", ADAPTIVE)
+def test_an_adaptive_mark_finds_them_at_any_level(mark):
+    low = [one / 20 for one in ANSWERS]
+    assert not any(one.any() for one in key_tokens(low, "fixed"))
+    assert [int(one.sum()) for one in key_tokens(low, mark)] == [2, 1]
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_the_same_scores_give_the_same_marks_whatever_was_drawn_before(mark):
+    torch.manual_seed(3)
+    scores = [torch.rand(n).square() * 3 for n in (1, 7, 40)]
+    first = key_tokens(scores, mark)
+    torch.manual_seed(4)
+    assert all(torch.equal(one, other) for one, other in zip(first, key_tokens(scores, mark), strict=True))
+    assert key_tokens([], mark) == []
+
+
+@pytest.mark.parametrize("mark", ADAPTIVE)
+@pytest.mark.parametrize("scores", [[0.7], [0.7] * 6, [0.0] * 6])
+def test_one_token_or_equal_ones_have_no_higher_part(mark, scores):
+    (keys,) = key_tokens([torch.tensor(scores)], mark)
+    assert keys.tolist() == [False] * len(scores)
+    (keys,) = key_tokens([torch.tensor(scores)], "fixed")
+    assert keys.tolist() == [scores[0] > 0.5] * len(scores)
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_a_token_above_a_key_one_of_its_answer_is_key(mark):
+    torch.manual_seed(5)
+    for scores in (torch.rand(30).pow(4) * 4 for _ in range(20)):
+        (keys,) = key_tokens([scores], mark)
+        if keys.any() and not keys.all():
+            assert scores[keys].min() > scores[~keys].max()
+
+
+@pytest.mark.parametrize("length", [1, 4, 5, 10, 23])
+def test_the_quantile_takes_a_fifth_at_most(length):
+    scores = torch.linspace(0, 1, length, dtype=torch.float64)
+    assert int((scores > quantile_threshold(scores)).sum()) == length // 5
+
+
+def test_otsu_is_the_division_of_the_largest_variance_between_classes():
+    torch.manual_seed(6)
+    scores = torch.rand(25, dtype=torch.float64)
+
+    def between(bound: float) -> float:
+        high = scores > bound
+        if high.all() or not high.any():
+            return -1.0
+        share = high.double().mean()
+        return float(share * (1 - share) * (scores[high].mean() - scores[~high].mean()) ** 2)
+
+    best = max(scores.tolist(), key=between)
+    assert otsu_threshold(scores) == best
+
+
+def test_the_mixture_divides_two_normal_distributions_between_their_means():
+    quantiles = torch.linspace(0.005, 0.995, 200, dtype=torch.float64)
+    spread = torch.special.ndtri(quantiles) * 0.3
+    scores = torch.cat([(-4 + spread).exp(), (0.5 + spread[::4]).exp()])
+    assert mixture_threshold(scores) == float(scores[: len(spread)].max())
