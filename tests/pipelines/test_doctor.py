@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 from pipelines.cli import doctor
 from pipelines.cli.main import app
 from viker.core.errors import UserError
+from viker.core.files import sha256_path, write_json
+from viker.evidence.seal import seal
 from viker.training.adapter import put_adapter
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +62,16 @@ def test_a_whole_work_tree_passes_and_nothing_is_written(work):
     assert "prompt: 'USER: <image>\\n" in output and "<image> x 4" in output and "</s>" in output
     assert "mlflow.db: will be created" in output
     assert sorted(path for path in work.rglob("*")) == before
+
+
+def test_reliance_on_pictures_is_that_of_the_metrics_where_they_are_about_this_model(work):
+    told = {"own": 0.9, "another": 0.8, "irrelevant": 0.75, "none": 0.5, "reliance": 0.15, "tokens": 8, "people": 2}
+    hashes = {"model": sha256_path(Path("models/vanilla")), "data": sha256_path(Path("data/prepared/manifest.json"))}
+    for inputs, source in ((hashes, "as in metrics"), (hashes | {"model": "0" * 64}, "measured on at most 50")):
+        write_json(Path("metrics/evaluate.json"), seal({"vanilla": {"visual_reliance": told}, "inputs": inputs}))
+        output, _ = call()
+        assert source in output
+        assert ("visual reliance 0.15" in output and "answers from the text" in output) == (source == "as in metrics")
 
 
 def test_before_the_first_run_there_is_nothing_to_check_yet(work):

@@ -12,7 +12,7 @@ from viker.methods.npo import NPO
 from viker.methods.viker import ViKeR, floor, viker_loss
 from viker.metrics.base.floors import COLUMNS, kept_values, summarised
 from viker.models.logits import answer_logits
-from viker.teacher.visual_reliance import described, visual_reliance
+from viker.teacher.visual_reliance import described, reliance_on_pictures, visual_reliance
 from viker.training.private_tokens import floor_warning, private_token_rows, private_values
 
 
@@ -149,6 +149,13 @@ def test_a_model_that_looks_at_the_picture_relies_on_it_and_one_that_does_not_do
         assert tuple(told.values())[:5] == expected and told["people"] == len({*own.values()} - {""})
     assert list(told) == ["own", "another", "irrelevant", "none", "reliance", "tokens", "people"]
     assert described(told).endswith("visual reliance 0.00")
+
+
+def test_reliance_is_measured_on_the_questions_to_forget_that_have_a_picture(small_model, prepared):
+    model, encoder = small_model
+    told = reliance_on_pictures(model, encoder, prepared, "scene-0")
+    few = reliance_on_pictures(model, encoder, prepared, "scene-0", 1)
+    assert 0 < few["tokens"] < told["tokens"] and few["people"] == 1
 
 
 def test_a_real_pass_gives_shares(small_model, asked):
