@@ -3,7 +3,13 @@
 import pytest
 import torch
 
+from viker.data.records import read_records
+from viker.data.samples import sample_of
+from viker.models.entropy import entropy
+from viker.teacher.distributions import full
 from viker.teacher.key_marks import key_tokens, mixture_threshold, otsu_threshold, quantile_threshold
+from viker.teacher.key_tokens import key_token_rows
+from viker.teacher.target import uncertain
 
 MARKS = ("fixed", "quantile", "otsu", "mixture")
 ANSWERS = [
@@ -81,3 +87,18 @@ def test_the_mixture_divides_two_normal_distributions_between_their_means():
     spread = torch.special.ndtri(quantiles) * 0.3
     scores = torch.cat([(-4 + spread).exp(), (0.5 + spread[::4]).exp()])
     assert mixture_threshold(scores) == float(scores[: len(spread)].max())
+
+
+def test_the_records_and_the_target_follow_the_mark(small_model, prepared):
+    _, encoder = small_model
+    samples = [sample_of(record) for record in read_records(prepared, "forget") if record.task == "qa"][:3]
+    torch.manual_seed(7)
+    lengths = [encoder.encode(sample)[1] for sample in samples]
+    teachers = [(torch.randn(n, 400) * torch.rand(n, 1) * 20).softmax(-1) for n in lengths]
+    keys = torch.cat(key_tokens([entropy(one) for one in teachers], "otsu"))
+    rows = key_token_rows(samples, teachers, encoder, 0.5, "otsu")
+    assert rows["key"].tolist() == keys.tolist() and 0 < keys.sum() < len(keys)
+    targets = uncertain(encoder, samples, teachers, 0.5, "otsu")
+    pairs = zip(targets, teachers, strict=True)
+    changed = torch.cat([(full(one) - p).abs().sum(-1) > 1e-6 for one, p in pairs])
+    assert changed[keys].any() and not changed[~keys].any()
