@@ -64,8 +64,9 @@ def histogram(edges: Sequence[float], counts: Sequence[float], threshold: float 
         axes.set_ylabel("answer tokens (log scale)")
         axes.legend()
         right = sum(count for count, is_key in zip(counts, key, strict=True) if is_key)
-        above = "" if threshold is None else f", {right:g} of them above {threshold:g}"
-        title = f"Entropies of {sum(counts):g} answer tokens, nats{above}"
+        title = f"entropies of {sum(counts):g} answer tokens"
+        if threshold is not None:
+            title = f"{right:g} of {sum(counts):g} answer tokens have an entropy above {threshold:g} nats"
         return as_svg(figure, "entropy", title)
 
 

@@ -241,6 +241,12 @@ def test_every_plot_is_drawn_and_named(inputs: Inputs) -> None:
     assert re.fullmatch(r"the mean pressure is 0\.9\d on key tokens and 0\.0\d on normal tokens", titles["weight"])
 
 
+def test_a_mark_without_one_threshold_shows_none(inputs: Inputs) -> None:
+    inputs.set("key_token_mark: fixed", "key_token_mark: otsu")
+    html = inputs.render()
+    assert "by the mark otsu" in Page(html).text() and ">entropies of 84 answer tokens</title>" in html
+
+
 def test_private_values_that_cannot_be_forgotten_are_counted(inputs: Inputs) -> None:
     assert "12 of 96" in Page(inputs.render()).text()
 
