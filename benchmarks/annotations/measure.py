@@ -1,6 +1,6 @@
 """How well a score of a token tells marked from other tokens: AUC, precision and recall, with intervals by person."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +98,15 @@ def tables(rows: pd.DataFrame) -> str:
         f"{len(rows)} tokens of {rows['answer'].nunique()} answers about {len(np.unique(people))} people; "
         f"{private.mean():.0%} are in spans. The model gives the true token {rows['vanilla'].mean():.2f} on average.",
         "",
-        "| score | AUC |",
-        "|---|---|",
+        "| score | AUC | AUC, of a span its first token alone |",
+        "|---|---|---|",
     ]
+    before = rows.groupby("answer")["private"].shift(fill_value=False).to_numpy(dtype=bool)
+    first = ~(private & before)  # a later token of a span is often certain by spelling
     for score, words in SCORES.items():
-        lines.append(f"| {words} | {_figure(with_interval(people, auc, rows[score].to_numpy(), private))} |")
+        values = rows[score].to_numpy()
+        cells = [with_interval(people[of], auc, values[of], private[of]) for of in (first | True, first)]
+        lines.append(f"| {words} | {' | '.join(map(_figure, cells))} |")
     lines += ["", "| score | mark | tokens marked | precision | recall |", "|---|---|---|---|---|"]
     marks = [(words, mark, f"{score} {mark}") for score, words in SCORES.items() for mark in MARKS]
     for words, mark, column in [*marks, ("–", "private values named in the data", "known")]:
@@ -112,10 +116,12 @@ def tables(rows: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_tables(rows: pd.DataFrame, out: Path) -> str:
-    """Write the tables, and return them."""
+def write_tables(measured: Mapping[str, pd.DataFrame], out: Path) -> str:
+    """Write the tables of the rows that were measured, by heading, and return them."""
+    text = "# Scores and marks of key tokens on hand-marked answers\n"
+    text += "".join(f"\n## {heading}\n\n{tables(rows)}" for heading, rows in measured.items())
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text := tables(rows), encoding="utf-8")
+    out.write_text(text, encoding="utf-8")
     return text
 
 

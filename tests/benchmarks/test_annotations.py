@@ -68,4 +68,6 @@ def test_a_score_that_is_the_truth_has_an_auc_and_a_precision_of_one():
             rows[f"{score} {mark}"] = private
     text = tables(rows.assign(known=~private, vanilla=0.5))
     assert "60 tokens of 6 answers about 3 people; 20% are in spans." in text
-    assert text.count("| 1.00 [1.00, 1.00] |") == 4 + 16 and "| 80% | 0.00 [0.00, 0.00] | 0.00" in text
+    assert (
+        text.count("1.00 [1.00, 1.00] | 1.00 [1.00, 1.00] |") == 4 + 16 and "| 80% | 0.00 [0.00, 0.00] | 0.00" in text
+    )

@@ -141,6 +141,9 @@ def rule(**changes: Any) -> Change:
         ("metrics/gate.json", lambda gate: gate["inputs"].update(params="f" * 64), True, "seed or evaluate differ"),
         ("metrics/gate.json", lambda gate: gate.update(policy="../x"), True, "there is no policy '../x'"),
         ("metrics/gate.json", lambda gate: gate["require"][0].update(passed=False), True, "judged again it is 'fail'"),
+        ("metrics/gate.json", lambda gate: gate["inputs"].update(unlearning="f" * 64), True, "another unlearning run"),
+        ("unlearning/summary.json", lambda trained: trained.update(method="x"), False, "summary.json was edited"),
+        ("unlearning/summary.json", lambda trained: trained.update(method="x"), True, "another unlearning run"),
         (
             "metrics/gate.json",
             lambda gate: gate.update(note="x"),
@@ -193,6 +196,15 @@ def test_the_rules_of_a_shipped_policy_are_held_to_the_policy(inputs: Inputs) ->
     assert check(unpack(inputs.bundle)) == []
     files = forged(inputs.bundle, "metrics/gate.json", lambda gate: gate["rules"].pop(0))
     assert any("are not those of the policy 'default'" in problem for problem in check(files))
+
+
+def test_rules_on_the_unlearning_run_are_judged_again_from_its_summary(inputs: Inputs) -> None:  # noqa: F811
+    inputs.set('  rules: ["', '  rules: ["unlearning.private_tokens.values_kept <= 12", "')
+    inputs.judge()
+    inputs.write()
+    assert check(unpack(inputs.bundle)) == []
+    files = forged(inputs.bundle, "unlearning/summary.json", lambda one: one["private_tokens"].update(values_kept=13))
+    assert any("values_kept <= 12' has another result" in problem for problem in check(files))
 
 
 def test_a_policy_of_ones_own_is_compared_where_its_file_is(inputs: Inputs, tmp_path: Path) -> None:  # noqa: F811

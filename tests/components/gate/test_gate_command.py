@@ -86,7 +86,9 @@ def test_the_verdict_says_by_which_policy_and_on_what(tree: Tree) -> None:
     assert verdict["own"] == {"rules": ["unlearned.forget.leakage_rate <= 0.01"], "require": []}
     assert verdict["rules"][-1]["rule"] == "unlearned.forget.leakage_rate <= 0.01"
     metrics = json.loads(tree.metrics.read_text())
-    assert verdict["inputs"] == metrics["inputs"] | {"metrics": metrics["digest"]}
+    trained = json.loads((tree.unlearning / "summary.json").read_text())
+    judged = {"metrics": metrics["digest"], "unlearning": trained["digest"]}
+    assert verdict["inputs"] == metrics["inputs"] | judged
     assert json.loads(tree.out.read_text()) == verdict
     assert check_seal(verdict)
 

@@ -240,7 +240,13 @@ def test_the_version_keeps_its_evidence(work: Work, tmp_path: Path) -> None:
     work.register()
     source = work.client.get_model_version_download_uri(work.name, "1")
     folder = Path(mlflow.artifacts.download_artifacts(f"{source}/evidence", dst_path=str(tmp_path / "down")))
-    for file in ("metrics/evaluate.json", "metrics/gate.json", "params.yaml", "data/prepared/manifest.json"):
+    for file in (
+        "metrics/evaluate.json",
+        "metrics/gate.json",
+        "params.yaml",
+        "data/prepared/manifest.json",
+        "unlearning/summary.json",
+    ):
         assert (folder / Path(file).name).read_bytes() == (work.folder / file).read_bytes()
     assert json.loads((folder / "coverage.json").read_text()) == {"people": [], "requests": []}
 
