@@ -18,7 +18,6 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from components.contract.params import Params
-from components.privacy import guard
 from components.privacy.marking import mark, mark_in_s3
 from components.privacy.places import searched, weights
 from components.privacy.removal import remove_folder, treat
@@ -31,6 +30,7 @@ from viker.core.pseudonyms import privacy_folder, salt
 from viker.core.redact import without_secrets
 from viker.core.run_store import INPUTS
 from viker.core.settings import validated
+from viker.data import guard
 from viker.data.requests import SUFFIXES, ForgetRequest
 from viker.evidence.audit import append
 from viker.storage import is_remote
@@ -215,10 +215,10 @@ def _keep_guard(purge: Purge, gathered: Gathered | None, say: Callable[[str], No
             say(f"{name}: no guard set is kept, as {guard.VARIABLE} is not set: a relapse can't be looked for later.")
         elif gathered is not None:
             people = set(request.identities)
-            own = {k: record for k, record in gathered.records.items() if record.person_id in people}
-            images = {image for record in own.values() for image in record.images}
+            own = [record for record in gathered.records.values() if record.person_id in people]
+            images = {image for record in own for image in record.images}
             shown = {k: content for k, content in gathered.pictures.items() if k in images}
-            count = guard.write_guard(name, Gathered(gathered.traces, own, shown), cipher)
+            count = guard.write_guard(name, own, shown, cipher)
             say(f"{name}: {count} questions in the encrypted guard set {guard.guard_file(name)}")
 
 

@@ -25,8 +25,12 @@ WHOLE = "the data are those of their manifest"
 COMPLETE = "both models were asked every question of the data, once"
 COUNTED = "everything that follows from the replies is as counted again"
 ATTACKS_COUNTED = "attack numbers are those of the replies under attack, counted again"
-CHECKS = (SEALED, *(MEASURED[name][0] for name in MEASURED_ON), WHOLE, COMPLETE, COUNTED, ATTACKS_COUNTED)
-"""What the gate checks for itself, whatever the policy; the last three from replies, see ``recount``."""
+EARLIER_COUNTED = "what is said of people of earlier requests is as counted again"
+CHECKS = (
+    *(SEALED, *(MEASURED[name][0] for name in MEASURED_ON), WHOLE),
+    *(COMPLETE, COUNTED, ATTACKS_COUNTED, EARLIER_COUNTED),
+)
+"""What the gate checks for itself, whatever the policy; the last four from replies, see ``recount``."""
 
 
 def check_integrity(metrics: Mapping[str, Any], hashes: Mapping[str, str], prepared: Path) -> list[Result]:
