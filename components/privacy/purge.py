@@ -19,10 +19,11 @@ from ruamel.yaml import YAML
 
 from components.contract.params import Params
 from components.privacy.marking import mark, mark_in_s3
+from components.privacy.objects import away
 from components.privacy.places import searched, weights
 from components.privacy.removal import remove_folder, treat
 from components.privacy.search import Finder, Traces, files_below
-from components.privacy.server import WEIGHTS, on_server
+from components.privacy.server import WEIGHTS
 from components.privacy.traces import Gathered, gather
 from viker.core.errors import UserError
 from viker.core.files import new_file, read_json, sha256_bytes, sha256_path
@@ -48,7 +49,7 @@ class Purge:
     requests: dict[str, ForgetRequest]
     traces: Traces
     also: list[str] = field(default_factory=list)
-    """Further folders that are searched, such as volumes of containers."""
+    """Further folders that are searched, such as volumes of containers, and prefixes of object stores."""
 
     @property
     def name(self) -> str:
@@ -136,14 +137,14 @@ def carry_out(
         _note(done, path, how)
         if params.prepare.requests in map(str, path.parents) and how == "rewritten":
             mark(path)
-    for name, take_out in on_server(finder):
+    for name, take_out in away(finder, purge.also):
         _note(done, Path(name), "removed")
         _note(done, Path(name), take_out())
     mark_in_s3(params.prepare.requests, purge.requests)
     _remove_empty(CACHE)
     in_remote = _purge_remote(finder) if remote else None
     files = _files(params, purge.also)
-    left = [str(path) for path, _ in find(params, purge)] + [name for name, _ in on_server(finder)]
+    left = [str(path) for path, _ in find(params, purge)] + [name for name, _ in away(finder, purge.also)]
     if left:
         raise UserError(
             f"{', '.join(left[:5])}: still hold something of the people of {', '.join(purge.requests)}. Give write "
@@ -176,7 +177,7 @@ def _files(params: Params, also: Sequence[str]) -> list[Path]:
     """Return the files to search: no model or adapter, and not the purge's own plan."""
     skipped = {*(path.resolve() for path in weights()), privacy_folder().resolve()}
     requests, files = Path(params.prepare.requests), dict[Path, Path]()
-    for path in files_below([*searched(params), *map(Path, also)]):
+    for path in files_below([*searched(params), *(Path(one) for one in also if not is_remote(one))]):
         if path.suffix != WEIGHTS and (path.parent != requests or path.suffix in SUFFIXES):
             files.setdefault(path.resolve(), path)
     return [path for place, path in files.items() if skipped.isdisjoint(place.parents)]
@@ -214,8 +215,7 @@ def _keep_guard(purge: Purge, gathered: Gathered | None, say: Callable[[str], No
         if cipher is None:
             say(f"{name}: no guard set is kept, as {guard.VARIABLE} is not set: a relapse can't be looked for later.")
         elif gathered is not None:
-            people = set(request.identities)
-            own = [record for record in gathered.records.values() if record.person_id in people]
+            own = [record for record in gathered.records.values() if record.person_id in request.identities]
             images = {image for record in own for image in record.images}
             shown = {k: content for k, content in gathered.pictures.items() if k in images}
             count = guard.write_guard(name, own, shown, cipher)
