@@ -215,10 +215,10 @@ def _keep_guard(purge: Purge, gathered: Gathered | None, say: Callable[[str], No
         if cipher is None:
             say(f"{name}: no guard set is kept, as {guard.VARIABLE} is not set: a relapse can't be looked for later.")
         elif gathered is not None:
-            own = [record for record in gathered.records.values() if record.person_id in request.identities]
+            people = set(request.identities)
+            own = [record for record in gathered.records.values() if record.person_id in people]
             images = {image for record in own for image in record.images}
-            shown = {k: content for k, content in gathered.pictures.items() if k in images}
-            count = guard.write_guard(name, own, shown, cipher)
+            count = guard.write_guard(name, own, {k: v for k, v in gathered.pictures.items() if k in images}, cipher)
             say(f"{name}: {count} questions in the encrypted guard set {guard.guard_file(name)}")
 
 
