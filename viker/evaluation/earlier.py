@@ -4,21 +4,25 @@ Their own data is gone; they are asked about by the guard sets (``viker.data.gua
 these, encrypted under the same key, for the gate to count again; the metrics have numbers alone.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from viker.attacks.base.outcome import Attempt, empty_block, reply_rows
 from viker.attacks.base.rates import rates
-from viker.attacks.base.subject import Subject
 from viker.core.pseudonyms import privacy_folder, pseudonym
 from viker.data.guard import VARIABLE, guard_files, guard_key, read_encrypted, read_guard, write_encrypted
 from viker.data.records import Record
 from viker.data.samples import sample_of
 from viker.data.tasks import OPEN_TASKS
 from viker.metrics.leakage import leaks
+
+if TYPE_CHECKING:
+    from viker.attacks.base.subject import Subject
 
 MOST = 2000
 """Questions that are asked at most; which, is drawn by the adapter's hash, so nobody could train against them."""
