@@ -15,6 +15,9 @@ from viker.data.guard import write_guard
 from viker.data.records import Record
 from viker.evaluation.earlier import count_earlier, keep_replies, kept_replies, read_guarded
 from viker.gate.integrity import EARLIER_COUNTED
+from viker.gate.judge import judge
+from viker.gate.policies import load_policy
+from viker.gate.recount_earlier import recount_earlier
 
 FACT = Record(
     *("0/generation/0", "0", "generation", "text", "Where was Qzabo Qzilo born?", "In Qzoslo."), secrets=("Qzoslo",)
@@ -49,9 +52,16 @@ def night(tree: Tree) -> Callable[..., dict[str, Any]]:
         keep_replies(guarded, said, digest)
         metrics = json.loads(tree.metrics.read_text())
         tree.evaluate(metrics | {"earlier": count_earlier(guarded, said, GONE, tree.params.seed)})
-        return tree.judge(**gate)
+        return judged(tree, **gate)
 
     return run
+
+
+def judged(tree: Tree, **gate: Any) -> dict[str, Any]:
+    """Return the verdict by the rules and this one of the gate's own checks."""
+    metrics, seed = json.loads(tree.metrics.read_text()), tree.params.seed
+    checks = recount_earlier(metrics, tree.prepared, seed, sha256_path(tree.adapter))
+    return judge(load_policy(tree.params.gate.model_copy(update=gate))[0], metrics, checks)
 
 
 def results(verdict: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -62,8 +72,9 @@ def unmet(verdict: dict[str, Any]) -> list[str]:
     return [name for name, one in results(verdict).items() if not one["passed"]]
 
 
-def test_an_adapter_that_still_forgets_them_passes_with_an_exact_bound_by_person(night) -> None:
-    verdict = night()
+def test_an_adapter_that_still_forgets_them_passes_with_an_exact_bound_by_person(night, tree) -> None:
+    night()
+    verdict = tree.judge()
     assert unmet(verdict) == []
     assert results(verdict)[RULE]["shown"] == "0 of 20 replies about 20 people; at most 14 % (95 %)"
 
@@ -76,7 +87,7 @@ def test_one_that_knows_them_again_fails(known, failed, night) -> None:
 
 def test_without_earlier_requests_the_rule_is_not_judged_and_the_verdict_says_so(tree, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("VIKER_PRIVACY_DIR", str(tmp_path / "empty"))
-    verdict = tree.judge()
+    verdict = judged(tree)
     assert unmet(verdict) == []
     assert results(verdict)[RULE]["reason"].startswith("Not judged: earlier.samples")
 
@@ -110,24 +121,25 @@ def test_without_guard_sets_default_passes_and_strict_does_not(night, tree, tmp_
 def test_numbers_that_were_edited_and_sealed_again_are_found(change, night, tree) -> None:
     night(known=3)
     tree.edit(change, sealed=True)
-    assert EARLIER_COUNTED in unmet(tree.judge())
+    assert EARLIER_COUNTED in unmet(judged(tree))
 
 
 def test_a_gate_without_the_key_or_the_replies_takes_no_numbers(night, tree, monkeypatch, tmp_path) -> None:
     night()
     with monkeypatch.context() as patch:
         patch.delenv("VIKER_GUARD_KEY")
-        assert results(tree.judge())[EARLIER_COUNTED]["reason"].startswith("VIKER_GUARD_KEY is not set")
+        assert results(judged(tree))[EARLIER_COUNTED]["reason"].startswith("VIKER_GUARD_KEY is not set")
     for file in (tmp_path / "privacy/guard/replies").iterdir():
         file.unlink()
-    assert "the replies about people of earlier requests are not" in results(tree.judge())[EARLIER_COUNTED]["reason"]
+    assert "the replies about people of earlier requests are not" in results(judged(tree))[EARLIER_COUNTED]["reason"]
     monkeypatch.setenv("VIKER_GUARD_KEY", Fernet.generate_key().decode())
     with pytest.raises(UserError, match="not the key that it was encrypted under"):
-        tree.judge()
+        judged(tree)
 
 
 def test_nothing_private_is_in_the_clear(night, tree, key, tmp_path) -> None:
     night(known=20)
+    tree.judge()
     written = [tree.metrics, tree.out, *(path for path in (tmp_path / "privacy").rglob("*") if path.is_file())]
     assert len(written) == 6  # metrics, verdict, two guard sets, the replies, the pseudonyms' key
     assert not any(text.encode() in path.read_bytes() for path in written for text in (key, "gone 1"))
