@@ -23,7 +23,7 @@ from viker.gate.rules import apply_rule, parse_rule
 ASKED = [Attempt(replace(FACT, id=f"{n}/generation/0", person_id=f"{n}"), sample_of(FACT)) for n in range(20)]
 EARLIER = count_earlier(Guarded(ASKED, kept=1, read=1), ["Somewhere else."] * len(ASKED), [], 7)
 MEASURED: dict[str, Any] = {
-    name: {"earlier": EARLIER} | metrics
+    name: metrics | {"earlier": EARLIER}
     for name, metrics in json.loads((Path(__file__).parent / "measured.json").read_text(encoding="utf-8")).items()
 }
 """The adapters were measured where nobody had been forgotten before them."""
