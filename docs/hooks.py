@@ -84,7 +84,7 @@ def policies_table() -> str:
 def policy_table(name: str) -> str:
     """Return a table with one row per rule of a shipped policy."""
     policy = _shipped(name)
-    rules = [(f"`{one.rule}`", one.protects) for one in policy.rules]
+    rules = [(f"`{one.rule}`" + (f", where `{one.when}`" if one.when else ""), one.protects) for one in policy.rules]
     required = [(f"`{one.metric}`, required", one.protects) for one in policy.require]
     return _table(("rule", "protects from"), [(rule, _clause(protects)) for rule, protects in [*rules, *required]])
 

@@ -20,6 +20,7 @@ from viker.core.manifest import read_manifest
 from viker.core.run_store import RunStore
 from viker.core.run_store import differences as what_differs
 from viker.data.records import UNSEEN, read_pictures
+from viker.evaluation.earlier import ask_earlier, read_guarded
 from viker.evaluation.predictions import answer, predict
 from viker.evaluation.questions import Question, read_questions
 from viker.evaluation.retrained import compare_with_retrained
@@ -55,6 +56,8 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
     protocol = params.in_force()
     manifest = read_manifest(need_folder(args.prepared, "prepare"))
     answers = [read_part(folder) for folder in args.answers or ()]
+    digest = sha256_path(args.adapter)
+    guarded = read_guarded(digest)
     adapted, encoder, questions, image = _load(params, seed, threads, inputs_given)
     targets = read_targets(args.prepared)
     deciding = _deciding(params, seed, threads, inputs_given, image)
@@ -80,13 +83,14 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
     result |= compare_with_retrained(params.retrained, adapted, encoder, questions, unlearned, params.batch_size)
 
     sizes = params.batch_size, protocol.longest("generation")
-    digest = sha256_path(args.adapter)
     subjects = [Subject(name, adapted, name == "unlearned", encoder, *sizes, digest) for name in tables]
     blocks, replies_under_attack = run_attacks(subjects, targets, params.attacks, seed, store)
     with new_file(args.attacks) as path:
         replies_under_attack.to_parquet(path, index=False)
     for name in tables:
         result[name]["attacks"] = blocks[name]
+    unlearned_subject = next(one for one in subjects if one.adapter_on)
+    result["earlier"] = ask_earlier(unlearned_subject, guarded, manifest.get("gone", ()), seed)
 
     result["settings"] = params.figures()
     inputs = hash_inputs(args.adapter, args.vanilla, args.prepared, args.predictions, args.attacks)

@@ -11,6 +11,7 @@ from viker.gate.judge import judge
 from viker.gate.policies import load_policy
 from viker.gate.recount import recount
 from viker.gate.recount_attacks import recount_attacks
+from viker.gate.recount_earlier import recount_earlier
 from viker.gate.training import read_training, with_training
 
 
@@ -34,6 +35,7 @@ def run(params: Params, args: Arguments) -> dict[str, Any]:
     checks = check_integrity(measured, hashes, args.prepared)
     checks += recount(measured, args.prepared, args.predictions, protocol, params.seed)
     checks += recount_attacks(measured, args.prepared, args.attacks, params.evaluate, params.seed, hashes["adapter"])
+    checks += recount_earlier(measured, args.prepared, params.seed, hashes["adapter"])
     training, floors = read_training(args.unlearning, hashes["adapter"], args.prepared, policy)
     verdict = judge(policy, with_training(measured, training), [*checks, floors]) | {
         "policy": params.gate.policy,

@@ -9,6 +9,7 @@ import typer
 
 from components.contract.params import load_params
 from components.privacy.choice import carried_out_before
+from components.privacy.objects import pipeline_root
 from components.privacy.purge import carry_out, new_purge, unfinished
 from viker.core import console
 from viker.core.console import ParamsOption, say, stage_app
@@ -27,7 +28,9 @@ def command(
     known: Annotated[
         Path | None, typer.Option(help="Data to learn from what tells of the people; it isn't searched.")
     ] = None,
-    elsewhere: Annotated[str, typer.Option(help="What can't be reached from here, for the receipt.")] = "",
+    artifact: Annotated[
+        str, typer.Option(help="The address of an artifact of this run of Kubeflow: all runs' are searched.")
+    ] = "",
     params: ParamsOption = Path("params.yaml"),
 ) -> None:
     """Purge requests that were carried out at least **register.purge_after** ago; nothing where that is null.
@@ -38,6 +41,9 @@ def command(
     settings = load_params(params)
     settings = settings.model_copy(update={"prepare": settings.prepare.model_copy(update={"requests": requests})})
     age = settings.section("register").purge_after
+    root = pipeline_root(artifact)
+    elsewhere = "the pipeline's root, where Kubeflow keeps what the tasks wrote: let its objects expire"
+    elsewhere = elsewhere if artifact and root is None else ""
     purged = list[str]()
     if age is not None:
         with private_files(), locked(privacy_folder()), tempfile.TemporaryDirectory() as scratch:
@@ -47,7 +53,9 @@ def command(
             folder = fetch(requests, None, Path(scratch)) if is_remote(requests) else Path(requests)
             chosen = list(carried_out_before(read_requests(folder).values(), age).values())
             if chosen:
-                job, gathered = new_purge(settings, chosen, _shared(), [known] if known else [])
+                job, gathered = new_purge(
+                    settings, chosen, [*_shared(), *([root] if root else [])], [known] if known else []
+                )
                 carry_out(settings, job, gathered, False, say, elsewhere)
                 purged += job.requests
     write_json(out, {"purged": ", ".join(sorted(purged)), "after": age})

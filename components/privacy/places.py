@@ -27,7 +27,7 @@ GIVEN = Personal("forget", "IDs in prepare.forget_ids, if any")
 CACHED = Personal("everybody", "copies of what the stages wrote", copies=("DVC's remote",))
 ENCRYPTED = Personal(
     "nobody",
-    "pseudonyms' key, encrypted guard sets, receipts, audit log",
+    "pseudonyms' key, encrypted guard sets and replies to them, receipts, audit log",
     kept="as long as a version's coverage is to be known",
     copies=(),
 )

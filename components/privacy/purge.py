@@ -18,12 +18,12 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from components.contract.params import Params
-from components.privacy import guard
 from components.privacy.marking import mark, mark_in_s3
+from components.privacy.objects import away
 from components.privacy.places import searched, weights
 from components.privacy.removal import remove_folder, treat
 from components.privacy.search import Finder, Traces, files_below
-from components.privacy.server import WEIGHTS, on_server
+from components.privacy.server import WEIGHTS
 from components.privacy.traces import Gathered, gather
 from viker.core.errors import UserError
 from viker.core.files import new_file, read_json, sha256_bytes, sha256_path
@@ -31,6 +31,7 @@ from viker.core.pseudonyms import privacy_folder, salt
 from viker.core.redact import without_secrets
 from viker.core.run_store import INPUTS
 from viker.core.settings import validated
+from viker.data import guard
 from viker.data.requests import SUFFIXES, ForgetRequest
 from viker.evidence.audit import append
 from viker.storage import is_remote
@@ -48,7 +49,7 @@ class Purge:
     requests: dict[str, ForgetRequest]
     traces: Traces
     also: list[str] = field(default_factory=list)
-    """Further folders that are searched, such as volumes of containers."""
+    """Further folders that are searched, such as volumes of containers, and prefixes of object stores."""
 
     @property
     def name(self) -> str:
@@ -136,14 +137,14 @@ def carry_out(
         _note(done, path, how)
         if params.prepare.requests in map(str, path.parents) and how == "rewritten":
             mark(path)
-    for name, take_out in on_server(finder):
+    for name, take_out in away(finder, purge.also):
         _note(done, Path(name), "removed")
         _note(done, Path(name), take_out())
     mark_in_s3(params.prepare.requests, purge.requests)
     _remove_empty(CACHE)
     in_remote = _purge_remote(finder) if remote else None
     files = _files(params, purge.also)
-    left = [str(path) for path, _ in find(params, purge)] + [name for name, _ in on_server(finder)]
+    left = [str(path) for path, _ in find(params, purge)] + [name for name, _ in away(finder, purge.also)]
     if left:
         raise UserError(
             f"{', '.join(left[:5])}: still hold something of the people of {', '.join(purge.requests)}. Give write "
@@ -176,7 +177,7 @@ def _files(params: Params, also: Sequence[str]) -> list[Path]:
     """Return the files to search: no model or adapter, and not the purge's own plan."""
     skipped = {*(path.resolve() for path in weights()), privacy_folder().resolve()}
     requests, files = Path(params.prepare.requests), dict[Path, Path]()
-    for path in files_below([*searched(params), *map(Path, also)]):
+    for path in files_below([*searched(params), *(Path(one) for one in also if not is_remote(one))]):
         if path.suffix != WEIGHTS and (path.parent != requests or path.suffix in SUFFIXES):
             files.setdefault(path.resolve(), path)
     return [path for place, path in files.items() if skipped.isdisjoint(place.parents)]
@@ -215,10 +216,9 @@ def _keep_guard(purge: Purge, gathered: Gathered | None, say: Callable[[str], No
             say(f"{name}: no guard set is kept, as {guard.VARIABLE} is not set: a relapse can't be looked for later.")
         elif gathered is not None:
             people = set(request.identities)
-            own = {k: record for k, record in gathered.records.items() if record.person_id in people}
-            images = {image for record in own.values() for image in record.images}
-            shown = {k: content for k, content in gathered.pictures.items() if k in images}
-            count = guard.write_guard(name, Gathered(gathered.traces, own, shown), cipher)
+            own = [record for record in gathered.records.values() if record.person_id in people]
+            images = {image for record in own for image in record.images}
+            count = guard.write_guard(name, own, {k: v for k, v in gathered.pictures.items() if k in images}, cipher)
             say(f"{name}: {count} questions in the encrypted guard set {guard.guard_file(name)}")
 
 

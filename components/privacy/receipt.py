@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.privacy.guard import guard_file
 from components.privacy.purge import Purge, people_hashes
 from viker.core.files import read_json, sha256_path, write_json
 from viker.core.pseudonyms import privacy_folder
+from viker.data.guard import guard_file
 from viker.evidence.seal import seal
 from viker.evidence.signature import sign_file
 

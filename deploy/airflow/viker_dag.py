@@ -34,6 +34,8 @@ EXECUTOR = os.environ.get("VIKER_EXECUTOR", "kubernetes")
 SHARED = os.environ.get("VIKER_SHARED", "/cache")
 HOME = os.environ.get("VIKER_HOME", "/opt/viker")
 PYTHON = os.environ.get("VIKER_PYTHON", "python")
+KEYS = ("VIKER_GUARD_KEY", "VIKER_PRIVACY_KEY")
+"""Of guard sets and pseudonyms: a container gets the worker's; a pod, what its secrets have."""
 RUN = "{{ viker_run(run_id) }}"
 WORK = f"{SHARED}/airflow/{RUN}"
 REQUESTS = Asset("viker://requests/pending")
@@ -121,6 +123,7 @@ def task_of(described: dict[str, Any], first: bool = False) -> Any:
             image=image,
             command=["sh", "-c", f"{command} && tr -d '\\n' < {results}"],
             environment=environment | {"MLFLOW_TRACKING_URI": os.environ.get("MLFLOW_TRACKING_URI", "")},
+            private_environment={name: os.environ[name] for name in KEYS if name in os.environ},
             mounts=[Mount(SHARED, SHARED, type="bind")],
             mount_tmp_dir=False,
             auto_remove="force",

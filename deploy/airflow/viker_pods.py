@@ -27,7 +27,10 @@ def pod(image: str, command: str, environment: dict[str, str], large: bool, comm
         cmds=["sh", "-c"],
         arguments=[command],
         env_vars=environment | {"MLFLOW_TRACKING_URI": "http://mlflow:5000"},
-        env_from=[k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name="viker-s3"))],
+        env_from=[
+            k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name="viker-s3")),
+            k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name="viker-guard", optional=True)),
+        ],
         do_xcom_push=True,
         deferrable=True,
         startup_timeout_seconds=1800,

@@ -63,7 +63,7 @@ def estimate(
     """
     from viker.training import memory
 
-    name, model = _model(params)
+    name, model = planned_model(params)
     unlearn = params.unlearn
     sizes = memory.sizes_of(model)
     image = _image_tokens(model.config, name) if image_tokens is None else image_tokens
@@ -127,7 +127,7 @@ def table(estimated: dict[str, Any]) -> RenderableType:
     return Group(parts, f"fits a GPU with a tenth in reserve:  {fits}")
 
 
-def _model(params: Params) -> tuple[str, Any]:
+def planned_model(params: Params) -> tuple[str, Any]:
     """Return the name of the model to unlearn from, and the model without weights."""
     from viker.finetuning.small_llava import build_config
     from viker.models.loading import empty_model

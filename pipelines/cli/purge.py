@@ -7,10 +7,10 @@ import typer
 
 from components.contract.params import Params, load_params
 from components.privacy.choice import carried_out_before
+from components.privacy.objects import away
 from components.privacy.purge import Purge, carry_out, find, new_purge, unfinished
 from components.privacy.receipt import find_receipt
 from components.privacy.search import Finder
-from components.privacy.server import on_server
 from viker.core.console import ParamsOption, say
 from viker.core.errors import UserError, did_you_mean
 from viker.core.files import locked, private_files
@@ -28,7 +28,11 @@ def purge(
     yes: Annotated[bool, typer.Option("--yes", help="Do it; else only list what would be done.")] = False,
     remote: Annotated[bool, typer.Option("--remote", help="Search DVC's default remote too.")] = False,
     also: Annotated[
-        list[Path] | None, typer.Option(help="Search this folder too, such as a volume of containers; repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="Search this folder too, such as a volume of containers, or these objects (s3://BUCKET/PREFIX), such "
+            "as those of Kubeflow's runs; repeatable."
+        ),
     ] = None,
     params: ParamsOption = Path("params.yaml"),
 ) -> None:
@@ -54,10 +58,10 @@ def purge(
         chosen = _chosen(settings, requests or [], older_than)
         if not chosen:
             return
-        job, gathered = new_purge(settings, chosen, [str(path) for path in also or ()])
+        job, gathered = new_purge(settings, chosen, also or [])
         if not yes:
-            on_mlflow = (name for name, _ in on_server(Finder(job.traces)))
-            for where in (*(str(path) for path, _ in find(settings, job)), *on_mlflow):
+            elsewhere = (name for name, _ in away(Finder(job.traces), job.also))
+            for where in (*(str(path) for path, _ in find(settings, job)), *elsewhere):
                 say(where)
             say(f"Nothing was changed. --yes removes {', '.join(job.requests)} from these files.")
             return

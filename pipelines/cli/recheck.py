@@ -9,14 +9,13 @@ from rich.console import Console
 from rich.table import Table
 
 from components.contract.params import load_params
-from components.privacy.guard import HOW, VARIABLE, guard_key, read_guard
 from pipelines.cli.ask import load_answerer
 from viker.core.console import ParamsOption, say
 from viker.core.errors import UserError
 from viker.core.files import write_json
 from viker.core.pseudonyms import privacy_folder
+from viker.data.guard import HOW, VARIABLE, guard_files, guard_key, read_guard
 from viker.data.records import Record
-from viker.data.tasks import OPEN_TASKS
 from viker.evidence import audit
 from viker.evidence.seal import seal
 
@@ -45,7 +44,7 @@ def recheck(
     cipher = guard_key()
     if cipher is None:
         raise UserError(f"{VARIABLE} is not set: the guard sets are encrypted under it; {HOW}, before the first purge.")
-    files = sorted((privacy_folder() / "guard").glob("*.fernet"))
+    files = guard_files()
     if not files:
         raise UserError(f"{privacy_folder() / 'guard'}: no guard set. 'viker purge' keeps one while {VARIABLE} is set.")
     settings = load_params(params)
@@ -70,17 +69,13 @@ def measure(
 
     ``answer`` replies to a question about an encoded picture, or without one.
     """
-    asked = [record for record in records if record.task in OPEN_TASKS and record.secrets]
-    leaked = sum(_leaks(record, answer(record.question, _picture(record, pictures))) for record in asked)
-    return {"questions": len(asked), "leaked": leaked, "leakage_rate": leaked / len(asked) if asked else 0.0}
-
-
-def _leaks(record: Record, reply: str) -> bool:
-    """Return whether a reply has a private value that the question doesn't mention."""
+    from viker.evaluation.earlier import guarded_questions
     from viker.metrics.leakage import leaks
 
-    secrets = [secret for secret in record.secrets if not leaks(record.question, [secret])]
-    return leaks(reply, secrets) is True
+    asked = guarded_questions(records)
+    replies = (answer(record.question, _picture(record, pictures)) for record in asked)
+    leaked = sum(leaks(reply, record.secrets) is True for record, reply in zip(asked, replies, strict=True))
+    return {"questions": len(asked), "leaked": leaked, "leakage_rate": leaked / len(asked) if asked else 0.0}
 
 
 def _picture(record: Record, pictures: Mapping[str, bytes]) -> bytes | None:

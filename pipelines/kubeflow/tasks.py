@@ -111,9 +111,8 @@ def purge(
     params: dict, requests: str, prepared: dsl.Input[dsl.Dataset], purged: dsl.Output[dsl.Artifact]
 ) -> dsl.ContainerSpec:
     """Remove the data of people whose requests were carried out long enough ago, by register.purge_after."""
-    elsewhere = "the pipeline's root, where Kubeflow keeps what the tasks wrote: let its objects expire"
     args = ["components.privacy.by_policy", f"--requests={requests}", f"--known={prepared.path}"]
-    args += [f"--elsewhere={elsewhere}", f"--out={purged.path}"]
+    args += [f"--artifact={prepared.uri}", f"--out={purged.path}"]
     return dsl.ContainerSpec(image=image("prepare"), command=COMMAND, args=args)
 
 

@@ -132,3 +132,41 @@ def test_of_a_failed_stage_all_that_it_printed_is_shown(project, capsys):
     said = capsys.readouterr()
     assert "[1/2] prepare  failed in" in said.out
     assert "error: data/mine.csv, row 3: no answer" in said.err and "work/repro/log.txt" in said.err
+
+
+def test_plain_dvc_repro_ends_well_without_anybody_and_the_last_outputs_stay(project):
+    Path("params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    Path("later.py").write_text(
+        "from pathlib import Path\n"
+        "from components.contract.program import stage_program\n"
+        "from components.contract.stages import stages\n"
+        "def command(settings, params, arguments):\n"
+        "    Path('folder/nested').mkdir(parents=True)\n"
+        "    Path('folder/nested/adapter').write_text('weights')\n"
+        "    Path('replies').write_text('Oslo')\n"
+        "stage_program(stages()['gate'], command)()\n"
+    )
+    stages_yaml = Path("dvc.yaml").read_text().partition("  later:")[0]
+    later = f"  later:\n    cmd: {sys.executable} later.py\n    deps: [data/prepared]\n    outs: [folder, replies]\n"
+    Path("dvc.yaml").write_text(stages_yaml + later)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def dvc_repro(people: str) -> subprocess.CompletedProcess[str]:
+        Path("people").write_text(people)
+        command = [sys.executable, "-m", "dvc", "repro"]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert dvc_repro('["p1"]').returncode == 0
+    without = dvc_repro("[]")
+    said = without.stdout + without.stderr
+    assert without.returncode == 0, said
+    assert "Nobody is to be forgotten: no request is pending. gate: the last outputs stay." in said
+    assert (Path("folder/nested/adapter").read_text(), Path("replies").read_text()) == ("weights", "Oslo")
+
+    cached = next(path for path in Path(".dvc/cache").rglob("*") if path.is_file() and path.read_text() == "Oslo")
+    cached.unlink()  # as a purge does
+    Path("replies").unlink()
+    purged = dvc_repro(" []")
+    assert purged.returncode == 0, purged.stderr
+    assert "but replies: not in DVC's cache any more" in purged.stdout + purged.stderr
+    assert (Path("folder/nested/adapter").read_text(), Path("replies").read_text()) == ("weights", "")

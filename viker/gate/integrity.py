@@ -25,15 +25,11 @@ WHOLE = "the data are those of their manifest"
 COMPLETE = "both models were asked every question of the data, once"
 COUNTED = "everything that follows from the replies is as counted again"
 ATTACKS_COUNTED = "attack numbers are those of the replies under attack, counted again"
+EARLIER_COUNTED = "what is said of people of earlier requests is as counted again"
 FLOORS_COUNTED = "the floors of private tokens are those of this adapter's unlearning, counted again"
 CHECKS = (
-    SEALED,
-    *(MEASURED[name][0] for name in MEASURED_ON),
-    WHOLE,
-    COMPLETE,
-    COUNTED,
-    ATTACKS_COUNTED,
-    FLOORS_COUNTED,
+    *(SEALED, *(MEASURED[name][0] for name in MEASURED_ON), WHOLE),
+    *(COMPLETE, COUNTED, ATTACKS_COUNTED, EARLIER_COUNTED, FLOORS_COUNTED),
 )
 """What the gate checks for itself, whatever the policy: ``recount``, and the last one ``training``."""
 

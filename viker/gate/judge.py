@@ -33,7 +33,12 @@ def judge(policy: Policy, metrics: Mapping[str, Any], checks: Sequence[Result]) 
 
 def _held_to(policy_rule: PolicyRule, metrics: Mapping[str, Any]) -> Result:
     rule = parse_rule(policy_rule.rule)
-    return weighed(rule, policy_rule, apply_rule(rule, metrics), metrics) | {"protects": policy_rule.protects}
+    result = weighed(rule, policy_rule, apply_rule(rule, metrics), metrics) | {"protects": policy_rule.protects}
+    if policy_rule.when is not None:
+        condition = apply_rule(parse_rule(policy_rule.when), metrics)
+        if condition["value"] is not None and not condition["passed"]:  # a missing number is no excuse
+            return result | {"passed": True, "bound_at_most": None, "reason": f"Not judged: {condition['reason']}"}
+    return result
 
 
 def _present(text: str, metrics: Mapping[str, Any]) -> Result:

@@ -71,19 +71,19 @@ def _block_differences(
     """Yield each number of an attack's block, and of its side blocks, that was not counted so."""
     counted = rates(tables[attack.name], seed) if attack.name in tables else {}
     names = (*RATES, "samples", "people", "intervals", "variants")
-    yield from _differences(path, {name: block[name] for name in names if name in block}, counted)
+    yield from differences(path, {name: block[name] for name in names if name in block}, counted)
     for side in attack.side_blocks:
         if side.name in block:
             counted = side.count(tables, seed) if set(side.tables) <= set(tables) else {}
-            yield from _differences(f"{path}.{side.name}", _mapping(block[side.name]), counted)
+            yield from differences(f"{path}.{side.name}", _mapping(block[side.name]), counted)
 
 
-def _differences(path: str, block: Mapping[str, Any], counted: Mapping[str, Any]) -> Iterator[str]:
+def differences(path: str, block: Mapping[str, Any], counted: Mapping[str, Any]) -> Iterator[str]:
     """Yield each number of ``block`` that is not in ``counted``; without replies it may have none but zero counts."""
     for name, value in block.items():
         again = counted.get(name)
         if isinstance(value, Mapping):
-            yield from _differences(f"{path}.{name}", value, _mapping(again))
+            yield from differences(f"{path}.{name}", value, _mapping(again))
         elif not (_same(value, again) or (not counted and name in ("samples", "people") and value == 0)):
             yield f"{path}.{name} is {_quoted(value)}, counted {_quoted(again)}"
 

@@ -16,6 +16,7 @@ _ABOUT = {
     "real": "public figures",
     "fluency": "all replies",
     "membership": "people to forget",
+    "earlier": "people of earlier requests",
 }
 _NAMES = {
     "leakage_rate": "Leakage",
@@ -52,7 +53,7 @@ def _term(term: Term) -> str:
     if groups[:1] == ["attacks"] and len(groups) > 1:
         about = ["attack " + attack_heading(groups[1]).lower(), *map(words, groups[2:])]
     else:
-        about = [_ABOUT.get(group, words(group)) for group in groups]
+        about = [_ABOUT.get(group, words(group)) for group in ([model] if model == "earlier" else groups)]
     about += ["vanilla model"] if model == "vanilla" else []
     bound = f"{term.bound} 95 % bound" if term.bound else ""
     return ", ".join(filter(None, (text, *about, bound)))

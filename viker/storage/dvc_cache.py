@@ -14,10 +14,10 @@ def is_within(path: Path, folder: Path) -> bool:
     Raises UserError: a configuration of DVC can't be read.
     """
     target = path.resolve()
-    return target.is_relative_to(folder.resolve()) or any(target.is_relative_to(one) for one in _caches(folder))
+    return target.is_relative_to(folder.resolve()) or any(target.is_relative_to(one) for one in caches(folder))
 
 
-def _caches(folder: Path) -> Iterator[Path]:
+def caches(folder: Path) -> Iterator[Path]:
     """Yield the caches of the repositories around ``folder``: the usual place, and those that are configured."""
     around = {place: None for start in (folder.resolve(), folder.absolute()) for place in (start, *start.parents)}
     users = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "dvc"

@@ -38,6 +38,8 @@ ATTEMPTS = 5
 """How often a request is made before it counts as failed; between two, the wait grows to 20 seconds."""
 CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 60.0
 """Seconds."""
+ENDPOINT = "VIKER_ROOT_ENDPOINT"
+"""Names the address of the store that Kubeflow calls ``minio://``."""
 CHAIN = "the usual AWS chain: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the machine's role"
 _DENIED = ("AccessDenied", "AllAccessDisabled", "AccountProblem", "403")
 _CREDENTIALS = (
@@ -109,7 +111,23 @@ def replace_s3(uri: str, content: bytes, etag: str) -> None:
         _client().put_object(Bucket=bucket, Key=key, Body=content, IfMatch=etag)
 
 
-def _client() -> Any:
+def can_reach(uri: str) -> bool:
+    """Return whether ``opened`` knows where a store is: any of ``s3://``, and ``minio://`` where ENDPOINT is set."""
+    return uri.startswith("s3://") or (uri.startswith("minio://") and bool(os.environ.get(ENDPOINT)))
+
+
+@contextmanager
+def opened(uri: str) -> Iterator[tuple[Any, str, str]]:
+    """Yield client, bucket and prefix of an address that ``can_reach``; what goes wrong is a ``UserError``."""
+    bucket, prefix = _parse(uri)
+    names = ("accesskey", "secretkey")  # as Kubeflow's secret calls them
+    own = [os.environ.get(name) for name in names] if uri.startswith("minio://") else [None, None]
+    endpoint = os.environ.get(ENDPOINT) if uri.startswith("minio://") else None
+    with _explained(uri):
+        yield _client(endpoint_url=endpoint, aws_access_key_id=own[0], aws_secret_access_key=own[1]), bucket, prefix
+
+
+def _client(**where: str | None) -> Any:
     settings = Config(
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         connect_timeout=CONNECT_TIMEOUT,
@@ -117,11 +135,11 @@ def _client() -> Any:
         max_pool_connections=WORKERS,
         response_checksum_validation="when_required",  # checked on the file, where those that are there are checked too
     )
-    return boto3.session.Session().client("s3", config=settings)
+    return boto3.session.Session().client("s3", config=settings, **where)
 
 
 def _parse(uri: str) -> tuple[str, str]:
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    bucket, _, prefix = uri.partition("://")[2].partition("/")
     if not _BUCKET.fullmatch(bucket):  # not repeated: someone may have put credentials there
         raise UserError(
             "the s3:// address has no valid bucket name (3 to 63 lower-case letters, digits, dots, hyphens). Expected "
@@ -251,6 +269,8 @@ def _said(error: Exception) -> str:
 def _answer(code: str, status: int, operation: str) -> str:
     if code == "NoSuchBucket":
         return "there is no such bucket. Check its name, and AWS_ENDPOINT_URL if it isn't on AWS."
+    if code in _DENIED and operation in ("ListObjectVersions", "PutObject", "DeleteObject"):
+        return f"access denied to {operation}. A purge lists, reads, writes and deletes objects and versions."
     if code in _DENIED:
         return f"access denied to {operation}. The credentials need s3:ListBucket and s3:GetObject on it."
     if code in _CREDENTIALS:

@@ -5,11 +5,9 @@ from dataclasses import replace
 import pytest
 from cryptography.fernet import Fernet
 
-from components.privacy.guard import guard_file, guard_key, read_guard, write_guard
-from components.privacy.search import Traces
-from components.privacy.traces import Gathered
 from pipelines.cli.recheck import measure, recheck
 from viker.core.errors import UserError
+from viker.data.guard import guard_file, guard_key, read_guard, write_guard
 from viker.data.records import Record
 
 PICTURE = b"a picture"
@@ -41,8 +39,8 @@ def test_a_model_that_knows_the_fact_again_leaks_it():
         return "She was born in OSLO."
 
     measured = measure(knows, [SEEN, TOLD, CHOSEN], {"h": PICTURE})
-    assert asked == [(SEEN.question, PICTURE), (TOLD.question, None)]
-    assert measured == {"questions": 2, "leaked": 1, "leakage_rate": 0.5}  # the other question says Oslo itself
+    assert asked == [(SEEN.question, PICTURE)]  # the other question says Oslo itself
+    assert measured == {"questions": 1, "leaked": 1, "leakage_rate": 1}
 
 
 def test_a_model_that_has_forgotten_it_does_not():
@@ -51,14 +49,14 @@ def test_a_model_that_has_forgotten_it_does_not():
 
 
 def test_a_guard_set_comes_back_as_it_was_and_holds_nothing_in_the_clear():
-    write_guard("r1", Gathered(Traces(), {SEEN.id: SEEN, TOLD.id: TOLD}, {"h": PICTURE}), guard_key())
+    write_guard("r1", [TOLD, SEEN], {"h": PICTURE}, guard_key())
     assert read_guard(guard_file("r1"), guard_key()) == ([SEEN, TOLD], {"h": PICTURE})
     assert b"Oslo" not in guard_file("r1").read_bytes()
     assert guard_file("r1").stat().st_mode & 0o777 == 0o600
 
 
 def test_another_key_and_no_key_are_said(monkeypatch):
-    write_guard("r1", Gathered(Traces(), {SEEN.id: SEEN}), guard_key())
+    write_guard("r1", [SEEN], {}, guard_key())
     with pytest.raises(UserError, match="not the key that it was encrypted under"):
         read_guard(guard_file("r1"), Fernet(Fernet.generate_key()))
     monkeypatch.setenv("VIKER_GUARD_KEY", "short")

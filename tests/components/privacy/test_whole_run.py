@@ -12,8 +12,6 @@ import pandas as pd
 import pytest
 
 from components.contract.params import load_params
-from components.privacy.guard import guard_file, read_guard
-from components.privacy.guard import guard_key as cipher
 from components.privacy.places import places
 from components.privacy.search import Finder, Traces, files_below
 from components.privacy.traces import gather
@@ -24,6 +22,8 @@ from tests.test_demo import ENVIRONMENT
 from viker.core.errors import UserError
 from viker.core.pseudonyms import pseudonym
 from viker.data.forget_list import read_forget_list
+from viker.data.guard import guard_file, read_guard
+from viker.data.guard import guard_key as cipher
 from viker.data.records import read_records
 from viker.data.requests import read_requests
 from viker.storage.checksums import md5_of

@@ -26,6 +26,7 @@ from viker.data.asked import is_asked, shown_examples
 from viker.data.prompts import target_for
 from viker.data.records import SPLITS, Record, read_pictures, read_records
 from viker.data.samples import Sample, sample_of
+from viker.evaluation.earlier import Guarded, count_earlier
 from viker.evaluation.questions import read_questions
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
 from viker.evidence.training_summary import RECORDS, write_summary
@@ -144,6 +145,7 @@ class Tree:
         attacks = self.attack()
         for model in MODELS:
             found[model] |= {"attacks": attacks[model], "membership": {"loss_auc": 0.9 if model == "vanilla" else 0.5}}
+        found["earlier"] = count_earlier(Guarded(), [], [], self.params.seed)
         return found | {"settings": self.params.evaluate.figures()}
 
     def evaluate(self, metrics: dict[str, Any] | None = None) -> None:

@@ -5,17 +5,28 @@ What is changed in files, not in an adapter, is planted again in test_integrity.
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.gate.failures import FAILURES, Failure
+from tests.viker.gate.test_earlier import FACT
+from viker.attacks.base.outcome import Attempt
+from viker.data.samples import sample_of
+from viker.evaluation.earlier import Guarded, count_earlier
 from viker.gate.judge import judge
 from viker.gate.policies import FOLDER, read_policy
 from viker.gate.rules import apply_rule, parse_rule
 
-MEASURED: dict[str, Any] = json.loads((Path(__file__).parent / "measured.json").read_text(encoding="utf-8"))
+ASKED = [Attempt(replace(FACT, id=f"{n}/generation/0", person_id=f"{n}"), sample_of(FACT)) for n in range(20)]
+EARLIER = count_earlier(Guarded(ASKED, kept=1, read=1), ["Somewhere else."] * len(ASKED), [], 7)
+MEASURED: dict[str, Any] = {
+    name: metrics | {"earlier": EARLIER}
+    for name, metrics in json.loads((Path(__file__).parent / "measured.json").read_text(encoding="utf-8")).items()
+}
+"""The adapters were measured where nobody had been forgotten before them."""
 HONEST = [name for name in MEASURED if name.startswith("honest")]
 REAL = [failure for failure in FAILURES if failure.lesson and failure.name in MEASURED]
 

@@ -22,6 +22,7 @@ from viker.core.files import sha256_bytes, sha256_path, write_json
 from viker.data.pictures.store import PictureStore
 from viker.data.records import Record, read_records, write_records
 from viker.data.synthetic.faces import distinct_faces, picture
+from viker.evaluation.earlier import Guarded, count_earlier
 from viker.evaluation.questions import read_questions
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
 from viker.evidence.training_summary import write_summary
@@ -216,7 +217,7 @@ def _metrics(inputs: Inputs) -> None:
         metrics[model] |= {"fluency": fluent if model == "vanilla" else fluent | {"perplexity": None}}
         metrics[model] |= {"attacks": attacks(model), "membership": None}
     metrics["differences"] = {"forget": {"leakage_rate": {"value": -1.0, "low": -1.0, "high": -0.9}}}
-    metrics |= {"forget_quality": None, "kl_to_retrained": None}
+    metrics |= {"forget_quality": None, "kl_to_retrained": None, "earlier": count_earlier(Guarded(), [], [], 0)}
     write_json(paths.metrics, seal(metrics))
 
 

@@ -18,6 +18,7 @@ from viker.report.rule_words import rule_in_words
             "unlearned.retain.rouge_l >= 0.85 * vanilla.retain.rouge_l",
             "ROUGE-L, everyone else: at least 85 % of the vanilla model's",
         ),
+        ("upper(earlier.leakage_rate) <= 0.05", "Leakage, people of earlier requests, upper 95 % bound: at most 0.05"),
         ("vanilla.forget.leakage_rate >= 0.3", "Leakage, people to forget, vanilla model: at least 0.3"),
         ("a.b >= a.c", "B: at least C"),
         ("the data are those of their manifest", "The data are those of their manifest"),

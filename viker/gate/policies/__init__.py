@@ -31,10 +31,13 @@ class PolicyRule(Section):
     may_be_empty: str | None = None
     """Why a rule on a leak may be met by the vanilla model too, and so show nothing; None: then it fails."""
 
-    @field_validator("rule")
+    when: str | None = None
+    """Another rule: where it isn't met, this one isn't judged, and the verdict says so; None: always judged."""
+
+    @field_validator("rule", "when")
     @classmethod
-    def _parsed(cls, rule: str) -> str:
-        return parse_rule(rule).text
+    def _parsed(cls, rule: str | None) -> str | None:
+        return None if rule is None else parse_rule(rule).text
 
 
 class Requirement(Section):

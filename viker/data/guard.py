@@ -1,4 +1,4 @@
-"""The guard set: the questions about people who were purged, encrypted, so that a later adapter can be asked again.
+"""Guard sets: the questions about people who were purged, encrypted, so that a later adapter can be asked again.
 
 Fernet (AES-128-CBC with HMAC-SHA256) under the key in VIKER_GUARD_KEY, which is kept apart from the files.
 """
@@ -6,14 +6,13 @@ Fernet (AES-128-CBC with HMAC-SHA256) under the key in VIKER_GUARD_KEY, which is
 import base64
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
 
-from components.privacy.traces import Gathered
 from viker.core.errors import UserError
 from viker.core.files import new_file
 from viker.core.pseudonyms import privacy_folder
@@ -42,18 +41,19 @@ def guard_file(request: str) -> Path:
     return privacy_folder() / "guard" / f"{request}.fernet"
 
 
-def write_guard(request: str, gathered: Gathered, cipher: Fernet) -> int:
-    """Encrypt the records and pictures of a request's people; return how many questions that is. None: no file."""
-    if not gathered.records:
+def guard_files() -> list[Path]:
+    """Return the guard sets that are kept, by request."""
+    return sorted((privacy_folder() / "guard").glob("*.fernet"))
+
+
+def write_guard(request: str, records: Collection[Record], pictures: Mapping[str, bytes], cipher: Fernet) -> int:
+    """Encrypt the records and pictures (by hash) of a request's people; return how many records. None: no file."""
+    if not records:
         return 0
-    pictures = {name: base64.b64encode(content).decode() for name, content in sorted(gathered.pictures.items())}
-    records = [asdict(record) for _, record in sorted(gathered.records.items())]
-    path = guard_file(request)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with new_file(path) as temporary:
-        temporary.touch(mode=0o600)
-        temporary.write_bytes(cipher.encrypt(json.dumps({"records": records, "pictures": pictures}).encode()))
-    return len(records)
+    rows = [asdict(record) for record in sorted(records, key=lambda record: record.id)]
+    encoded = {name: base64.b64encode(content).decode() for name, content in sorted(pictures.items())}
+    write_encrypted(guard_file(request), {"records": rows, "pictures": encoded}, cipher)
+    return len(rows)
 
 
 def read_guard(path: Path, cipher: Fernet) -> tuple[list[Record], Mapping[str, bytes]]:
@@ -61,10 +61,23 @@ def read_guard(path: Path, cipher: Fernet) -> tuple[list[Record], Mapping[str, b
 
     Raises UserError: it was encrypted under another key, or damaged.
     """
-    try:
-        content = json.loads(cipher.decrypt(path.read_bytes()))
-    except InvalidToken:
-        raise UserError(f"{path}: {VARIABLE} is not the key that it was encrypted under, or it was damaged.") from None
+    content = read_encrypted(path, cipher)
     rows: list[dict[str, Any]] = content["records"]
     lists = [row | {name: tuple(value) for name, value in row.items() if isinstance(value, list)} for row in rows]
     return [Record(**row) for row in lists], {k: base64.b64decode(v) for k, v in content["pictures"].items()}
+
+
+def write_encrypted(path: Path, content: Any, cipher: Fernet) -> None:
+    """Write what JSON can hold, encrypted, readable by its owner alone."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with new_file(path) as temporary:
+        temporary.touch(mode=0o600)
+        temporary.write_bytes(cipher.encrypt(json.dumps(content).encode()))
+
+
+def read_encrypted(path: Path, cipher: Fernet) -> Any:
+    """Return what ``write_encrypted`` wrote. Raises UserError: it was encrypted under another key, or damaged."""
+    try:
+        return json.loads(cipher.decrypt(path.read_bytes()))
+    except InvalidToken:
+        raise UserError(f"{path}: {VARIABLE} is not the key that it was encrypted under, or it was damaged.") from None
