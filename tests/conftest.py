@@ -26,6 +26,7 @@ from viker.models.encoder import Encoder
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
+os.environ["TORCHDYNAMO_DISABLE"] = "1"  # bitsandbytes compiles when it is imported: a second of each child process
 
 ROOT = Path(__file__).parents[1]
 LONGEST = ("test_recipe.py", "test_demo.py")
