@@ -1,6 +1,7 @@
 """What takes long to make, made once for all processes of a run of the tests."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ def made_once(tmp_path_factory: TempPathFactory, name: str, make: Callable[[Path
     folder, done = base / f"shared-{name}", base / f"shared-{name}.done"
     with FileLock(base / f"shared-{name}.lock"):
         if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of an attempt that failed
             folder.mkdir()
             make(folder)
             done.touch()
