@@ -21,7 +21,7 @@ def race(reference: Reference, pair: tuple[str, str]) -> Case:
         ended = [process.communicate()[0] for process in [tree.start(tree.command(stage)) for stage in pair]]
         faults = [f"traceback: {last_line(out)}" for out in ended if "Traceback" in out]
         faults += [f"torn: {path}" for stage in pair for path in reference.torn(tree, stage)]
-        for stage in pair:
+        for stage in dict.fromkeys(pair):
             code, out = tree.run(tree.command(stage))
             faults += [f"{stage} afterwards: exit code {code}: {last_line(out)}"] if code else []
         faults += [f"other bytes: {path}" for stage in stages() for path in reference.torn(tree, stage)]

@@ -4,9 +4,6 @@ In their images tests/containers run it.
 """
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from benchmarks.small_project import MODEL, POLICY
 from components.contract.kfp_task import merged
 from tests.kubeflow.backend import Backend, Run
 from tests.kubeflow.launcher import on_this_host
+from tests.viker.tracking.tree import run_chain
 from viker.core.files import sha256_path
 from viker.data.requests import read_requests
 
@@ -128,7 +126,7 @@ def test_requests_are_carried_out_only_where_the_gate_passes_and_as_dvc_would(
 
 
 def chain(work: Path, settings: dict, description: Path) -> Path:
-    """Run the stages up to evaluate by their commands, as dvc.yaml does, in a work tree of their own."""
+    """Run the stages up to evaluate by their programs, as dvc.yaml does, in a work tree of their own."""
     work.mkdir()
     values = merged(YAML(typ="safe", pure=True).load(ROOT / "params.yaml"), settings)
     values = merged(values, {"prepare": {"source": str(description), "requests": "requests"}})
@@ -136,7 +134,7 @@ def chain(work: Path, settings: dict, description: Path) -> Path:
     (work / "requests").mkdir()
     (work / "requests/r1.yaml").write_text(REQUEST)
     assert len(read_requests(work / "requests")) == 1
-    for stage in ("prepare", "finetune", "sample", "unlearn", "evaluate"):
-        environment = os.environ | {"VIKER_TRACKING": "off"}
-        subprocess.run([sys.executable, "-m", f"components.{stage}"], cwd=work, env=environment, check=True)
+    run_chain(work, "prepare", "sample", VIKER_TRACKING="off")
+    run_chain(work, "finetune", VIKER_TRACKING="off")  # apart: it chooses the processor's instructions for its process
+    run_chain(work, "unlearn", "evaluate", VIKER_TRACKING="off")
     return work

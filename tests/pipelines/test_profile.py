@@ -3,7 +3,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
@@ -89,6 +89,7 @@ class TestMerge:
         apply_profiles(["back"], params, folder)
         assert params.read_bytes() == before
 
+    @settings(max_examples=25)  # each reads and writes all of params.yaml
     @given(epochs=st.integers(1, 10**6), lr=st.floats(1e-9, 1.0), share=st.floats(0.01, 0.99))
     def test_what_a_profile_says_is_what_the_stages_read(self, tmp_path_factory, epochs, lr, share) -> None:
         where = tmp_path_factory.mktemp("profile")

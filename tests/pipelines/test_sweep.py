@@ -20,7 +20,7 @@ from components.contract.params import load_params
 from pipelines.sweep.command import _key, _parse, _rows, _table
 from pipelines.sweep.plan import Combination, combinations, content, input_keys, reached, read_stages
 from pipelines.sweep.plot import pareto
-from tests.viker.tracking.tree import ROOT, change, environment, run, small_tree
+from tests.viker.tracking.tree import ROOT, change, environment, run, run_chain, small_tree
 from viker.core.errors import UserError
 
 PARAMS = Path("params.yaml")
@@ -151,8 +151,8 @@ def test_the_plot_is_a_picture_and_the_same_for_the_same_results(tmp_path):
 @pytest.mark.slow
 def test_a_sweep_runs_each_combination_once_below_one_run_and_resumes_after_a_kill(tmp_path):
     tree = small_tree(tmp_path / "tree", epochs=1)
-    for stage in ("prepare", "finetune", "sample"):
-        run(tree, stage, VIKER_TRACKING="off")
+    run_chain(tree, "prepare", "sample", VIKER_TRACKING="off")
+    run(tree, "finetune", VIKER_TRACKING="off")
     options = ("-S", "unlearn.method.lambda=0.5,2.0", "--jobs", "2")
     killed = start_sweep(tree, *options)
     while killed.poll() is None and not finished(tree):

@@ -1,5 +1,6 @@
 """What every stage's command line has in common."""
 
+import gc
 import json
 import logging
 import os
@@ -22,6 +23,8 @@ from viker.core.interrupt import interrupt_as_usual
 from viker.core.redact import without_secrets
 from viker.core.system_errors import cut_off_bytecode, system_error
 
+COLLECTED_AFTER = 10_000
+"""How many new objects the garbage collector waits for; 700, Python's own, take a second while torch is imported."""
 TERMINATED = 128 + signal.SIGTERM
 """The exit code, 143, of a program that ended because of SIGTERM."""
 ParamsOption = Annotated[Path, typer.Option("--params", help="The parameters of all stages.")]
@@ -115,6 +118,7 @@ def run(app: Callable[..., Any]) -> None:
     """
     interrupt_as_usual()
     quiet_libraries()
+    gc.set_threshold(COLLECTED_AFTER)
     try:
         with on_sigterm(lambda: sys.exit(TERMINATED)):  # temporary files are removed on the way out
             app()

@@ -182,8 +182,13 @@ class UnlearnTrainer(Trainer):
             return answer_logits(model, batch), kept[0]
 
     def _vanilla(self, model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
-        with torch.no_grad(), self.accelerator.unwrap_model(model).disable_adapter():
-            return self._forward(model, batch)
+        tuner = self.accelerator.unwrap_model(model).base_model  # disable_adapter() examines every layer each time
+        tuner.disable_adapter_layers()
+        try:
+            with torch.no_grad():
+                return self._forward(model, batch)
+        finally:
+            tuner.enable_adapter_layers()
 
     def _refuse(self, forget: Batch) -> Batch:
         """Answer the forget batch's questions with refusals; every process draws those of all, and takes its own."""

@@ -7,6 +7,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from tests.components.privacy.canaries import whole_run
+from tests.shared import made_once
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +16,7 @@ def finished(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("VIKER_TRACKING", "VIKER_PRIVACY_DIR"):
             patch.delenv(name, raising=False)
-        return whole_run(tmp_path_factory.mktemp("canaries"))
+        return made_once(tmp_path_factory, "canaries", whole_run)
 
 
 @pytest.fixture(scope="module")

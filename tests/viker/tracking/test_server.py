@@ -15,12 +15,20 @@ from mlflow import MlflowClient
 from components.contract.params import load_params
 from tests.viker.tracking.pages import compare_page, new_page, points, runs_page
 from tests.viker.tracking.server import Server
-from tests.viker.tracking.tree import STAGES, change, environment, run, small_tree, start
+from tests.viker.tracking.tree import STAGES, change, ended, environment, run, run_chain, small_tree, start_python
 from viker import tracking
 from viker.core.nested import main_metrics
 
 pytestmark = pytest.mark.slow
-EPOCHS = 200  # long enough for the server to have seen a step before the training is over
+EPOCHS = 80  # long enough for the server to have seen a step before the training is over
+UNLEARN = """
+from components.unlearn.__main__ import app
+from viker.core import console
+from viker.tracking import recording
+recording.PAUSE = 0.5
+console.run(app)
+"""
+"""The stage, published ten times as often: the training need not last until the first publication of the usual ones."""
 PLANTED = {
     "AWS_SECRET_ACCESS_KEY": "planted-aws-secret",
     "HF_TOKEN": "planted-hf-token",
@@ -47,10 +55,10 @@ def tree(tmp_path_factory) -> Path:
 def pipeline(server, tree) -> Path:
     """The tree after a pipeline run during which the server was killed and the training too."""
     settings = PLANTED | {"MLFLOW_TRACKING_URI": server.uri, "WANDB_MODE": "offline"}
-    for stage in ("prepare", "finetune", "sample"):
-        run(tree, stage, **settings)
+    run_chain(tree, "prepare", "sample", **settings)
+    run(tree, "finetune", **settings)
 
-    process = start(tree, "unlearn", **settings)
+    process = start_python(tree, "-c", UNLEARN, **settings)
     wait_for(lambda: steps_sent(server.uri) and steps_kept(tree) > 8)
     server.kill()
     reached = steps_kept(tree)
@@ -59,11 +67,9 @@ def pipeline(server, tree) -> Path:
     process.wait()
     server.start()
     assert not (tree / "models/adapter").exists()
-    run(tree, "unlearn", **settings)
+    ended(start_python(tree, "-c", UNLEARN, **settings))
 
-    run(tree, "evaluate", **settings)
-    run(tree, "gate", "--no-enforce", **settings)
-    run(tree, "register", **settings)
+    run_chain(tree, "evaluate", "gate --no-enforce", "register", **settings)
     server.kill()
     stderr = run(tree, "report", **settings)
     assert "viker track sync" in stderr

@@ -66,18 +66,42 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def start(folder: Path, stage: str, *options: str, **more: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", f"components.{stage}", *options]
-    return subprocess.Popen(
-        command, cwd=folder, env=environment(**more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return start_python(folder, "-m", f"components.{stage}", *options, **more)
 
 
 def run(folder: Path, stage: str, *options: str, **more: str) -> str:
     """Run a stage and return what it wrote to standard error."""
-    process = start(folder, stage, *options, **more)
+    return ended(start(folder, stage, *options, **more))
+
+
+def run_chain(folder: Path, *commands: str, **more: str) -> str:
+    """Run stages one after the other in one process, each with its options; return what they wrote to standard error.
+
+    Starting a process and importing torch takes longer than most of these stages.
+    """
+    return ended(start_python(folder, "-c", CHAIN, *commands, **more))
+
+
+CHAIN = """
+import importlib, sys
+from viker.core import console
+console.quiet_libraries()
+for command in sys.argv[1:]:
+    stage, *options = command.split()
+    importlib.import_module(f"components.{stage}.__main__").app(options, standalone_mode=False)
+"""
+
+
+def start_python(folder: Path, *arguments: str, **more: str) -> "subprocess.Popen[str]":
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, *arguments], cwd=folder, env=environment(**more), **pipes)
+
+
+def ended(process: "subprocess.Popen[str]") -> str:
+    """Wait for a process that must end well; return what it wrote to standard error."""
     try:
         out, err = process.communicate(timeout=900)
     finally:
         process.kill()
-    assert process.returncode == 0, f"{stage}\n{out[-2000:]}\n{err[-4000:]}"
+    assert process.returncode == 0, f"{process.args}\n{out[-2000:]}\n{err[-4000:]}"
     return err

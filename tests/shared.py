@@ -1,0 +1,24 @@
+"""What takes long to make, made once for all processes of a run of the tests."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock
+from pytest import TempPathFactory
+
+
+def made_once(tmp_path_factory: TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that ``make`` has filled, in this process of the run or in another; tests only read it."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # which all processes of the run share
+    folder, done = base / f"shared-{name}", base / f"shared-{name}.done"
+    with FileLock(base / f"shared-{name}.lock"):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of an attempt that failed
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
