@@ -50,6 +50,7 @@ from viker.training.private_tokens import (
     summarised,
     visual_reliance,
 )
+from viker.training.probes import Probes
 from viker.training.settings import UnlearnParams
 from viker.training.sharding import in_step
 from viker.training.start_model import load_start_model
@@ -101,6 +102,8 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
     invented = questions_to_hold(params, seed, encoder, forget, retain_and_text, people.names)
     trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, args.state, invented, target)
     trainer.add_callback(StepLogger(trainer))
+    if args.probes is not None:
+        trainer.add_callback(Probes(args.probes, trainer, forget, values))
     try:
         train_or_resume(trainer, store, params.checkpoint_minutes)
     except Diverged as error:
