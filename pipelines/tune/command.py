@@ -90,8 +90,7 @@ class Tuning:
         """Check that the search can begin. Raises UserError: a key or an output of an earlier stage is missing."""
         self.params, self.base, self.console = params, base, console
         self.root, self.space = params.resolve().parent, base.tune.space
-        # raises UserError where a key isn't there, such as of another method
-        combinations(params, {key: [_value(base.values(), key)] for key in self.space})
+        combinations(params, {key: [_value(base.values(), key)] for key in self.space}, "tune.space")  # checks the keys
         self.current = {key: _value(base.values(), key) for key in self.space}
         self.stages = [_probing(stage) for stage in read_stages(self.root)]
         searched = reached(self.stages, list(self.space))
@@ -125,7 +124,7 @@ class Tuning:
         return found
 
     def _combination(self, values: Mapping[str, Any]) -> Combination:
-        return combinations(self.params, {key: [value] for key, value in values.items()})[0]
+        return combinations(self.params, {key: [value] for key, value in values.items()}, "tune")[0]
 
     def _trial(self, number: int, finished: list[Trial]) -> Trial:
         values = suggest(self.study, self.space, self.base.seed, self.current)
