@@ -163,7 +163,7 @@ class Tuning:
         name = self._combination(trial.values).name
         outcome = trial.error or "no probe"
         if trial.probe is not None and not trial.error:
-            outcome = f"private values {trial.probe.forget:.3f}, divergence on retain {trial.probe.retain:.4f}"
+            outcome = f"private values {trial.probe.forget:.2g}, divergence on retain {trial.probe.retain:.2g}"
         state = f" pruned after epoch {trial.probe.epoch}," if trial.state == "pruned" and trial.probe else ""
         self._print(f"trial {trial.number + 1} of {count}  {name}:{state} {outcome}, {trial.seconds:.0f} s{more}")
 
@@ -187,6 +187,9 @@ class Tuning:
             for rule in found["unmet"]:
                 missed = "" if rule["missed"] is None else f" Missed by {rule['missed']:.3g}."
                 self._print(f"✗ {rule['reason']}{missed}\n  Protects from: {rule['protects']}")
+            for one in (one for one in found["finalists"] if one.floored[0]):
+                values = "{} of {} private values".format(*one.floored)
+                self._print(f"trial {one.trial.number + 1}: {values} can't be forgotten with its lambda and teacher")
         cost = found["cost"]
         parts = ", ".join(f"{name} {cost['seconds'][name]:.0f} s" for name in cost["seconds"])
         self._print(f"{cost['trials']} trials, {cost['pruned']} pruned, {cost['failed']} failed; {parts}")

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.tune.study import Trial, complete
+from pipelines.tune.study import Probe, Trial, complete
+from viker.core.files import read_json
 from viker.gate.rules import look_up
 
 VANILLA, KEPT = "vanilla.retain.leakage_rate", "unlearned.retain.leakage_rate"
@@ -23,6 +24,8 @@ class Finalist:
     vanilla: float | None
     seconds: dict[str, float]
     """Of evaluate and gate."""
+    floored: tuple[int, int] = (0, 0)
+    """How many private values its loss can't make unlikely, and of how many, see ``viker.training.private_tokens``."""
 
     @property
     def passed(self) -> bool:
@@ -39,42 +42,48 @@ def finalist(trial: Trial, result: Mapping[str, Any]) -> Finalist:
     """Return the finalist that a trial is, given the result of its ``Sweep``."""
     kept, vanilla = (look_up(result["metrics"], path) for path in (KEPT, VANILLA))
     seconds = {stage: result["seconds"][stage] for stage in ("evaluate", "gate")}
-    return Finalist(trial, result["gate"], kept, vanilla, seconds)
+    private = read_json(result["folders"]["unlearn"] / "unlearning/summary.json", "unlearn")["private_tokens"]
+    floored = (private["values_kept"], private["values"])
+    return Finalist(trial, result["gate"], kept, vanilla, seconds, floored)
 
 
 def next_finalist(order: Sequence[Trial], judged: Sequence[Finalist]) -> Trial | None:
     """Return the first trial of ``order`` that may still be better than those judged; None if there is none.
 
-    After one that passed, only trials that diverged less may keep more. After one that forgot too little, those that
-    forgot more may pass; after one that kept too little, those that diverged less; after both, one that did better in
-    either. A requirement on the data or the questions fails whatever was trained.
+    After one that passed, only trials that diverged less may keep more. After one that failed, a trial must do better
+    in one of the directions in which that failed, see ``direction``.
     """
     probes = {trial.number: probe for trial, probe in complete(order)}
     hopeful = [trial for trial in order if trial.number not in {one.trial.number for one in judged}]
     for one in judged:
-        forget, retain = probes[one.trial.number].forget, probes[one.trial.number].retain
-        too_little, too_much = (any(keeps(rule) is side for rule in one.failed) for side in (False, True))
-        hopeful = [
-            trial
-            for trial in hopeful
-            if (probes[trial.number].retain < retain and (one.passed or too_much))
-            or (probes[trial.number].forget < forget and too_little)
-        ]
+        before = probes[one.trial.number]
+        wanted = {"keep more"} if one.passed else {direction(rule) for rule in one.failed}
+        hopeful = [trial for trial in hopeful if wanted & _differs(before, probes[trial.number])]
     return next(iter(hopeful), None)
 
 
-def keeps(rule: Mapping[str, Any]) -> bool | None:
-    """Return whether a rule protects what is to be kept, or from forgetting too much; False: from too little.
+def _differs(before: Probe, after: Probe) -> set[str]:
+    """Return the directions in which one trial goes further than another, by their probes."""
+    differences = {
+        "forget more": after.forget < before.forget,
+        "forget less": after.forget > before.forget,
+        "keep more": after.retain < before.retain,
+    }
+    return {name for name, holds in differences.items() if holds}
+
+
+def direction(rule: Mapping[str, Any]) -> str | None:
+    """Return what meets a rule that fails: to forget more, to forget less, or to keep more of others.
 
     None for one that no training changes: a requirement on the data, the vanilla model or the questions.
     """
     metric = str(rule["metric"])
     if not metric.startswith("unlearned.") or metric.endswith(("samples", "people", "measurable_rate", "_people_rate")):
         return None
-    too_far = metric.endswith(("gibberish_rate", "refusal_rate")) or (
-        metric.startswith("unlearned.membership.") and str(rule["operator"]).startswith(">")
-    )
-    return too_far or metric.startswith(("unlearned.retain.", "unlearned.real.", "unlearned.fluency."))
+    if metric.startswith(("unlearned.retain.", "unlearned.real.", "unlearned.fluency.")):
+        return "keep more"
+    too_unlikely = metric.startswith("unlearned.membership.") and str(rule["operator"]).startswith(">")
+    return "forget less" if too_unlikely or metric.endswith("gibberish_rate") else "forget more"
 
 
 def chosen(finalists: Sequence[Finalist]) -> Finalist | None:

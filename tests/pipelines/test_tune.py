@@ -32,7 +32,7 @@ from pipelines.tune.study import (
     suggest,
     trials,
 )
-from pipelines.tune.verdicts import Finalist, chosen, keeps, next_finalist, unmet
+from pipelines.tune.verdicts import Finalist, chosen, direction, next_finalist, unmet
 from tests.viker.tracking.tree import ROOT, change, environment, read, run, small_tree
 from viker.core.errors import UserError
 from viker.gate.policies import load_policy
@@ -150,6 +150,7 @@ def missed(metric: str, operator: str, value: float | None, threshold: float) ->
 
 
 LEAKS = missed("unlearned.forget.leakage_rate", "<=", 0.3, 0.1)
+UNLIKELY = missed("unlearned.membership.loss_auc", ">=", 0.01, 0.05)
 LOST = missed("unlearned.retain.leakage_rate", ">=", 0.6, 0.8)
 
 
@@ -165,6 +166,8 @@ class TestVerdicts:
             ([(1, (LOST,))], 0),
             ([(0, (LEAKS, LOST))], 1),
             ([(2, ())], 0),
+            ([(2, (UNLIKELY,))], 0),
+            ([(0, (UNLIKELY,))], 3),
             ([(0, ())], 3),
             ([(0, (missed("vanilla.forget.leakage_rate", ">=", 0.1, 0.3),))], None),
         ],
@@ -174,20 +177,20 @@ class TestVerdicts:
         following = next_finalist(self.order, done)
         assert (following and following.number) == then
 
-    def test_every_rule_of_the_default_policy_is_of_forgetting_or_of_keeping(self):
+    def test_every_rule_of_the_default_policy_has_a_direction_and_no_requirement_has(self):
         policy, _ = load_policy(GateParams(policy="default", rules=[], require=[]))
-        sides: dict[bool | None, set[str]] = {True: set(), False: set(), None: set()}
+        rules: dict[str | None, list[str]] = {}
         for one in policy.rules:
             rule = parse_rule(one.rule)
-            sides[keeps({"metric": rule.metric.path, "operator": rule.operator})].add(one.rule)
-        assert sides[None] == set()
-        assert {rule.split(".")[1] for rule in sides[True]} == {"retain", "real", "fluency", "forget", "membership"}
-        assert {rule for rule in sides[True] if ".forget." in rule or ".membership." in rule} == {
+            rules.setdefault(direction({"metric": rule.metric.path, "operator": rule.operator}), []).append(one.rule)
+        assert set(rules) == {"forget more", "forget less", "keep more"}
+        assert rules["forget less"] == [
             "unlearned.membership.loss_auc >= 0.05",
             "unlearned.forget.gibberish_rate <= 0.10",
-        }
-        for one in policy.require:
-            assert keeps({"metric": one.metric.split()[0], "operator": ">="}) is None
+        ]
+        assert {rule.split(".")[1] for rule in rules["keep more"]} == {"retain", "real", "fluency"}
+        for required in policy.require:
+            assert direction({"metric": required.metric.split()[0], "operator": ">="}) is None
 
     def test_of_those_that_pass_the_one_that_keeps_most_is_chosen(self):
         first, second, third = (judged(self.order[n], kept) for n, kept in ((0, 0.8), (1, 0.9), (2, 0.9)))
