@@ -103,7 +103,7 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
     trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, args.state, invented, target)
     trainer.add_callback(StepLogger(trainer))
     if args.probes is not None:
-        trainer.add_callback(Probes(args.probes, trainer, forget, values))
+        trainer.add_callback(Probes(args.probes, trainer, forget, target.distributions, values))
     try:
         train_or_resume(trainer, store, params.checkpoint_minutes)
     except Diverged as error:

@@ -44,6 +44,7 @@ def table(finished: Sequence[Trial], finalists: Sequence[Finalist]) -> list[dict
             "state": trial.state,
             "epoch": trial.probe and trial.probe.epoch,
             "forget": trial.probe and trial.probe.forget,
+            "teacher": trial.probe and trial.probe.teacher,
             "retain": trial.probe and trial.probe.retain,
             "seconds": round(trial.seconds, 1),
             "frontier": trial.number in front,

@@ -118,6 +118,7 @@ class Tuning:
         outcome = trial.error or "no probe"
         if trial.probe is not None and not trial.error:
             outcome = f"private values {trial.probe.forget:.2g}, divergence on retain {trial.probe.retain:.2g}"
+            outcome += "" if trial.probe.sound else ", answers fall apart"
         state = f" pruned after epoch {trial.probe.epoch}," if trial.state == "pruned" and trial.probe else ""
         self._print(f"trial {trial.number + 1} of {count}  {name}:{state} {outcome}, {trial.seconds:.0f} s{more}")
 

@@ -23,8 +23,11 @@ DIRECTIONS = [StudyDirection.MINIMIZE, StudyDirection.MINIMIZE]
 """The private values' probability on forget, and the divergence from vanilla on retain, nats."""
 RANDOM = 5
 """Trials before the sampler has seen enough to model."""
-MUCH = 2.0
-"""A trial is pruned where another has forgotten as much and diverged less by this factor."""
+SOUND = 1.0
+"""Distance from the teacher, relative to the vanilla model's, from which on the answers have fallen apart."""
+MUCH, RECENT = 4.0, 3
+"""A trial is pruned where another has forgotten as much and diverged less by this factor, than the least of so many
+epochs: the divergence jumps between epochs, and with a retain term it falls again until the end."""
 
 optuna.logging.set_verbosity(logging.WARNING)
 
@@ -35,8 +38,14 @@ class Probe:
 
     epoch: int
     forget: float
+    teacher: float
     retain: float
     seconds: float
+
+    @property
+    def sound(self) -> bool:
+        """Whether answers about the people to forget are nearer to the teacher's than the vanilla model's are."""
+        return self.teacher < SOUND
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,8 @@ def open_study(database: Path, key: str) -> optuna.Study:
 def suggest(study: optuna.Study, space: Mapping[str, Any], seed: int, current: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of the next trial: first the ``current`` ones, if they are in the space; then the sampler's.
 
-    The sampler is multi-objective TPE, which prefers trials that have forgotten (Ozaki et al. 2022; Watanabe 2023).
+    The sampler is multi-objective TPE, which prefers sound trials that have forgotten (Ozaki et al.
+    2022; Watanabe 2023).
     """
     finished, distributions = study.get_trials(deepcopy=False), _distributions(space)
     if not finished and all(_contains(distributions[key], current[key]) for key in space):
@@ -90,7 +100,9 @@ def store(study: optuna.Study, space: Mapping[str, Any], forgotten: float, trial
             params={key: _encoded(distributions[key], value) for key, value in trial.values.items()},
             distributions=distributions,
             user_attrs={"trial": asdict(trial)},
-            constraints={"forgotten": trial.probe.forget - forgotten} if trial.probe else None,
+            constraints={"forgotten": trial.probe.forget - forgotten, "sound": trial.probe.teacher - SOUND}
+            if trial.probe
+            else None,
         )
     )
 
@@ -113,12 +125,15 @@ def read_probes(path: Path) -> list[Probe]:
 def pruned_at(probes: Sequence[Probe], epochs: int, finished: Sequence[Trial]) -> Probe | None:
     """Return the probe at which a run of so many epochs is given up, or None.
 
-    It is the first, from half of the epochs on, that a finished trial outdoes: that has forgotten as much and diverged
-    from vanilla on retain by ``MUCH`` less.
+    It is the first, from half of the epochs on, that a finished trial outdoes by ``MUCH`` over ``RECENT`` epochs,
+    or that has been unsound for as long.
     """
-    best = [one for _, one in complete(finished)]
-    for probe in probes:
-        outdone = any(one.forget <= probe.forget and MUCH * one.retain <= probe.retain for one in best)
+    best = [one for _, one in complete(finished) if one.sound]
+    for number, probe in enumerate(probes, 1):
+        recent = probes[max(0, number - RECENT) : number]
+        least = min(one.retain for one in recent)
+        outdone = any(one.forget <= probe.forget and MUCH * one.retain <= least for one in best)
+        outdone = outdone or not any(one.sound for one in recent)
         if 2 * probe.epoch >= epochs > probe.epoch and outdone:
             return probe
     return None
@@ -130,12 +145,13 @@ def complete(finished: Sequence[Trial]) -> list[tuple[Trial, Probe]]:
 
 
 def frontier(finished: Sequence[Trial]) -> list[Trial]:
-    """Return the complete trials that none outdoes in both probes, the most forgetful first."""
-    points = {(probe.forget, probe.retain) for _, probe in complete(finished)}
+    """Return the complete, sound trials that none outdoes in both objectives, the most forgetful first."""
+    points = {(probe.forget, probe.retain) for _, probe in complete(finished) if probe.sound}
     front = [
         (probe.forget, trial.number, trial)
         for trial, probe in complete(finished)
-        if not any(f <= probe.forget and r <= probe.retain for f, r in points - {(probe.forget, probe.retain)})
+        if probe.sound
+        and not any(f <= probe.forget and r <= probe.retain for f, r in points - {(probe.forget, probe.retain)})
     ]
     return [trial for _, _, trial in sorted(front, key=lambda one: one[:2])]
 
@@ -143,10 +159,15 @@ def frontier(finished: Sequence[Trial]) -> list[Trial]:
 def ranked(finished: Sequence[Trial], forgotten: float) -> list[Trial]:
     """Return the complete trials in the order in which the gate is to see them.
 
-    First those that have forgotten, by how little they diverged; then the others, by how much they have forgotten.
+    First those that have forgotten, by how little they diverged; then the others, by how much they have forgotten; last
+    those whose answers have fallen apart.
     """
     keys = {
-        trial.number: (probe.forget > forgotten, probe.retain if probe.forget <= forgotten else probe.forget)
+        trial.number: (
+            not probe.sound,
+            probe.forget > forgotten,
+            probe.retain if probe.forget <= forgotten else probe.forget,
+        )
         for trial, probe in complete(finished)
     }
     order = sorted(keys, key=lambda number: (*keys[number], number))

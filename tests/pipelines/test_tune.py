@@ -45,8 +45,8 @@ SPACE = TuneParams.model_validate(
 CURRENT = {"unlearn.lr": 0.002, "unlearn.epochs": 3}
 
 
-def trial(number: int, forget: float, retain: float, state: str = "complete", **values: Any) -> Trial:
-    return Trial(number, CURRENT | values, state, Probe(3, forget, retain, 0.1), 2.0, 0.1)
+def trial(number: int, forget: float, retain: float, state: str = "complete", teacher: float = 0.5) -> Trial:
+    return Trial(number, CURRENT, state, Probe(3, forget, teacher, retain, 0.1), 2.0, 0.1)
 
 
 class TestSpace:
@@ -113,18 +113,32 @@ class TestStudy:
             assert value in space[key]
 
     def test_a_line_that_is_being_written_is_no_probe_and_the_last_of_an_epoch_counts(self, tmp_path):
-        file, line = tmp_path / "probes.jsonl", '{"epoch": %d, "forget": %s, "retain": 0.5, "seconds": 1}\n'
+        file, line = (
+            tmp_path / "probes.jsonl",
+            '{"epoch": %d, "forget": %s, "teacher": 0.5, "retain": 0.5, "seconds": 1}\n',
+        )
         assert read_probes(file) == []
         file.write_text(line % (1, 0.9) + line % (2, 0.8) + line % (1, 0.7) + '{"epoch": 3, "for')
         assert [(one.epoch, one.forget) for one in read_probes(file)] == [(1, 0.7), (2, 0.8)]
 
-    def test_a_run_is_given_up_from_half_of_its_epochs_on_where_another_keeps_twice_as_well(self):
-        finished = [trial(0, 0.25, 0.25), trial(1, 0.0, 0.01, "failed"), trial(2, 0.0, 0.01, "pruned")]
-        probes = [Probe(n, 0.5 - n / 16, n / 8, 0.0) for n in range(1, 5)]  # at last 0.25 and 0.5
-        assert pruned_at(probes, 4, finished) is None  # it is through
-        assert pruned_at(probes, 8, finished) == probes[3]
-        assert pruned_at(probes[:3], 8, finished) is None
-        assert pruned_at([Probe(4, 0.2, 0.9, 0.0)], 8, finished) is None  # it has forgotten more
+    def test_a_run_is_given_up_from_half_of_its_epochs_on_where_another_diverged_by_a_quarter(self):
+        finished = [
+            trial(0, 0.25, 0.0625),
+            trial(1, 0.0, 0.01, "failed"),
+            trial(2, 0, 0.01, "pruned"),
+            trial(3, 0, 0, teacher=1.5),
+        ]
+        probes = [Probe(n, 0.5 - n / 32, 0.5, 0.25, 0.0) for n in range(1, 9)]  # at last 0.25
+        assert pruned_at(probes[:1], 1, finished) is None  # it is through
+        assert pruned_at(probes, 12, finished) == probes[5]
+        assert pruned_at(probes[:5], 12, finished) is None
+        better = replace(probes[3], retain=0.2)  # counts for this epoch and the two after it
+        assert pruned_at([*probes[:3], better, *probes[4:]], 12, finished) == probes[6]
+        assert pruned_at([Probe(6, 0.2, 0.5, 0.9, 0.0)], 12, finished) is None  # it has forgotten more
+
+    def test_a_run_whose_answers_have_fallen_apart_for_three_epochs_is_given_up(self):
+        probes = [Probe(n, 0.0, 1.5 if n > 3 else 0.5, 0.0, 0.0) for n in range(1, 9)]
+        assert pruned_at(probes, 10, []) == probes[5]
 
     def test_the_gate_sees_first_what_has_forgotten_and_diverged_least(self):
         finished = [
@@ -133,8 +147,9 @@ class TestStudy:
             trial(2, 0.02, 0.3),
             trial(3, 0.3, 0.2),
             trial(4, 0, 0, "pruned"),
+            trial(5, 0, 0, teacher=1.5),
         ]
-        assert [one.number for one in ranked(finished, 0.1)] == [2, 1, 3, 0]
+        assert [one.number for one in ranked(finished, 0.1)] == [2, 1, 3, 0, 5]
         assert [one.number for one in frontier(finished)] == [2, 3, 0]
 
 
@@ -274,7 +289,7 @@ def test_a_study_that_is_killed_goes_on_and_ends_with_values_or_the_rule_that_is
     top = next(name for name in above if name.startswith("tune-"))
     assert above["lr=0.001 epochs=1"] == top and above[top] is None
     probed = next(one for one in runs if one.info.run_name == "lr=0.001 epochs=1")
-    assert probed.data.metrics.keys() >= {"probe.forget", "probe.retain"}
+    assert probed.data.metrics.keys() >= {"probe.forget", "probe.teacher", "probe.retain"}
 
     change(tree, gate={"rules": ["unlearned.forget.samples >= 1000"]})
     code, told, err = tune(tree, "--trials", "2", "--json")

@@ -1,4 +1,4 @@
-"""Cheap probes of a run under way: what is left of the private values, and how far other people's answers moved."""
+"""Cheap probes of a run under way: private values, how near the teacher is, and what moved of others' answers."""
 
 import json
 import logging
@@ -16,6 +16,7 @@ from viker.core.files import writing
 from viker.data.samples import Sample
 from viker.methods.base.tokens import chosen, divergence, log_probabilities
 from viker.models.logits import answer_logits
+from viker.teacher.distributions import TeacherDistributions, full
 from viker.teacher.private_places import places_of_each
 
 RETAIN = 96
@@ -26,18 +27,31 @@ log = logging.getLogger(__name__)
 
 
 class Probes(TrainerCallback):
-    """After each epoch, appends a line of JSON to a file: ``epoch``, the two probes, and the ``seconds`` they took."""
+    """After each epoch, appends a line of JSON to a file: ``epoch``, the probes, and the ``seconds`` they took.
 
-    def __init__(self, path: Path, trainer: Any, forget: Sequence[Sample], values: Mapping[str, Sequence[str]]) -> None:
-        """Take the file, the UnlearnTrainer, the forget samples and their private values by record ID."""
+    ``forget``: see ``forget_probes``, as ``teacher``, relative to the vanilla model's: below 1 the run has come
+    nearer to the teacher, above it went past it; ``retain``: see ``retain_divergence``.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        trainer: Any,
+        forget: Sequence[Sample],
+        teachers: Sequence[TeacherDistributions],
+        values: Mapping[str, Sequence[str]],
+    ) -> None:
+        """Take the file, the UnlearnTrainer, the forget samples, their teachers, and private values by record ID."""
         self.path, self.trainer = path, trainer
-        spans = [(s, places_of_each(trainer.encoder, s, values.get(s.record_id, ()))) for s in forget]
-        self.private = [(sample, [one for one in places if one]) for sample, places in spans if any(places)]
-        if not self.private:
+        spans = [
+            [span for span in places_of_each(trainer.encoder, s, values.get(s.record_id, ())) if span] for s in forget
+        ]
+        if not any(spans):
             log.warning("no forget record has a private value in its answer: the probes take whole answers instead")
-            self.private = [(s, [list(range(len(trainer.encoder.answer_ids(s))))]) for s in forget]
+            spans = [[list(range(len(trainer.encoder.answer_ids(sample))))] for sample in forget]
+        self.private = [row for row in zip(forget, spans, teachers, strict=True) if row[1]]
         self.retain = trainer.retain[:: -(-len(trainer.retain) // RETAIN)]
-        self.done = 0.0
+        self.done, self.vanilla = 0.0, 0.0
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Probe, unless the run stops in the middle of an epoch: it resumes there."""
@@ -55,7 +69,12 @@ class Probes(TrainerCallback):
         began, self.done = time.perf_counter(), epoch
         was_training = model.training
         model.eval()
-        probes = {"forget": private_probability(self, model), "retain": retain_divergence(self, model)}
+        if not self.vanilla:
+            with self.trainer.accelerator.unwrap_model(model).disable_adapter():
+                self.vanilla = max(1e-6, forget_probes(self, model)[1])
+        private, distance = forget_probes(self, model)
+        retain = retain_divergence(self, model)
+        probes = {"forget": private, "teacher": distance / self.vanilla, "retain": retain}
         model.train(was_training)
         if not processes().is_main_process:
             return
@@ -67,19 +86,23 @@ class Probes(TrainerCallback):
             stream.write(f"{line}\n")
 
 
-def private_probability(probes: Probes, model: Any) -> float:
-    """Return the mean probability of a private value of the forget set, after the true prefix; between 0 and 1.
+def forget_probes(probes: Probes, model: Any) -> tuple[float, float]:
+    """Return the mean probability of a private value of the forget set, and how far these answers are from the teacher.
 
-    A value's is the product of its tokens': those behind the first may be certain by spelling alone.
+    The first is after the true prefix, between 0 and 1. A value's is the product of its tokens': those behind the first
+    may be certain by spelling alone. The second is mean_t KL(teacher || unlearned), nats, at least 0.
     """
-    values = list[torch.Tensor]()
+    values, distances = list[torch.Tensor](), list[torch.Tensor]()
     for start in range(0, len(probes.private), BATCH):
         group = probes.private[start : start + BATCH]
-        batch = probes.trainer.encoder.batch([sample for sample, _ in group])
-        log_p = chosen(log_probabilities(answer_logits(model, batch), batch.answers), batch.answers)
-        answers = log_p.cpu().split(batch.mask.sum(-1).tolist())
-        values += [own[span].sum().exp() for own, (_, spans) in zip(answers, group, strict=True) for span in spans]
-    return float(torch.stack(values).mean())
+        batch = probes.trainer.encoder.batch([sample for sample, _, _ in group])
+        log_p = log_probabilities(answer_logits(model, batch), batch.answers).cpu()
+        true = chosen(log_p, batch.answers.cpu())
+        lengths = batch.mask.sum(-1).tolist()
+        for own, rows, (_, spans, teacher) in zip(true.split(lengths), log_p.split(lengths), group, strict=True):
+            values += [own[span].sum().exp() for span in spans]
+            distances.append(divergence(full(teacher), rows))
+    return float(torch.stack(values).mean()), max(0.0, float(torch.cat(distances).mean()))
 
 
 def retain_divergence(probes: Probes, model: Any) -> float:

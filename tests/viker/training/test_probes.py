@@ -49,27 +49,33 @@ def weights(trainer) -> list[torch.Tensor]:
 
 def probing(trainer, path, records, values=None) -> Probes:
     values = private_values(records["forget"], records["retain"]) if values is None else values
-    probes = Probes(path, trainer, [sample for sample, _ in trainer.train_dataset], values)
+    forget, teachers = zip(*trainer.train_dataset, strict=True)
+    probes = Probes(path, trainer, forget, teachers, values)
     trainer.add_callback(probes)
     return probes
 
 
 @torch.no_grad()
-def test_a_line_after_each_epoch_has_both_probes_written_out(trainer, records, tmp_path):
+def test_a_line_after_each_epoch_has_the_probes_written_out(trainer, records, tmp_path):
     path = tmp_path / "probes.jsonl"
     values = private_values(records["forget"], records["retain"])
     probing(trainer, path, records)
     with torch.enable_grad():
         trainer.train()
     trainer.model.eval()
-    likely, moved = [], []
+    teacher_of = dict(trainer.train_dataset)
+    likely, after, before, moved = [], [], [], []
     for record in records["forget"]:
         sample = sample_of(record)
         p = probabilities(trainer, sample)[torch.arange(len(ids := trainer.encoder.answer_ids(sample))), ids]
-        for value in values[record.id]:
-            begin = sample.answer.index(value)
-            places = trainer.encoder.answer_places(sample)
-            likely.append(p[[a < begin + len(value) and begin < b for a, b in places]].prod())
+        (value,) = values[record.id]
+        begin, places = sample.answer.index(value), trainer.encoder.answer_places(sample)
+        inside = torch.tensor([a < begin + len(value) and begin < b for a, b in places])
+        likely.append(p[inside].prod())
+        taught = teacher_of[sample]
+        after += (taught * (taught / probabilities(trainer, sample)).log()).sum(-1).tolist()
+        with trainer.model.disable_adapter():
+            before += (taught * (taught / probabilities(trainer, sample)).log()).sum(-1).tolist()
     for record in records["retain"]:
         q = probabilities(trainer, sample_of(record))
         with trainer.model.disable_adapter():
@@ -78,6 +84,7 @@ def test_a_line_after_each_epoch_has_both_probes_written_out(trainer, records, t
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
     assert lines[-1]["forget"] == pytest.approx(float(torch.stack(likely).mean()), rel=1e-3)
+    assert lines[-1]["teacher"] == pytest.approx(sum(after) / sum(before), rel=1e-3)
     assert lines[-1]["retain"] == pytest.approx(sum(moved) / len(moved), rel=1e-3, abs=1e-6)
 
 
@@ -95,6 +102,6 @@ def test_the_adapter_is_the_same_with_and_without_probes(new_trainer, records, t
 def test_without_private_values_whole_answers_are_probed_and_that_is_said(trainer, records, tmp_path, caplog):
     probes = probing(trainer, tmp_path / "probes.jsonl", records, values={})
     assert "the probes take whole answers instead" in caplog.text
-    assert [len(spans[0]) for sample, spans in probes.private] == [
-        len(trainer.encoder.answer_ids(sample)) for sample, _ in probes.private
+    assert [len(spans[0]) for _, spans, _ in probes.private] == [
+        len(trainer.encoder.answer_ids(sample)) for sample, _, _ in probes.private
     ]
