@@ -129,8 +129,8 @@ def pruned_at(probes: Sequence[Probe], epochs: int, finished: Sequence[Trial]) -
     or that has been unsound for as long.
     """
     best = [one for _, one in complete(finished) if one.sound]
-    for number, probe in enumerate(probes, 1):
-        recent = probes[max(0, number - RECENT) : number]
+    for number, probe in enumerate(probes[RECENT - 1 :], RECENT):
+        recent = probes[number - RECENT : number]
         least = min(one.retain for one in recent)
         outdone = any(one.forget <= probe.forget and MUCH * one.retain <= least for one in best)
         outdone = outdone or not any(one.sound for one in recent)
@@ -159,19 +159,16 @@ def frontier(finished: Sequence[Trial]) -> list[Trial]:
 def ranked(finished: Sequence[Trial], forgotten: float) -> list[Trial]:
     """Return the complete trials in the order in which the gate is to see them.
 
-    First those that have forgotten, by how little they diverged; then the others, by how much they have forgotten; last
-    those whose answers have fallen apart.
+    First those that have forgotten, by how little they diverged; then the others, by how much they have forgotten.
+    Unsound ones are left out, unless all are.
     """
-    keys = {
-        trial.number: (
-            not probe.sound,
-            probe.forget > forgotten,
-            probe.retain if probe.forget <= forgotten else probe.forget,
-        )
-        for trial, probe in complete(finished)
-    }
-    order = sorted(keys, key=lambda number: (*keys[number], number))
-    return [trial for number in order for trial in finished if trial.number == number]
+    measured = complete(finished)
+    sound = [(trial, probe) for trial, probe in measured if probe.sound] or measured
+    keys = [
+        (probe.forget > forgotten, probe.retain if probe.forget <= forgotten else probe.forget, place)
+        for place, (_, probe) in enumerate(sound)
+    ]
+    return [sound[place][0] for _, _, place in sorted(keys)]
 
 
 def _distributions(space: Mapping[str, Any]) -> dict[str, BaseDistribution]:

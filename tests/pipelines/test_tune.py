@@ -128,7 +128,7 @@ class TestStudy:
         assert pruned_at(probes[:5], 12, finished) is None
         better = replace(probes[3], retain=0.2)  # counts for this epoch and the two after it
         assert pruned_at([*probes[:3], better, *probes[4:]], 12, finished) == probes[6]
-        assert pruned_at([Probe(6, 0.2, 0.5, 0.9, 0.0)], 12, finished) is None  # it has forgotten more
+        assert pruned_at([replace(one, forget=0.2) for one in probes], 12, finished) is None  # it has forgotten more
 
     def test_a_run_whose_answers_have_fallen_apart_for_three_epochs_is_given_up(self):
         probes = [Probe(n, 0.0, 1.5 if n > 3 else 0.5, 0.0, 0.0) for n in range(1, 9)]
@@ -143,7 +143,8 @@ class TestStudy:
             trial(4, 0, 0, "pruned"),
             trial(5, 0, 0, teacher=1.5),
         ]
-        assert [one.number for one in ranked(finished, 0.1)] == [2, 1, 3, 0, 5]
+        assert [one.number for one in ranked(finished, 0.1)] == [2, 1, 3, 0]
+        assert [one.number for one in ranked(finished[-1:], 0.1)] == [5]
         assert [one.number for one in frontier(finished)] == [2, 3, 0]
 
 
