@@ -17,7 +17,7 @@ class Range(Section):
 
 
 SPACE: dict[str, Any] = {
-    "unlearn.method.lambda": Range(low=0.5, high=4.0, log=True),
+    "unlearn.method.lambda": Range(low=1.0, high=4.0, log=True),
     "unlearn.method.teacher": ["irrelevant", "counterfactual", "population", "masked"],
     "unlearn.method.retain.weight": Range(low=1.0, high=20.0, log=True),
     "unlearn.lr": Range(low=0.0003, high=0.003, log=True),

@@ -44,7 +44,7 @@ class Probe:
 
     @property
     def sound(self) -> bool:
-        """Whether answers about the people to forget are nearer to the teacher's than the vanilla model's are."""
+        """Whether answers about the people to forget are no further from the teacher's than the vanilla model's."""
         return self.teacher < SOUND
 
 

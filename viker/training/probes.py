@@ -22,6 +22,8 @@ from viker.teacher.private_places import places_of_each
 RETAIN = 96
 """The most retain samples that are probed, evenly spaced over all of them."""
 BATCH = 16
+NEAR = 1.0
+"""Nats per token: a vanilla model that knows hardly more than the teacher would make any other distance look large."""
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +31,8 @@ log = logging.getLogger(__name__)
 class Probes(TrainerCallback):
     """After each epoch, appends a line of JSON to a file: ``epoch``, the probes, and the ``seconds`` they took.
 
-    ``forget``: see ``forget_probes``, as ``teacher``, relative to the vanilla model's: below 1 the run has come
-    nearer to the teacher, above it went past it; ``retain``: see ``retain_divergence``.
+    ``forget``: see ``forget_probes``, as ``teacher``, relative to the vanilla model's or ``NEAR``: above 1 the
+    run went past the teacher; ``retain``: see ``retain_divergence``.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class Probes(TrainerCallback):
         model.eval()
         if not self.vanilla:
             with self.trainer.accelerator.unwrap_model(model).disable_adapter():
-                self.vanilla = max(1e-6, forget_probes(self, model)[1])
+                self.vanilla = max(NEAR, forget_probes(self, model)[1])
         private, distance = forget_probes(self, model)
         retain = retain_divergence(self, model)
         probes = {"forget": private, "teacher": distance / self.vanilla, "retain": retain}
