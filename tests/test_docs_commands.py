@@ -113,6 +113,7 @@ ELSEWHERE = {
         "tests/components/privacy/test_after_the_run.py::test_a_signed_bundle_is_verified_by_its_key_alone"
     ),
     "viker sweep*": "tests/pipelines/test_sweep.py::",
+    "viker tune*": "tests/pipelines/test_tune_run.py::",
     "viker pipeline run *": "tests/pipelines/test_pipeline_host.py::test_the_exit_code_is_the_outcome",
     "viker pipeline schedule *": (
         "tests/pipelines/test_pipeline_host.py::test_a_schedule_is_made_with_one_run_at_a_time_and_no_catching_up"

@@ -8,6 +8,7 @@ from pydantic import Field, create_model
 
 from components.contract.deployment import DeployParams
 from components.contract.stages import stages
+from components.contract.tuning import TuneParams
 from viker.core.settings import Positive, Section, read_yaml, validated
 from viker.tracking.settings import TrackingParams
 
@@ -23,6 +24,8 @@ class Params(Section):
     """Where the curves of a training go besides MLflow."""
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]]
     """Dotted keys and the values that 'viker sweep' tries, every combination of them."""
+    tune: TuneParams = TuneParams()
+    """What 'viker tune' searches."""
 
     def section(self, name: str) -> Any:
         """Return the section of a stage."""

@@ -68,7 +68,7 @@ def _around(params: Params) -> Iterator[Place]:
     if (file := database(tracking_uri())) is not None:
         yield Place(file, "MLflow", published)
         yield Place(file.parent / ARTIFACTS, "MLflow", published)
-    yield Place(Path("work"), "sweeps and benchmarks", CACHED)
+    yield Place(Path("work"), "sweeps, tuning and benchmarks", CACHED)
     yield Place(Path("dvc_plots"), "dvc plots", NOBODY)
     yield Place(privacy_folder(), "viker purge", ENCRYPTED, searched=False)
     yield Place(Path(params.prepare.source), "you", SOURCE, searched=False)

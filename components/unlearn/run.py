@@ -46,6 +46,7 @@ from viker.training.loss_curve import loss_curve
 from viker.training.make_trainer import make_trainer
 from viker.training.mlflow_callback import StepLogger
 from viker.training.private_tokens import floor_warning, private_token_rows, private_values
+from viker.training.probes import Probes
 from viker.training.settings import UnlearnParams
 from viker.training.sharding import in_step
 from viker.training.start_model import load_start_model
@@ -97,6 +98,8 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
     invented = questions_to_hold(params, seed, encoder, forget, retain_and_text, people.names)
     trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, args.state, invented, target)
     trainer.add_callback(StepLogger(trainer))
+    if args.probes is not None:
+        trainer.add_callback(Probes(args.probes, trainer, forget, target.distributions, values))
     try:
         train_or_resume(trainer, store, params.checkpoint_minutes)
     except Diverged as error:

@@ -42,6 +42,9 @@ class Arguments:
             engine="start",
         ),
     ] = None
+    probes: Annotated[
+        Path | None, Option(None, "Append cheap probes to this file after each epoch, for 'viker tune'.", "FILE")
+    ] = None
 
 
 STAGE = Stage(

@@ -31,6 +31,7 @@ EXAMPLES: dict[str, str] = {
     "summary": "viker summary --json",
     "seeds": "viker seeds work/7/evaluate.json work/8/evaluate.json --json",
     "sweep": "viker sweep -S unlearn.method.lambda=0.5,1,2 -S seed=7,8 --jobs 2",
+    "tune": "viker tune --trials 20 --apply",
     "track sync": "viker track sync --dry",
     "track views": "viker track views",
     "promote": "viker promote candidate",

@@ -16,9 +16,11 @@ from viker.core.errors import did_you_mean
 STAGES = tuple(stages())
 SPANNING = (
     *("run", "repro", "init", "validate", "data", "request", "profile", "params", "doctor", "plan", "pipeline"),
-    *("summary", "seeds", "sweep", "track", "promote", "rollback", "status", "ask", "demo", "verify", "sign"),
+    *("summary", "seeds", "sweep", "tune", "track", "promote", "rollback", "status", "ask", "demo", "verify", "sign"),
     *("audit", "export", "privacy", "purge", "certificate", "recheck"),
 )
+ELSEWHERE = {"rollback": "pipelines.cli.promote", "sweep": "pipelines.sweep.command", "tune": "pipelines.tune.command"}
+"""Modules of commands that are not in the module of their name."""
 
 
 class Stages(Group):
@@ -33,8 +35,7 @@ class Stages(Group):
         if cmd_name in STAGES:
             app = import_module(f"components.{cmd_name}.__main__").app
         elif cmd_name in SPANNING:
-            elsewhere = {"sweep": "pipelines.sweep.command", "rollback": "pipelines.cli.promote"}
-            module = import_module(elsewhere.get(cmd_name, f"pipelines.cli.{cmd_name}"))
+            module = import_module(ELSEWHERE.get(cmd_name, f"pipelines.cli.{cmd_name}"))
             app = module.app if hasattr(module, "app") else stage_app(getattr(module, cmd_name))
         else:
             return None

@@ -66,7 +66,7 @@ def sweep(
     console = Console(highlight=False, stderr=as_json)
     if any(key.startswith(("evaluate.protocol", "evaluate.max_new_tokens")) for key in lists):
         console.print("warning: combinations of different protocols are asked differently: don't compare their numbers")
-    key = _key(settings(base.values()), list(lists))
+    key = sweep_key(settings(base.values()), list(lists))
     with tracking.Stage("sweep", base.values(), params, live=True, sweep=key) as run:
         run.tags({f"sweep.{name}": values for name, values in lists.items()})
         runner = Sweep(root, key, stages)
@@ -105,7 +105,7 @@ def _parse(change: str) -> tuple[str, list[Any]]:
     return key.strip(), values
 
 
-def _key(values: Mapping[str, Any], swept: Sequence[str]) -> str:
+def sweep_key(values: Mapping[str, Any], swept: Sequence[str]) -> str:
     """Return the key of the sweep's run: more values of the same keys belong to the same sweep."""
     prefixes = tuple(f"{key}." for key in swept)
     others = {path: value for path, value in flatten(values).items() if not f"{path}.".startswith(prefixes)}

@@ -44,20 +44,21 @@ class Combination:
     """All of params.yaml with these values."""
 
 
-def combinations(params_file: Path, lists: Mapping[str, list[Any]]) -> list[Combination]:
+def combinations(params_file: Path, lists: Mapping[str, list[Any]], section: str = "sweep") -> list[Combination]:
     """Return every combination of the lists' values, in order, the last list varying fastest.
 
-    Raises UserError: no lists, a key that is not in params.yaml, or a combination that is not valid.
+    Raises UserError: no lists, a key that is not in params.yaml, or a combination that is not valid; the message names
+    the ``section`` that the lists come from.
     """
     if not lists:
         raise UserError(f"sweep: no values. List them in the section 'sweep' of {params_file}, or with --set.")
     base = read_yaml(params_file, "Run in the project's root, or name it with --params.")
-    known = flatten({key: value for key, value in base.items() if key != "sweep"})
+    known = flatten({key: value for key, value in base.items() if key not in ("sweep", "tune")})
     for key in lists:
         if key not in known and not any(name.startswith(f"{key}.") for name in known):
-            raise UserError(f"sweep: no key '{key}' in {params_file}{did_you_mean(key, known)}")
+            raise UserError(f"{section}: no key '{key}' in {params_file}{did_you_mean(key, known)}")
     swept = (dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values()))
-    return [_combination(base, params_file, one) for one in swept]
+    return [_combination(base, params_file, one, section) for one in swept]
 
 
 def read_stages(root: Path) -> list[Stage]:
@@ -107,7 +108,7 @@ def content(path: str) -> str:
     return sha256_bytes("".join(f"{p.relative_to(place)}\0{sha256_path(p)}" for p in files).encode())
 
 
-def _combination(base: Mapping[str, Any], params_file: Path, swept: dict[str, Any]) -> Combination:
+def _combination(base: Mapping[str, Any], params_file: Path, swept: dict[str, Any], section: str) -> Combination:
     params: dict[str, Any] = {**base, "sweep": {}}
     for key, value in swept.items():
         params = _with(params, key.split("."), value)
@@ -115,7 +116,7 @@ def _combination(base: Mapping[str, Any], params_file: Path, swept: dict[str, An
     try:
         validated(params_model(), params, params_file)
     except UserError as error:
-        raise UserError(f"sweep, {name}: {error}") from None
+        raise UserError(f"{section}, {name}: {error}") from None
     return Combination(name, swept, params)
 
 

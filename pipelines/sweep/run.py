@@ -1,4 +1,4 @@
-"""Runs a sweep's combinations side by side. Each step has a folder of its own, with links to all that it reads."""
+"""Runs combinations side by side. Each step has a folder of its own, with links to all that it reads."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from filelock import FileLock
 from ruamel.yaml import YAML
 
-from pipelines.sweep.plan import Combination, Stage, input_keys
+from pipelines.sweep.plan import LAST, Combination, Stage, input_keys
 from viker.core.files import new_file, read_json, write_json
 from viker.core.mlflow_store import tracking_uri
 from viker.core.pseudonyms import privacy_folder
@@ -29,27 +30,42 @@ class StepFailed(Exception):
 
 
 class Sweep:
-    """Runs combinations below ``work/sweep`` of the work tree; steps that are done are not repeated."""
+    """Runs combinations below ``work/ENGINE`` of the work tree; steps that are done are not repeated."""
 
-    def __init__(self, root: Path, key: str, stages: Sequence[Stage]) -> None:
-        """Take the work tree, the key of the sweep's run in MLflow, and the stages to run."""
-        self.root, self.key, self.stages = root, key, stages
-        self.folder = root / "work/sweep"
+    def __init__(
+        self,
+        root: Path,
+        key: str,
+        stages: Sequence[Stage],
+        engine: str = "sweep",
+        ends: Callable[[Path], bool] = lambda folder: False,
+    ) -> None:
+        """Take the work tree, the key of the sweep's run in MLflow, and the stages to run.
+
+        ``engine``: what MLflow says it was run by; ``ends``: given the folder of the step that runs, about twice a
+        second, whether to end it.
+        """
+        self.root, self.key, self.stages, self.engine, self._ends = root, key, stages, engine, ends
+        self.folder = root / "work" / engine
         self._outs = {out for stage in stages for out in stage.outs}
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock, self._stopped = threading.Lock(), False
 
     def run(
-        self, combinations: Sequence[Combination], jobs: int, report: Callable[[Combination, dict[str, Any]], None]
+        self,
+        combinations: Sequence[Combination],
+        jobs: int,
+        report: Callable[[Combination, dict[str, Any]], None] = lambda combination, result: None,
+        last: str = LAST,
     ) -> list[dict[str, Any]]:
-        """Run all combinations, ``jobs`` at a time, and return their results in order.
+        """Run all combinations up to the stage ``last``, ``jobs`` at a time, and return their results in order.
 
-        ``report`` is called as each ends. A result holds ``metrics`` and ``gate``, or ``error``: a combination that
-        fails does not end the others.
+        ``report`` is called as each ends. A result holds ``folders``, each step's by its stage, ``seconds`` likewise,
+        and what it got to of ``metrics`` and ``gate``, or ``error``: a combination that fails does not end the others.
         """
 
         def run_one(combination: Combination) -> dict[str, Any]:
-            result = self._run(combination)
+            result = self._run(combination, last)
             report(combination, result)
             return result
 
@@ -62,20 +78,24 @@ class Sweep:
                     for process in self._running:
                         process.terminate()  # unlearn saves a checkpoint first
 
-    def _run(self, combination: Combination) -> dict[str, Any]:
+    def _run(self, combination: Combination, last: str) -> dict[str, Any]:
         keys = input_keys(self.root, self.stages, combination)
+        folders = {name: self.folder / f"{name}-{key[:16]}" for name, key in keys.items()}
+        result: dict[str, Any] = {"folders": folders, "seconds": {}}
         tree_by_out = {out: self.root for stage in self.stages if stage.name not in keys for out in stage.outs}
         try:
             for stage in (stage for stage in self.stages if stage.name in keys):
-                folder = self.folder / f"{stage.name}-{keys[stage.name][:16]}"
+                folder = folders[stage.name]
                 self._run_step(combination, stage, folder, tree_by_out)
+                result["seconds"][stage.name] = read_json(folder / DONE, stage.name).get("seconds", 0.0)
                 tree_by_out |= dict.fromkeys(stage.outs, folder)
+                if stage.name == last:
+                    break
         except StepFailed as error:
-            return {"error": str(error)}
-        metrics, verdict = "metrics/evaluate.json", "metrics/gate.json"
-        return {
-            "metrics": read_json(tree_by_out[metrics] / metrics, "evaluate"),
-            "gate": read_json(tree_by_out[verdict] / verdict, "gate"),
+            return result | {"error": str(error)}
+        written = {"metrics": ("metrics/evaluate.json", "evaluate"), "gate": ("metrics/gate.json", "gate")}
+        return result | {
+            name: read_json(tree_by_out[file] / file, by) for name, (file, by) in written.items() if file in tree_by_out
         }
 
     def _run_step(self, combination: Combination, stage: Stage, folder: Path, tree_by_out: Mapping[str, Path]) -> None:
@@ -85,18 +105,30 @@ class Sweep:
                 return
             self._lay_out(combination, folder, tree_by_out)
             log, environment = folder / "log.txt", self._environment(combination)
+            began = time.monotonic()
             command = [sys.executable, *shlex.split(stage.command)[1:]]  # of dvc.yaml
             with log.open("ab") as out, self._lock:
                 if self._stopped:
                     raise StepFailed("stopped")
                 process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)  # noqa: S603
                 self._running.add(process)
-            code = process.wait()
+            code = self._wait(process, folder)
             with self._lock:
                 self._running.discard(process)
             if code:
                 raise StepFailed(f"{stage.name} exited with {code}: {_last_line(log)} ({log})")
-            write_json(folder / DONE, {"combination": combination.name, "stage": stage.name})
+            seconds = time.monotonic() - began
+            write_json(folder / DONE, {"combination": combination.name, "stage": stage.name, "seconds": seconds})
+
+    def _wait(self, process: "subprocess.Popen[bytes]", folder: Path) -> int:
+        """Wait for a step's process, which may be ended before it is through, and return its exit code."""
+        while True:
+            try:
+                return process.wait(0.5)
+            except subprocess.TimeoutExpired:
+                if self._ends(folder):
+                    process.terminate()
+                    return process.wait()
 
     def _lay_out(self, combination: Combination, folder: Path, tree_by_out: Mapping[str, Path]) -> None:
         """Make the folder a work tree: parameters of its own, links to everything else, its outputs missing."""
@@ -122,7 +154,7 @@ class Sweep:
             "VIKER_SWEEP": self.key,
             "VIKER_RUN": f"{self.key} {json.dumps(combination.swept, sort_keys=True)}",
             "VIKER_RUN_NAME": combination.name,
-            "VIKER_ENGINE": "sweep",
+            "VIKER_ENGINE": self.engine,
             # threads that spin while they wait would take the cores from the other jobs
             "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
         }

@@ -17,7 +17,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from components.contract.params import load_params
-from pipelines.sweep.command import _key, _parse, _rows, _table
+from pipelines.sweep.command import _parse, _rows, _table, sweep_key
 from pipelines.sweep.plan import Combination, combinations, content, input_keys, reached, read_stages
 from pipelines.sweep.plot import pareto
 from tests.viker.tracking.tree import ROOT, change, environment, run, run_chain, small_tree
@@ -116,11 +116,11 @@ def test_values_are_read_as_yaml():
 def test_further_values_belong_to_the_same_sweep(params):
     values = params.model_dump(mode="json", by_alias=True)
     other = {**values, "unlearn": {**values["unlearn"], "lr": 9.0}}
-    assert _key(values, ["unlearn.lr"]) == _key(other, ["unlearn.lr"])
-    assert _key(values, ["unlearn.epochs"]) != _key(other, ["unlearn.epochs"])
+    assert sweep_key(values, ["unlearn.lr"]) == sweep_key(other, ["unlearn.lr"])
+    assert sweep_key(values, ["unlearn.epochs"]) != sweep_key(other, ["unlearn.epochs"])
     deeper = {**values, "finetune": {**values["finetune"], "model": {**values["finetune"]["model"], "layers": 9}}}
-    assert _key(values, ["seed", "finetune.model.layers"]) == _key(deeper, ["seed", "finetune.model.layers"])
-    assert _key(values, ["finetune.model.width"]) != _key(deeper, ["finetune.model.width"])
+    assert sweep_key(values, ["seed", "finetune.model.layers"]) == sweep_key(deeper, ["seed", "finetune.model.layers"])
+    assert sweep_key(values, ["finetune.model.width"]) != sweep_key(deeper, ["finetune.model.width"])
 
 
 def result(forget: float, retain: float, verdict: str = "pass") -> dict:

@@ -16,14 +16,15 @@ RUN_TAG = "viker.pipeline_run"
 def lineage(stage: str, values: Mapping[str, Any], params_file: Path, sweep: str = "") -> list[dict[str, Any]]:
     """Return the runs that a stage logs to, outermost first: the sweep, if it is part of one, the pipeline, the stage.
 
-    An engine names its run in VIKER_RUN, a sweep its own in VIKER_SWEEP. Without VIKER_RUN the work tree's state is
-    the key: commit and changes, ``values`` of params.yaml, and what the source is. With ``sweep``, the key of the
-    sweep itself, it is that run alone.
+    An engine names its run in VIKER_RUN, a sweep or a tuning its own in VIKER_SWEEP. Without VIKER_RUN the work tree's
+    state is the key: commit and changes, ``values`` of params.yaml, and what the source is. With ``sweep``, the key of
+    the sweep or tuning itself, it is that run alone.
     """
     runs: list[dict[str, Any]] = []
     if key := sweep or os.environ.get("VIKER_SWEEP"):
-        tags = {"mlflow.source.name": "viker sweep"}
-        runs.append({"name": f"sweep-{key[:8]}", "key": key, "tags": tags, "params": {}})
+        engine = stage if sweep else os.environ.get("VIKER_ENGINE") or "sweep"
+        tags = {"mlflow.source.name": f"viker {engine}"}
+        runs.append({"name": f"{engine}-{key[:8]}", "key": key, "tags": tags, "params": {}})
     if sweep:
         return runs
     folder, params = params_file.resolve().parent, settings(values)
@@ -48,4 +49,4 @@ def lineage(stage: str, values: Mapping[str, Any], params_file: Path, sweep: str
 
 def settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of params.yaml that decide a run."""
-    return {section: value for section, value in values.items() if section not in ("sweep", "deploy", "tracking")}
+    return {name: value for name, value in values.items() if name not in ("sweep", "tune", "deploy", "tracking")}

@@ -1,0 +1,1 @@
+"""``viker tune``: searches for settings of unlearn that pass the gate and keep most."""
