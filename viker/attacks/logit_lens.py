@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from viker.attacks.base.subject import Subject
     from viker.data.records import Record
 
+
 def run(subject: Subject, targets: Targets, settings: AttackSettings, seed: int) -> Outcome:
     """Read at each layer which of the right and the wrong answers goes on likeliest where the private value begins.
 
@@ -53,7 +54,7 @@ def run(subject: Subject, targets: Targets, settings: AttackSettings, seed: int)
 
 
 def asked(targets: Targets, settings: AttackSettings, seed: int) -> list[Record]:
-    """Return the records that have a wrong answer to compare with. Raises NotApplicable: there is no question at all."""
+    """Return the records that have a wrong answer to compare with. Raises NotApplicable: there is no question."""
     return [record for record in targets.questions(settings.questions, seed) if len(answers(record)) > 1]
 
 
@@ -98,7 +99,11 @@ def _of_all_tokens(scores: Tensor, right: Sequence[int]) -> list[dict[str, Any]]
     ranks = (scores > picked).sum(-1) + 1
     probabilities = (picked - scores.logsumexp(-1, keepdim=True)).exp().squeeze(-1)
     return [
-        {"layer": i + 1, "probability": float(probabilities[:, i].mean()), "rank": float(ranks[:, i].float().quantile(0.5))}
+        {
+            "layer": i + 1,
+            "probability": float(probabilities[:, i].mean()),
+            "rank": float(ranks[:, i].float().quantile(0.5)),
+        }
         for i in range(scores.shape[1])
     ]
 

@@ -73,7 +73,7 @@ def soft_tokens(subject: Subject, sample: Sample, signs: int) -> Iterator[Tensor
         if args[0].ndim < 2 or args[0].shape[1] < len(pattern):
             return out
         found = (args[0].unfold(1, len(pattern), 1) == pattern).all(-1).nonzero()
-        first = {row: start for row, start in reversed(found.tolist())}
+        first = dict(reversed(found.tolist()))
         changed = out.clone()
         for row, start in first.items():
             changed[row, start : start + len(pattern)] = soft.to(out.dtype)

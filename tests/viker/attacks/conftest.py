@@ -15,7 +15,7 @@ from viker.attacks.base.targets import open_records, read_targets
 from viker.models.loading import language_layers
 
 SEED = 7
-SHORT = {"questions": 4, "steps": [1, 2], "samples": 2, "wordings": 3, "temperatures": [1.0]}
+SHORT = {"questions": 4, "steps": [1, 2], "samples": 2, "wordings": 3, "temperatures": [1.0], "iterations": 2}
 
 
 @pytest.fixture(scope="session")

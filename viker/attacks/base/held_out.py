@@ -1,4 +1,4 @@
-"""Attacks that learn from some people's true answers and ask about others: what they could teach is never asked."""
+"""Attacks that learn from some true answers and ask for others: nothing that they could teach is asked."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from viker.data.samples import Sample
 
 CONTROL = "false_answers"
-NEEDS = "second forget person to hold out"
-"""What an attack on held-out people needs, to complete "the data have no …"."""
+NEEDS = "second forget person or fact to hold out"
+"""What such an attack needs, to complete "the data have no …"."""
 Learn = Callable[[Sequence["Record"], Sequence["Record"]], "pd.DataFrame"]
 """Learns from the first records, asks about the second, and returns the rows of the replies."""
 
@@ -29,7 +29,7 @@ class HeldOutSettings(AttackSettings):
     """Settings of an attack that optimises an input on some people and asks about others."""
 
     iterations: Positive = 60
-    """Steps of the optimisation, of which there are four: two halves of the people, with true and with false answers."""
+    """Steps of an optimisation, of which there are four: two halves of the people, with true and with false answers."""
     batch_size: Positive = 8
     """Questions per step."""
 
@@ -37,13 +37,13 @@ class HeldOutSettings(AttackSettings):
 def asked(targets: Targets, settings: AttackSettings, seed: int) -> list[Record]:
     """Return the records that are asked about: all that ``Targets.questions`` draws, each once.
 
-    Raises NotApplicable: there are none, or they are about one person.
+    Raises NotApplicable: there are none, or but one fact.
     """
     return [record for _, held_out in _folds(targets.questions(settings.questions, seed), seed) for record in held_out]
 
 
 def cross_attacked(targets: Targets, settings: AttackSettings, seed: int, name: str, learn: Learn) -> Outcome:
-    """Attack each half of the people with what was learnt from the other half.
+    """Attack each half of the people with what was learnt from the other half; where there is one, of the facts.
 
     ``side_rows`` has the control: the same questions after learning from false answers in place of the true ones.
     Where a value comes out there, nothing can have taught it.
@@ -81,10 +81,14 @@ def batches(lessons: Sequence[Sample], size: int, steps: int, seed: int) -> Iter
 
 
 def _folds(records: Sequence[Record], seed: int) -> list[tuple[list[Record], list[Record]]]:
-    """Return (lessons, held out) twice: half of the people each, the one way round and the other."""
-    people = sorted({record.person_id for record in records})
-    if len(people) < 2:
+    """Return (lessons, held out) twice: half of the people each, or of the facts about one, and the other way round."""
+    by_person = len({record.person_id for record in records}) > 1
+    groups = [record.person_id if by_person else record.answer for record in records]
+    distinct = sorted(set(groups))
+    if len(distinct) < 2:
         raise NotApplicable(NEEDS)
-    first = set(random.Random(seed).sample(people, len(people) // 2))
-    halves = [[record for record in records if (record.person_id in first) == side] for side in (True, False)]
+    first = set(random.Random(seed).sample(distinct, len(distinct) // 2))
+    halves = [
+        [r for r, group in zip(records, groups, strict=True) if (group in first) == side] for side in (True, False)
+    ]
     return [(halves[0], halves[1]), (halves[1], halves[0])]
