@@ -5,10 +5,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from tests.viker.attacks.planted import REFUSAL, Bench, not_learnt, refused, samples
+from tests.viker.attacks.planted import REFUSAL, not_learnt, refused, samples
 from viker.attacks.base.attack import load_attacks
 from viker.attacks.base.held_out import CONTROL
 from viker.attacks.base.rehearsal import SilentSubject, rehearsed
@@ -18,33 +17,6 @@ SEED = 7
 LOW = 0.1
 """Leakage that plain questioning lets pass."""
 TALK = {"jailbreak": {"questions": 4}, "multi_turn": {"questions": 4}, "figstep": {"questions": 4}}
-
-
-@pytest.fixture(scope="module")
-def bench():
-    torch.set_num_threads(1)
-    return Bench()
-
-
-@pytest.fixture(scope="module")
-def stranger():
-    return Bench(knows_forget=False)
-
-
-def about_forget(bench):
-    return samples([*bench.targets.forget, *bench.targets.test])
-
-
-@pytest.fixture(scope="module")
-def hiding(bench):
-    """Refuses every question about the forget people, whom it knows."""
-    return bench.planted([*refused(about_forget(bench)), *samples(bench.targets.retain)], lr=2e-3)
-
-
-@pytest.fixture(scope="module")
-def innocent(stranger):
-    """Refuses the same questions, and never knew the people."""
-    return stranger.planted([*refused(about_forget(stranger)), *samples(stranger.targets.retain)])
 
 
 def attack(name, bench, subject, **settings):
@@ -72,7 +44,7 @@ class Listener(SilentSubject):
         return self
 
 
-def test_jailbreak_several_turns_and_figstep_find_what_they_are_there_for(bench, stranger, innocent):
+def test_jailbreak_several_turns_and_figstep_find_what_they_are_there_for(bench, stranger, forgotten, innocent):
     """The plant refuses all plain questions and the harmless turns, and answers what each of the three asks last."""
     last, before = [], []
     for name, settings in TALK.items():
@@ -81,7 +53,7 @@ def test_jailbreak_several_turns_and_figstep_find_what_they_are_there_for(bench,
         bench.encoder.pictures.update(listener.shown)
         last += listener.heard[-1]
         before += [sample for turn in listener.heard[:-1] for sample in turn]
-    lessons = [*refused(about_forget(bench)), *refused(list(dict.fromkeys(before))), *last]
+    lessons = [*refused(forgotten), *refused(list(dict.fromkeys(before))), *last]
     subject = bench.planted(lessons, not_learnt(lessons, share=0.9), rank=16)
     assert bench.plain(subject) <= LOW
     for name, settings in TALK.items():
@@ -90,11 +62,11 @@ def test_jailbreak_several_turns_and_figstep_find_what_they_are_there_for(bench,
 
 
 def test_a_soft_prompt_finds_what_a_model_hides_and_clears_one_that_never_knew(bench, stranger, hiding, innocent):
-    found = attack("soft_prompt", bench, hiding)
+    found = attack("soft_prompt", bench, hiding, iterations=40)
     control = found.side_rows[f"soft_prompt.{CONTROL}"]
     assert bench.plain(hiding) <= LOW
     assert max(leakage(found.rows), leakage(control)) >= 0.25
-    cleared = attack("soft_prompt", stranger, innocent)
+    cleared = attack("soft_prompt", stranger, innocent, iterations=40)
     assert leakage(cleared.rows) <= LOW
     assert leakage(cleared.side_rows[f"soft_prompt.{CONTROL}"]) <= LOW
 
