@@ -45,7 +45,7 @@ def run(subject: Subject, targets: Targets, settings: AttackSettings, seed: int)
         ]
         replies = ([options[token]] for options, token in zip(tokens, likeliest, strict=True))
         attempts = [Attempt(record, sample_of(record)) for record in records]
-        tables.append(reply_rows(attempts, replies, (1 / len(options) for options in tokens)))
+        tables.append(reply_rows(attempts, replies, map(_chance, records)))
     leaking = [float(table["leaked"].mean()) for table in tables]
     layers = _of_all_tokens(scores, [next(iter(options)) for options in tokens])
     worst = leaking.index(max(leaking))
@@ -63,6 +63,11 @@ def answers(record: Record) -> list[str]:
     words = words_before_secret(record)
     wrong = [other for other in record.perturbed_answers if words and other.startswith(f"{words} ")]
     return [record.answer, *wrong] if words else []
+
+
+def _chance(record: Record) -> float:
+    """Return what guessing among the answers gives; a little more where some have the same next token."""
+    return 1 / max(1, len(answers(record)))
 
 
 def next_tokens(subject: Subject, record: Record) -> dict[int, str]:
@@ -113,6 +118,6 @@ LOGIT_LENS = Attack(
     "Logit lens",
     run,
     needs="answer with words before its private value and a wrong answer that begins with the same",
-    recount_chance=lambda _record, _replies, written: written,  # wrong answers with the right one's token are left out
+    recount_chance=lambda record, *_: _chance(record),
     expected=asked,
 )
