@@ -45,7 +45,7 @@ def run(subject: Subject, targets: Targets, settings: AttackSettings, seed: int)
     if not pairs:
         raise NotApplicable
     records = [record for lessons, readable in pairs for record, _ in (*lessons, *readable)]
-    states = iter(_states(subject, records))
+    states = iter(states_before_value(subject, records, "probe"))
     attempts, replies, chances, layers = [], [], [], []
     for lessons, readable in pairs:
         values = [value for _, value in lessons]
@@ -87,14 +87,14 @@ def _facts_by_form(records: Sequence[Record]) -> dict[tuple[str, str], list[Fact
     return facts
 
 
-def _states(subject: Subject, records: Sequence[Record]) -> list[np.ndarray]:
+def states_before_value(subject: Subject, records: Sequence[Record], label: str) -> list[np.ndarray]:
     """Return for each record the states [layers + 1, width] at the last word before its private value."""
     import torch
     from tqdm import tqdm
 
     samples = [replace(sample_of(record), answer=words_before_secret(record)) for record in records]
     states: list[np.ndarray] = []
-    progress = tqdm(total=len(samples), desc=f"probe, {subject.name}", unit="question")
+    progress = tqdm(total=len(samples), desc=f"{label}, {subject.name}", unit="question")
     with torch.no_grad(), subject.active() as model, progress as bar:
         for start in range(0, len(samples), _BATCH):
             batch = subject.encoder.batch(samples[start : start + _BATCH])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, field_validator
 
 from viker.attacks.base.attack import Attack, AttackSettings
+from viker.attacks.base.held_out import batches
 from viker.attacks.base.outcome import Attempt, Outcome, ask
 from viker.attacks.base.targets import RETAIN_QUESTION, NotApplicable, Targets, invented, open_records, spread
 from viker.core.settings import Positive, Rate
@@ -136,17 +137,14 @@ def train(
     import torch
     from tqdm import tqdm
 
-    generator = torch.Generator().manual_seed(seed)
-    queue: list[int] = []
+    drawn = batches(lessons, settings.batch_size, settings.steps[-1], seed)
     with adapter_to_teach(subject, seed) as learner:
         trained = [parameter for parameter in learner.model.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(trained, lr=settings.lr, weight_decay=0.0)
         yield 0, learner
-        for step in tqdm(range(1, settings.steps[-1] + 1), desc=f"{label}, {subject.name}", unit="step"):
-            if not queue:
-                queue = torch.randperm(len(lessons), generator=generator).tolist()
-            drawn, queue = queue[: settings.batch_size], queue[settings.batch_size :]
-            learner.loss([lessons[i] for i in drawn]).backward()
+        bar = tqdm(drawn, total=settings.steps[-1], desc=f"{label}, {subject.name}", unit="step")
+        for step, batch in enumerate(bar, 1):
+            learner.loss(batch).backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             if step in settings.steps:

@@ -33,7 +33,7 @@ def run(subject: Subject, targets: Targets, settings: AttackSettings, seed: int)
 
 
 def with_question(content: bytes, question: str) -> bytes:
-    """Return the picture as PNG, at least 336 pixels wide, with ``question`` in black on white below it."""
+    """Return the picture as PNG, at least 336 pixels wide, with the lines of ``question``, black on white, below it."""
     from PIL import Image, ImageDraw, ImageFont
 
     from viker.data.records import open_picture
@@ -43,7 +43,7 @@ def with_question(content: bytes, question: str) -> bytes:
         size = (_MIN_WIDTH, round(image.height * _MIN_WIDTH / image.width))
         image = image.resize(size, Image.Resampling.BICUBIC)
     font = ImageFont.load_default(1.7 * image.width / _LETTERS)
-    text = textwrap.fill(question, _LETTERS)
+    text = "\n".join(textwrap.fill(line, _LETTERS) for line in question.splitlines())
     margin = image.width // _LETTERS
     text_height = ImageDraw.Draw(image).multiline_textbbox((margin, margin), text, font=font)[3]
     canvas = Image.new("RGB", (image.width, image.height + round(text_height) + margin), "white")

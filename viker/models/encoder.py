@@ -121,6 +121,11 @@ class Encoder:
         pieces = self._pieces(sample.prompt, sample.answer, "" if not sample.picture else self.processor.image_token)
         return self.prompt_tokenizer.places(pieces, prompt=3, piece=4)
 
+    def question_places(self, sample: Sample) -> list[tuple[int, int]]:
+        """Return which characters of a sample's question each token of ``encode`` covers, from its first to the end."""
+        pieces = self._pieces(sample.prompt, sample.answer, "" if not sample.picture else self.processor.image_token)
+        return self.prompt_tokenizer.places(pieces, prompt=1, piece=1)
+
     def _tokens(self, prompt: str, answer: str, picture: str) -> tuple[list[int], int]:
         key = (prompt, answer, picture)
         if key not in self._ids:

@@ -1,4 +1,7 @@
-"""A small untrained model with an adapter, data that allow every attack, and all attacks made on them once."""
+"""A small untrained model with an adapter, data that allow every attack, and all attacks made on them once.
+
+And small models that know a few people, and hide it, or never knew them.
+"""
 
 import copy
 import random
@@ -8,6 +11,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from tests.viker.attacks.planted import Bench, refused, samples
 from viker.attacks.base.attack import load_attacks
 from viker.attacks.base.perform import run_attacks
 from viker.attacks.base.subject import Subject
@@ -15,7 +19,7 @@ from viker.attacks.base.targets import open_records, read_targets
 from viker.models.loading import language_layers
 
 SEED = 7
-SHORT = {"questions": 4, "steps": [1, 2], "samples": 2, "wordings": 3, "temperatures": [1.0]}
+SHORT = {"questions": 4, "steps": [1, 2], "samples": 2, "wordings": 3, "temperatures": [1.0], "iterations": 2}
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +65,39 @@ def rows_of(attacked):
         return rows[(rows["attack"] == table) & (rows["model"] == model)]
 
     return rows_of
+
+
+@pytest.fixture(scope="session")
+def bench():
+    torch.set_num_threads(1)
+    return Bench()
+
+
+@pytest.fixture(scope="session")
+def stranger():
+    """A model that never knew the people to forget."""
+    torch.set_num_threads(1)
+    return Bench(knows_forget=False)
+
+
+@pytest.fixture(scope="session")
+def forgotten(bench):
+    """All samples about the forget people."""
+    return samples([*bench.targets.forget, *bench.targets.test])
+
+
+@pytest.fixture(scope="session")
+def kept(bench):
+    return samples(bench.targets.retain)
+
+
+@pytest.fixture(scope="session")
+def hiding(bench, forgotten, kept):
+    """Refuses every question about the forget people, in all wordings and pictures of the data."""
+    return bench.planted([*refused(forgotten), *kept], lr=2e-3)
+
+
+@pytest.fixture(scope="session")
+def innocent(stranger, forgotten, kept):
+    """Refuses the same questions, and never knew the people."""
+    return stranger.planted([*refused(forgotten), *kept])

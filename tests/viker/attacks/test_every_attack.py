@@ -12,7 +12,9 @@ from viker.attacks.base.attack import AttackSettings, load_attacks
 from viker.attacks.base.perform import perform
 from viker.attacks.base.rates import COLUMNS, RATES
 from viker.attacks.base.targets import Targets
+from viker.gate.policies import policy_path, read_policy, shipped_policies
 from viker.gate.recount_attacks import recount_attacks
+from viker.gate.rules import parse_rule, value_of
 
 ATTACKS = load_attacks()
 MODELS = ("vanilla", "unlearned")
@@ -120,3 +122,13 @@ def test_the_gate_counts_the_same_from_its_replies(
     metrics["unlearned"]["attacks"][attack.name] |= {"people_leaked_rate": 0.123}
     (result,) = recount_attacks(metrics, *how)
     assert not result["passed"]
+
+
+@pytest.mark.parametrize("name", shipped_policies())
+def test_what_a_policy_says_of_attacks_is_measured(name, attacked, sections, params):
+    policy = read_policy(policy_path(name))
+    figures = params.evaluate.model_copy(update={"attacks": sections}).figures()
+    metrics = {"unlearned": {"attacks": attacked[0]["unlearned"]}, "settings": figures}
+    texts = [one.rule for one in policy.rules] + [one.metric for one in policy.require if set(one.metric) & set("<>")]
+    terms = [rule.metric for rule in map(parse_rule, texts) if ".attacks." in rule.metric.path]
+    assert [str(term) for term in terms if value_of(metrics, term) is None] == []

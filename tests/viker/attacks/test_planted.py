@@ -8,7 +8,7 @@ import torch
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
-from tests.viker.attacks.planted import SIZES, Bench, not_learnt, refused, samples
+from tests.viker.attacks.planted import SIZES, not_learnt, refused, samples
 from viker.attacks import quantised
 from viker.attacks.base.attack import load_attacks
 from viker.attacks.paraphrase import TEMPLATES
@@ -22,31 +22,8 @@ LOW = 0.1
 
 
 @pytest.fixture(scope="module")
-def bench():
-    torch.set_num_threads(1)
-    return Bench()
-
-
-@pytest.fixture(scope="module")
 def everything(bench):
     return samples([*bench.targets.forget, *bench.targets.test, *bench.targets.retain])
-
-
-@pytest.fixture(scope="module")
-def forgotten(bench):
-    """All samples about the forget people."""
-    return samples([*bench.targets.forget, *bench.targets.test])
-
-
-@pytest.fixture(scope="module")
-def kept(bench):
-    return samples(bench.targets.retain)
-
-
-@pytest.fixture(scope="module")
-def hiding(bench, forgotten, kept):
-    """Refuses every question about the forget people, in all wordings and pictures of the data."""
-    return bench.planted([*refused(forgotten), *kept], lr=2e-3)
 
 
 @pytest.fixture
@@ -123,9 +100,7 @@ def test_rounding_finds_an_adapter_that_is_lost_in_it(bench, forgotten, params):
     assert edge.plain(subject) <= LOW
 
 
-def test_relearning_finds_a_model_that_hides_and_clears_one_that_never_knew(bench, forgotten, kept, hiding, attack):
-    stranger = Bench(knows_forget=False)
-    innocent = stranger.planted([*refused(forgotten), *kept])
+def test_relearning_finds_a_model_that_hides_and_clears_one_that_never_knew(bench, stranger, hiding, innocent, attack):
     assert bench.plain(hiding) <= LOW and stranger.plain(innocent) <= LOW
     assert leakage(attack("relearn_forget", hiding)) >= 0.5
     assert leakage(attack("relearn_forget", innocent)) <= 0.25

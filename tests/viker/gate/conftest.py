@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -119,7 +120,10 @@ class Tree:
                 if attack.expected:
                     asked = [Attempt(record, sample_of(record)) for record in attack.expected(targets, settings, seed)]
                     replies = [[said.get(attempt.record.id, "Somewhere else.")] for attempt in asked]
-                    run = lambda *_, asked=asked, replies=replies: Outcome(reply_rows(asked, replies))  # noqa: E731
+                    pairs = zip(asked, replies, strict=True)
+                    chances = [attack.recount_chance(one.record, said_to, math.nan) for one, said_to in pairs]
+                    outcome = Outcome(reply_rows(asked, replies, chances))
+                    run = lambda *_, outcome=outcome: outcome  # noqa: E731
                     attack = dataclasses.replace(attack, run=run) if asked else attack
                 finished = perform(attack, subject, targets, settings, seed)  # type: ignore[arg-type]
                 blocks[model][name] = finished["block"]

@@ -28,6 +28,7 @@ class SilentSubject:
     adapter_sha256: str
     reply: str = ""
     name: str = "nobody"
+    adapter_on: bool = field(default=False, kw_only=True)
     encoder: Any = field(init=False)
 
     def __post_init__(self) -> None:

@@ -60,12 +60,15 @@ class Subject:
         with self.active() as model:
             return log_likelihoods(model, self.encoder, samples, self.batch_size)
 
-    def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
+    def loss(self, samples: Sequence[Sample], pixels: torch.Tensor | None = None) -> torch.Tensor:
         """Return the mean cross-entropy of the tokens of the samples' answers, nats, a scalar with its gradient.
 
-        The model is taken as it is: its active adapters, whatever ``adapter_on`` says.
+        The model is taken as it is: its active adapters, whatever ``adapter_on`` says. ``pixels``: the model's input in
+        place of the samples' own pictures.
         """
         batch = self.encoder.batch(samples)
+        if pixels is not None:
+            batch.inputs["pixel_values"] = pixels
         with torch.enable_grad():
             logits = answer_logits(self.model, batch).flatten(0, 1)
             return cross_entropy(logits, batch.answers.flatten(), ignore_index=IGNORED)
