@@ -14,9 +14,12 @@ SEEDS ?= 7,8,9
 RETAIN ?= none
 IMAGE_OPTIONS := $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(TAG),--tag $(TAG)) --torch $(TORCH) $(IMAGES)
 
-# Wheels alone, but for three packages that have none; their bytecode is compiled when it is first imported.
+# Wheels alone, but for three packages that have none. Bytecode of what the demo imports is compiled after that.
 PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
 	--only-binary :all: --no-binary antlr4-python3-runtime,rouge_score,kfp-server-api -c constraints.txt
+# On two cores, each module with what it imports; the rest is compiled when it is first imported.
+IMPORTED := components.unlearn.run mlflow great_expectations components.evaluate.run dvc.cli components.report.run
+COMPILE := printf '%s\n' $(IMPORTED) | xargs -P 2 -I {} $(VENV)/bin/python -W ignore -c 'import {}' 2>/dev/null
 DEMO_INSTALLED := $(VENV)/.demo
 INSTALLED := $(VENV)/.installed
 # First on PATH: the commands in dvc.yaml say 'python' and must find this environment's.
@@ -145,4 +148,5 @@ $(DEMO_INSTALLED): pyproject.toml constraints.txt $(wildcard requirements/*.txt)
 	@echo "Installing what the demo needs into $(VENV); the first time takes some minutes"
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP_INSTALL) -e '.[demo]'
+	@$(COMPILE)
 	@touch $@
