@@ -41,6 +41,16 @@ def test_help_loads_nothing_heavy() -> None:
     assert result.returncode == 0, result.stderr
 
 
+def test_params_are_read_without_loading_torch() -> None:
+    """All plug-ins are imported for their settings: they load what computes inside their functions."""
+    asked = (
+        "load_params(Path('params.yaml')); sys.exit(sorted({'torch', 'transformers', 'scipy'} & set(sys.modules)) or 0)"
+    )
+    code = f"import sys; from pathlib import Path; from components.contract.params import load_params; {asked}"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_has_the_same_options_either_way(stage: str) -> None:
     programs = ((f"components.{stage}",), ("pipelines.cli.main", stage))

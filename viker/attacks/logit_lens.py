@@ -15,7 +15,6 @@ from viker.attacks.base.outcome import Attempt, Outcome, reply_rows
 from viker.attacks.base.targets import NotApplicable, Targets, words_before_secret
 from viker.attacks.probe import states_before_value
 from viker.data.samples import sample_of
-from viker.models.logits import unwrapped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,6 +85,8 @@ def lens(subject: Subject, records: Sequence[Record]) -> Tensor:
     Transformers' last state has gone through the final norm already.
     """
     import torch
+
+    from viker.models.logits import unwrapped
 
     model = unwrapped(subject.model)
     norm, head = getattr(model.get_decoder(), "norm", None), model.get_output_embeddings()
