@@ -36,13 +36,8 @@ def test_a_script_in_a_reply_stays_text(inputs: Inputs) -> None:
 
 
 def test_markup_in_every_other_text_input_stays_text(inputs: Inputs) -> None:
-    for name in (
-        "metrics/evaluate.json",
-        "metrics/gate.json",
-        "metrics/register.json",
-        "data/prepared/manifest.json",
-        "unlearning/summary.json",
-    ):
+    metrics = (f"metrics/{name}.json" for name in ("evaluate", "gate", "register"))
+    for name in (*metrics, "data/prepared/manifest.json", "unlearning/summary.json"):
         path = inputs.folder / name
         path.write_text(re.sub(r'": "', '": "<script>x</script>', path.read_text()))
     inputs.set("model_name: viker-adapter", "model_name: '</pre><script>x</script>'")
