@@ -75,7 +75,8 @@ def _differs(before: Probe, after: Probe) -> set[str]:
 def direction(rule: Mapping[str, Any]) -> str | None:
     """Return what meets a rule that fails: to forget more, to forget less, or to keep more of others.
 
-    None for one that no training changes: a requirement on the data, the vanilla model or the questions.
+    None for one that the probes say nothing about: a requirement on the data, the vanilla model or the questions, the
+    floors of private tokens, people of earlier requests.
     """
     metric = str(rule["metric"])
     if not metric.startswith("unlearned.") or metric.endswith(("samples", "people", "measurable_rate", "_people_rate")):

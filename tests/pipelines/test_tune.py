@@ -193,6 +193,7 @@ class TestVerdicts:
         for one in policy.rules:
             rule = parse_rule(one.rule)
             rules.setdefault(direction({"metric": rule.metric.path, "operator": rule.operator}), []).append(one.rule)
+        assert {rule.split(".")[0] for rule in rules.pop(None)} == {"earlier", "unlearning"}
         assert set(rules) == {"forget more", "forget less", "keep more"}
         assert rules["forget less"] == [
             "unlearned.membership.loss_auc >= 0.05",

@@ -128,5 +128,9 @@ def _is_empty(rule: Rule, result: Mapping[str, Any], metrics: Mapping[str, Any])
 
 def rule_of(result: Mapping[str, Any]) -> PolicyRule:
     """Return the policy's rule that a weighed result is about. Raises KeyError, ValidationError: it is none."""
-    bounds = {"bound": result.get("bound_at_most"), "may_be_empty": result.get("may_be_empty")}
-    return PolicyRule(rule=result["rule"], protects=result["protects"], **bounds)
+    terms = {
+        "bound": result.get("bound_at_most"),
+        "may_be_empty": result.get("may_be_empty"),
+        "when": result.get("when"),
+    }
+    return PolicyRule(rule=result["rule"], protects=result["protects"], **terms)

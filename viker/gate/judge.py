@@ -36,8 +36,9 @@ def _held_to(policy_rule: PolicyRule, metrics: Mapping[str, Any]) -> Result:
     result = weighed(rule, policy_rule, apply_rule(rule, metrics), metrics) | {"protects": policy_rule.protects}
     if policy_rule.when is not None:
         condition = apply_rule(parse_rule(policy_rule.when), metrics)
+        result |= {"when": policy_rule.when}
         if condition["value"] is not None and not condition["passed"]:  # a missing number is no excuse
-            return result | {"passed": True, "bound_at_most": None, "reason": f"Not judged: {condition['reason']}"}
+            return result | {"passed": True, "reason": f"Not judged: {condition['reason']}"}
     return result
 
 

@@ -111,7 +111,7 @@ def test_a_wrong_section_is_named_with_what_is_allowed(tmp_path, old, new, messa
 def test_sections_keep_the_order_of_the_file_and_their_defaults(params):
     values = params.evaluate.model_dump(mode="json")
     first, *_, last = values["attacks"]
-    assert (first, last) == ("paraphrase", "probe")
+    assert (first, last) == ("paraphrase", "universal_perturbation")
     reordered = EvaluateParams.model_validate(values | {"attacks": {"sampling": {}, "few_shot": {"examples": 1}}})
     assert list(reordered.attacks) == ["sampling", "few_shot"]
     assert reordered.attacks["sampling"] == params.evaluate.attacks["sampling"]

@@ -18,6 +18,7 @@ from viker.gate.integrity import EARLIER_COUNTED
 from viker.gate.judge import judge
 from viker.gate.policies import load_policy
 from viker.gate.recount_earlier import recount_earlier
+from viker.gate.training import read_training, with_training
 
 FACT = Record(
     *("0/generation/0", "0", "generation", "text", "Where was Qzabo Qzilo born?", "In Qzoslo."), secrets=("Qzoslo",)
@@ -59,9 +60,11 @@ def night(tree: Tree) -> Callable[..., dict[str, Any]]:
 
 def judged(tree: Tree, **gate: Any) -> dict[str, Any]:
     """Return the verdict by the rules and this one of the gate's own checks."""
-    metrics, seed = json.loads(tree.metrics.read_text()), tree.params.seed
-    checks = recount_earlier(metrics, tree.prepared, seed, sha256_path(tree.adapter))
-    return judge(load_policy(tree.params.gate.model_copy(update=gate))[0], metrics, checks)
+    metrics, adapter = json.loads(tree.metrics.read_text()), sha256_path(tree.adapter)
+    policy, _ = load_policy(tree.params.gate.model_copy(update=gate))
+    training, _ = read_training(tree.unlearning, adapter, tree.prepared, policy)
+    checks = recount_earlier(metrics, tree.prepared, tree.params.seed, adapter)
+    return judge(policy, with_training(metrics, training), checks)
 
 
 def results(verdict: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -61,8 +61,14 @@ CHANGES = {
         edit("metrics/register.json", lambda c: c.update(adapter="0" * 64)),
         "another adapter: run 'viker register'",
     ),
-    "edited summary of the training": (edit(SUMMARY, lambda c: c.update(method="IDK")), "summary.json: edited"),
-    "summary of another adapter": (edit(SUMMARY, lambda c: c.update(adapter="0" * 64), sealed=True), "another adapter"),
+    "edited summary of the training": (
+        edit(SUMMARY, lambda c: c.update(method="IDK")),
+        "summary of its unlearning run was edited",
+    ),
+    "summary of another adapter": (
+        edit(SUMMARY, lambda c: c.update(adapter="0" * 64), sealed=True),
+        "unlearning run is another than the gate saw",
+    ),
     "another loss curve": (replace("unlearning/loss.csv", ",144,", ",1,"), r"loss\.csv changed since unlearn"),
 }
 
