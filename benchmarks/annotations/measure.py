@@ -15,7 +15,7 @@ from viker.metrics.base.floors import spans_of_values
 from viker.models.encoder import Encoder
 from viker.models.entropy import entropy
 from viker.teacher.distributions import full
-from viker.teacher.key_marks import key_tokens
+from viker.teacher.key_marks import Mark, key_tokens
 from viker.teacher.visual import TEACHER_BATCH, compute_teachers
 
 SCORES = {
@@ -24,7 +24,7 @@ SCORES = {
     "surprise": "1 − p̄(y)",
     "divergence": "KL(vanilla, own picture ‖ teacher), nats",
 }
-MARKS = ("fixed", "quantile", "otsu", "mixture")
+MARKS: tuple[Mark, ...] = ("fixed", "quantile", "otsu", "mixture")
 DRAWS, LEVEL = 1000, 95
 
 
@@ -60,7 +60,7 @@ def token_rows(
     for score in SCORES:
         answers = [torch.tensor(own.to_numpy()) for _, own in rows.groupby("answer", sort=False)[score]]
         for mark in MARKS:
-            rows[f"{score} {mark}"] = torch.cat(key_tokens(answers, mark)).numpy()  # type: ignore[arg-type]
+            rows[f"{score} {mark}"] = torch.cat(key_tokens(answers, mark)).numpy()
     return rows
 
 

@@ -30,8 +30,8 @@ def tune(
 
     The prepared data, irrelevant images and vanilla model of the work tree are used as they are, and everything is
     written to *work/tune*: the study, the table, the frontier as a plot and a page. Stopped or killed, the same
-    command goes on where it was; with more `--trials` it goes on searching. Exit codes: 0 found, 3 no finalist passes
-    the gate, 1 an error.
+    command resumes where it left off; with more `--trials` it searches further. Exit codes: 0 found, 3 no finalist
+    passes the gate, 1 an error.
     """
     from pipelines.tune.run import Tuning, as_json_values, lines_of, nested  # not before: it loads much
     from pipelines.tune.verdicts import chosen
@@ -44,7 +44,7 @@ def tune(
     except Timeout:
         raise UserError(f"{tuning.folder}: another 'viker tune' is at work there. Wait until it has ended.") from None
     except KeyboardInterrupt:
-        typer.echo("stopped; the study is kept: the same command goes on where it was", err=True)
+        typer.echo("stopped; the study is kept: run the same command again to resume it", err=True)
         raise typer.Exit(130) from None
     best = chosen(found["finalists"])
     lines = lines_of(best.trial.values) if best else ""

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from components.contract.params import load_params
 from pipelines.sweep.command import _parse, _rows, _table, sweep_key
 from pipelines.sweep.plan import Combination, combinations, content, input_keys, reached, read_stages
 from pipelines.sweep.plot import pareto
-from tests.viker.tracking.tree import ROOT, change, environment, run, run_chain, small_tree
+from tests.viker.tracking.tree import ROOT, change, run, run_chain, small_tree, start_command
 from viker.core.errors import UserError
 
 PARAMS = Path("params.yaml")
@@ -154,7 +153,7 @@ def test_a_sweep_runs_each_combination_once_below_one_run_and_resumes_after_a_ki
     run_chain(tree, "prepare", "sample", VIKER_TRACKING="off")
     run(tree, "finetune", VIKER_TRACKING="off")
     options = ("-S", "unlearn.method.lambda=0.5,2.0", "--jobs", "2")
-    killed = start_sweep(tree, *options)
+    killed = start_command(tree, "sweep", *options)
     while killed.poll() is None and not finished(tree):
         time.sleep(0.1)
     os.killpg(killed.pid, signal.SIGKILL)
@@ -193,21 +192,8 @@ def test_a_sweep_runs_each_combination_once_below_one_run_and_resumes_after_a_ki
     assert by_hand in [path.read_bytes() for path in adapters]
 
 
-def start_sweep(tree: Path, *options: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "pipelines.cli.main", "sweep", *options]
-    return subprocess.Popen(
-        command,
-        cwd=tree,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # killed with all that it has begun
-    )
-
-
 def sweep(tree: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    process = start_sweep(tree, *options)
+    process = start_command(tree, "sweep", *options)
     out, err = process.communicate(timeout=900)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 

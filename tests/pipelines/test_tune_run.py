@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from tests.viker.tracking.tree import ROOT, change, environment, read, run, small_tree
+from tests.viker.tracking.tree import ROOT, change, read, run, small_tree, start_command
 
 
 @pytest.mark.slow
@@ -25,7 +23,7 @@ def test_a_study_that_is_killed_goes_on_and_ends_with_values_or_the_rule_that_is
         run(tree, stage, VIKER_TRACKING="off")
     before = (tree / "params.yaml").read_text()
 
-    killed = start(tree, "--trials", "2")
+    killed = start_command(tree, "tune", "--trials", "2")
     while killed.poll() is None and not finished(tree):
         time.sleep(0.1)
     os.killpg(killed.pid, signal.SIGKILL)
@@ -62,21 +60,8 @@ def test_a_study_that_is_killed_goes_on_and_ends_with_values_or_the_rule_that_is
     assert told["unmet"][0]["missed"] == 1000 - told["unmet"][0]["value"]
 
 
-def start(tree: Path, *options: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "pipelines.cli.main", "tune", *options]
-    return subprocess.Popen(
-        command,
-        cwd=tree,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # killed with all that it has begun
-    )
-
-
 def tune(tree: Path, *options: str) -> tuple[int, Any, str]:
-    process = start(tree, *options)
+    process = start_command(tree, "tune", *options)
     out, err = process.communicate(timeout=900)
     return process.returncode, json.loads(out or "null"), err
 

@@ -105,3 +105,16 @@ def ended(process: "subprocess.Popen[str]") -> str:
         process.kill()
     assert process.returncode == 0, f"{process.args}\n{out[-2000:]}\n{err[-4000:]}"
     return err
+
+
+def start_command(tree: Path, command: str, *options: str) -> "subprocess.Popen[str]":
+    """Start a command of ``viker`` in a session of its own, so that it can be killed with all that it has begun."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipelines.cli.main", command, *options],
+        cwd=tree,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
