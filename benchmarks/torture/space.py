@@ -15,6 +15,8 @@ from components.contract.stages import stages
 
 SMALL = 16 * 1024
 """Bytes: less than any output of more than a few numbers."""
+PAGE = resource.getpagesize()
+"""A tmpfs holds whole pages of each file."""
 
 
 def faults(reference: Reference) -> Iterator[Case]:
@@ -74,7 +76,8 @@ def _mounted(folder: Path, fault: str) -> Iterator[None]:
     """Have a folder, with what is in it, on a disk that is full, or that can't be written; needs root."""
     kept = folder.with_name(f"{folder.name}.kept")
     shutil.copytree(folder, kept, symlinks=True)
-    size = sum(p.stat().st_size for p in kept.rglob("*") if p.is_file()) + SMALL
+    pages = sum(-(-path.stat().st_size // PAGE) for path in kept.rglob("*") if path.is_file())
+    size = pages * PAGE + SMALL
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "torture", str(folder)], check=True)
     try:
         shutil.copytree(kept, folder, symlinks=True, dirs_exist_ok=True)

@@ -73,6 +73,8 @@ class DeployParams(Section):
     """User and group of the images."""
     backoff: Annotated[int, Field(ge=1)]
     """Seconds before the first retry; doubled for each further one."""
+    teacher_shares: Annotated[int, Field(ge=1, le=64)] = 1
+    """How many tasks ask the teacher at the same time, each on a GPU of its own; 1: unlearn asks. The same adapter."""
     evaluate_shares: Annotated[int, Field(ge=1, le=64)] = 1
     """How many tasks ask the unlearned model at the same time, each on a GPU of its own; the result is the same."""
     cache_claim: Name | None

@@ -5,16 +5,15 @@ can each ask a share. ``evaluate --answers FOLDER`` takes what they wrote in pla
 batches are the same, and each is asked by one of them.
 """
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from components.contract.params import load_params
+from components.contract.shares import parse_share
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
-from viker.core.errors import UserError
 
 
 def command(
@@ -36,14 +35,6 @@ def command(
     inputs = Inputs(prepared, vanilla, irrelevant, adapter)
     count = ask_part(settings.evaluate, settings.seed, settings.threads, inputs, parse_share(share), work, out)
     typer.echo(f"{out}: {count} batches and attacks of {'vanilla' if adapter is None else 'unlearned'}, share {share}")
-
-
-def parse_share(share: str) -> tuple[int, int]:
-    """Return ``I/N`` as (I − 1, N). Raises UserError: it isn't such a share."""
-    found = re.fullmatch(r"(\d+)/(\d+)", share)
-    if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise UserError(f"--share is '{share}': expected I/N with I from 1 to N, such as 1/4.")
-    return int(found[1]) - 1, int(found[2])
 
 
 app = stage_app(command)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from peft import LoraConfig, get_peft_model
 
-from components.contract.kfp_task import REFUSED
+from components.contract.shares import accept_part, decided_by, describe_part
 from components.evaluate.stage import Arguments
 from viker.attacks.base.attack import load_attacks
 from viker.attacks.base.perform import run_attacks
@@ -18,7 +18,6 @@ from viker.core.errors import UserError
 from viker.core.files import need_folder, new_file, new_folder, read_json, sha256_path, write_json
 from viker.core.manifest import read_manifest
 from viker.core.run_store import RunStore
-from viker.core.run_store import differences as what_differs
 from viker.data.records import UNSEEN, read_pictures
 from viker.evaluation.earlier import ask_earlier, read_guarded
 from viker.evaluation.predictions import answer, predict
@@ -38,8 +37,8 @@ from viker.models.encoder import Encoder
 from viker.models.loading import device, language_layers, load_model, seed_everything
 from viker.teacher.visual_reliance import reliance_on_pictures
 
-PART, ANSWERS = "part.json", "answers.json"
-"""In the folder of a part: what it is of, and the results."""
+ANSWERS = "answers.json"
+"""In the folder of a part: the results."""
 
 
 def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dict[str, Any]:
@@ -55,15 +54,17 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
     inputs_given = Inputs(args.prepared, args.vanilla, args.irrelevant, args.adapter)
     protocol = params.in_force()
     manifest = read_manifest(need_folder(args.prepared, "prepare"))
-    answers = [read_part(folder) for folder in args.answers or ()]
+    asked = {folder: decided_by(folder, "evaluate") for folder in args.answers or ()}
     digest = sha256_path(args.adapter)
     guarded = read_guarded(digest)
     adapted, encoder, questions, image = _load(params, seed, threads, inputs_given)
     targets = read_targets(args.prepared)
     deciding = _deciding(params, seed, threads, inputs_given, image)
     store = RunStore(args.work, deciding)
-    for part, results in answers:
-        _take_over(store, deciding, part, results)
+    for folder, part in asked.items():
+        expected = deciding if part["adapter"] else deciding | {"adapter": None}
+        accept_part("--answers", folder, "evaluate", expected)
+        store.take_over(read_json(folder / ANSWERS, "evaluate"))
 
     tables = predict(adapted, encoder, questions, image.name, params, store)
     replies = pd.concat(tables.values(), ignore_index=True)[COLUMNS]
@@ -134,8 +135,7 @@ def ask_part(
     attacks = {one: settings for one, settings in params.attacks.items() if digest or not _drawn_by_adapter(one)}
     run_attacks([subject], read_targets(inputs.prepared), attacks, seed, store)
     with new_folder(out) as folder:
-        part = {"deciding": deciding, "fallbacks": fast_path.fallbacks()}
-        write_json(folder / PART, part)
+        describe_part(folder, deciding)
         write_json(folder / ANSWERS, store.results)
     count = len(store.results)
     store.close()
@@ -144,21 +144,6 @@ def ask_part(
 
 def _drawn_by_adapter(attack: str) -> bool:
     return load_attacks()[attack].drawn_by_adapter
-
-
-def read_part(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what a part says of itself, and its results. Raises UserError: it could ask nothing."""
-    if (folder / REFUSED).is_file():
-        raise UserError(str(read_json(folder / REFUSED, "evaluate")["error"]))
-    return read_json(folder / PART, "evaluate"), read_json(folder / ANSWERS, "evaluate")
-
-
-def _take_over(store: RunStore, deciding: dict[str, Any], part: dict[str, Any], results: dict[str, Any]) -> None:
-    expected = deciding if part["deciding"]["adapter"] else deciding | {"adapter": None}
-    if differing := what_differs(expected, part["deciding"]):
-        raise UserError(f"--answers: asked of something else than what is evaluated: {'; '.join(differing)}.")
-    store.take_over(results)
-    fast_path.record_again(part["fallbacks"])
 
 
 def _load(

@@ -7,6 +7,7 @@ import typer
 from components.contract.params import Params
 from components.contract.program import stage_program
 from components.unlearn.stage import STAGE, Arguments
+from components.unlearn.start import started_from
 from viker import tracking
 from viker.core import console
 from viker.tracking.reporters import Reporters
@@ -21,11 +22,8 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     """
     from components.unlearn.run import run
     from viker.core.distributed import processes
-    from viker.models.base_model import WEIGHTS
 
-    if args.start is not None and (args.start / WEIGHTS).is_file():
-        chosen = settings.unlearn.model_copy(update={"start_from": str(args.start)})
-        settings = settings.model_copy(update={"unlearn": chosen})
+    settings = started_from(settings, args.start)
     with tracking.Stage(
         "unlearn", settings.values(), params, live=True, also=Reporters(settings.tracking.also)
     ) as recorded:

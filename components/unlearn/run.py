@@ -2,55 +2,51 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from components.contract.shares import accept_part
+from components.unlearn.ask import Sources, ask_teacher, deciding, load, questions
 from components.unlearn.stage import Arguments
 from viker.core.console import TERMINATED, on_sigterm
 from viker.core.distributed import check_launch, processes
 from viker.core.errors import UserError
 from viker.core.files import new_file, sha256_path
 from viker.core.run_store import RunStore
-from viker.data.irrelevant.assignment import images_of, read_irrelevant
-from viker.data.records import Record, read_pictures, read_records
-from viker.data.samples import Sample, sample_of
+from viker.data.records import Record
 from viker.evidence.training_summary import write_summary
 from viker.methods.base.method import MethodSettings
 from viker.metrics.base.floors import summarised
 from viker.models import fast_path
-from viker.models.context_length import need_context
 from viker.models.encoder import Encoder
-from viker.models.loading import device, seed_everything
 from viker.models.logits import answer_logits
 from viker.teacher.distributions import TeacherDistributions
 from viker.teacher.key_tokens import entropy_histogram, key_token_rows
-from viker.teacher.people import People
 from viker.teacher.stand_ins import FrozenModel
-from viker.teacher.teacher import TeacherInputs, teach
+from viker.teacher.teacher import TeacherInputs
 from viker.teacher.visual_reliance import visual_reliance
-from viker.training.adapter import check_start, save_adapter
+from viker.training.adapter import save_adapter
 from viker.training.checkpoint import (
     SaveCheckpoints,
     close_store,
     newest_checkpoint,
     open_store,
     restore,
-    stored_teachers,
 )
 from viker.training.divergence_guard import Diverged
 from viker.training.hold import questions_to_hold
 from viker.training.loss_curve import loss_curve
 from viker.training.make_trainer import make_trainer
 from viker.training.mlflow_callback import StepLogger
-from viker.training.private_tokens import floor_warning, private_token_rows, private_values
+from viker.training.private_tokens import floor_warning, private_token_rows
 from viker.training.probes import Probes
 from viker.training.settings import UnlearnParams
 from viker.training.sharding import in_step
-from viker.training.start_model import load_start_model
 from viker.training.target import target_of
+from viker.training.teacher_store import take_chunks
 from viker.training.trainer import UnlearnTrainer
 
 log = logging.getLogger(__name__)
@@ -68,38 +64,34 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
             ``unlearn.start_from`` doesn't fit, or the loss diverges; the last good adapter is then next to ``out``.
         SystemExit: 143, after SIGTERM: the state is saved.
     """
-    check_start(params)
     check_launch()
     processes()
-    fast_path.start_run()
-    seed_everything(seed, threads)
     began = time.perf_counter()
-    records = {split: read_records(args.prepared, split) for split in ("forget", "retain")}
-    forget = _questions(records["forget"], params.text_questions)
-    retain = _questions(records["retain"])
-    images, assigned = read_irrelevant(args.irrelevant)
-    teacher_images = images_of(assigned, [sample.record_id for sample in forget])
-    model, processor = load_start_model(params, args.vanilla)
-    encoder = Encoder(processor, read_pictures(args.prepared) | images, device())
-    need_context(model, encoder, forget + retain, str(args.prepared))
+    fast_path.start_run()
+    sources = Sources(args.prepared, args.vanilla, args.irrelevant)
+    decided = deciding(params, seed, threads, sources)
+    for folder in args.teachers or ():
+        accept_part("--teachers", folder, "unlearn", decided)
+    loaded = load(params, seed, threads, sources)
+    model, encoder, records = loaded.model, loaded.encoder, loaded.records
+    forget, inputs, people = loaded.forget, loaded.inputs, loaded.inputs.people
 
-    store = open_store(args.state, _inputs(params, seed, threads, args.prepared, args.vanilla, args.irrelevant))
-    values = private_values(records["forget"], records["retain"])
-    people = People.among(records["forget"], records["retain"], seed)
-    inputs = TeacherInputs(forget, teacher_images, [values[s.record_id] for s in forget], people)
-    teachers = ask_teacher(store, model, encoder, inputs, params.method.teachers)
+    store = open_store(args.state, decided | {"processes": processes().num_processes})
+    for folder in args.teachers or ():
+        take_chunks(store, folder)
+    teachers = ask_teacher(store, loaded, params.method.teachers)
     everybody = [record for own in records.values() for record in own]
     with in_step(model, lambda: answer_logits(model, encoder.batch(forget[:1]))):
         target = target_of(params, FrozenModel(model, encoder), inputs, teachers, everybody)
     private, reliance = private_tokens(model, encoder, records["forget"], inputs, target.distributions, params.method)
     taught = time.perf_counter()
 
-    retain_and_text = _questions(records["retain"], params.text_questions)
+    retain_and_text = questions(records["retain"], params.text_questions)
     invented = questions_to_hold(params, seed, encoder, forget, retain_and_text, people.names)
-    trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, args.state, invented, target)
+    trainer = make_trainer(params, seed, model, encoder, forget, loaded.retain, teachers, args.state, invented, target)
     trainer.add_callback(StepLogger(trainer))
     if args.probes is not None:
-        trainer.add_callback(Probes(args.probes, trainer, forget, target.distributions, values))
+        trainer.add_callback(Probes(args.probes, trainer, forget, target.distributions, loaded.values))
     try:
         train_or_resume(trainer, store, params.checkpoint_minutes)
     except Diverged as error:
@@ -131,32 +123,6 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
         write_summary(args.records, summary, args.out)
     close_store(store)
     return summary | {"teacher_seconds": taught - began, "seconds": time.perf_counter() - began}
-
-
-def ask_teacher(
-    store: RunStore, model: Any, encoder: Encoder, inputs: TeacherInputs, weights: Mapping[str, float]
-) -> list[TeacherDistributions]:
-    """Return the teachers' distributions of each forget sample, mixed by their ``weights``.
-
-    Where no teacher is wanted, the paper's is asked for the records of key tokens.
-    """
-    if without := inputs.people.nameless(inputs.samples):
-        log.warning(
-            "%d forget records without a picture name nobody that was found, such as %s: their teacher knows what the "
-            "question alone tells. Name the person in the question, as in the person's other records.",
-            len(without),
-            without[0],
-        )
-
-    def compute(numbers: Sequence[int]) -> list[TeacherDistributions]:
-        with in_step(model, lambda: answer_logits(model, encoder.batch(inputs.samples[:1]))):
-            return teach(FrozenModel(model, encoder), inputs.of(numbers), weights or {"irrelevant": 1.0})
-
-    teachers = stored_teachers(store, len(inputs.samples), compute)
-    fallbacks = fast_path.fallbacks()  # of all processes
-    if processes().is_main_process:  # a run that resumes with these teachers records how they were computed
-        fast_path.record_again(store.result(["teacher's fallbacks"], lambda: fallbacks))
-    return teachers
 
 
 def private_tokens(
@@ -202,25 +168,3 @@ def write_records(folder: Path, tokens: pd.DataFrame, private: pd.DataFrame, cur
     for name, table in (("entropy", entropy_histogram(tokens)), ("loss", curve)):
         with new_file(folder / f"{name}.csv") as path:
             table.to_csv(path, index=False)
-
-
-def _questions(records: Sequence[Record], with_text: bool = False) -> list[Sample]:
-    """Return the questions to train on, and ``with_text`` the open ones that come without a picture."""
-    kinds = {("qa", "image_text"), ("qa", "text")} | ({("generation", "text")} if with_text else set())
-    return [sample_of(record) for record in records if (record.task, record.modality) in kinds]
-
-
-def _inputs(
-    params: UnlearnParams, seed: int, threads: int, prepared: Path, vanilla: Path, irrelevant: Path
-) -> dict[str, Any]:
-    """Return everything that decides the adapter: the state of a run on other inputs is of no use."""
-    return {
-        "unlearn": params.model_dump(by_alias=True, exclude={"checkpoint_steps", "checkpoint_minutes", "start_from"}),
-        "seed": seed,
-        "threads": threads,
-        "processes": processes().num_processes,
-        "data": sha256_path(prepared / "manifest.json"),
-        "vanilla": sha256_path(vanilla),
-        "irrelevant": sha256_path(irrelevant),
-        "start_from": params.start_from and sha256_path(Path(params.start_from)),
-    }

@@ -42,6 +42,10 @@ class Arguments:
             engine="start",
         ),
     ] = None
+    teachers: Annotated[
+        list[Path] | None,
+        Option(None, "What components.unlearn.part has asked the teacher already.", "FOLDER", engine="teachers"),
+    ] = None
     probes: Annotated[
         Path | None, Option(None, "Append cheap probes to this file after each epoch, for 'viker tune'.", "FILE")
     ] = None

@@ -44,13 +44,13 @@ def compiled(deploy: DeployParams) -> str:
     """Return the YAML: the pipeline, and behind ``---`` what of it is Kubernetes'."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"
-        compiler.Compiler().compile(pipeline(partial(settle, deploy=deploy), deploy.evaluate_shares), str(path))
+        compiler.Compiler().compile(_pipeline(deploy), str(path))
         return path.read_text(encoding="utf-8")
 
 
 def specification(deploy: DeployParams) -> dict[str, Any]:
     """Return the same as Kubeflow's API takes it: ``pipeline_spec`` and ``platform_spec``."""
-    made = pipeline(partial(settle, deploy=deploy), deploy.evaluate_shares)
+    made = _pipeline(deploy)
     return {
         "pipeline_spec": json_format.MessageToDict(made.pipeline_spec),
         "platform_spec": json_format.MessageToDict(made.platform_spec),
@@ -63,6 +63,11 @@ def arguments(values: dict[str, Any], given: dict[str, str | None], only_request
     for value in given.values():
         refuse_credentials(value or "")
     return {"params": to_struct(values), **named, "only_requests": only_requests}
+
+
+def _pipeline(deploy: DeployParams) -> Any:
+    shares = {"teachers": deploy.teacher_shares, "answers_unlearned": deploy.evaluate_shares}
+    return pipeline(partial(settle, deploy=deploy), shares)
 
 
 def _parse(change: str) -> dict[str, Any]:

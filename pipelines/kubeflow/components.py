@@ -1,6 +1,6 @@
 """The tasks of the pipeline as components of Kubeflow: a stage's from its declaration, and those around the stages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from inspect import Parameter, Signature
 from typing import Any
@@ -11,9 +11,14 @@ from components.contract.kfp_task import CACHE, COMMAND, image
 from components.contract.stages import Input, Option, Output, Scratch, Stage, artifacts, part_name
 
 KINDS = {"Artifact": dsl.Artifact, "Dataset": dsl.Dataset, "HTML": dsl.HTML, "Metrics": dsl.Metrics, "Model": dsl.Model}
-BESIDE = {"pending": ("pending",), "start": ("start",), "answers": ("answers_vanilla", "answers_unlearned")}
+BESIDE = {
+    "pending": ("pending",),
+    "start": ("start",),
+    "teachers": ("teachers",),
+    "answers": ("answers_vanilla", "answers_unlearned"),
+}
 """The artifacts of tasks around the stages that a stage may ask for, by what its declaration calls them."""
-LISTS = ("answers_unlearned",)
+LISTS = ("teachers", "answers_unlearned")
 """Those of them that are a list, from tasks that share the work; there is none where one task does it."""
 
 
@@ -23,23 +28,23 @@ def given(stage: Stage) -> dict[str, type]:
     return {name: dict if name == "params" else str for name, is_wanted in wanted.items() if is_wanted}
 
 
-def beside(stage: Stage, shares: int) -> tuple[str, ...]:
-    """Return which artifacts of tasks around the stages it reads; ``shares``: how many tasks evaluate's work has."""
+def beside(stage: Stage, shared: Collection[str]) -> tuple[str, ...]:
+    """Return which artifacts of tasks around the stages it reads; ``shared``: those of ``LISTS`` that there are."""
     options = [what.engine for _, what in stage.declared().values() if isinstance(what, Option)]
     names = [name for option in options for name in BESIDE.get(option, ())]
-    return tuple(name for name in names if name not in LISTS or shares > 1)
+    return tuple(name for name in names if name not in LISTS or name in shared)
 
 
 @cache
-def component(stage: Stage, shares: int = 1) -> Any:
+def component(stage: Stage, shared: tuple[str, ...] = ()) -> Any:
     """Return a stage's component: parameters and inputs, then outputs and results, all under their names."""
 
     def container(places: dict[str, Any]) -> dsl.ContainerSpec:
-        return dsl.ContainerSpec(image=image(stage.name), command=COMMAND, args=_arguments(stage, places, shares))
+        return dsl.ContainerSpec(image=image(stage.name), command=COMMAND, args=_arguments(stage, places, shared))
 
     reads = {what.source: artifacts()[what.artifact][1] for what in stage.inputs().values()}
     annotations: dict[str, Any] = given(stage)
-    for name in beside(stage, shares):
+    for name in beside(stage, shared):
         annotations[name] = dsl.Input[list[dsl.Artifact]] if name in LISTS else dsl.Input[dsl.Artifact]
     annotations |= {name: dsl.Input[KINDS[output.kind]] for name, output in reads.items()}
     annotations |= {output.artifact: dsl.Output[KINDS[output.kind]] for output in stage.outputs().values()}
@@ -82,7 +87,7 @@ def launched(args: Sequence[Any], processes: int) -> list[Any]:
     return ["accelerate.commands.launch", *launch, "--dynamo_backend=no", "-m", *args]
 
 
-def _arguments(stage: Stage, places: dict[str, Any], shares: int) -> list[Any]:
+def _arguments(stage: Stage, places: dict[str, Any], shared: Collection[str]) -> list[Any]:
     arguments: list[Any] = [f"components.{stage.name}"]
     for name, (_, what) in stage.declared().items():
         option = name.replace("_", "-")
@@ -97,6 +102,6 @@ def _arguments(stage: Stage, places: dict[str, Any], shares: int) -> list[Any]:
             for name in BESIDE[what.engine]:
                 if name not in LISTS:
                     arguments.append(f"--{option}={places[name].path}")
-                elif shares > 1:
+                elif name in shared:
                     arguments.append(f"--{option}={{each:{name}}}")
     return arguments

@@ -1,6 +1,6 @@
 """The pipeline for Kubeflow: the stages, wired by the artifacts that they declare, and what a schedule needs around."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kfp import dsl
@@ -8,15 +8,18 @@ from kfp import dsl
 from components.contract.kfp_task import DONE, OUTCOME
 from components.contract.stages import Stage, stages
 from pipelines.kubeflow.components import beside, component, given
-from pipelines.kubeflow.tasks import ask, close, collect, finish, promote, purge, refuse, resolve
+from pipelines.kubeflow.tasks import ASKED, ASKS, ask, close, collect, finish, promote, purge, refuse, resolve
 
 NAME = "viker"
 
 
-def pipeline(settle: Callable[[dsl.PipelineTask], Any], shares: int = 1) -> Any:
+Settle = Callable[[dsl.PipelineTask], Any]
+
+
+def pipeline(settle: Settle, shares: Mapping[str, int]) -> Any:
     """Return the pipeline; ``settle`` sets where and how each task runs, see ``pipelines.kubeflow.task_settings``.
 
-    ``shares``: how many tasks ask the unlearned model at the same time, each its share.
+    ``shares``: by artifact of ``LISTS``, how many tasks make it at the same time, each its share.
     """
 
     @dsl.pipeline(name=NAME, description="Make a multimodal language model forget people on request, and prove it.")
@@ -63,23 +66,19 @@ def pipeline(settle: Callable[[dsl.PipelineTask], Any], shares: int = 1) -> Any:
 
 
 def _stages(
-    waiting: list[Stage],
-    resolved: Any,
-    written: dict[str, Any],
-    settle: Callable[[dsl.PipelineTask], Any],
-    shares: int,
+    waiting: list[Stage], resolved: Any, written: dict[str, Any], settle: Settle, shares: Mapping[str, int]
 ) -> None:
     """Add the stages, and promotion behind a passed gate; ``written``: the artifacts and results there are so far.
 
     What follows a task on a GPU node that was given something it can't use is left out, and the run fails.
     """
+    shared = tuple(name for name, count in shares.items() if count > 1)
     for place, stage in enumerate(waiting):
         values = {name: resolved[stage.name if name == "params" else name] for name in given(stage)}
-        names = (*beside(stage, shares), *(what.source for what in stage.inputs().values()))
-        if "answers_vanilla" in names:
-            written |= _answers(resolved, written, settle, shares)
-        reads = {name: written[name] for name in names}
-        task = component(stage, shares)(**values, **reads)
+        needed = beside(stage, shared)
+        written |= {name: _ask(name, resolved, written, settle, shares) for name in needed if name in ASKED}
+        reads = {name: written[name] for name in (*needed, *(what.source for what in stage.inputs().values()))}
+        task = component(stage, shared)(**values, **reads)
         settle(task)
         written = written | task.outputs
         if stage.loads_model:
@@ -98,21 +97,23 @@ def _stages(
         settle(last.after(closing))
 
 
-def _answers(
-    resolved: Any, written: dict[str, Any], settle: Callable[[dsl.PipelineTask], Any], shares: int
-) -> dict[str, Any]:
-    """Add the tasks that ask ahead of evaluate; return their artifacts.
+def _ask(artifact: str, resolved: Any, written: dict[str, Any], settle: Settle, shares: Mapping[str, int]) -> Any:
+    """Add the task that asks ahead of a stage, or the tasks that share this; return the artifact, or the list of them.
 
-    The vanilla model is asked by a task of its own, which the cache knows by model, data and protocol.
+    So the vanilla model is asked by a task of its own, which the cache knows by model, data and protocol.
     """
-    read = {name: written[name] for name in ("prepared", "vanilla", "irrelevant")}
-    read |= {"params": resolved["evaluate"], "refusals": resolved["refusals"]}
-    vanilla = ask("vanilla")(share="1/1", **read)
-    settle(vanilla)
-    answers = {"answers_vanilla": vanilla.outputs["answers"]}
-    if shares > 1:
-        with dsl.ParallelFor([f"{number}/{shares}" for number in range(1, shares + 1)], name="shares") as share:
-            unlearned = ask("unlearned")(share=share, adapter=written["adapter"], **read)
-            settle(unlearned)
-        answers["answers_unlearned"] = dsl.Collected(unlearned.outputs["answers"])
-    return answers
+    task = ASKED[artifact]
+    stage, _ = ASKS[task]
+    component = ask(task)
+    values = {"params": resolved[stage], "refusals": resolved["refusals"]}
+    artifacts = component.component_spec.inputs.keys() & written.keys()
+    reads = values | {name: written[name] for name in sorted(artifacts)}
+    count = shares.get(artifact, 1)
+    if count == 1:
+        one = component(share="1/1", **reads)
+        settle(one)
+        return one.outputs["answers"]
+    with dsl.ParallelFor([f"{number}/{count}" for number in range(1, count + 1)], name=f"{task}-shares") as share:
+        each = component(share=share, **reads)
+        settle(each)
+    return dsl.Collected(each.outputs["answers"])

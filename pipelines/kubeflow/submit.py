@@ -79,7 +79,7 @@ def tasks(run: api.V2beta1Run) -> dict[str, str]:
 
 def task_names() -> tuple[str, ...]:
     """Return the names of the pipeline's tasks, in the order in which they run."""
-    ordered = [task for stage in stages() for task in (*(ASKS if stage == "evaluate" else ()), stage)]
+    ordered = [task for stage in stages() for task in (*(ask for ask, (of, _) in ASKS.items() if of == stage), stage)]
     return ("resolve", "collect", *ordered, *REFUSALS, "promote", "close", "purge", "finish")
 
 

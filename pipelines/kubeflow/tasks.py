@@ -11,9 +11,15 @@ from pipelines.kubeflow.components import container_component
 
 REFUSALS = tuple(f"refuse-{stage.name}" for stage in stages().values() if stage.loads_model)
 """What fails the run for a task on a GPU node that was given something it can't use."""
-ASKS = ("ask-vanilla", "ask-unlearned")
-"""Parts of evaluate, on GPU nodes like it."""
-IMAGES = {"resolve": "prepare", "purge": "prepare"} | dict.fromkeys(ASKS, "evaluate")
+ASKS = {
+    "ask-teacher": ("unlearn", "Ask the teacher of a share of the samples."),
+    "ask-vanilla": ("evaluate", "Ask the vanilla model, all or a share."),
+    "ask-unlearned": ("evaluate", "Ask the unlearned model, all or a share."),
+}
+"""Tasks that do a part of a stage's work ahead of it, on GPU nodes like it, and what they do."""
+ASKED = {"teachers": "ask-teacher", "answers_vanilla": "ask-vanilla", "answers_unlearned": "ask-unlearned"}
+"""Which of them makes an artifact that a stage asks for."""
+IMAGES = {"resolve": "prepare", "purge": "prepare"} | {name: stage for name, (stage, _) in ASKS.items()}
 IMAGES |= dict.fromkeys(("collect", *REFUSALS, "promote", "close", "finish"), "register")
 """The stage in whose image each task runs."""
 CACHED = ("collect", *ASKS)
@@ -60,21 +66,21 @@ def collect(
 
 
 @cache
-def ask(model: str) -> Any:
-    """Return the component that asks ``vanilla`` or ``unlearned`` a share of what evaluate asks."""
-    inputs: dict[str, Any] = {"params": dict, "refusals": str, "share": str, "prepared": dsl.Input[dsl.Dataset]}
-    inputs |= {"vanilla": dsl.Input[dsl.Model], "irrelevant": dsl.Input[dsl.Dataset]}
-    if model == "unlearned":
-        inputs["adapter"] = dsl.Input[dsl.Model]
-    read = [name for name in ("prepared", "vanilla", "irrelevant", "adapter") if name in inputs]
+def ask(task: str) -> Any:
+    """Return the component of one of ``ASKS``."""
+    stage, about = ASKS[task]
+    models = {"ask-teacher": {"start": dsl.Artifact}, "ask-unlearned": {"adapter": dsl.Model}}.get(task, {})
+    reads = {"prepared": dsl.Dataset, "vanilla": dsl.Model, "irrelevant": dsl.Dataset} | models
+    inputs: dict[str, Any] = {"params": dict, "refusals": str, "share": str}
+    inputs |= {name: dsl.Input[kind] for name, kind in reads.items()}
 
     def container(places: dict[str, Any]) -> dsl.ContainerSpec:
-        args = ["components.evaluate.part", *(f"--{name}={places[name].path}" for name in read)]
-        args += [f"--share={places['share']}", f"--out={places['answers'].path}", f"--work={CACHE}/evaluate/{{inputs}}"]
-        return dsl.ContainerSpec(image=image("evaluate"), command=COMMAND, args=args)
+        args = [f"components.{stage}.part", *(f"--{name}={places[name].path}" for name in reads)]
+        args += [f"--share={places['share']}", f"--out={places['answers'].path}", f"--work={CACHE}/{task}/{{inputs}}"]
+        return dsl.ContainerSpec(image=image(stage), command=COMMAND, args=args)
 
     outputs = {"answers": dsl.Output[dsl.Artifact], OUTCOME: dsl.OutputPath(str)}
-    return container_component(f"ask-{model}", f"Ask the {model} model, all or a share.", inputs | outputs, container)
+    return container_component(task, about, inputs | outputs, container)
 
 
 @cache

@@ -1,7 +1,6 @@
 """What the real launcher and backend do, and the pipeline that is compiled for them, by the double of both."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -31,7 +30,7 @@ def kubeflow(tmp_path, monkeypatch):
 
     def build(shares: int = 1, **stand_ins) -> Backend:
         if shares not in COMPILED:
-            changes = ["deploy.profile=gpu-a100", f"deploy.evaluate_shares={shares}"]
+            changes = [f"deploy.{key}_shares={shares}" for key in ("teacher", "evaluate")] + ["deploy.profile=gpu-a100"]
             _, deploy = compiling.load(ROOT / "params.yaml", changes)
             COMPILED[shares] = compiling.compiled(deploy)
         return Backend(COMPILED[shares], tmp_path / "kubeflow", programs(**stand_ins))
@@ -196,12 +195,18 @@ def test_the_vanilla_model_is_asked_again_only_where_model_data_or_protocol_chan
     assert "unlearn" not in third.ran()
 
 
-def test_several_tasks_ask_the_unlearned_model_each_a_share(kubeflow) -> None:
+@pytest.mark.parametrize(
+    ("task", "stage", "artifact", "option"),
+    [
+        ("ask-unlearned", "evaluate", "answers_unlearned", "answers"),
+        ("ask-teacher", "unlearn", "teachers", "teachers"),
+    ],
+)
+def test_several_tasks_share_what_is_asked(kubeflow, task, stage, artifact, option) -> None:
     run = kubeflow(shares=3).run()
     assert run.state == "SUCCEEDED"
-    shares = [part for attempt in run.of("ask-unlearned") for part in attempt.command if part.startswith("--share=")]
+    shares = [part for attempt in run.of(task) for part in attempt.command if part.startswith("--share=")]
     assert shares == ["--share=1/3", "--share=2/3", "--share=3/3"]
-    (evaluating,) = run.of("evaluate")
-    assert len(evaluating.input["inputs"]["artifacts"]["answers_unlearned"]["artifacts"]) == 3
-    assert "--answers={each:answers_unlearned}" in evaluating.command
-    assert isinstance(run.path("evaluate", "metrics"), Path)
+    (whole,) = run.of(stage)
+    assert len(whole.input["inputs"]["artifacts"][artifact]["artifacts"]) == 3
+    assert f"--{option}={{each:{artifact}}}" in whole.command

@@ -22,7 +22,7 @@ from pipelines.kubeflow.tasks import ASKS, IMAGES, REFUSALS
 ROOT = Path(__file__).parents[2]
 DEPLOY = load_params(ROOT / "params.yaml").deploy
 STAGES = tuple(stages())
-TASKS = tuple(name for name in task_names() if name != "ask-unlearned")
+TASKS = tuple(name for name in task_names() if name not in ("ask-teacher", "ask-unlearned"))
 """All, where the unlearned model is asked by one task."""
 LARGE = {stage.name for stage in stages().values() if stage.loads_model} | {*ASKS}
 
@@ -279,5 +279,5 @@ def test_the_tasks_are_settled_once_each() -> None:
     seen: list[str] = []
     from pipelines.kubeflow.pipeline import pipeline
 
-    pipeline(partial(lambda names, task: names.append(task.name), seen))
+    pipeline(partial(lambda names, task: names.append(task.name), seen), {})
     assert sorted(seen) == sorted(TASKS)

@@ -1,25 +1,21 @@
 """Checkpoints: what the run keeps in its store, so that it can be killed at any moment and resumes."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import torch
-from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
-from viker.core.distributed import any_of, processes, share_of
-from viker.core.files import new_file, write_json
+from viker.core.distributed import any_of, processes
+from viker.core.files import write_json
 from viker.core.run_store import RunStore
-from viker.teacher.distributions import TeacherDistributions, from_tensors, to_tensors
 
 CHECKPOINT = "checkpoint"
 """The prefix that Trainer gives its checkpoints."""
 PROGRESS = "progress.json"
 """In a checkpoint's folder: what Trainer doesn't keep, see ``UnlearnTrainer.progress``."""
-TEACHER = "teacher-{}-of-{}.safetensors"
 
 
 def open_store(folder: Path, inputs: Mapping[str, Any]) -> RunStore:
@@ -33,34 +29,6 @@ def close_store(store: RunStore) -> None:
     processes().wait_for_everyone()
     if processes().is_main_process:
         store.close()
-
-
-def stored_teachers(
-    store: RunStore, count: int, compute: Callable[[Sequence[int]], list[TeacherDistributions]]
-) -> list[TeacherDistributions]:
-    """Return the teacher's distributions of ``count`` samples, computed where the store doesn't have them.
-
-    ``compute`` gets the numbers of some samples and returns theirs. Each process computes its share and stores it. If
-    the share of one is missing, ``compute`` is called in the others too, with no numbers: a sharded model needs all
-    processes.
-    """
-    state = processes()
-    share_name = TEACHER.format(state.process_index, state.num_processes)
-    missing = store.entry(share_name) is None
-    if any_of(missing):
-        numbers = share_of(range(count)) if missing else []
-        computed = dict(zip(numbers, map(to_tensors, compute(numbers)), strict=True))
-    if missing:
-        with new_file(store.folder / share_name) as path:
-            save_file({f"{n:06d}.{name}": t for n, ts in computed.items() for name, t in ts.items()}, path)
-        store.seal(share_name)
-    state.wait_for_everyone()
-    tensors: list[dict[str, torch.Tensor]] = [{} for _ in range(count)]
-    for process in range(state.num_processes):
-        for key, tensor in load_file(store.folder / TEACHER.format(process, state.num_processes)).items():
-            number, _, name = key.partition(".")
-            tensors[int(number)][name] = tensor
-    return list(map(from_tensors, tensors))
 
 
 def newest_checkpoint(store: RunStore) -> Path | None:

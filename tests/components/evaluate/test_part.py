@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.evaluate.part import parse_share
+from components.contract.shares import parse_share
 from components.evaluate.run import Inputs, ask_part
 from components.evaluate.run import run as whole_run
 from components.evaluate.stage import Arguments
@@ -42,7 +42,7 @@ def test_vanilla_apart_and_three_shares_make_the_bytes_of_one_task(prepared, tmp
     assert evaluate("shared", answers) == one_task
 
     other = settings(batch_size=4, attacks=few_attacks())
-    with pytest.raises(UserError, match="asked of something else than what is evaluated: batch_size was 4, is 8"):
+    with pytest.raises(UserError, match="made for something else than this run: batch_size was 8, is 4"):
         whole_run(
             other, 7, 1, Arguments(prepared, *models, *(tmp_path / file for file in MADE), tmp_path / "w", answers)
         )

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from components.unlearn.run import ask_teacher
+from components.unlearn.ask import Loaded, ask_teacher
 from viker.core.run_store import RunStore
 from viker.data.records import read_records
 from viker.data.samples import sample_of
@@ -23,7 +23,7 @@ def test_questions_whose_person_is_not_known_by_name_are_counted_and_one_is_name
         store = RunStore(tmp_path / str(warned), {})
         count = 2 + len(told)
         inputs = TeacherInputs(shown + told, [("scene-0",)] * count, [()] * count, people)
-        teachers = ask_teacher(store, model, encoder, inputs, {"irrelevant": 1.0})
+        teachers = ask_teacher(store, Loaded(model, encoder, {}, shown + told, [], {}, inputs), {"irrelevant": 1.0})
         assert len(teachers) == 2 + len(told)
         assert sum("name nobody that was found" in record.message for record in caplog.records) == warned
     assert f"{len(told)} forget records" in caplog.text and told[0].record_id in caplog.text

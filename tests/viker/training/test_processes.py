@@ -80,7 +80,7 @@ def log(project) -> str:
     count = sum(record.task == "qa" for record in read_records(project / "prepared", "forget"))
     assert count % 4 == 0, "the last global batch would be filled up"
     kill(unlearn(project, 2, {"sharded": SHARDED}), project / "sharded/state" / SEALS / "checkpoint-3.json")
-    (project / "sharded/state/teacher-1-of-2.safetensors").unlink()
+    (project / "sharded/state/teacher-00000-1-of-2.safetensors").unlink()
     one = {f"{name}-1": {"method": method} for name, method in METHODS.items()}
     two = {f"{name}-2": {"method": method} for name, method in METHODS.items()} | {"sharded": SHARDED}
     ended(unlearn(project, 1, one), len(one))

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 from ruamel.yaml import YAML
 from transformers import TrainerControl
 
@@ -20,10 +19,11 @@ from components.sample.run import run as sample
 from components.unlearn.run import run as unlearn
 from components.unlearn.stage import Arguments
 from viker.core.run_store import SEALS
-from viker.training.checkpoint import SaveCheckpoints, open_store, stored_teachers
+from viker.training.checkpoint import SaveCheckpoints, open_store
+from viker.training.teacher_store import FILE
 
 ROOT = Path(__file__).parents[3]
-TEACHER = "teacher-0-of-1.safetensors"
+TEACHER = FILE.format(0, 0, 1)
 ARGUMENTS = ("prepared", "vanilla", "irrelevant", "out", "records", "state")
 
 
@@ -122,27 +122,10 @@ def test_resuming_goes_on_in_the_order_of_lengths_and_skips_what_is_done(project
     process.kill()
     process.wait()
     steps = run(whole)
-    monkeypatch.setattr("components.unlearn.run.teach", None)
+    monkeypatch.setattr("components.unlearn.ask.teach", None)
     assert run(killed) == steps > 3
     adapters = [(folder / "out/adapter_model.safetensors").read_bytes() for folder in (killed, whole, uninterrupted)]
     assert adapters[0] == adapters[1] != adapters[2]
-
-
-def test_the_teacher_is_computed_once_and_again_for_another_run_or_where_it_is_torn(tmp_path):
-    compute = Counting()
-    before = stored_teachers(open_store(tmp_path / "state", {"data": "a"}), 2, compute)
-    before = [teacher.clone() for teacher in before]  # what is loaded lies in the file
-    assert [len(one) for one in before] == [1, 2]
-    again = open_store(tmp_path / "state", {"data": "a"})
-    stored_teachers(again, 2, compute)
-    assert compute.calls == 1
-    path = again.folder / TEACHER
-    path.write_bytes(path.read_bytes()[:-3])
-    after = stored_teachers(again, 2, compute)
-    assert compute.calls == 2
-    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
-    stored_teachers(open_store(tmp_path / "state", {"data": "b"}), 2, compute)
-    assert compute.calls == 3
 
 
 def test_a_checkpoint_is_written_after_some_minutes_whatever_the_steps(tmp_path):
@@ -160,13 +143,3 @@ def test_a_checkpoint_is_written_after_some_minutes_whatever_the_steps(tmp_path)
             saved.append(step)
     assert saved == [5, 10, 15, 20, 25, 30]
     assert store.newest("checkpoint").name == "checkpoint-30"
-
-
-class Counting:
-    """Makes a teacher of i + 1 tokens for sample i, and counts how often it was asked."""
-
-    calls = 0
-
-    def __call__(self, numbers):
-        self.calls += 1
-        return [torch.full((i + 1, 3), float(i)) for i in numbers]
