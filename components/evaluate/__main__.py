@@ -1,5 +1,6 @@
 """``python -m components.evaluate``: question the vanilla and the unlearned model."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import typer
@@ -18,12 +19,15 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
 
     A run that was killed resumes where it stopped.
     """
+    from components.evaluate.beside import vanilla_beside
     from components.evaluate.run import run
 
     with tracking.Stage("evaluate", settings.values(), params, live=True) as recorded:
         recorded.params({"evaluate": settings.evaluate.model_dump(mode="json"), "seed": settings.seed})
         recorded.data(args.prepared)
-        measured = run(settings.evaluate, settings.seed, settings.threads, args)
+        several = settings.evaluate.processes > 1 and not args.answers
+        with vanilla_beside(params, args) if several else nullcontext() as vanilla_answers:
+            measured = run(settings.evaluate, settings.seed, settings.threads, args, vanilla_answers)
         recorded.metrics({model: measured[model] for model in ("vanilla", "unlearned")})
         recorded.metrics(main_metrics(measured), run=tracking.PIPELINE)
         recorded.tags({"attacks": in_words(measured["unlearned"]["attacks"])}, run=tracking.PIPELINE)

@@ -1,6 +1,6 @@
 """The vanilla and the unlearned model side by side: ask, measure, attack, write."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from viker.core.manifest import read_manifest
 from viker.core.run_store import RunStore
 from viker.data.records import UNSEEN, read_pictures
 from viker.evaluation.earlier import ask_earlier, read_guarded
-from viker.evaluation.predictions import answer, predict
+from viker.evaluation.predictions import MODELS, answer, predict
 from viker.evaluation.questions import Question, read_questions
 from viker.evaluation.retrained import compare_with_retrained
 from viker.evaluation.rows import COLUMNS, FLAGS
@@ -41,11 +41,13 @@ ANSWERS = "answers.json"
 """In the folder of a part: the results."""
 
 
-def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dict[str, Any]:
+def run(
+    params: EvaluateParams, seed: int, threads: int, args: Arguments, vanilla_answers: Callable[[], Path] | None = None
+) -> dict[str, Any]:
     """Question and attack both models, write every reply and the metrics, return the metrics.
 
     ``work`` holds replies, likelihoods and finished attacks until the run is over: killed at any moment, the same call
-    resumes from them.
+    resumes from them. ``vanilla_answers`` waits for another process, ``beside``, and returns what it asked as a part.
 
     Raises:
         UserError: an input is missing, a model can't be loaded or its context is too short for a record, or the adapter
@@ -62,9 +64,13 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
     deciding = _deciding(params, seed, threads, inputs_given, image)
     store = RunStore(args.work, deciding)
     for folder, part in asked.items():
-        expected = deciding if part["adapter"] else deciding | {"adapter": None}
-        accept_part("--answers", folder, "evaluate", expected)
-        store.take_over(read_json(folder / ANSWERS, "evaluate"))
+        _take_over(store, folder, deciding if part["adapter"] else deciding | {"adapter": None})
+    sizes = params.batch_size, protocol.longest("generation")
+    subjects = [Subject(name, adapted, name == "unlearned", encoder, *sizes, digest) for name in MODELS]
+    if vanilla_answers is not None:  # meanwhile
+        answer("unlearned", adapted, encoder, questions, params, store)
+        run_attacks([one for one in subjects if one.adapter_on], targets, params.attacks, seed, store)
+        _take_over(store, vanilla_answers(), deciding | {"adapter": None})
 
     tables = predict(adapted, encoder, questions, image.name, params, store)
     replies = pd.concat(tables.values(), ignore_index=True)[COLUMNS]
@@ -83,8 +89,6 @@ def run(params: EvaluateParams, seed: int, threads: int, args: Arguments) -> dic
     unlearned = tables["unlearned"]
     result |= compare_with_retrained(params.retrained, adapted, encoder, questions, unlearned, params.batch_size)
 
-    sizes = params.batch_size, protocol.longest("generation")
-    subjects = [Subject(name, adapted, name == "unlearned", encoder, *sizes, digest) for name in tables]
     blocks, replies_under_attack = run_attacks(subjects, targets, params.attacks, seed, store)
     with new_file(args.attacks) as path:
         replies_under_attack.to_parquet(path, index=False)
@@ -140,6 +144,11 @@ def ask_part(
     count = len(store.results)
     store.close()
     return count
+
+
+def _take_over(store: RunStore, folder: Path, deciding: dict[str, Any]) -> None:
+    accept_part("--answers", folder, "evaluate", deciding)
+    store.take_over(read_json(folder / ANSWERS, "evaluate"))
 
 
 def _drawn_by_adapter(attack: str) -> bool:

@@ -55,6 +55,7 @@ def init(
                 },
                 "finetune": {"deployed_model": None if model == "none" else model},
                 "unlearn": {"precision": precision},
+                "evaluate": {"processes": 2 if model == "none" else 1},
                 "register": {"experiment": "my-data", "model_name": "my-data-adapter"},
             },
             out,

@@ -1,9 +1,9 @@
 """Settings of the evaluation."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from viker.attacks.base.sections import AttackSections
 from viker.core.settings import Positive, Section
@@ -22,6 +22,8 @@ class EvaluateParams(Section):
     """A folder or hub name of a model trained on retain alone, or the folder of such an adapter (method retrain)."""
     gibberish_classifier: str | None = None
     """A folder or hub name of a classifier with a class ``clean``, asked about every open reply; None: none is."""
+    processes: Annotated[int, Field(ge=1, le=2)] = 1
+    """2: the vanilla model is asked by a second process at the same time, with a model of its own in memory."""
     attacks: AttackSections
 
     @model_validator(mode="before")
