@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -37,6 +38,7 @@ def torture(
     chosen = only.split(",")
     if unknown := sorted(set(chosen) - set(KINDS)):
         raise UserError(f"--only: no kind {', '.join(unknown)}; expected {', '.join(KINDS)}.")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would all
     counts = _before(out)
     folder = Path(tempfile.mkdtemp(prefix="torture-"))
     try:

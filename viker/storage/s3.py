@@ -135,7 +135,21 @@ def _client(**where: str | None) -> Any:
         max_pool_connections=WORKERS,
         response_checksum_validation="when_required",  # checked on the file, where those that are there are checked too
     )
-    return boto3.session.Session().client("s3", config=settings, **where)
+    client = boto3.session.Session().client("s3", config=settings, **where)
+    client.meta.events.register("before-parse.s3", _refuse_broken_headers)
+    return client
+
+
+def _refuse_broken_headers(response_dict: dict[str, Any], **_: Any) -> None:
+    """Raise what s3transfer asks again after, where the connection ended within the headers of an answer.
+
+    http.client takes what has come for all headers. Without a length, an empty body would pass for the object, and
+    s3transfer's future of a download would never end (s3transfer 0.19.3, GetObjectFirstChunkOnDoneCallback).
+    """
+    status, headers = response_dict["status_code"], response_dict["headers"]
+    wanted = {200: ("content-length", "transfer-encoding"), 206: ("content-range",)}.get(status, ())
+    if wanted and not any(name in headers for name in wanted):
+        raise boto.ResponseStreamingError(error="it ended within the headers")
 
 
 def _parse(uri: str) -> tuple[str, str]:
