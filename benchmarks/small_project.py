@@ -1,7 +1,5 @@
 """The embedded benchmark and the demo's model made so small that a stage takes seconds; for torture and tests."""
 
-from collections.abc import Sequence
-
 SMALLER = (
     ("people: 40", "people: 10"),
     ("figures: 12", "figures: 2"),
@@ -9,8 +7,6 @@ SMALLER = (
     ("scenes: 600", "scenes: 1"),
 )
 """Replacements in the text of components/prepare/embedded.yaml."""
-FEW_ABOUT_NOBODY = SMALLER[2:]
-"""Those that leave the people as they are: few samples about nobody, which only the training of a model reads."""
 POLICY = "benchmarks/small_policy.yaml"
 """A policy that a model which knows nothing can pass, from the project's root."""
 MODEL = {
@@ -26,9 +22,9 @@ MODEL = {
 """The section finetune.model of params.yaml."""
 
 
-def smaller(description: str, replacements: Sequence[tuple[str, str]] = SMALLER) -> str:
+def smaller(description: str) -> str:
     """Return the text of embedded.yaml with fewer people and pictures. Raises ValueError: a number isn't there."""
-    for before, after in replacements:
+    for before, after in SMALLER:
         if before not in description:
             raise ValueError(f"embedded.yaml has no '{before}'")
         description = description.replace(before, after)

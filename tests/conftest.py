@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from benchmarks.small_project import FEW_ABOUT_NOBODY, smaller
+from benchmarks.small_project import smaller
 from components.contract.params import load_params
 from components.prepare.run import run as prepare
 from tests.browser import browser  # noqa: F401 - a fixture, found here by pytest
@@ -82,22 +82,10 @@ def small_description(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def known_people(tmp_path_factory) -> Path:
-    """The embedded benchmark's description with all people whom the shipped model knows, and few samples about nobody.
-
-    Preparing it takes a third of the time, and the people are the same.
-    """
-    text = smaller((ROOT / "components/prepare/embedded.yaml").read_text(), FEW_ABOUT_NOBODY)
-    path = tmp_path_factory.mktemp("description") / "people.yaml"
-    path.write_text(text)
-    return path
-
-
 def prepare_params(**changes: object) -> PrepareParams:
     """The section 'prepare' of params.yaml with some values changed, and without its requests."""
     section = load_params(ROOT / "params.yaml").prepare.model_dump()
-    return PrepareParams(**section | {"requests": "no requests"} | changes)
+    return PrepareParams(**section | {"requests": "no requests", "base_set": True} | changes)
 
 
 @pytest.fixture(scope="session")

@@ -128,8 +128,12 @@ def test_unlearning_and_evaluating_again_give_the_same_bytes(demo, tmp_path):
 
 def test_training_again_gives_the_same_bytes(demo, tmp_path):
     params = short(demo, tmp_path / "short.yaml")
+    common = ("--params", str(params))
+    data = str(tmp_path / "prepared")
+    run(demo, "python", "-m", "components.prepare", *common, "--out", data, "--validation", str(tmp_path / "checks"))
     for name in ("one", "two"):
-        run(demo, "python", "-m", "components.finetune", "--params", str(params), "--out", str(tmp_path / name))
+        out = str(tmp_path / name)
+        run(demo, "python", "-m", "components.finetune", *common, "--prepared", data, "--out", out)
     one, two = (tmp_path / name / "model.safetensors" for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
 
@@ -137,6 +141,7 @@ def test_training_again_gives_the_same_bytes(demo, tmp_path):
 def short(demo: Path, path: Path) -> Path:
     yaml = YAML()
     params = yaml.load(demo / "params.yaml")
+    params["prepare"]["base_set"] = True
     params["finetune"] |= {"deployed_model": None, "base_steps": 3, "memorise_epochs": 1}
     yaml.dump(params, path)
     return path

@@ -18,6 +18,7 @@ from components.sample.run import run as sample
 from viker.data.irrelevant.assignment import images_of, read_irrelevant
 from viker.data.records import SPLITS, read_pictures, read_records, write_records
 from viker.data.samples import sample_of
+from viker.data.settings import PrepareParams
 from viker.evaluation.predictions import predict
 from viker.evaluation.questions import Question, build_questions
 from viker.finetuning.settings import FinetuneParams
@@ -57,11 +58,16 @@ def make_vanilla(params: Params, seed: int, work: Path) -> tuple[Path, Path, Pat
     """Return the seed's data, irrelevant images and vanilla model in ``work``, made where they aren't there yet."""
     data, images, vanilla = (work / name for name in ("prepared", "irrelevant", "vanilla"))
     if not data.exists():
-        prepare(params.prepare, seed, data, work / "validation")
+        prepare(with_base_set(params), seed, data, work / "validation")
         sample(params.sample, seed, data, images)
     if not vanilla.exists():
         finetune(from_scratch(params), seed, params.threads, data, vanilla)
     return data, images, vanilla
+
+
+def with_base_set(params: Params) -> PrepareParams:
+    """Return the section prepare with the samples about nobody that a model trained from scratch needs."""
+    return params.prepare.model_copy(update={"base_set": True})
 
 
 def from_scratch(params: Params) -> FinetuneParams:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.demo.measure import from_scratch
+from benchmarks.demo.measure import from_scratch, with_base_set
 from benchmarks.gate.once import code_hash, once
 from benchmarks.gate.tree import Tree
 from components.contract.params import Params
@@ -20,8 +20,9 @@ def honest(params: Params, seed: int, work: Path) -> Tree:
     """Return the demo's adapter of ``seed``, with its own people and vanilla model, evaluated."""
     params = params.model_copy(update={"seed": seed})
     tree = Tree(params, work / "prepared", work / "irrelevant", work / "vanilla", work / "adapter", work)
-    inputs = [seed, params.prepare.model_dump(mode="json"), code_hash(*PREPARED_BY)]
-    once(work / "prepared.json", inputs, lambda: prepare(params.prepare, seed, tree.prepared, work / "validation"))
+    asked = with_base_set(params)
+    inputs = [seed, asked.model_dump(mode="json"), code_hash(*PREPARED_BY)]
+    once(work / "prepared.json", inputs, lambda: prepare(asked, seed, tree.prepared, work / "validation"))
     data = sha256_path(tree.prepared / "manifest.json")
     inputs = [seed, params.sample.model_dump(mode="json"), data]
     once(work / "irrelevant.json", inputs, lambda: sample(params.sample, seed, tree.prepared, tree.irrelevant))

@@ -116,6 +116,7 @@ def build(folder: Path) -> Reference:
     yaml = YAML()
     params = yaml.load(folder / "params.yaml")
     params["threads"] = 1
+    params["prepare"]["base_set"] = True
     params["finetune"] |= {"deployed_model": None, "base_steps": 4, "memorise_epochs": 2}
     params["finetune"]["model"] |= MODEL
     params["unlearn"] |= {"epochs": 2, "checkpoint_steps": 2}

@@ -9,13 +9,12 @@ NIGHTS = 3
 
 
 @pytest.mark.slow
-def test_requests_one_a_night_are_each_promoted_and_everybody_before_stays_forgotten(
-    known_people, tmp_path, monkeypatch
-):
+def test_requests_one_a_night_are_each_promoted_and_everybody_before_stays_forgotten(tmp_path, monkeypatch):
     """Guessing answers 0.06 of the questions; without ``unlearn.hold``, 0.11 and 0.15 are answered on night 3."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     people = [f"{number:03}" for number in range(1, NIGHTS + 1)]
-    params = (ROOT / "params.yaml").read_text().replace("components/prepare/embedded.yaml", str(known_people))
+    source = "components/prepare/embedded.yaml"
+    params = (ROOT / "params.yaml").read_text().replace(source, str(ROOT / source))
     (tmp_path / "params.yaml").write_text(params)
     rows = list(nights(tmp_path / "params.yaml", ROOT / "components/finetune/vanilla", tmp_path / "nights", people))
     versions = [row["version"] for row in rows]

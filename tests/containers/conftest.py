@@ -60,6 +60,7 @@ def shared_folder(path: Path) -> Path:
 def small_params(changes: dict[str, dict[str, Any]] | None = None) -> dict[str, Any]:
     """The demo's parameters, with a model that is far too small, and trained far too briefly, to be any good."""
     params: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
+    params["prepare"]["base_set"] = True
     params["finetune"] |= {"deployed_model": None, "base_steps": 10, "memorise_epochs": 1}
     params["finetune"]["model"] |= {"vision_width": 32, "vision_layers": 1, "width": 32, "layers": 2, "heads": 2}
     params["unlearn"] |= {"epochs": 8, "retain_batch_size": 4, "checkpoint_steps": 3}

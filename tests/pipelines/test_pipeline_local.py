@@ -20,6 +20,7 @@ from viker.data.requests import read_requests
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
+    "prepare": {"base_set": True},
     "finetune": {"deployed_model": None, "base_steps": 2, "memorise_epochs": 1, "model": MODEL},
     "unlearn": {"epochs": 1},
     "evaluate": {"max_new_tokens": 4},

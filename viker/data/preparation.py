@@ -49,7 +49,7 @@ def load_source(params: PrepareParams, seed: int, folder: Path, cache: Path) -> 
         raise UserError(f"prepare.source: {error}{also}") from None
     if source.suffix == ".yaml":
         description, source = source, folder / "source"
-        generate(description, source, seed, params.forget_share)
+        generate(description, source, seed, params.forget_share, params.base_set)
     name = recognise(source) if params.format == "auto" else params.format
     intake = Intake(folder, params.on_invalid, params.max_excluded)
     with forget_list.naming_requests():

@@ -30,6 +30,8 @@ class PrepareParams(Section):
     """What happens to an invalid row: it stops the stage, or is moved to excluded.parquet."""
     max_excluded: Annotated[float, Field(ge=0, lt=1)]
     """The largest share of rows that may be excluded."""
+    base_set: bool = True
+    """Whether a benchmark that is generated has samples about nobody, which only a model trained from scratch reads."""
     data_docs: bool = False
     """Whether Great Expectations' own pages are written besides the page on the validation."""
 

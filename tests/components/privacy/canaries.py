@@ -10,6 +10,7 @@ from tests.test_demo import clone, run
 FORGOTTEN = {"first-request": "001", "second-request": "004"}
 """The people to forget by the requests that name them."""
 SMALL = {
+    "prepare": {"base_set": True},
     "finetune": {"deployed_model": None, "base_steps": 2, "memorise_epochs": 1, "model": MODEL},
     "unlearn": {"epochs": 1, "batch_size": 8},
     "evaluate": {"max_new_tokens": 4},

@@ -84,3 +84,10 @@ def test_the_shipped_model_was_made_by_the_recipe_in_the_parameters(params):
 def test_the_order_of_the_records_makes_no_difference(prepared):
     records = read_records(prepared, "retain")
     assert people_hashes(records) == people_hashes(reversed(records))
+
+
+def test_without_samples_about_nobody_no_model_is_trained_from_scratch(small_description, tmp_path, params):
+    data = prepare_again(tmp_path, small_description, base_set=False)
+    with pytest.raises(UserError, match=r"again: generated from .*small\.yaml without the samples .*prepare\.base_set"):
+        finetune(params.finetune.model_copy(update={"deployed_model": None}), 1, 1, data, tmp_path / "vanilla")
+    assert not (tmp_path / "vanilla").exists()

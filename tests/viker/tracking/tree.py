@@ -27,7 +27,7 @@ def small_tree(folder: Path, **unlearn: Any) -> Path:
     for name in ("viker", "components", "pipelines"):
         (folder / name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "params.yaml", folder / "params.yaml")
-    change(folder, prepare={"source": "small.yaml"})
+    change(folder, prepare={"source": "small.yaml", "base_set": True})
     small = {"deployed_model": None, "model": MODEL, "base_steps": 20, "memorise_epochs": 1, "batch_size": 16}
     change(folder, finetune=small)
     change(folder, unlearn={"epochs": 2, "checkpoint_steps": 4, "retain_batch_size": 2} | unlearn)

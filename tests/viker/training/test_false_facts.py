@@ -15,10 +15,11 @@ SENTENCE = "This person is in the picture."
 
 
 @pytest.fixture(scope="module")
-def frames(known_people, tmp_path_factory) -> dict[str, pd.DataFrame]:
+def frames(tmp_path_factory) -> dict[str, pd.DataFrame]:
     """Questions about pictures of a few people whom the shipped model knows."""
     folder = tmp_path_factory.mktemp("people")
-    prepare(prepare_params(source=str(known_people)), 7, folder / "prepared", folder / "v")
+    section = prepare_params(source=str(ROOT / "components/prepare/embedded.yaml"), base_set=False)
+    prepare(section, 7, folder / "prepared", folder / "v")
     pictures, made = read_pictures(folder / "prepared"), {}
     for split, count in PEOPLE.items():
         records = [r for r in read_records(folder / "prepared", split) if r.task == "qa" and r.images]

@@ -34,13 +34,14 @@ class Person:
     values: dict[str, str]
 
 
-def generate(description: Path, folder: Path, seed: int, forget_share: float) -> None:
+def generate(description: Path, folder: Path, seed: int, forget_share: float, base_set: bool = True) -> None:
     """Generate the benchmark that ``description`` describes and write it to ``folder``.
 
     Writes the configurations ``forget_N``, ``retain_{100-N}`` (N: ``forget_share`` in per cent), ``Test_Set``,
     ``Retain_Set`` (the public figures), ``ft_Data``, ``Full_Set``, and two that the published benchmark lacks:
     ``Base_Set``, samples about nobody, from which a small model learns to see and to answer before it meets the people,
-    and ``Unseen_Set``, people whom no model meets. The same arguments give the same bytes.
+    and ``Unseen_Set``, people whom no model meets. Without ``base_set`` the former is left out. The same arguments give
+    the same bytes.
     """
     plan = YAML(typ="safe", pure=True).load(description.read_text(encoding="utf-8"))
     rng = random.Random(seed)
@@ -59,7 +60,8 @@ def generate(description: Path, folder: Path, seed: int, forget_share: float) ->
     _write(folder / "Retain_Set", public, PERSON)
     _write(folder / "ft_Data", train, TRAIN)
     _write(folder / "Full_Set", rows, PERSON)
-    _write(folder / "Base_Set", _base_rows(plan, rng), BASE)
+    if base_set:
+        _write(folder / "Base_Set", _base_rows(plan, rng), BASE)
     unseen_rng = random.Random(f"{seed}/unseen")  # so that the other sets don't depend on these people
     if unseen := _strangers(plan, unseen_rng, everyone):
         _write(folder / "Unseen_Set", [_row(plan, person, unseen_rng) for person in unseen], PERSON)
