@@ -9,6 +9,7 @@ import torch
 
 from viker.core.errors import UserError
 from viker.data.samples import Sample
+from viker.evaluation.depth import unlearning_depth
 from viker.evaluation.predictions import answer_scores
 from viker.evaluation.questions import Question
 from viker.evaluation.rows import likelihoods
@@ -47,6 +48,9 @@ def compare_with_retrained(
     return {
         **forget_qualities(unlearned[unlearned["split"] == "forget"], pd.DataFrame(of_questions)),
         "kl_to_retrained": kl_to_retrained(retrained, adapted, encoder, samples, size),
+        "unlearning_depth": unlearning_depth(
+            adapted, retrained, encoder, samples, [question.record.secrets or () for question in open_questions], size
+        ),
     }
 
 

@@ -58,3 +58,17 @@ KL_TO_RETRAINED = Metric(
     in_predictions=False,
     order=111,
 )
+UNLEARNING_DEPTH = Metric(
+    name="unlearning_depth",
+    heading="Unlearning depth",
+    meaning="how much of what a retrained model's hidden states lack of the private values the unlearned model's lack "
+    "too, by activation patching; 0: nothing, 1: all; computed by `viker.evaluation.depth`",
+    source="Lee et al., arXiv 2605.24614",
+    better=Better(forget="higher", retain=None),
+    computed_from="models",
+    range=(0.0, 1.0),
+    unit="share",
+    blocks=("run",),
+    in_predictions=False,
+    order=112,
+)

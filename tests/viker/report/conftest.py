@@ -217,7 +217,12 @@ def _metrics(inputs: Inputs) -> None:
         metrics[model] |= {"fluency": fluent if model == "vanilla" else fluent | {"perplexity": None}}
         metrics[model] |= {"attacks": attacks(model), "membership": None}
     metrics["differences"] = {"forget": {"leakage_rate": {"value": -1.0, "low": -1.0, "high": -0.9}}}
-    metrics |= {"forget_quality": None, "kl_to_retrained": None, "earlier": count_earlier(Guarded(), [], [], 0)}
+    metrics |= {
+        "forget_quality": None,
+        "kl_to_retrained": None,
+        "unlearning_depth": None,
+        "earlier": count_earlier(Guarded(), [], [], 0),
+    }
     write_json(paths.metrics, seal(metrics))
 
 
