@@ -39,6 +39,11 @@ def validate(params: ParamsOption = Path("params.yaml"), as_json: JsonOption = F
             problems.append(f"prepare.source is '{source}': no such file or folder.")
         if model is not None and (model.startswith((".", "/")) or model.count("/") > 1) and not Path(model).is_dir():
             problems.append(f"finetune.deployed_model is '{model}': no such folder.")
+        if model is None and source.endswith(".yaml") and not settings.prepare.base_set:
+            problems.append(
+                "finetune.deployed_model is null: a model trained from scratch needs prepare.base_set: true, as the "
+                "profile scratch sets it."
+            )
     if as_json:
         say_json({"valid": not problems, "problems": problems, "pending_requests": pending})
     if problems:

@@ -139,6 +139,7 @@ class TestValidate:
             ({"unlearn": {"epochs": 0}}, "unlearn.epochs"),
             ({"prepare": {"source": "no/such/data"}}, "prepare.source is 'no/such/data'"),
             ({"finetune": {"deployed_model": "./gone"}}, "finetune.deployed_model is './gone'"),
+            ({"finetune": {"deployed_model": None}}, "needs prepare.base_set: true"),
             ({"gate": {"policy": "./own.yaml"}}, "own.yaml"),
         ],
     )
