@@ -89,7 +89,7 @@ def steps_kept(tree: Path) -> int:
     """Return the last step of training in the outbox."""
     last = 0
     for path in (tree / "work/tracking/outbox").glob("*-unlearn/records.jsonl"):
-        for line in path.read_text().splitlines():
+        for line in path.read_text().rpartition("\n")[0].splitlines():  # the last one may be half-written
             record = json.loads(line)
             if "train.loss" in record.get("metrics", ()):
                 last = max(last, record["step"])
