@@ -1,5 +1,6 @@
 """``viker init``: a params.yaml for one's own data and model, from the answers to four questions."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -56,6 +57,7 @@ def init(
                 "finetune": {"deployed_model": None if model == "none" else model},
                 "unlearn": {"precision": precision},
                 "evaluate": {"processes": 2 if model == "none" else 1},
+                "threads": os.cpu_count() or 1,
                 "register": {"experiment": "my-data", "model_name": "my-data-adapter"},
             },
             out,

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from ruamel.yaml import YAML
 
 from components.finetune.run import run as finetune
 from components.prepare.run import run as prepare
@@ -78,7 +79,8 @@ def test_finetune_stops_before_it_loads_the_shipped_model_for_others(params, pre
 def test_the_shipped_model_was_made_by_the_recipe_in_the_parameters(params):
     recipe = json.loads((ROOT / params.finetune.deployed_model / TRAINED_ON).read_text())["recipe"]
     section = params.finetune.model_dump(mode="json") | {"deployed_model": None}
-    assert recipe == {"seed": params.seed, "threads": params.threads, "finetune": section}
+    threads = YAML(typ="safe", pure=True).load(ROOT / "params/scratch.yaml")["threads"]
+    assert recipe == {"seed": params.seed, "threads": threads, "finetune": section}
 
 
 def test_the_order_of_the_records_makes_no_difference(prepared):
