@@ -18,7 +18,8 @@ IMAGE_OPTIONS := $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(TAG),--tag $(TA
 PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
 	--only-binary :all: --no-binary antlr4-python3-runtime,rouge_score,kfp-server-api -c constraints.txt
 # On two cores, each module with what it imports; the rest is compiled when it is first imported.
-IMPORTED := components.unlearn.run mlflow great_expectations components.evaluate.run dvc.cli components.report.run
+IMPORTED := components.unlearn.run mlflow.store.tracking.sqlalchemy_store great_expectations components.evaluate.run \
+	rouge_score.rouge_scorer sklearn.linear_model dvc.cli components.report.run
 COMPILE := printf '%s\n' $(IMPORTED) | xargs -P 2 -I {} $(VENV)/bin/python -W ignore -c 'import {}' 2>/dev/null
 DEMO_INSTALLED := $(VENV)/.demo
 INSTALLED := $(VENV)/.installed
