@@ -14,10 +14,10 @@ TIMES = Path("work/repro/seconds.json")
 DEMO = "components/finetune/vanilla"
 """The demo's model, as finetune.deployed_model names it."""
 DEMO_SECONDS: Mapping[str, float] = {
-    **{"prepare": 21, "finetune": 27, "sample": 3, "unlearn": 63},
-    **{"evaluate": 78, "gate": 12, "register": 10, "report": 13},
+    **{"prepare": 10, "finetune": 13, "sample": 2, "unlearn": 47},
+    **{"evaluate": 36, "gate": 7, "register": 5, "report": 6},
 }
-"""How long the demo's stages took on two cores that had other work too, in a fresh environment."""
+"""How long the demo's stages took on two idle cores, in a fresh environment."""
 
 
 def due(root: Path) -> list[str]:
@@ -54,7 +54,7 @@ def estimate(root: Path, pending: Sequence[str], params: Params | None) -> str:
     if unknown := [stage for stage, seconds in known.items() if seconds is None]:
         return f"No estimate: {', '.join(unknown)} never ran here."
     total = sum(seconds for seconds in known.values() if seconds)
-    source = "as they last took here" if all(stage in last for stage in pending) else "as on two busy cores"
+    source = "as they last took here" if all(stage in last for stage in pending) else "as on two idle cores"
     return f"About {_words(total)}, {source}."
 
 
