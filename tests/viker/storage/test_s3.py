@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from unittest.mock import ANY
 
 import pytest
 from filelock import FileLock
@@ -146,40 +145,6 @@ def test_of_an_object_that_breaks_off_only_that_part_is_asked_for_again_in_the_s
     assert contents(fetch(f"s3://{bucket}/data", None, cache)) == {"a": body}
     ranges = Counter(requested for _, requested in between.gets)
     assert ranges == {"bytes=0-8388607": 1, "bytes=8388608-16777215": 2, "bytes=16777216-": 1}
-
-
-@pytest.mark.parametrize("sent", ["HTTP/1.1 206 Partial Content\r\nETag: x\r\n", "HTTP/1.1 200 OK\r\nServer: x\r\n"])
-@pytest.mark.parametrize("times", [1, 99])
-def test_an_answer_that_ends_within_its_headers_is_asked_for_again_and_never_waited_for(
-    s3, bucket, cache, between, sent, times
-):
-    put(s3, bucket, a=b"whole")
-    left = [times]
-
-    def break_off(handler) -> bool:
-        if handler.headers.get("Range") is None or left[0] == 0:
-            return False
-        left[0] -= 1
-        handler.wfile.write(sent.encode())
-        handler.close_connection = True
-        return True
-
-    between.misbehave = break_off
-    ended = []
-    thread = threading.Thread(target=lambda: ended.append(_outcome(f"s3://{bucket}/data", cache)), daemon=True)
-    thread.start()
-    thread.join(60)
-    assert ended == [{"a": b"whole"} if times == 1 else ANY]
-    if times > 1:
-        assert "after 5 attempts" in ended[0]
-        assert files(cache) == {}
-
-
-def _outcome(uri: str, cache):
-    try:
-        return contents(fetch(uri, None, cache))
-    except UserError as error:
-        return str(error)
 
 
 def test_an_object_that_changes_between_two_parts_is_never_a_mixture(s3, bucket, cache, between):
