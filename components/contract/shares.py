@@ -6,7 +6,9 @@ Beside its results, the folder of a part says what decided them, and which fast 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from components.contract.kfp_task import REFUSED
 from viker.core.errors import UserError
@@ -14,6 +16,11 @@ from viker.core.files import read_json, write_json
 from viker.core.run_store import differences
 
 PART = "part.json"
+Prepared = Annotated[Path, typer.Option(help="The prepared data.")]
+Vanilla = Annotated[Path, typer.Option(help="The model that knows the people.")]
+Irrelevant = Annotated[Path, typer.Option(help="The irrelevant images.")]
+Work = Annotated[Path, typer.Option(help="Keeps what was asked until the task is over.")]
+Share = Annotated[str, typer.Option(help="I/N: of what is asked every N-th part, from the I-th on.", metavar="I/N")]
 
 
 def parse_share(share: str) -> tuple[int, int]:

@@ -11,22 +11,20 @@ from typing import Annotated
 import typer
 
 from components.contract.params import load_params
-from components.contract.shares import parse_share
+from components.contract.shares import Irrelevant, Prepared, Share, Vanilla, Work, parse_share
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 
 
 def command(
-    prepared: Annotated[Path, typer.Option(help="The prepared data.")],
-    vanilla: Annotated[Path, typer.Option(help="The model that knows the people.")],
-    irrelevant: Annotated[Path, typer.Option(help="The irrelevant images.")],
+    prepared: Prepared,
+    vanilla: Vanilla,
+    irrelevant: Irrelevant,
     out: Annotated[Path, typer.Option(help="The answers, a folder.")],
-    work: Annotated[Path, typer.Option(help="Keeps answers until the task is over.")],
+    work: Work,
     params: ParamsOption = Path("params.yaml"),
     adapter: Annotated[Path | None, typer.Option(help="Ask the unlearned model; without it the vanilla one.")] = None,
-    share: Annotated[
-        str, typer.Option(help="I/N: every N-th batch and attack, from the I-th on.", metavar="I/N")
-    ] = "1/1",
+    share: Share = "1/1",
 ) -> None:
     """Ask one of the models a share of all questions and attacks. A task that was killed resumes."""
     from components.evaluate.run import Inputs, ask_part

@@ -10,21 +10,21 @@ from typing import Annotated
 import typer
 
 from components.contract.params import load_params
-from components.contract.shares import parse_share
+from components.contract.shares import Irrelevant, Prepared, Share, Vanilla, Work, parse_share
 from components.unlearn.start import started_from
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 
 
 def command(
-    prepared: Annotated[Path, typer.Option(help="The prepared data.")],
-    vanilla: Annotated[Path, typer.Option(help="The model that knows the people.")],
-    irrelevant: Annotated[Path, typer.Option(help="The irrelevant images.")],
+    prepared: Prepared,
+    vanilla: Vanilla,
+    irrelevant: Irrelevant,
     out: Annotated[Path, typer.Option(help="The teacher's distributions, a folder.")],
-    work: Annotated[Path, typer.Option(help="Keeps them until the task is over.")],
+    work: Work,
     params: ParamsOption = Path("params.yaml"),
     start: Annotated[Path | None, typer.Option(help="The adapter to train further, as unlearn --start.")] = None,
-    share: Annotated[str, typer.Option(help="I/N: every N-th chunk of samples, from the I-th on.")] = "1/1",
+    share: Share = "1/1",
 ) -> None:
     """Ask the teacher of a share of the samples. A task that was killed resumes."""
     from components.unlearn.ask import Sources, ask_part
