@@ -95,6 +95,17 @@ def prepared(small_description, tmp_path_factory) -> Path:
     return folder / "prepared"
 
 
+@pytest.fixture(autouse=True)
+def _small_model_as_before(request):
+    """An adapter freezes the model that it is put on, and the next test may want to train it: models are shared."""
+    yield
+    if "small_model" in request.fixturenames:
+        model, _ = request.getfixturevalue("small_model")
+        left = [name for name, _ in model.named_parameters() if "lora_" in name]
+        assert not left, f"the test left an adapter on the shared model: {left[0]}"
+        model.requires_grad_(True).eval()
+
+
 @pytest.fixture(scope="session")
 def small_model(prepared):
     """An untrained LLaVA and its encoder, with the data's pictures and three scenes."""

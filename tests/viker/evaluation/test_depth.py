@@ -42,7 +42,7 @@ def known(small_model, prepared):
     batch, optimizer = encoder.batch(samples), torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(MOST_STEPS):
         loss = torch.nn.functional.cross_entropy(answer_logits(model, batch)[batch.mask], batch.answers[batch.mask])
-        if float(loss) < LEARNT:
+        if loss.item() < LEARNT:
             return model.eval(), untrained, encoder, samples, values
         optimizer.zero_grad()
         loss.backward()
