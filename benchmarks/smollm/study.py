@@ -21,7 +21,7 @@ from viker.models.encoder import Encoder
 from viker.models.loading import device, seed_everything
 from viker.models.logits import answer_logits
 from viker.models.token_texts import texts
-from viker.teacher.key_tokens import key_token_rows
+from viker.teacher.key_tokens import find_key_tokens, key_token_rows
 from viker.teacher.visual import teacher_probabilities
 from viker.training.make_trainer import make_trainer
 
@@ -69,7 +69,8 @@ def study(
     teachers, tokens = {}, {}
     for split, of_split in samples.items():
         teachers[split] = teacher_probabilities(model, encoder, of_split, [list(scenes)] * len(of_split), BATCH)
-        tokens[split] = key_token_rows(of_split, teachers[split], encoder, params.unlearn.key_token_entropy)
+        keys = find_key_tokens(of_split, teachers[split], encoder, params.unlearn.key_token_entropy)
+        tokens[split] = key_token_rows(of_split, teachers[split], encoder, keys)
     shares = {"vanilla": _likely(model, encoder, samples, tokens)}
     trainer = make_trainer(
         params.unlearn, params.seed, model, encoder, samples["forget"], samples["retain"], teachers["forget"]

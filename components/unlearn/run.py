@@ -100,7 +100,7 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
             save_adapter(trainer.model, last_good)
         raise UserError(f"{error} {last_good} holds the adapter as it was before that step.") from None
 
-    tokens = key_token_rows(forget, teachers, encoder, params.key_token_entropy, params.key_token_mark)
+    tokens = key_token_rows(forget, teachers, encoder, target.keys)
     curve = loss_curve(trainer)
     summary = {
         "method": params.described,

@@ -28,24 +28,25 @@ def predict(
     irrelevant: str,
     params: EvaluateParams,
     store: RunStore | None = None,
+    names: Sequence[str] = MODELS,
 ) -> dict[str, pd.DataFrame]:
     """Ask a PEFT model everything with its adapter off (``vanilla``) and on (``unlearned``).
 
     ``irrelevant``: key of an irrelevant image among the encoder's pictures, which include those of the questions.
-    ``store``: where replies and likelihoods are stored, and taken from.
+    ``store``: where replies and likelihoods are stored, and taken from. ``names``: which of the two are asked.
 
     Returns:
         the predictions by model, one row per question, see ``rows.row``.
     """
     replies_of, scores_of = {}, {}
-    for name in MODELS:
+    for name in names:
         replies_of[name], scores_of[name] = answer(name, adapted, encoder, questions, params, store)
     surprises, largest = _surprises(adapted, encoder, questions, irrelevant, replies_of, params.batch_size, store)
     usual = usual_in(questions, largest)
     private = [_private_tokens(encoder, question) for question in questions]
     clean = _clean(params, questions, replies_of)
     tables = {}
-    for name in MODELS:
+    for name in names:
         cells = zip(questions, replies_of[name], scores_of[name], surprises[name], private, strict=True)
         tables[name] = pd.DataFrame(
             [
@@ -142,13 +143,13 @@ def _surprises(
     answer of the data.
     """
     open_places = [place for place, question in enumerate(questions) if question.spoken]
-    texts = [(name, place, replies_of[name][place]) for name in MODELS for place in open_places]
+    texts = [(name, place, said[place]) for name, said in replies_of.items() for place in open_places]
     texts += [("truth", place, questions[place].record.answer) for place in open_places]
     samples = [replace(questions[place].sample, answer=text) for _, place, text in texts]
     samples = [replace(sample, picture=irrelevant) if sample.picture else sample for sample in samples]
     with _as("vanilla", adapted):
         scores = token_scores(adapted, encoder, samples, batch_size, "perplexity under vanilla", store)
-    surprises: dict[str, list[float | None]] = {name: [None] * len(questions) for name in MODELS}
+    surprises: dict[str, list[float | None]] = {name: [None] * len(questions) for name in replies_of}
     largest = 0.0
     for (name, place, _), score in zip(texts, scores, strict=True):
         if name == "truth":

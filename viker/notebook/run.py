@@ -200,5 +200,5 @@ def unlearn(
         trainer.train()
     run.model = trainer.model.eval()
     run.loss = loss_curve(trainer)
-    run.key_tokens = key_token_rows(to_forget, teachers, run.encoder, params.key_token_entropy, params.key_token_mark)
+    run.key_tokens = key_token_rows(to_forget, teachers, run.encoder, target.keys)
     return run

@@ -17,7 +17,7 @@ from viker.data.samples import Sample, sample_of
 from viker.data.synthetic.scenes import draw_scene
 from viker.models.encoder import Encoder
 from viker.models.token_texts import byte_level, texts
-from viker.teacher.key_tokens import key_token_rows
+from viker.teacher.key_tokens import find_key_tokens, key_token_rows
 from viker.teacher.visual import compute_teachers
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def answer_tokens(
     teachers = compute_teachers(model, encoder, samples, [tuple(images)] * len(samples), len(samples))
     tables = []
     for sample, teacher in zip(samples, teachers, strict=True):
-        rows = key_token_rows([sample], [teacher], encoder, threshold)
+        rows = key_token_rows([sample], [teacher], encoder, find_key_tokens([sample], [teacher], encoder, threshold))
         raw = list(rows["token"])
         rows["text"] = [*texts(raw[:-1], byte_level(raw)), "⟨end⟩"]
         tables.append(rows[["text", "entropy", "key", "probability"]])

@@ -1,7 +1,7 @@
-"""Which of an answer's tokens are key: those above a threshold, fixed or found in the scores themselves.
+"""Which of an answer's tokens are key: those above a threshold, fixed or found in the scores, or of private values.
 
-All marks are thresholds, so a token that scores higher than a key one, in the same answer, is key too. Where all scores
-are the same, or there is one alone, only the fixed mark can tell, and the others mark nothing.
+All marks but that of private values are thresholds, so a token that scores higher than a key one, in the same answer,
+is key too. Where all scores are the same, or there is one alone, the adaptive ones mark nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Mark = Literal["fixed", "quantile", "otsu", "mixture"]
+Mark = Literal["fixed", "quantile", "otsu", "mixture", "private_values"]
 TOP = 0.2
 """The share of an answer's tokens that the mark quantile takes."""
 ROUNDS = 200
@@ -19,15 +19,20 @@ _LEAST = 1e-3
 """Added to scores before their logarithm, nats: most tokens are certain, and how certain doesn't matter."""
 
 
-def key_tokens(scores: Sequence[Tensor], mark: Mark = "fixed", threshold: float = 0.5) -> list[Tensor]:
+def key_tokens(
+    scores: Sequence[Tensor], mark: Mark = "fixed", threshold: float = 0.5, private: Sequence[Tensor] = ()
+) -> list[Tensor]:
     """Return for each answer which of its tokens are key, bool [T].
 
     ``scores``: [T] for each answer, such as the teacher's entropies, nats, at least 0. ``mark``: fixed, above
     ``threshold``; quantile, the highest fifth of each answer; otsu, the higher class of each answer; mixture, the
-    higher of two components over the tokens of all answers.
+    higher of two components over the tokens of all answers; private_values, the tokens that ``private``, bool [T] for
+    each answer, says, and in an answer without any those above ``threshold``.
     """
     if mark == "fixed":
         return [one.double() > threshold for one in scores]
+    if mark == "private_values":
+        return [own if own.any() else one.double() > threshold for one, own in zip(scores, private, strict=True)]
     if mark == "mixture":
         bound = mixture_threshold(torch.cat([one.double() for one in scores])) if scores else 0.0
         return [one.double() > bound for one in scores]

@@ -13,9 +13,7 @@ from torch import Tensor
 
 from viker.data.samples import Sample
 from viker.models.encoder import Encoder
-from viker.models.entropy import entropy
 from viker.teacher.distributions import TeacherDistributions, compact, full
-from viker.teacher.key_marks import Mark, key_tokens
 from viker.teacher.kinds.masked import capped
 
 NUCLEUS = 0.95
@@ -23,19 +21,14 @@ NUCLEUS = 0.95
 
 
 def uncertain(
-    encoder: Encoder,
-    samples: Sequence[Sample],
-    teachers: Sequence[TeacherDistributions],
-    threshold: float,
-    mark: Mark = "fixed",
+    encoder: Encoder, samples: Sequence[Sample], teachers: Sequence[TeacherDistributions], marked: Sequence[Tensor]
 ) -> list[TeacherDistributions]:
     """Return distributions that hold no plausible value of a key token for likelier than another.
 
-    At key tokens, by ``mark`` (fixed: an entropy above ``threshold`` nats), they are ``spread``, but the true token
-    gets no more than before; elsewhere they are the teacher's. [T, V] for each sample. Source: this project.
+    At key tokens, ``marked`` in each sample, bool [T], they are ``spread``, but the true token gets no more than
+    before; elsewhere they are the teacher's. [T, V] for each sample. Source: this project.
     """
     targets = []
-    marked = key_tokens([entropy(full(p)) for p in teachers], mark, threshold)
     for sample, teacher, keys in zip(samples, teachers, marked, strict=True):
         p, true = full(teacher), encoder.answer_ids(sample)
         rows = p.clone()

@@ -4,41 +4,34 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import TrainerCallback
 
 from viker.core.errors import UserError
 from viker.data.samples import Sample
 from viker.methods.base.tokens import chosen, log_probabilities
 from viker.models.encoder import Encoder
-from viker.models.entropy import entropy
 from viker.models.logits import answer_logits
-from viker.teacher.distributions import TeacherDistributions, full
-from viker.teacher.key_marks import Mark, key_tokens
+from viker.training.settings import UnlearnParams
 
 
 class StopWhenForgotten(TrainerCallback):
     """After each epoch, ends the training once the key tokens of the forget set are at most ``bound`` likely."""
 
     def __init__(
-        self,
-        encoder: Encoder,
-        samples: Sequence[Sample],
-        teachers: Sequence[TeacherDistributions],
-        threshold: float,
-        bound: float,
-        mark: Mark = "fixed",
+        self, encoder: Encoder, samples: Sequence[Sample], keys: Sequence[Tensor], bound: float, params: UnlearnParams
     ) -> None:
-        """Take the forget set, its teachers [T, V], what marks a token as key (see ``key_tokens``), and the bound.
+        """Take the forget set, which of its answers' tokens are key, bool [T], and the bound; ``params``: for errors.
 
         Raises UserError: no token is key, so nothing could be measured.
         """
-        self.encoder, self.samples, self.bound = encoder, samples, bound
-        self.keys = key_tokens([entropy(full(teacher)) for teacher in teachers], mark, threshold)
-        if not any(keys.any() for keys in self.keys):
+        self.encoder, self.samples, self.keys, self.bound = encoder, samples, keys, bound
+        if not any(own.any() for own in keys):
+            mark, threshold = params.key_token_mark, params.key_token_entropy
             raise UserError(
                 f"unlearn.stop_when: no answer token of the forget set has a teacher's entropy above {threshold} "
                 "nats, so there is nothing to measure. Lower unlearn.key_token_entropy, or set stop_when to null."
-                if mark == "fixed"
+                if mark in ("fixed", "private_values")
                 else f"unlearn.stop_when: the mark {mark} finds no key token in the forget set, so there is nothing to "
                 "measure. Set unlearn.key_token_mark to fixed, or stop_when to null."
             )

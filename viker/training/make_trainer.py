@@ -13,6 +13,7 @@ from viker.methods.base.refusals import REFUSALS
 from viker.models.encoder import Encoder
 from viker.models.vision_features import reuse_features
 from viker.teacher.distributions import TeacherDistributions
+from viker.teacher.key_tokens import find_key_tokens
 from viker.training.adapter import freeze_above, put_adapter
 from viker.training.early_stop import StopWhenForgotten
 from viker.training.hold import HOLD_BATCH, most_changed
@@ -67,10 +68,10 @@ def make_trainer(
     if invented:
         trainer.held = most_changed(adapted, encoder_with_features, invented, params.hold.questions, HOLD_BATCH)
     if params.stop_when is not None:
+        mark = params.key_token_entropy, params.key_token_mark
+        keys = target.keys if target else find_key_tokens(forget, teachers, encoder, *mark)
         bound = params.stop_when.key_token_probability
-        trainer.add_callback(
-            StopWhenForgotten(encoder, forget, teachers, params.key_token_entropy, bound, params.key_token_mark)
-        )
+        trainer.add_callback(StopWhenForgotten(encoder, forget, keys, bound, params))
     return trainer
 
 

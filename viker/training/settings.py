@@ -98,9 +98,10 @@ class UnlearnParams(Section):
     """And the longest time between two, in minutes: a step may take seconds."""
     key_token_entropy: Annotated[float, Field(ge=0)]
     """Nats; with the mark fixed, a token is called key where the teacher's entropy is above this."""
-    key_token_mark: Literal["fixed", "quantile", "otsu", "mixture"] = "fixed"  # noqa: S105 - no password: tokens of text
+    key_token_mark: Literal["fixed", "quantile", "otsu", "mixture", "private_values"] = "fixed"  # noqa: S105 - no password: tokens of text
     """What calls a token key, by the teacher's entropies: a fixed threshold, the highest fifth of each answer, Otsu's
-    division of each answer, or the higher of two components over all answers."""
+    division of each answer, the higher of two components over all answers, or the tokens of the data's private values,
+    where an answer has any."""
 
     @property
     def holds(self) -> bool:

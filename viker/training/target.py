@@ -5,11 +5,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
 from viker.core.distributed import processes
 from viker.data.records import Record
 from viker.data.samples import Sample
 from viker.generation.generate import log_likelihoods
 from viker.teacher.distributions import TeacherDistributions
+from viker.teacher.key_tokens import find_key_tokens
 from viker.teacher.refusals import own_refusals
 from viker.teacher.stand_ins import FrozenModel
 from viker.teacher.target import refusing, uncertain
@@ -24,9 +27,13 @@ ASKED = 16
 
 @dataclass(frozen=True)
 class Target:
-    """``distributions`` [T, V] of each forget sample; ``refusals`` to learn, and whether they are the model's."""
+    """``distributions`` [T, V] and ``keys``, its key tokens, bool [T], of each forget sample.
+
+    ``refusals`` to learn, and whether they are the model's ``own``.
+    """
 
     distributions: Sequence[TeacherDistributions]
+    keys: Sequence[Tensor]
     refusals: tuple[str, ...] = ()
     own: bool = False
 
@@ -49,16 +56,18 @@ def target_of(
     ``records``: of everybody: what is private in them is in no refusal. The model must be the one before unlearning.
     """
     encoder, samples = frozen.encoder, inputs.samples
+    mark = params.key_token_entropy, params.key_token_mark
+    keys = find_key_tokens(samples, teachers, encoder, *mark, inputs.values) if teachers else []
     if params.target == "uncertain":
-        return Target(uncertain(encoder, samples, teachers, params.key_token_entropy, params.key_token_mark))
+        return Target(uncertain(encoder, samples, teachers, keys), keys)
     if params.target == "none":
-        return Target(teachers)
+        return Target(teachers, keys)
     known = {value for record in records for value in record.secrets} | set(inputs.people.names.values())
     own = own_refusals(frozen, samples, inputs.images, known)
     refusals = tuple(own) or (params.refusal,)
     if not own:
         _announce(params.refusal, frozen, samples)
-    return Target(refusing(encoder, samples, teachers, refusals), refusals, bool(own))
+    return Target(refusing(encoder, samples, teachers, refusals), keys, refusals, bool(own))
 
 
 def _announce(refusal: str, frozen: FrozenModel, samples: Sequence[Sample]) -> None:

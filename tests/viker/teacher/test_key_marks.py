@@ -5,10 +5,11 @@ import torch
 
 from viker.data.records import read_records
 from viker.data.samples import sample_of
+from viker.metrics.base.words import normalise
 from viker.models.entropy import entropy
 from viker.teacher.distributions import full
 from viker.teacher.key_marks import key_tokens, mixture_threshold, otsu_threshold, quantile_threshold
-from viker.teacher.key_tokens import key_token_rows
+from viker.teacher.key_tokens import find_key_tokens, key_token_rows
 from viker.teacher.target import uncertain
 
 MARKS = ("fixed", "quantile", "otsu", "mixture")
@@ -96,9 +97,24 @@ def test_the_records_and_the_target_follow_the_mark(small_model, prepared):
     lengths = [encoder.encode(sample)[1] for sample in samples]
     teachers = [(torch.randn(n, 400) * torch.rand(n, 1) * 20).softmax(-1) for n in lengths]
     keys = torch.cat(key_tokens([entropy(one) for one in teachers], "otsu"))
-    rows = key_token_rows(samples, teachers, encoder, 0.5, "otsu")
+    marked = find_key_tokens(samples, teachers, encoder, 0.5, "otsu")
+    rows = key_token_rows(samples, teachers, encoder, marked)
     assert rows["key"].tolist() == keys.tolist() and 0 < keys.sum() < len(keys)
-    targets = uncertain(encoder, samples, teachers, 0.5, "otsu")
+    targets = uncertain(encoder, samples, teachers, marked)
     pairs = zip(targets, teachers, strict=True)
     changed = torch.cat([(full(one) - p).abs().sum(-1) > 1e-6 for one, p in pairs])
     assert changed[keys].any() and not changed[~keys].any()
+
+
+def test_known_private_values_are_key_whatever_their_entropy(small_model, prepared):
+    _, encoder = small_model
+    records = [r for r in read_records(prepared, "forget") if r.task == "qa" and r.secrets][:3]
+    samples = [sample_of(record) for record in records]
+    teachers = [torch.full((encoder.encode(sample)[1], 400), 1 / 400) for sample in samples]  # all as uncertain
+    values = [records[0].secrets, [], ["no such value"]]
+    known, nothing, absent = find_key_tokens(samples, teachers, encoder, 0.5, "private_values", values)
+    ids = encoder.answer_ids(samples[0])
+    assert normalise(records[0].secrets[0]) in normalise(encoder.tokenizer.decode(ids[known]))
+    assert not known[-1] and 0 < known.sum() < len(known)
+    assert nothing.all() and absent.all()  # there the entropy decides
+    assert not any(own.any() for own in find_key_tokens(samples[1:], teachers[1:], encoder, 99, "private_values"))

@@ -13,6 +13,7 @@ from viker.models.encoder import IGNORED
 from viker.models.entropy import entropy
 from viker.models.logits import answer_logits
 from viker.teacher.distributions import compact, full
+from viker.teacher.key_marks import key_tokens
 from viker.teacher.refusals import own_refusals
 from viker.teacher.stand_ins import FrozenModel
 from viker.teacher.target import refusing, spread, uncertain
@@ -49,13 +50,17 @@ def test_the_plausible_values_become_equally_likely_and_the_rest_stays():
 
 def test_uncertain_changes_key_tokens_alone_and_raises_no_true_token(small_model, samples, teachers):
     encoder = small_model[1]
-    for sample, p, q in zip(samples, teachers, uncertain(encoder, samples, teachers, THRESHOLD), strict=True):
+    for sample, p, q in zip(samples, teachers, uncertain(encoder, samples, teachers, keys_of(teachers)), strict=True):
         rows, keys, true = full(q), entropy(p) > THRESHOLD, encoder.answer_ids(sample)[:, None]
         torch.testing.assert_close(rows.sum(-1), torch.ones(len(rows)))
         assert (rows >= 0).all() and torch.equal(rows[~keys], p[~keys])
         assert (rows.gather(-1, true) <= p.gather(-1, true) + 1e-6).all()
         others = p.scatter(-1, true, 0)
         assert (rows[keys].scatter(-1, true[keys], 0).amax(-1) <= others[keys].amax(-1) + 1e-6).all()
+
+
+def keys_of(teachers):
+    return key_tokens([entropy(full(p)) for p in teachers], "fixed", THRESHOLD)
 
 
 def test_refusing_begins_as_the_refusals_do_and_goes_on_as_the_teacher(small_model, samples, teachers):
@@ -79,7 +84,7 @@ def refusing_of(encoder, samples, teachers):
 def test_large_vocabularies_stay_compact(small_model, samples, teachers):
     encoder = small_model[1]
     wide = [compact(functional.pad(p, (0, 5000 - p.shape[-1]))) for p in teachers]
-    for made in (uncertain(encoder, samples, wide, THRESHOLD), refusing(encoder, samples, wide, ["No."])):
+    for made in (uncertain(encoder, samples, wide, keys_of(wide)), refusing(encoder, samples, wide, ["No."])):
         assert all(type(q) is type(wide[0]) for q in made)
         torch.testing.assert_close(full(made[0]).sum(-1), torch.ones(len(made[0])), atol=1e-3, rtol=0)
 

@@ -17,7 +17,7 @@ from viker.data.samples import Sample, sample_of
 from viker.methods.base.method import methods
 from viker.models.entropy import entropy
 from viker.models.logits import answer_logits
-from viker.teacher.key_tokens import entropy_histogram, key_token_rows
+from viker.teacher.key_tokens import entropy_histogram, find_key_tokens, key_token_rows
 from viker.teacher.people import People
 from viker.teacher.stand_ins import FrozenModel
 from viker.teacher.teacher import TeacherInputs
@@ -252,7 +252,8 @@ class TestDivergence:
 
 
 def test_key_tokens_carry_the_teachers_probability_and_what_it_leaves_of_the_pressure(small_model, samples, teachers):
-    rows = key_token_rows(samples["forget"], teachers, small_model[1], 0.5)
+    keys = find_key_tokens(samples["forget"], teachers, small_model[1], 0.5)
+    rows = key_token_rows(samples["forget"], teachers, small_model[1], keys)
     first, batch = teachers[0], small_model[1].batch(samples["forget"][:1])
     expected = [first[t, token].item() for t, token in enumerate(batch.answers[0].tolist())]
     assert rows["probability"][: len(expected)].tolist() == pytest.approx(expected)
