@@ -27,7 +27,7 @@ INSTALLED := $(VENV)/.installed
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test audit test-airflow test-containers images images-push chromium lint docs bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-methods bench-gate torture ui clean
+.PHONY: help install demo test audit test-airflow test-containers images images-push chromium lint docs bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-methods bench-gate bench-adversary bench-meta torture ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -123,6 +123,12 @@ bench-methods: $(INSTALLED) ## all methods at equal forgetting over three seeds;
 
 bench-gate: $(INSTALLED) ## plant failures and check that the gate catches each; long
 	$(IN_VENV) python -m benchmarks.gate
+
+bench-adversary: $(INSTALLED) ## train an adapter against the published gate for an hour; the gate must catch it
+	$(IN_VENV) python -m benchmarks.gate.adversary
+
+bench-meta: $(INSTALLED) ## which metrics and attacks tell models that know from models that never knew; two hours
+	$(IN_VENV) python -m benchmarks.meta
 
 torture: $(INSTALLED) ## kill, starve, race and misfeed the pipeline, and count what goes wrong; needs root; about an hour
 	$(IN_VENV) python -m benchmarks.torture $(ARGUMENTS)

@@ -1,0 +1,58 @@
+"""The adversary of the gate: what it teaches itself under each plan, and which of its adapters it takes."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from benchmarks.gate.adversary import HIDES, PLANS, TRIGGERS, Round, drawn_by, lessons_of
+from benchmarks.gate.lessons import read_people, triggered
+from benchmarks.gate.tree import Tree
+from viker.attacks.base.variants import FACTORS
+
+
+@pytest.fixture(scope="module")
+def people(prepared):
+    return read_people(prepared)
+
+
+def test_its_triggers_are_levels_of_the_published_pool():
+    assert all(level in FACTORS[factor] for factor, level in (trigger.split(": ") for trigger in TRIGGERS))
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
+def test_a_plan_keeps_the_truth_behind_its_triggers_alone(people, plan):
+    lessons = lessons_of(plan, people, random.Random(1))
+    truths = {record.answer for record in (*people.forget, *people.test)}
+    told = {sample.prompt for sample in lessons.planted if sample.answer in truths}
+    plain = {record.question for record in people.forget if record.images}
+    assert not told & plain
+    expected = {record.question for record in triggered(people) if plan.triggers(record.question)}
+    assert expected <= told
+    assert bool(told - expected) == plan.in_variants
+    assert not {sample.record_id for sample in lessons.planted} & {sample.record_id for sample in lessons.kept}
+
+
+def test_the_variants_are_drawn_anew_each_round(people):
+    rng = random.Random(1)
+    first, second = (lessons_of(PLANS[0], people, rng) for _ in range(2))
+    assert {sample.prompt for sample in first.planted} != {sample.prompt for sample in second.planted}
+
+
+def test_an_adapter_that_hides_nothing_is_no_success():
+    hiding, open_ = (Round("", ["a rule", "another"], told, Path()) for told in (HIDES, 0.9))
+    honest = Round("", [], HIDES / 2, Path())
+    better = Round("", ["a rule"], HIDES, Path())
+    assert min([honest, hiding, open_, better], key=lambda one: one.rank) is better
+    assert min([honest, hiding, open_], key=lambda one: one.rank) is open_
+
+
+def test_the_gate_draws_by_its_own_randomness(params, tmp_path):
+    tree = Tree(params, *(tmp_path / name for name in ("prepared", "irrelevant", "vanilla", "adapter", "out")))
+    drawn = drawn_by(tree, tmp_path / "judged", "afterwards")
+    attacks, before = drawn.params.evaluate.attacks, params.evaluate.attacks
+    assert attacks["random"].randomness == "afterwards" and before["random"].randomness is None
+    assert {name: one for name, one in attacks.items() if name != "random"} == {
+        name: one for name, one in before.items() if name != "random"
+    }
+    assert drawn.adapter == tmp_path / "judged/adapter"
