@@ -27,7 +27,7 @@ INSTALLED := $(VENV)/.installed
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test audit test-airflow test-containers images images-push chromium lint docs bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-methods bench-gate bench-adversary bench-meta torture ui clean
+.PHONY: help install demo test audit test-airflow test-containers images images-push chromium lint docs bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-methods bench-gate bench-adversary bench-meta bench-paper torture ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -129,6 +129,9 @@ bench-adversary: $(INSTALLED) ## train an adapter against the published gate for
 
 bench-meta: $(INSTALLED) ## which metrics and attacks tell models that know from models that never knew; two hours
 	$(IN_VENV) python -m benchmarks.meta
+
+bench-paper: $(INSTALLED) ## every method, teacher and lambda where facts can be told by the picture alone; SEEDS=7
+	$(IN_VENV) python -m benchmarks.paper --text "$(TOFU_TEXT)" --seeds "$(SEEDS)"
 
 torture: $(INSTALLED) ## kill, starve, race and misfeed the pipeline, and count what goes wrong; needs root; about an hour
 	$(IN_VENV) python -m benchmarks.torture $(ARGUMENTS)

@@ -1,0 +1,88 @@
+"""``python -m benchmarks.paper``: every method and teacher where facts can be told by the picture alone."""
+
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.contract.params import Params, load_params
+from viker.core import console
+from viker.core.console import ParamsOption, stage_app
+from viker.core.errors import UserError
+from viker.core.files import new_file, read_json, write_json
+
+
+def command(
+    params: ParamsOption = Path("params.yaml"),
+    text: Annotated[Path, typer.Option(help="TOFU's text, a folder.")] = Path("../shared/data/tofu"),
+    seeds: Annotated[str, typer.Option(help="The seeds, with commas between.")] = "7",
+    only: Annotated[str, typer.Option(help="Measure only the settings whose names contain this.")] = "",
+    processes: Annotated[int, typer.Option(min=1, help="Settings that are measured at the same time.")] = 2,
+    work: Annotated[Path, typer.Option(help="Models and measurements; those that are there are used again.")] = Path(
+        "work/paper"
+    ),
+    out: Annotated[Path, typer.Option(help="Where table.md, versus.md and frontier.png go.")] = Path("docs/beyond"),
+) -> None:
+    """Teach a model a hundred people by sight, and unlearn ten of them with every method, teacher and lambda.
+
+    Exits with 1 if the model doesn't look at the pictures. A stopped run resumes with the settings that are missing.
+    """
+    loaded = load_params(params)
+    from benchmarks.paper.measure import settings
+    from benchmarks.paper.show import frontier, table, versus
+
+    numbers = [int(word) for word in seeds.split(",") if word.strip().isdigit()]
+    names = [name for name in settings() if only in name]
+    if not numbers or not names:
+        raise UserError("--seeds or --only: nothing to measure. Give numbers with commas between, or part of a name.")
+    for seed in numbers:
+        reliance = _prepare(text, seed, loaded.threads, work / str(seed))
+        typer.echo(
+            f"seed {seed}: visual reliance {reliance['reliance']:.2f}, {reliance['own']:.2f} with the own picture"
+        )
+    waiting = [(seed, name) for seed in numbers for name in names if not _file(work, seed, name).exists()]
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        for done in [pool.submit(_measure, loaded, text, work, *one) for one in waiting]:
+            typer.echo(done.result())
+    results = {name: {seed: read_json(_file(work, seed, name), "bench-paper") for seed in numbers} for name in names}
+    for file, content in (("table.md", table(results)), ("versus.md", versus(results))):
+        with new_file(out / file) as path:
+            path.write_text(content, encoding="utf-8")
+    with new_file(out / "frontier.png") as path:
+        frontier(results, path)
+    typer.echo(f"{out}: table.md, versus.md, frontier.png")
+
+
+def _prepare(text: Path, seed: int, threads: int, work: Path) -> dict[str, float]:
+    from benchmarks.paper.model import known_model
+    from benchmarks.paper.people import read_people
+
+    *_, reliance = known_model(read_people(text, seed), seed, threads, work / "model")
+    write_json(work / "reliance.json", reliance)
+    return reliance
+
+
+def _measure(params: Params, text: Path, work: Path, seed: int, name: str) -> str:
+    """Measure one setting in a process of its own; return a line on it."""
+    from benchmarks.paper.measure import measure, settings
+    from benchmarks.paper.model import load_known
+    from benchmarks.paper.people import read_people
+
+    people = read_people(text, seed)
+    model, encoder = load_known(people, work / str(seed) / "model", seed, params.threads)
+    found = measure(params.unlearn, settings()[name], people, model, encoder, seed, params.threads)
+    write_json(_file(work, seed, name), found)
+    last = found["points"][-1]
+    return f"seed {seed}, {name}: span {last['span']:.2f}, leak {last['leak']:.2f} after {last['step']} steps"
+
+
+def _file(work: Path, seed: int, name: str) -> Path:
+    return work / str(seed) / f"{name.replace(' ', '_').replace(',', '').replace('λ', 'lambda')}.json"
+
+
+app = stage_app(command)
+
+if __name__ == "__main__":
+    console.run(app)

@@ -1,0 +1,76 @@
+"""The model that knows everybody by sight: trained from nothing on pictures and answers, until it looks at them."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.paper.people import ASKED, People, kind_of
+from viker.core.errors import UserError
+from viker.core.files import new_folder
+from viker.data.records import Record
+from viker.data.samples import Sample, sample_of
+from viker.finetuning.settings import ModelParams
+from viker.finetuning.small_llava import build_model, build_processor, tokenizer_texts
+from viker.finetuning.train import train
+from viker.models.encoder import Encoder
+from viker.models.loading import device, load_model, seed_everything
+from viker.teacher.visual_reliance import visual_reliance
+
+SIZES = ModelParams(
+    image_size=48, patch_size=8, vision_width=96, vision_layers=2, width=128, layers=3, heads=4, vocabulary=4096
+)
+BATCH, LR, STEPS = 32, 2e-3, 2500
+LEAST_RELIANCE = 0.5
+"""Of the trained model, or methods that unlearn by the picture have nothing to show."""
+
+
+def known_model(people: People, seed: int, threads: int, out: Path) -> tuple[Any, Encoder, dict[str, float]]:
+    """Return the model, trained unless it is in ``out``, its encoder and its visual reliance.
+
+    Raises UserError: it relies on the pictures less than ``LEAST_RELIANCE``.
+    """
+    seed_everything(seed, threads)
+    if not out.exists():
+        wordings = [replace(r, question=ASKED[kind_of(r)][1]) for r in people.records]
+        processor = build_processor(tokenizer_texts([*people.records, *wordings]), SIZES)
+        model = build_model(processor, SIZES).to(device())
+        encoder = Encoder(processor, people.pictures, device())
+        rng = random.Random(seed)
+        train(model, encoder, batches([*people.records, *wordings], rng), STEPS, LR, "learning the people")
+        with new_folder(out) as folder:
+            model.save_pretrained(folder)
+            processor.save_pretrained(folder)
+    model, encoder = load_known(people, out, seed, threads)
+    asked = [*people.asked["forget"], *people.asked["retain"]]
+    samples = [sample_of(record) for record in asked]
+    reliance = visual_reliance(
+        model,
+        encoder,
+        samples,
+        [people.irrelevant] * len(samples),
+        {record.id: record.secrets for record in asked},
+        {record.id: record.person_id for record in asked},
+    )
+    if reliance["reliance"] < LEAST_RELIANCE:
+        raise UserError(
+            f"The model relies on the pictures by {reliance['reliance']:.2f}, less than {LEAST_RELIANCE:.2f}: "
+            f"{reliance['own']:.2f} with the own picture, {reliance['irrelevant']:.2f} with an irrelevant one."
+        )
+    return model, encoder, reliance
+
+
+def load_known(people: People, folder: Path, seed: int, threads: int) -> tuple[Any, Encoder]:
+    """Return the trained model in ``folder`` and its encoder, everything seeded."""
+    seed_everything(seed, threads)
+    model, processor = load_model(str(folder), "the benchmark's model")
+    return model, Encoder(processor, people.pictures, device())
+
+
+def batches(records: list[Record], rng: random.Random) -> Iterator[list[Sample]]:
+    """Yield batches without end, epoch after epoch, each record with one of its pictures."""
+    while True:
+        order = rng.sample(records, len(records))
+        for start in range(0, len(order), BATCH):
+            yield [sample_of(record, rng.choice(record.images)) for record in order[start : start + BATCH]]
