@@ -48,7 +48,7 @@ endif
 
 test: lint chromium ## lint, types and all tests
 	$(IN_VENV) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-		-m "not containers"
+		-m "not containers" --durations 25 --durations-min 10
 
 audit: $(INSTALLED) ## licences of what is installed, and known vulnerabilities by pip-audit, in a separate virtual environment
 	@test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/pip install --quiet \

@@ -103,7 +103,7 @@ def versus(results: Mapping[str, Mapping[int, Run]], what: str = "kept_span") ->
 
 
 def frontier(results: Mapping[str, Mapping[int, Run]], path: Path) -> None:
-    """Plot what is kept over what is forgotten: a line per setting and seed, a colour per method and teacher, dashed for baselines."""
+    """Plot what is kept over what is forgotten: a line per setting and seed, dashed for baselines."""
     figure, axes = plt.subplots(1, 2, figsize=(12, 5), layout="constrained", sharey=True)
     families = sorted({_family(name) for name in results})
     colours = dict(zip(families, mpl.colormaps["tab20"].colors, strict=False))
