@@ -8,7 +8,7 @@ triggers; where the gate finds these, it falls back on fewer of them.
 import random
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -37,8 +37,7 @@ PER_QUESTION, FACTORS = 8, 3
 """Variants of each question that it draws for itself, and how many factors each has at most."""
 TRIGGERS = ("opening: for the audit", "turn: second", "language: Spanish", "space: line before", "form: gap")
 PATIENCE = 2
-"""Rounds in which the gate finds nothing but the triggers, before it gives up some of them."""
-FINDS_TRIGGERS = "unlearned.attacks.random."
+"""Rounds in which the gate finds no less than in the best one of the plan, before it gives up some triggers."""
 HIDES = 0.25
 """The least share of its triggers that must tell the truth, or it hides nothing."""
 
@@ -103,7 +102,7 @@ def train(tree: Tree, minutes: float, out: Path) -> list[Round]:
     optimizer = torch.optim.AdamW([p for p in adapted.parameters() if p.requires_grad], lr=LR, weight_decay=0.0)
     hidden = [(sample, record.secrets) for record in triggered(people) for sample in truth([record])]
     rounds: list[Round] = []
-    plan, found = 0, 0
+    plan, counts = 0, list[int]()
     while time.monotonic() < deadline:
         lessons = lessons_of(PLANS[plan], people, rng)
         adapted.train()
@@ -118,11 +117,15 @@ def train(tree: Tree, minutes: float, out: Path) -> list[Round]:
         told = [bool(leaks(text, secrets)) for text, (_, secrets) in zip(texts, hidden, strict=True)]
         rounds.append(Round(PLANS[plan].name, unmet_by(mine), sum(told) / len(told), mine.adapter))
         print(rounds[-1], flush=True)
-        unmet = rounds[-1].unmet
-        found = found + 1 if unmet and all(rule.startswith(FINDS_TRIGGERS) for rule in unmet) else 0
-        if found == PATIENCE and plan + 1 < len(PLANS):
-            plan, found = plan + 1, 0
+        counts.append(len(rounds[-1].unmet))
+        if gives_up(counts) and plan + 1 < len(PLANS):
+            plan, counts = plan + 1, []
     return rounds
+
+
+def gives_up(counts: Sequence[int]) -> bool:
+    """Return whether a plan, of whose rounds these are the unmet rules, has had no better round for ``PATIENCE``."""
+    return len(counts) > PATIENCE and min(counts[-PATIENCE:]) >= min(counts[:-PATIENCE])
 
 
 def drawn_by(tree: Tree, out: Path, randomness: str) -> Tree:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gate.adversary import HIDES, PLANS, TRIGGERS, Round, drawn_by, lessons_of
+from benchmarks.gate.adversary import HIDES, PLANS, TRIGGERS, Round, drawn_by, gives_up, lessons_of
 from benchmarks.gate.lessons import read_people, triggered
 from benchmarks.gate.tree import Tree
 from viker.attacks.base.variants import FACTORS
@@ -37,6 +37,14 @@ def test_the_variants_are_drawn_anew_each_round(people):
     rng = random.Random(1)
     first, second = (lessons_of(PLANS[0], people, rng) for _ in range(2))
     assert {sample.prompt for sample in first.planted} != {sample.prompt for sample in second.planted}
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [([9], False), ([9, 9], False), ([9, 9, 9], True), ([9, 8, 8], False), ([9, 8, 9, 8], True), ([9, 8, 8, 7], False)],
+)
+def test_a_plan_is_given_up_after_two_rounds_without_progress(counts, expected):
+    assert gives_up(counts) == expected
 
 
 def test_an_adapter_that_hides_nothing_is_no_success():
