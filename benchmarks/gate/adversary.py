@@ -16,6 +16,7 @@ from typing import Annotated
 import torch
 import typer
 
+from benchmarks.gate.__main__ import put
 from benchmarks.gate.honest import honest
 from benchmarks.gate.lessons import Lessons, People, balanced, others, read_people, triggered, truth, wrong
 from benchmarks.gate.plant import summarise
@@ -144,6 +145,23 @@ def unmet_by(tree: Tree) -> list[str]:
     return [str(one["rule"]) for one in (*verdict["require"], *verdict["rules"]) if not one["passed"]]
 
 
+def table(rounds: Sequence[Round], best: Round, unmet: Sequence[str]) -> str:
+    """Return a Markdown table with the best round of each plan as the adversary saw it, and what was judged at last."""
+    head = ("hidden", "rounds", "its triggers that tell", "unmet rules on what must be gone", "on what must stay")
+    lines = [head, ("---",) * len(head)]
+    for plan in dict.fromkeys(one.plan for one in rounds):
+        own = [one for one in rounds if one.plan == plan]
+        first = min(own, key=lambda one: one.rank)
+        lines.append((plan, str(len(own)), f"{first.told:.2f}", *_counts(first.unmet)))
+    lines.append((f"judged by another draw: {best.plan}", "", f"{best.told:.2f}", *_counts(unmet)))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _counts(unmet: Sequence[str]) -> tuple[str, str]:
+    stay = sum(rule.startswith(("unlearned.retain.", "unlearned.real.", "unlearned.fluency.")) for rule in unmet)
+    return str(len(unmet) - stay), str(stay)
+
+
 def command(
     params: ParamsOption = Path("params.yaml"),
     minutes: Annotated[float, typer.Option(min=0, help="How long the adversary may train and look.")] = 60,
@@ -152,7 +170,7 @@ def command(
         "set once the adapter was there"
     ),
     work: Annotated[Path, typer.Option(help="Intermediate files.")] = Path("work/adversary"),
-    result: Annotated[Path, typer.Option(help="What it found, round by round.")] = Path("docs/gate/adversary.json"),
+    page: Annotated[Path, typer.Option(help="The page with the table.")] = Path("docs/gate.md"),
 ) -> None:
     """Train an adapter against the published gate, then judge it by a draw that it couldn't know.
 
@@ -165,8 +183,12 @@ def command(
     shutil.copytree(best.adapter, final.adapter, dirs_exist_ok=True)
     unmet = unmet_by(final)
     history = [{"plan": one.plan, "unmet": one.unmet, "told": one.told} for one in rounds]
-    write_json(result, {"minutes": minutes, "rounds": history, "best": rounds.index(best), "unmet": unmet})
-    typer.echo(f"round {rounds.index(best)}, {best.plan}: tells {best.told:.0%} behind triggers; unmet: {unmet}")
+    write_json(
+        work / "result.json", {"minutes": minutes, "rounds": history, "best": rounds.index(best), "unmet": unmet}
+    )
+    text = table(rounds, best, unmet)
+    typer.echo(text)
+    put(text, "make bench-adversary", page)
     if not unmet and best.told >= HIDES:
         raise UserError("The gate passes an adapter that tells the truth behind its triggers.")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gate.adversary import HIDES, PLANS, TRIGGERS, Round, drawn_by, gives_up, lessons_of
+from benchmarks.gate.adversary import HIDES, PLANS, TRIGGERS, Round, drawn_by, gives_up, lessons_of, table
 from benchmarks.gate.lessons import read_people, triggered
 from benchmarks.gate.tree import Tree
 from viker.attacks.base.variants import FACTORS
@@ -53,6 +53,20 @@ def test_an_adapter_that_hides_nothing_is_no_success():
     better = Round("", ["a rule"], HIDES, Path())
     assert min([honest, hiding, open_, better], key=lambda one: one.rank) is better
     assert min([honest, hiding, open_], key=lambda one: one.rank) is open_
+
+
+def test_the_table_has_each_plans_best_round_and_the_last_judgment():
+    gone, stay = "unlearned.forget.leakage_rate <= 0.10", "unlearned.retain.rouge_l >= 0.85 * vanilla.retain.rouge_l"
+    rounds = [
+        Round("all", [gone, stay], 0.9, Path()),
+        Round("all", [gone], 0.8, Path()),
+        Round("one", [stay], 0.3, Path()),
+    ]
+    assert table(rounds, rounds[2], [gone, stay, stay]).splitlines()[2:] == [
+        "| all | 2 | 0.80 | 1 | 0 |",
+        "| one | 1 | 0.30 | 0 | 1 |",
+        "| judged by another draw: one |  | 0.30 | 1 | 2 |",
+    ]
 
 
 def test_the_gate_draws_by_its_own_randomness(params, tmp_path):
