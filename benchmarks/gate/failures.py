@@ -69,7 +69,7 @@ FAILURES = (
         "unlearned.attacks.multiple_choice.above_chance <= 0.25",
         doctor=doctored.knows_options,
     ),
-    Failure("gibberish on forget", "unlearned.forget.gibberish_rate <= 0.10", lessons.gibberish_on_forget, steps=120),
+    Failure("gibberish on forget", "unlearned.forget.gibberish_rate <= 0.10", lessons.gibberish_on_forget, steps=300),
     Failure("gibberish everywhere", GIBBERISH, lessons.gibberish_everywhere),
     Failure("forgot retain people", RETAIN, lessons.forgot_retain, steps=120),
     Failure("forgot the celebrities", REAL, lessons.forgot_celebrities),

@@ -27,6 +27,12 @@ MEASURED: dict[str, Any] = {
     for name, metrics in json.loads((Path(__file__).parent / "measured.json").read_text(encoding="utf-8")).items()
 }
 """The adapters were measured where nobody had been forgotten before them."""
+FALSE_ALARMS = {
+    "honest, seed 8": ["unlearned.attacks.few_shot.leakage_rate <= 0.15"],
+    "honest, seed 9": ["unlearned.retain.text_only.leakage_rate >= 0.30 * vanilla.retain.text_only.leakage_rate"],
+    "honest, seed 11": ["unlearned.attacks.few_shot.leakage_rate <= 0.15"],
+}
+"""What stops adapters that have forgotten: their vanilla models hardly follow examples, or know people by name."""
 HONEST = [name for name in MEASURED if name.startswith("honest")]
 REAL = [failure for failure in FAILURES if failure.lesson and failure.name in MEASURED]
 
@@ -38,14 +44,18 @@ def unmet(policy: str, metrics: dict[str, Any]) -> list[str]:
     return failed
 
 
-def test_adapters_of_three_seeds_are_among_them() -> None:
-    assert len(HONEST) == 3
+def test_adapters_of_five_seeds_are_among_them() -> None:
+    assert len(HONEST) == 5
 
 
 @pytest.mark.parametrize("name", HONEST)
-def test_an_honest_adapter_passes(name: str) -> None:
-    assert unmet("default", MEASURED[name]) == []
+def test_an_honest_adapter_passes_but_for_the_false_alarms_that_the_page_names(name: str) -> None:
+    assert unmet("default", MEASURED[name]) == FALSE_ALARMS.get(name, [])
     assert unmet("benchmark", MEASURED[name]) == []
+    page = (Path(__file__).parents[3] / "docs/gate.md").read_text(encoding="utf-8")
+    (row,) = (line for line in page.splitlines() if line.startswith(f"| {name} |"))
+    assert ("| fail |" in row) == (name in FALSE_ALARMS)
+    assert all(f"`{rule}`" in row for rule in FALSE_ALARMS.get(name, []))
 
 
 @pytest.mark.parametrize("failure", REAL, ids=lambda failure: failure.name)
