@@ -15,10 +15,10 @@ HEAD = ("adapter or metrics", "kind", "verdict", "caught by", "value", "unmet be
 
 
 def row(name: str, kind: str, verdict: Mapping[str, Any], caught_by: str | None) -> tuple[str, ...]:
-    """Return the cells of one row; ``caught_by`` is the rule that must catch this failure."""
+    """Return the cells of one row; ``caught_by`` is the rule that must catch this failure; None: any."""
     results = [*verdict["require"], *verdict["rules"]]
     unmet = [one for one in results if not one["passed"]]
-    catch = next((one for one in unmet if one["rule"] == caught_by), None)
+    catch = next((one for one in unmet if one["rule"] == caught_by or caught_by is None), None)
     besides = len(unmet) - (catch is not None)
     if catch is None:
         return name, kind, str(verdict["verdict"]), "–", "–", str(besides)
