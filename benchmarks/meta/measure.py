@@ -12,7 +12,7 @@ from viker.attacks.base.attack import AttackSettings
 from viker.attacks.base.perform import run_attacks
 from viker.attacks.base.subject import Subject
 from viker.attacks.base.targets import Targets, read_targets, spread
-from viker.attacks.quantised import rounded
+from viker.attacks.quantised import Int4Settings, rounded
 from viker.attacks.relearn import RelearnSettings, train
 from viker.core.files import sha256_path
 from viker.data.records import read_pictures
@@ -70,8 +70,9 @@ def changed(
     assert isinstance(settings, RelearnSettings)
     with ExitStack() as stack:
         if condition == "in 4 bits":
-            group = params.evaluate.attacks["quantised_int4"].group  # type: ignore[attr-defined] # Int4Settings has it
-            subject = stack.enter_context(rounded(subject, BITS, group))
+            rounding = params.evaluate.attacks["quantised_int4"]
+            assert isinstance(rounding, Int4Settings)
+            subject = stack.enter_context(rounded(subject, BITS, rounding.group))
         taught = []
         if condition == "after relearning":
             taught = spread(targets.questions(settings.questions, params.seed), settings.samples, params.seed)

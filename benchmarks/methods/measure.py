@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
-
 from benchmarks.demo.measure import make_vanilla
+from benchmarks.methods.asking import Asking, Point
 from components.contract.params import Params
 from viker.core.errors import UserError
 from viker.data.irrelevant.assignment import images_of, read_irrelevant
@@ -77,41 +76,19 @@ def measure(params: Params, seed: int, method: MethodSettings, work: Path) -> li
     section = params.unlearn.model_copy(update=changes)
     trainer = make_trainer(section, seed, model, encoder, qa["forget"], qa["retain"], teachers)
     name = method_of(method).described(method)
-    rows: list[dict[str, Any]] = []
 
-    class Measuring(TrainerCallback):
-        """Questions the model every few steps."""
+    def ask(adapted: Any) -> Point:
+        accuracy = {}
+        for split, of_split in asked.items():
+            samples = [sample_of(record) for record in of_split]
+            said = replies(adapted, encoder, samples, params.evaluate.batch_size, TOKENS, split)
+            right = [bool(leaks(reply, record.secrets)) for reply, record in zip(said, of_split, strict=True)]
+            accuracy[split] = sum(right) / len(right)
+        return accuracy
 
-        def __init__(self) -> None:
-            self.measured = 0.0
-
-        def ask(self, step: int) -> float:
-            start = time.perf_counter()
-            trainer.model.eval()
-            accuracy = {}
-            for split, of_split in asked.items():
-                samples = [sample_of(record) for record in of_split]
-                said = replies(trainer.model, encoder, samples, params.evaluate.batch_size, TOKENS, split)
-                accuracy[split] = sum(bool(leaks(a, r.secrets)) for a, r in zip(said, of_split, strict=True)) / len(
-                    said
-                )
-            trainer.model.train()
-            rows.append(
-                {"seed": seed, "setting": name, "step": step, "seconds": start - began - self.measured} | accuracy
-            )
-            self.measured += time.perf_counter() - start
-            return accuracy["forget"]
-
-        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            """Measure the vanilla model."""
-            self.ask(0)
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            """Measure, and end the run where all is forgotten."""
-            if state.global_step % EVERY == 0 and self.ask(state.global_step) <= LEAST:
-                control.should_training_stop = True
-
-    trainer.add_callback(Measuring())
+    asking = Asking(ask, began, EVERY, lambda point: point["forget"] <= LEAST)
+    trainer.add_callback(asking)
     trainer.train()
+    rows = [{"seed": seed, "setting": name} | point for point in asking.points]
     print(name, rows[-1], flush=True)
     return rows

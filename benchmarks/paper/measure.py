@@ -5,8 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from transformers import TrainerCallback
-
+from benchmarks.methods.asking import Asking
 from benchmarks.methods.measure import LR, OWN, RATES, WEIGHT
 from benchmarks.paper.people import ANSWERS, People, kind_of
 from viker.attacks.base.subject import Subject
@@ -79,35 +78,14 @@ def measure(
         teachers = teach(FrozenModel(model, encoder), inputs, method.teachers or {"irrelevant": 1.0})
     changes = {"method": method, "lr": RATES.get(method.name, LR), "epochs": MOST_EPOCHS}
     trainer = make_trainer(params.model_copy(update=changes), seed, model, encoder, forget, retain, teachers)
-    points: list[dict[str, Any]] = []
-
-    class Measuring(TrainerCallback):
-        """Asks the model every few steps; the seconds that this takes don't count."""
-
-        measured = 0.0
-
-        def ask(self, step: int) -> float:
-            start = time.perf_counter()
-            trainer.model.eval()
-            points.append(
-                {"step": step, "seconds": start - began - self.measured} | _ask(trainer.model, encoder, asked, values)
-            )
-            trainer.model.train()
-            self.measured += time.perf_counter() - start
-            return float(points[-1]["span"])
-
-        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.ask(0)
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if state.global_step % EVERY == 0 and self.ask(state.global_step) <= LEAST:
-                control.should_training_stop = True
-
-    trainer.add_callback(Measuring())
+    asking = Asking(
+        lambda adapted: _ask(adapted, encoder, asked, values), began, EVERY, lambda point: point["span"] <= LEAST
+    )
+    trainer.add_callback(asking)
     trainer.train()
     relearnt = _relearnt(trainer.model.eval(), encoder, people, seed)
     trainer.model.unload().requires_grad_(False)
-    return {"points": points, "relearnt": relearnt}
+    return {"points": asking.points, "relearnt": relearnt}
 
 
 def _asked(people: People, encoder: Encoder) -> Asked:
