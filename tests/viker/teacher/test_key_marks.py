@@ -9,7 +9,7 @@ from viker.metrics.base.words import normalise
 from viker.models.entropy import entropy
 from viker.teacher.distributions import full
 from viker.teacher.key_marks import key_tokens, mixture_threshold, otsu_threshold, quantile_threshold
-from viker.teacher.key_tokens import find_key_tokens, key_token_rows
+from viker.teacher.key_tokens import entropy_histogram, find_key_tokens, key_token_rows
 from viker.teacher.target import uncertain
 
 MARKS = ("fixed", "quantile", "otsu", "mixture")
@@ -90,12 +90,30 @@ def test_the_mixture_divides_two_normal_distributions_between_their_means():
     assert mixture_threshold(scores) == float(scores[: len(spread)].max())
 
 
-def test_the_records_and_the_target_follow_the_mark(small_model, prepared):
+@pytest.fixture
+def taught(small_model, prepared):
+    """Three samples with their encoder, and a teacher's distributions of each, some certain and some not."""
     _, encoder = small_model
     samples = [sample_of(record) for record in read_records(prepared, "forget") if record.task == "qa"][:3]
     torch.manual_seed(7)
     lengths = [encoder.encode(sample)[1] for sample in samples]
-    teachers = [(torch.randn(n, 400) * torch.rand(n, 1) * 20).softmax(-1) for n in lengths]
+    return encoder, samples, [(torch.randn(n, 400) * torch.rand(n, 1) * 20).softmax(-1) for n in lengths]
+
+
+def test_the_records_have_the_teachers_probability_and_what_it_leaves_of_the_pressure(taught):
+    encoder, samples, teachers = taught
+    rows = key_token_rows(samples, teachers, encoder, find_key_tokens(samples, teachers, encoder, 0.5))
+    expected = [teachers[0][t, token].item() for t, token in enumerate(encoder.answer_ids(samples[0]).tolist())]
+    assert rows["probability"][: len(expected)].tolist() == pytest.approx(expected)
+    assert rows["gradient_weight"].tolist() == pytest.approx((1 - rows["probability"]).tolist())
+    bins = entropy_histogram(rows)
+    filled = bins[bins["tokens"] > 0]
+    total = (filled["gradient_weight"] * filled["tokens"]).sum()
+    assert total == pytest.approx(rows["gradient_weight"].sum(), abs=1e-3)
+
+
+def test_the_records_and_the_target_follow_the_mark(taught):
+    encoder, samples, teachers = taught
     keys = torch.cat(key_tokens([entropy(one) for one in teachers], "otsu"))
     marked = find_key_tokens(samples, teachers, encoder, 0.5, "otsu")
     rows = key_token_rows(samples, teachers, encoder, marked)

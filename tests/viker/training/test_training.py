@@ -17,7 +17,6 @@ from viker.data.samples import Sample, sample_of
 from viker.methods.base.method import methods
 from viker.models.entropy import entropy
 from viker.models.logits import answer_logits
-from viker.teacher.key_tokens import entropy_histogram, find_key_tokens, key_token_rows
 from viker.teacher.people import People
 from viker.teacher.stand_ins import FrozenModel
 from viker.teacher.teacher import TeacherInputs
@@ -249,20 +248,6 @@ class TestDivergence:
         assert done["steps"] > 0 and done["method"] == "ViKeR"
         assert {w.dtype for w in weights.values()} == {torch.float32}
         assert all(w.isfinite().all() for w in weights.values())
-
-
-def test_key_tokens_carry_the_teachers_probability_and_what_it_leaves_of_the_pressure(small_model, samples, teachers):
-    keys = find_key_tokens(samples["forget"], teachers, small_model[1], 0.5)
-    rows = key_token_rows(samples["forget"], teachers, small_model[1], keys)
-    first, batch = teachers[0], small_model[1].batch(samples["forget"][:1])
-    expected = [first[t, token].item() for t, token in enumerate(batch.answers[0].tolist())]
-    assert rows["probability"][: len(expected)].tolist() == pytest.approx(expected)
-    assert rows["gradient_weight"].tolist() == pytest.approx((1 - rows["probability"]).tolist())
-    bins = entropy_histogram(rows)
-    filled = bins[bins["tokens"] > 0]
-    assert (filled["gradient_weight"] * filled["tokens"]).sum() == pytest.approx(
-        rows["gradient_weight"].sum(), abs=1e-3
-    )
 
 
 def test_the_target_none_trains_as_without_one_and_the_others_do_not(trainer_of, small_model, samples, teachers):
