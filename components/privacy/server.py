@@ -9,6 +9,7 @@ from typing import Any
 from components.privacy.removal import REMOVED, treat
 from components.privacy.search import Finder
 from viker.core.errors import UserError
+from viker.core.mlflow_client import patiently
 from viker.core.mlflow_store import connect, database, explained, tracking_uri
 from viker.core.redact import without_secrets
 
@@ -89,12 +90,12 @@ def _in_artifacts(place: str, address: str, uri: str, finder: Finder) -> Iterato
     repository = get_artifact_repository(address, tracking_uri=uri)
     folders: list[str | None] = [None]
     while folders:
-        for item in repository.list_artifacts(folders.pop()):
+        for item in patiently(partial(repository.list_artifacts, folders.pop())):
             if item.is_dir:
                 folders.append(item.path)
             elif not item.path.endswith(WEIGHTS):
                 with tempfile.TemporaryDirectory() as scratch:
-                    file = Path(repository.download_artifacts(item.path, scratch))
+                    file = Path(patiently(partial(repository.download_artifacts, item.path, scratch)))
                     found = finder.in_file(file)
                 if found or finder.in_value(item.path):
                     yield f"{place}{item.path}", partial(_treat_artifact, repository, item.path, finder)
@@ -103,7 +104,7 @@ def _in_artifacts(place: str, address: str, uri: str, finder: Finder) -> Iterato
 def _treat_artifact(repository: Any, path: str, finder: Finder) -> str:
     """Put a file without the trace in its place; remove it where it can't be done without."""
     with tempfile.TemporaryDirectory() as scratch:
-        file = Path(repository.download_artifacts(path, scratch))
+        file = Path(patiently(partial(repository.download_artifacts, path, scratch)))
         how = "removed" if finder.in_value(path) else treat(file, finder, whole=False)
         if how == "rewritten":
             repository.log_artifact(str(file), path.rpartition("/")[0] or None)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from viker.core.errors import UserError
+from viker.core.mlflow_client import PatientClient
 from viker.core.redact import without_secrets
 from viker.core.system_errors import system_error
 
@@ -33,7 +34,7 @@ os.environ |= {  # read by MLflow; values that are set already win
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # what did not arrive is sent again here, after a look at what did
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # PatientClient and the callers send again; MLflow would create twice
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "GIT_PYTHON_REFRESH": "quiet",
 } | os.environ
@@ -67,7 +68,7 @@ def repository_of(folder: Path) -> Path | None:
 
 
 def connect(uri: str) -> Any:
-    """Return an ``MlflowClient`` of a store that has answered.
+    """Return a ``PatientClient`` of a store that has answered.
 
     Raises:
         UserError: nothing answers at ``uri``, or it is not a tracking store.
@@ -85,7 +86,7 @@ def connect(uri: str) -> Any:
         relocate(uri)
         client = MlflowClient(tracking_uri=_absolute(uri))
         client.search_experiments(max_results=1)
-    return client
+    return PatientClient(client)
 
 
 @contextmanager
@@ -132,6 +133,11 @@ def explained(uri: str, problem: str, hint: str) -> Iterator[None]:
         raise UserError(
             f"MLflow at {without_secrets(uri)}: {problem} ({reason}). {hint}. Then run the command again."
         ) from None
+
+
+def _shortened(text: str) -> str:
+    """Return at most some 500 characters: the start, which names the request, and the end, which says what happened."""
+    return text if len(text) <= 500 else f"{text[:200]} … {text[-300:]}"
 
 
 def _create_database(uri: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from viker.core.errors import UserError
 from viker.core.files import sha256_path
+from viker.core.mlflow_client import patiently
 from viker.core.pseudonyms import People
 from viker.core.settings import read_yaml
 from viker.evidence.training_summary import NAME as SUMMARY
@@ -122,7 +123,9 @@ def _download(source: str, path: str, uri: str, scratch: str) -> Path | None:
     from mlflow.artifacts import download_artifacts, list_artifacts
 
     above, _, name = f"{source.rstrip('/')}/{path}".rpartition("/")
-    listed = list_artifacts(artifact_uri=above, tracking_uri=uri)
+    listed = patiently(lambda: list_artifacts(artifact_uri=above, tracking_uri=uri))
     if name not in {item.path.rstrip("/").rpartition("/")[2] for item in listed}:
         return None
-    return Path(download_artifacts(artifact_uri=f"{above}/{name}", dst_path=scratch, tracking_uri=uri))
+    return Path(
+        patiently(lambda: download_artifacts(artifact_uri=f"{above}/{name}", dst_path=scratch, tracking_uri=uri))
+    )

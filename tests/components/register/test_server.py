@@ -11,7 +11,9 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.registry import Work, fill, new_work, put_aliases
+from tests.viker.tracking.cutting import cutting
 from tests.viker.tracking.server import Server
+from viker.core.mlflow_client import PatientClient
 from viker.registry.promotion import Refused, promote, rollback
 from viker.registry.versions import Registry
 
@@ -82,6 +84,10 @@ def killed_at(point: int, action: Callable[[], object]) -> int:
     return in_a_process(body)
 
 
+def patient(address: str) -> PatientClient:
+    return PatientClient(MlflowClient(tracking_uri=address))
+
+
 def left_locks(work: Work) -> list[str]:
     return [tag for tag in work.client.get_registered_model(work.name).tags if tag.startswith("lock.")]
 
@@ -130,6 +136,15 @@ def test_a_promotion_killed_at_any_point_leaves_one_champion_and_can_be_repeated
         assert code == -signal.SIGKILL
     assert code == 0 and point >= 6
     assert champions == sorted(champions) and set(champions) == {1, 2}
+
+
+@pytest.mark.parametrize("arrives", [False, True])
+def test_a_promotion_ends_well_though_every_connection_breaks_once(served, arrives):
+    put_aliases(served, {"champion": 1})
+    with cutting(served.registry.uri, arrives) as (address, broken):
+        promote(Registry(patient(address), address, served.name), 2, served.policy)
+    assert {request.split()[0] for request in broken} == {"GET", "POST", "DELETE"}
+    assert served.aliases() == {"candidate": 4, "champion": 2, "previous": 1} and left_locks(served) == []
 
 
 def test_a_rollback_killed_at_any_point_leaves_one_champion_and_goes_back_once(served):
