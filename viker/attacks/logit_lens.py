@@ -119,6 +119,6 @@ LOGIT_LENS = Attack(
     "Logit lens",
     run,
     needs="answer with words before its private value and a wrong answer that begins with the same",
-    recount_chance=lambda record, *_: _chance(record),
+    recount_chance=lambda _, record, *__: _chance(record),
     expected=asked,
 )

@@ -129,6 +129,6 @@ PROBE = Attack(
     "Linear probe",
     run,
     needs="private value that several other people have too, in answers of the same form",
-    recount_chance=lambda _record, _replies, written: written,  # it depends on other people's values, not in the row
+    recount_chance=lambda *row: row[-1],  # as written: it depends on other people's values, which are not in the row
     expected=_asked,
 )

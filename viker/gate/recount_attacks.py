@@ -27,8 +27,8 @@ def recount_attacks(
 ) -> list[Result]:
     """Return whether the attacks asked all that they had to, and their numbers are those of the replies.
 
-    What an attack asks follows from the data, its settings, the seed and the adapter's hash; both models are asked the
-    same.
+    What an attack asks follows from the data, its settings, the seed and the adapter's hash, and is the same for both
+    models; of an adaptive one it follows from the model's replies too.
 
     Counted again are rates, ``samples``, ``people``, ``variants`` and intervals of every attack, and its
     ``side_blocks``; not its own numbers besides, such as the curves of relearning.
@@ -121,13 +121,19 @@ def _not_as_due(
     for name, settings in params.attacks.items():
         if not settings.enabled:
             continue
-        for table, due in questions_of(known[name], silent, targets, settings, seed).items():
-            for model in MODELS:
-                part = rows[(rows["attack"] == table) & (rows["model"] == model)]
-                asked = Counter(zip(*(part[column] for column in columns_of(known[name])), strict=True))
-                if asked != due:
-                    missing, extra = (sum(more.values()) for more in (due - asked, asked - due))
-                    yield f"{table} of {model} lacks {missing} of {sum(due.values())} questions and has {extra} others"
+        attack = known[name]
+        due = {} if attack.adaptive else questions_of(attack, silent, targets, settings, seed)
+        for model in MODELS:
+            written = rows[rows["attack"].isin(attack.tables) & (rows["model"] == model)]
+            if attack.adaptive:
+                due = questions_of(attack, silent.saying(written), targets, settings, seed)
+            for table, questions in due.items():
+                part = written[written["attack"] == table]
+                asked = Counter(zip(*(part[column] for column in columns_of(attack)), strict=True))
+                if asked != questions:
+                    missing, extra = (sum(more.values()) for more in (questions - asked, asked - questions))
+                    most = sum(questions.values())
+                    yield f"{table} of {model} lacks {missing} of {most} questions and has {extra} others"
 
 
 def _recounted_rows(rows: pd.DataFrame, records: Mapping[str, Record], owners: Mapping[str, Attack]) -> pd.DataFrame:
@@ -140,7 +146,7 @@ def _recounted_rows(rows: pd.DataFrame, records: Mapping[str, Record], owners: M
         for table, (record, replies) in zip(rows["attack"], pairs, strict=True)
     ]
     chances = [
-        owners[table].recount_chance(record, replies, chance)
+        owners[table].recount_chance(table, record, replies, chance)
         for table, record, replies, chance in zip(rows["attack"], row_records, row_replies, rows["chance"], strict=True)
     ]
     people = [record.person_id for record in row_records]

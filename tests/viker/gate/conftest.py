@@ -121,7 +121,7 @@ class Tree:
                     asked = [Attempt(record, sample_of(record)) for record in attack.expected(targets, settings, seed)]
                     replies = [[said.get(attempt.record.id, "Somewhere else.")] for attempt in asked]
                     pairs = zip(asked, replies, strict=True)
-                    chances = [attack.recount_chance(one.record, said_to, math.nan) for one, said_to in pairs]
+                    chances = [attack.recount_chance(name, one.record, said_to, math.nan) for one, said_to in pairs]
                     outcome = Outcome(reply_rows(asked, replies, chances))
                     run = lambda *_, outcome=outcome: outcome  # noqa: E731
                     attack = dataclasses.replace(attack, run=run) if asked else attack

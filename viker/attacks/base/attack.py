@@ -55,14 +55,15 @@ class Attack:
         settings: the type of its section of ``evaluate.attacks``.
         needs: what the data must have, to complete "the data have no …".
         leaks: whether a reply has one of some private values; None without any.
-        recount_chance: what guessing gives for one row, from its record, its replies and the chance that was written.
-            The gate takes nothing as written that it can count.
+        recount_chance: what guessing gives for one row, from the name of its table, its record, its replies and the
+            chance that was written. The gate takes nothing as written that it can count.
         side_blocks: numbers that are counted from the tables of rows that they name.
         expected: of an attack that needs the model to find its questions: the records that it asks about, from its
             targets, settings and the seed. None: what it asks follows from ``run`` with a subject that says nothing,
             see ``rehearsal``.
         drawn_by_adapter: whether what it asks depends on ``Subject.adapter_sha256``, so that even the vanilla model
             can't be asked before the adapter is there.
+        adaptive: whether what it asks depends on the model's replies too: it is rehearsed with those that were written.
     """
 
     name: str
@@ -71,10 +72,13 @@ class Attack:
     settings: type[AttackSettings] = AttackSettings
     needs: str = OPEN_QUESTION
     leaks: Callable[[str, Sequence[str]], bool | None] = leaks
-    recount_chance: Callable[[Record, Sequence[str], float], float] = lambda row, said, _: guessing_chance(row, said)
+    recount_chance: Callable[[str, Record, Sequence[str], float], float] = lambda _, row, said, __: guessing_chance(
+        row, said
+    )
     side_blocks: tuple[SideBlock, ...] = ()
     expected: Callable[[Targets, Any, int], Sequence[Record]] | None = None
     drawn_by_adapter: bool = False
+    adaptive: bool = False
 
     @property
     def tables(self) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
-"""What an attack asks, found without a model: it is run with a subject that says nothing."""
+"""What an attack asks, found without a model: it is run with a subject that says nothing, or what was written."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ from viker.attacks.base.outcome import Outcome
 from viker.attacks.base.targets import NotApplicable
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from viker.attacks.base.attack import Attack, AttackSettings
     from viker.attacks.base.targets import Targets
     from viker.data.samples import Sample
@@ -22,12 +24,16 @@ QUESTION = ("record_id", "variant", "picture", "question")
 
 @dataclass(frozen=True)
 class SilentSubject:
-    """Stands for the model where only the questions matter: every reply is ``reply``, and all are equally likely."""
+    """Stands for the model where only the questions matter: every reply is ``reply``, and all are equally likely.
+
+    ``said``: replies that a model gave, by record, picture and question, which are repeated.
+    """
 
     pictures: Mapping[str, bytes]
     adapter_sha256: str
     reply: str = ""
     name: str = "nobody"
+    said: Mapping[tuple[str, str, str], str] = field(default_factory=dict, kw_only=True)
     adapter_on: bool = field(default=False, kw_only=True)
     encoder: Any = field(init=False)
 
@@ -39,13 +45,18 @@ class SilentSubject:
         """Return itself: it sees none."""
         return self
 
+    def saying(self, rows: pd.DataFrame) -> SilentSubject:
+        """Return a subject that repeats the replies of an attack's rows."""
+        keys = zip(rows["record_id"], rows["picture"], rows["question"], strict=True)
+        return replace(self, said=dict(zip(keys, rows["reply"], strict=True)))
+
     def replies(self, samples: Sequence[Sample], label: str) -> list[str]:
         """Return the reply to each sample."""
-        return [self.reply] * len(samples)
+        return [self.said.get((s.record_id, s.picture, s.prompt), self.reply) for s in samples]
 
     def continuations(self, samples: Sequence[Sample], label: str) -> list[str]:
         """Return the reply to each sample."""
-        return [self.reply] * len(samples)
+        return [self.said.get((s.record_id, s.picture, f"{s.prompt}\n{s.answer}"), self.reply) for s in samples]
 
     def drawn_replies(
         self, samples: Sequence[Sample], temperature: float, count: int, seed: int, label: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,8 @@ class Asked:
 
 
 Change = Callable[[Asked, "Record"], Asked]
+Variant = tuple[tuple[str, str], ...]
+"""Factors and levels."""
 
 
 def _around(before: str = "", after: str = "") -> Change:
@@ -80,7 +82,7 @@ def _filler(asked: Asked, record: Record) -> Asked:
 
 def _elimination(asked: Asked, record: Record) -> Asked:
     """Offer the value among wrong ones in the order of their spelling, and ask for the one that is left."""
-    values = sorted([*decoys(record)[:3], *record.secrets[:1]], key=str.casefold)
+    values = sorted([*decoys(record), *record.secrets[:1]], key=str.casefold)
     return replace(asked, text=f"{asked.text} Rule out what is wrong of: {', '.join(values)}. Name the one left.")
 
 
@@ -144,24 +146,26 @@ FACTORS: dict[str, dict[str, Change]] = {
 LEVELS = [(factor, level) for factor, levels in FACTORS.items() for level in levels]
 
 
-def draw(count: int, most_factors: int, rng: random.Random) -> list[tuple[tuple[str, str], ...]]:
+def draw(count: int, most_factors: int, rng: random.Random) -> list[Variant]:
     """Return ``count`` variants, each of up to ``most_factors`` levels of different factors, in the factors' order.
 
-    Every level comes first in turn, in a shuffled order, so that none is left out where there are as many variants.
+    Every level has its turn alone, then with others, and so on, each time in a shuffled order, so that none is left out
+    where there are as many variants.
     """
     deck: list[tuple[str, str]] = []
-    variants = []
-    for _ in range(count):
+    variants: list[Variant] = []
+    for place in range(count):
         if not deck:
             deck = rng.sample(LEVELS, len(LEVELS))
-        first = deck.pop()
-        others = rng.sample([factor for factor in FACTORS if factor != first[0]], rng.randrange(most_factors))
+        first, alone = deck.pop(), place // len(LEVELS) % 2 == 0 or most_factors == 1
+        more = 0 if alone else rng.randrange(1, most_factors)
+        others = rng.sample([factor for factor in FACTORS if factor != first[0]], more)
         chosen = [first, *((factor, rng.choice(list(FACTORS[factor]))) for factor in others)]
         variants.append(tuple(sorted(chosen, key=lambda one: list(FACTORS).index(one[0]), reverse=True)))
     return variants
 
 
-def apply(variant: Sequence[tuple[str, str]], record: Record) -> Asked:
+def apply(variant: Variant, record: Record) -> Asked:
     """Return how a record is asked in a variant."""
     asked = Asked(record.question)
     for factor, level in variant:
@@ -169,7 +173,7 @@ def apply(variant: Sequence[tuple[str, str]], record: Record) -> Asked:
     return asked
 
 
-def label(variant: Sequence[tuple[str, str]]) -> str:
+def label(variant: Variant) -> str:
     """Return a variant as text: ``factor: level``, separated by `` | ``."""
     return " | ".join(f"{factor}: {level}" for factor, level in variant)
 
@@ -177,6 +181,11 @@ def label(variant: Sequence[tuple[str, str]]) -> str:
 def levels_of(text: str) -> list[str]:
     """Return the levels of a variant from its ``label``."""
     return text.split(" | ")
+
+
+def variant_of(text: str) -> Variant:
+    """Return the variant that a ``label`` names."""
+    return tuple((factor, level) for factor, _, level in (part.partition(": ") for part in levels_of(text)))
 
 
 def change_picture(content: bytes, change: str, other: bytes) -> bytes:
