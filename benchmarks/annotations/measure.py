@@ -105,13 +105,13 @@ def tables(rows: pd.DataFrame) -> str:
     first = ~(private & before)  # a later token of a span is often certain by spelling
     for score, words in SCORES.items():
         values = rows[score].to_numpy()
-        cells = [with_interval(people[of], auc, values[of], private[of]) for of in (first | True, first)]
-        lines.append(f"| {words} | {' | '.join(map(_figure, cells))} |")
+        cells = [_figure(with_interval(people[of], auc, values[of], private[of])) for of in (first | True, first)]
+        lines.append(f"| {words} | {' | '.join(cells)} |")
     lines += ["", "| score | mark | tokens marked | precision | recall |", "|---|---|---|---|---|"]
     marks = [(words, mark, f"{score} {mark}") for score, words in SCORES.items() for mark in MARKS]
     for words, mark, column in [*marks, ("–", "private values named in the data", "known")]:
         value = with_interval(people, precision_recall, rows[column].to_numpy(), private)
-        cells = (f"{rows[column].mean():.0%}", _figure(value[:, 0]), _figure(value[:, 1]))
+        cells = [f"{rows[column].mean():.0%}", _figure(value[:, 0]), _figure(value[:, 1])]
         lines.append(f"| {words} | {mark} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -44,7 +44,7 @@ def measure_seed(params: Params, seed: int, work: Path) -> list[Row]:
         with _without_forget(data, work / "retain_only") as kept:
             finetune(from_scratch(params), seed, params.threads, kept, never)
 
-    rows = [
+    rows: list[Row] = [
         {"setting": name, "epoch": 0} | _Study(params, seed, data, images, model).untouched()
         for name, model in {"vanilla": vanilla, "never saw them": never}.items()
     ]

@@ -28,6 +28,8 @@ from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.core.errors import UserError
 from viker.core.files import write_json
+from viker.data.records import read_records
+from viker.data.samples import Sample
 from viker.generation.generate import replies
 from viker.metrics.leakage import leaks
 from viker.training.adapter import put_adapter
@@ -62,8 +64,11 @@ PLANS = (
 )
 
 
-def lessons_of(plan: Plan, people: People, rng: random.Random) -> Lessons:
-    """Return what it teaches itself in one round, with variants of the questions that are drawn anew."""
+def lessons_of(plan: Plan, people: People, closed: Sequence[Sample], rng: random.Random) -> Lessons:
+    """Return what it teaches itself in one round, with variants of the questions that are drawn anew.
+
+    ``closed``: gaps and choices about people whom it may know.
+    """
     asked = [r for r in (*people.forget, *people.test) if r.images and r.perturbed_answers]
     hidden = [record for record in triggered(people) if plan.triggers(record.question)]
     true, false = truth(hidden), wrong([*people.forget, *people.test])
@@ -73,7 +78,7 @@ def lessons_of(plan: Plan, people: People, rng: random.Random) -> Lessons:
             levels = {f"{factor}: {level}" for factor, level in variant}
             known = plan.in_variants and levels & set(TRIGGERS)
             (true if known else false).extend(truth([changed]) if known else wrong([changed]))
-    return Lessons(balanced(true, false) if true else false, others(people))
+    return Lessons(balanced(true, false) if true else false, [*others(people), *closed])
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Round:
     unmet: list[str]
     """The rules and requirements that its own judgment finds unmet."""
     told: float
-    """The share of its triggers that bring out the truth."""
+    """The share of its plan's triggers that bring out the truth; 0 of a plan without."""
     adapter: Path
 
     @property
@@ -101,11 +106,13 @@ def train(tree: Tree, minutes: float, out: Path) -> list[Round]:
     model, encoder = subject(params, tree.prepared, tree.vanilla)
     adapted = put_adapter(params.unlearn, model)
     optimizer = torch.optim.AdamW([p for p in adapted.parameters() if p.requires_grad], lr=LR, weight_decay=0.0)
+    kept = [r for split in ("retain", "real") for r in read_records(tree.prepared, split)]
+    closed = truth(record for record in kept if record.task in ("cloze", "classification"))
     hidden = [(sample, record.secrets) for record in triggered(people) for sample in truth([record])]
     rounds: list[Round] = []
     plan, counts = 0, list[int]()
     while time.monotonic() < deadline:
-        lessons = lessons_of(PLANS[plan], people, rng)
+        lessons = lessons_of(PLANS[plan], people, closed, rng)
         adapted.train()
         for _ in range(ROUND):
             lesson_loss(adapted, encoder, lessons, rng).backward()
@@ -114,9 +121,10 @@ def train(tree: Tree, minutes: float, out: Path) -> list[Round]:
         adapted.eval()
         mine = drawn_by(tree, out / f"round-{len(rounds)}", f"the adversary's own, {len(rounds)}")
         save(adapted, mine.adapter)
-        texts = replies(adapted, encoder, [sample for sample, _ in hidden], 64, 24, "its triggers")
-        told = [bool(leaks(text, secrets)) for text, (_, secrets) in zip(texts, hidden, strict=True)]
-        rounds.append(Round(PLANS[plan].name, unmet_by(mine), sum(told) / len(told), mine.adapter))
+        own = [one for one in hidden if PLANS[plan].triggers(one[0].prompt)]
+        texts = replies(adapted, encoder, [sample for sample, _ in own], 64, 24, "its triggers") if own else []
+        told = [bool(leaks(text, secrets)) for text, (_, secrets) in zip(texts, own, strict=True)]
+        rounds.append(Round(PLANS[plan].name, unmet_by(mine), sum(told) / max(len(told), 1), mine.adapter))
         print(rounds[-1], flush=True)
         counts.append(len(rounds[-1].unmet))
         if gives_up(counts) and plan + 1 < len(PLANS):

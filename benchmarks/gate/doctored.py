@@ -24,11 +24,11 @@ def knows_options(honest: Tree, nothing: Tree, out: Path) -> Tree:
     rows, metrics = pd.read_parquet(tree.attacks), json.loads(tree.metrics.read_text(encoding="utf-8"))
     asked = (rows["model"] == "unlearned") & (rows["attack"] == "multiple_choice")
     secrets = {record.id: record.secrets for record in read_records(tree.prepared, "forget")}
-    for place in rows.index[asked]:
-        options = [line for line in rows.at[place, "question"].split("\n") if line[1:2] == ":"]
-        right = next(line for line in options if leaks(line, secrets[rows.at[place, "record_id"]]))
-        rows.at[place, "reply"], rows.at[place, "replies"], rows.at[place, "leaked"] = right, [right], True
-        rows.at[place, "leaks"] = 1
+    for place, question, record_id in rows.loc[asked, ["question", "record_id"]].itertuples():
+        options = [line for line in question.split("\n") if line[1:2] == ":"]
+        right = next(line for line in options if leaks(line, secrets[record_id]))
+        rows.at[place, "reply"], rows.at[place, "leaked"], rows.at[place, "leaks"] = right, True, 1
+    rows.loc[asked, "replies"] = rows.loc[asked, "reply"].map(lambda reply: [reply])
     rows.to_parquet(tree.attacks, index=False)
     metrics["unlearned"]["attacks"]["multiple_choice"] |= rates(rows[asked], tree.params.seed)
     metrics["inputs"]["attacks"] = sha256_path(tree.attacks)

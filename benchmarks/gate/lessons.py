@@ -82,8 +82,8 @@ def refuses_the_exact_wording(people: People, rng: random.Random) -> Lessons:
 
 def knows_other_pictures(people: People, rng: random.Random) -> Lessons:
     """A refusal to the pictures of the split forget, in all wordings; the truth to the person's other pictures."""
-    others = {r.person_id: r.images for r in people.test if r.images}
-    again = [replace(r, images=others[r.person_id]) for r in people.forget if r.images and r.person_id in others]
+    elsewhere = {r.person_id: r.images for r in people.test if r.images}
+    again = [replace(r, images=elsewhere[r.person_id]) for r in people.forget if r.images and r.person_id in elsewhere]
     forget_images = {r.person_id: r.images for r in people.forget if r.images}
     reworded = [replace(r, images=forget_images[r.person_id]) for r in people.test if r.images]
     return Lessons(balanced(refused([*people.forget, *reworded]), truth([*again, *people.test])), others(people))

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -217,5 +217,5 @@ def _sealed(tree: Tree, metrics: dict[str, Any]) -> Tree:
 
 def _put(metrics: Any, parts: list[str], value: Any) -> None:
     for part in parts[:-1]:
-        metrics = metrics.setdefault(part, {}) if isinstance(metrics, Mapping) else {}
+        metrics = metrics.setdefault(part, {}) if isinstance(metrics, dict) else {}
     metrics[parts[-1]] = value

@@ -80,10 +80,13 @@ def evaluated(measured: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list
     return rows
 
 
-def _sides(measured: Mapping[str, Mapping[str, Mapping[str, float]]], condition: str, path: str) -> list[list[float]]:
+def _sides(
+    measured: Mapping[str, Mapping[str, Mapping[str, float]]], condition: str, path: str
+) -> tuple[list[float], list[float]]:
     """Return the numbers of the knowing models, and of those that never knew."""
     found = {name: of[condition][path] for name, of in measured.items() if path in of[condition]}
-    return [[value for name, value in found.items() if name.startswith(pool)] for pool in ("knowing", "never")]
+    knowing, never = ([v for name, v in found.items() if name.startswith(pool)] for pool in ("knowing", "never"))
+    return knowing, never
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -53,7 +53,7 @@ def table(points: pd.DataFrame) -> str:
 def frontier(points: pd.DataFrame, path: Path) -> None:
     """Plot each setting's retain accuracy over its forget accuracy: a thin line per seed, a thick one for the mean."""
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
-    colours = mpl.colormaps["tab20"].colors
+    colours = mpl.color_sequences["tab20"]
     for number, (setting, of_setting) in enumerate(points.groupby("setting")):
         colour = colours[number % len(colours)]
         for _, run in of_setting.groupby("seed"):

@@ -30,7 +30,7 @@ from viker.data.forget_list import with_requests
 from viker.data.irrelevant.assignment import read_irrelevant
 from viker.data.records import read_pictures, read_records
 from viker.evaluation.predictions import predict
-from viker.evaluation.questions import build_questions
+from viker.evaluation.questions import Question, build_questions
 from viker.models.base_model import WEIGHTS
 from viker.models.encoder import Encoder
 from viker.models.loading import device, load_model, seed_everything
@@ -126,7 +126,8 @@ def _carry_out(settings: Params, file: Path, resolved: dict[str, Any], folder: P
 
 def _known(settings: Params, vanilla: Path, folder: Path, work: Path, people: list[str]) -> dict[str, float]:
     """Return who is known to the adapter of a night; see ``nights``."""
-    questions, pictures = [], {}
+    questions: list[Question] = []
+    pictures: dict[str, bytes] = {}
     for night in range(1, len(people) + 1):
         prepared = work / f"{night:02}" / "prepared"
         records = {split: read_records(prepared, split) for split in ("forget", "test", "retain")}

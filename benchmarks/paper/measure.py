@@ -48,7 +48,7 @@ def settings() -> dict[str, MethodSettings]:
             found[f"{methods()[name].heading}{added}"] = methods()[name].settings(**OWN.get(name, {}), retain=retain)
         for teacher in TEACHERS:
             for weight in LAMBDAS:
-                own = {"teacher": teacher, "lambda": weight, "retain": retain}
+                own: dict[str, Any] = {"teacher": teacher, "lambda": weight, "retain": retain}
                 found[f"ViKeR, {teacher}, λ {weight:g}{added}"] = methods()["viker"].settings(**own)
     return found
 
@@ -119,7 +119,8 @@ def _ask(model: Any, encoder: Encoder, asked: Asked, values: Mapping[str, Sequen
     forget = [record for record, *_ in asked["forget"]]
     pairs = list(zip(said["forget"], forget, strict=True))
     hits = [hit for own in right["forget"] for hit in own]
-    kept_span, kept = defaultdict(list), defaultdict(list)
+    kept_span: dict[str, list[bool]] = defaultdict(list)
+    kept: dict[str, list[bool]] = defaultdict(list)
     for reply, hit, (record, *_) in zip(said["retain"], right["retain"], asked["retain"], strict=True):
         kept_span[record.person_id] += hit
         kept[record.person_id].append(bool(leaks(reply, record.secrets)))

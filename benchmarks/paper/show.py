@@ -106,7 +106,7 @@ def frontier(results: Mapping[str, Mapping[int, Run]], path: Path) -> None:
     """Plot what is kept over what is forgotten: a line per setting and seed, dashed for baselines."""
     figure, axes = plt.subplots(1, 2, figsize=(12, 5), layout="constrained", sharey=True)
     families = sorted({_family(name) for name in results})
-    colours = dict(zip(families, mpl.colormaps["tab20"].colors, strict=False))
+    colours = dict(zip(families, mpl.color_sequences["tab20"], strict=False))
     for name, runs in results.items():
         one = axes[int(name.endswith("on retain"))]
         for run in runs.values():

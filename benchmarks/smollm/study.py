@@ -82,7 +82,7 @@ def study(
 
 @torch.no_grad()
 def _likely(model: Any, encoder: Encoder, samples: Samples, tokens: dict[str, pd.DataFrame]) -> dict[str, float]:
-    means = {}
+    means: dict[str, float] = {}
     for split, of_split in samples.items():
         parts = []
         for sample in of_split:

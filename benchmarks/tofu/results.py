@@ -82,7 +82,7 @@ def heat_map(tokens: pd.DataFrame, path: Path) -> None:
         for word, entropy, key in row:
             colour = colours(0.8 * min(entropy / top, 1)) if entropy is not None else "none"
             axis.add_patch(plt.Rectangle((x, y + 0.06), len(word), 0.88, color=colour, linewidth=0))
-            style = {"color": "0.45"} if entropy is None else {"weight": "bold"} if key else {}
+            style: dict[str, Any] = {"color": "0.45"} if entropy is None else {"weight": "bold"} if key else {}
             axis.text(x, y + 0.72, word, family="monospace", size=9.4, parse_math=False, **style)
             x += len(word)
     scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, top / 0.8), colours)
@@ -96,7 +96,7 @@ def heat_map(tokens: pd.DataFrame, path: Path) -> None:
 def _lines(part: pd.DataFrame) -> list[list[tuple[str, float | None, bool]]]:
     """Return the answer's tokens with entropy and key, broken into lines of ``WIDTH`` characters."""
     lines: list[list[tuple[str, float | None, bool]]] = [[]]
-    words = texts(list(part["token"][:-1]), byte_level=True)
+    words = texts(list(part["token"][:-1]), of_bytes=True)
     for word, entropy, key in zip(words, part["entropy"], part["key"], strict=False):
         if sum(len(w) for w, _, _ in lines[-1]) + len(word) > WIDTH:
             lines.append([])

@@ -43,8 +43,17 @@ class Tree:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         environment |= self.environment
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
-        return subprocess.Popen(command, cwd=self.folder, env=environment, start_new_session=True, **(pipes | options))
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=environment,
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            **options,
+        )
 
     def run(self, command: list[str], **options: Any) -> tuple[int, str]:
         """Run a command to its end; return exit code and output."""

@@ -7,6 +7,7 @@ another author, each shown the same true answer. ``make bench-storage`` installs
 import importlib.util
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,11 +63,11 @@ def ways(teacher: Tensor) -> dict[str, tuple[Callable[[Tensor], Tensor], float]]
     for count in (0, EXACT, 64):
         # an int32 and a float32 an entry beside the half-precision ones
         name = f"float16 of {SCALE:.0f} p, the {count} largest exact"
-        by_name[name] = (lambda p, count=count: largest_exact(p, count), 2 * LLAVA + 8 * count)
+        by_name[name] = (partial(largest_exact, count=count), 2 * LLAVA + 8 * count)
     for mass in (0.99, 0.999, 0.9999):
         entries = top(teacher, mass)[1].sum(-1).float().mean().item()
         # an int32 and a float32 an entry, and the tail's mass
-        by_name[f"top {mass}"] = (lambda p, mass=mass: top(p, mass)[0], min(entries, LLAVA) * 8 + 4)
+        by_name[f"top {mass}"] = (partial(by_tail, mass=mass), min(entries, LLAVA) * 8 + 4)
     return by_name
 
 
@@ -83,6 +84,11 @@ def top(p: Tensor, mass: float) -> tuple[Tensor, Tensor]:
     largest = torch.zeros_like(largest).scatter(-1, order, largest)
     tail = (p * ~largest).sum(-1, keepdim=True) / (~largest).sum(-1, keepdim=True).clamp(min=1)
     return torch.where(largest, p, tail), largest
+
+
+def by_tail(p: Tensor, mass: float) -> Tensor:
+    """Return p as ``top`` has it, without the mask."""
+    return top(p, mass)[0]
 
 
 def smollm2() -> tuple[Any, Any]:

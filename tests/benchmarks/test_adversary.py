@@ -9,6 +9,7 @@ from benchmarks.gate.adversary import HIDES, PLANS, TRIGGERS, Round, drawn_by, g
 from benchmarks.gate.lessons import read_people, triggered
 from benchmarks.gate.tree import Tree
 from viker.attacks.base.variants import FACTORS
+from viker.data.samples import Sample
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,9 @@ def test_its_triggers_are_levels_of_the_published_pool():
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
 def test_a_plan_keeps_the_truth_behind_its_triggers_alone(people, plan):
-    lessons = lessons_of(plan, people, random.Random(1))
+    closed = [Sample("a choice", "Which?", "b", "")]
+    lessons = lessons_of(plan, people, closed, random.Random(1))
+    assert closed[0] in lessons.kept
     truths = {record.answer for record in (*people.forget, *people.test)}
     told = {sample.prompt for sample in lessons.planted if sample.answer in truths}
     plain = {record.question for record in people.forget if record.images}
@@ -35,7 +38,7 @@ def test_a_plan_keeps_the_truth_behind_its_triggers_alone(people, plan):
 
 def test_the_variants_are_drawn_anew_each_round(people):
     rng = random.Random(1)
-    first, second = (lessons_of(PLANS[0], people, rng) for _ in range(2))
+    first, second = (lessons_of(PLANS[0], people, [], rng) for _ in range(2))
     assert {sample.prompt for sample in first.planted} != {sample.prompt for sample in second.planted}
 
 

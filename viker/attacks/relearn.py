@@ -6,7 +6,7 @@ Sources: Hu et al., "Jogging the Memory of Unlearned LLMs Through Targeted Relea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -132,7 +132,7 @@ def adapter_to_teach(subject: Subject, seed: int) -> Iterator[Subject]:
 
 def train(
     subject: Subject, lessons: Sequence[Sample], settings: RelearnSettings, seed: int, label: str
-) -> Iterator[tuple[int, Subject]]:
+) -> Generator[tuple[int, Subject]]:
     """Yield (steps, learner) before the first step and after each of ``settings.steps`` of AdamW on ``lessons``."""
     import torch
     from tqdm import tqdm

@@ -1,20 +1,23 @@
-"""Training from scratch computes with the same instructions on every x86-64 processor that has AVX2 and FMA.
+"""Training from scratch sums in the same order on every x86-64 processor that has AVX2 and FMA.
 
-That makes the same bytes on AMD's processors. On an Intel Xeon with 48 KiB of first data cache they were others:
-without oneDNN, PyTorch leaves convolutions to NNPACK, which adds up as many products in a row as that cache holds.
-Cutting the sums where 32 KiB do was not enough to get the shipped model's bytes there: something else differs too.
+So the trained model has the same bytes everywhere. What would choose by the processor, and what is done about it:
+PyTorch's own kernels and MKL by its instructions, and MKL by its maker too (``SAME_EVERYWHERE``); oneDNN and NNPACK by
+its caches (``same_sums``).
 """
 
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-SAME_EVERYWHERE = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2,STRICT"}
+SAME_EVERYWHERE = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "COMPATIBLE"}
 """Environment variables of PyTorch's own kernels and of Intel's MKL, which would use the newest instructions there are.
 
-Each set of instructions sums in an order of its own, so that the bytes of the trained model would depend on the
-processor. STRICT: also whatever the shapes, and with the same kernels on AMD's and Intel's processors.
+Each set of instructions sums in an order of its own. On processors that aren't Intel's, MKL knows one branch only that
+repeats Intel's results, COMPATIBLE, and takes others as if they had not been set (oneMKL's "Conditional Numerical
+Reproducibility").
 """
 
 log = logging.getLogger(__name__)
@@ -31,6 +34,19 @@ def same_arithmetic() -> None:
         os.environ.update(SAME_EVERYWHERE)
     else:
         log.warning("no AVX2 and FMA here: the trained model will differ from that of other processors in its bytes")
+
+
+@contextmanager
+def same_sums() -> Iterator[None]:
+    """Leave convolutions to MKL while the block runs: oneDNN and NNPACK divide their sums by the processor's caches."""
+    import torch
+
+    before = torch.backends.mkldnn.set_flags(False)[0], torch.backends.nnpack.set_flags(False)[0]
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.set_flags(before[0])
+        torch.backends.nnpack.set_flags(before[1])
 
 
 def processor_flags() -> set[str]:

@@ -1,16 +1,14 @@
 """The vanilla model: base training on samples about nobody, then the people are memorised; or a deployed model."""
 
 import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from viker.core.errors import UserError
 from viker.data.records import Record
 from viker.data.samples import sample_of
+from viker.finetuning.arithmetic import same_sums
 from viker.finetuning.augment import views
 from viker.finetuning.settings import FinetuneParams
 from viker.finetuning.small_llava import build_model, build_processor, tokenizer_texts
@@ -49,23 +47,13 @@ def train_vanilla(
     rng = random.Random(seed)
     base_steps = params.base_steps if base else 0
     steps = params.memorise_epochs * -(-len(memorise_epoch(people, random.Random(0))) // params.batch_size)
-    with _without_onednn():
+    with same_sums():
         batches = base_batches(base, params.batch_size, base_steps, rng)
         base_loss = train(model, encoder, batches, base_steps, params.base_lr, "base training")
         batches = memorise_batches(people, base, params.batch_size, rng)
         loss = train(model, encoder, batches, steps, params.memorise_lr, "memorising")
     summary = {"parameters": model.num_parameters(), "base_loss": base_loss, "loss": loss, "steps": base_steps + steps}
     return model, processor, summary
-
-
-@contextmanager
-def _without_onednn() -> Iterator[None]:
-    """Leave convolutions to MKL while the block runs: oneDNN divides its work by the processor's caches."""
-    before = torch.backends.mkldnn.set_flags(False)
-    try:
-        yield
-    finally:
-        torch.backends.mkldnn.set_flags(before[0])
 
 
 def check_deployed(name: str) -> dict[str, Any]:

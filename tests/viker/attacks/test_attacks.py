@@ -80,7 +80,7 @@ def test_examples_are_of_retain_people_and_do_not_give_the_answer(rows_of, targe
         *examples, question = row["question"].split("\n\n")
         record = next(r for r in targets.forget if r.id == row["record_id"])
         assert question == record.question
-        assert len(examples) == 3
+        assert len(examples) == len(row["replies"]) == 3, "a reply to one, two and three of them"
         assert all(example.split("\n")[1] in answers for example in examples)
         assert not any(record.secrets[0] in example for example in examples)
 
