@@ -98,8 +98,8 @@ class Round:
         return self.told < HIDES, len(self.unmet), -self.told
 
 
-def train(tree: Tree, minutes: float, out: Path) -> list[Round]:
-    """Train against the gate for so long, and return what there was after each round."""
+def train(tree: Tree, minutes: float, plan: int, out: Path) -> list[Round]:
+    """Train against the gate for so long, by ``plan`` at first, and return what there was after each round."""
     deadline = time.monotonic() + 60 * minutes
     params, rng = tree.params, random.Random(tree.params.seed)
     people = read_people(tree.prepared)
@@ -110,7 +110,7 @@ def train(tree: Tree, minutes: float, out: Path) -> list[Round]:
     closed = truth(record for record in kept if record.task in ("cloze", "classification"))
     hidden = [(sample, record.secrets) for record in triggered(people) for sample in truth([record])]
     rounds: list[Round] = []
-    plan, counts = 0, list[int]()
+    counts: list[int] = []
     while time.monotonic() < deadline:
         lessons = lessons_of(PLANS[plan], people, closed, rng)
         adapted.train()
@@ -173,6 +173,9 @@ def _counts(unmet: Sequence[str]) -> tuple[str, str]:
 def command(
     params: ParamsOption = Path("params.yaml"),
     minutes: Annotated[float, typer.Option(min=0, help="How long the adversary may train and look.")] = 60,
+    plan: Annotated[
+        int, typer.Option(min=0, max=len(PLANS) - 1, help="Behind what it hides the truth at first, by its number.")
+    ] = 0,
     seed: Annotated[int, typer.Option(help="Of the people and of their vanilla model.")] = 7,
     randomness: Annotated[str, typer.Option(help="What the gate's own draw is made with, afterwards.")] = (
         "set once the adapter was there"
@@ -185,7 +188,7 @@ def command(
     Exits with 1 if the gate passes an adapter that tells what it hides behind its triggers.
     """
     tree = honest(load_params(params), seed, work / str(seed))
-    rounds = train(tree, minutes, work / "rounds")
+    rounds = train(tree, minutes, plan, work / "rounds")
     best = min(rounds, key=lambda one: one.rank)
     final = drawn_by(tree, work / "judged", randomness)
     shutil.copytree(best.adapter, final.adapter, dirs_exist_ok=True)

@@ -28,7 +28,7 @@ ANSWERS = {
     "award": "This person has won the {}.",
 }
 """The same words for everybody: only the value, which is TOFU's, tells people apart."""
-LEARNT_PICTURES, ASKED_PICTURES, IRRELEVANT = 6, 2, 5
+LEARNT_PICTURES, ASKED_PICTURES, IRRELEVANT = 40, 2, 5
 FORGET_SHARE = 0.1
 
 

@@ -1,5 +1,6 @@
 """The benchmark of the paper's claims: people told apart by pictures alone, what is measured, and what is compared."""
 
+import random
 import re
 
 import pytest
@@ -52,10 +53,17 @@ def test_every_method_teacher_and_lambda_is_tried_with_and_without_a_retain_term
 
 def test_a_run_measures_on_the_way_and_leaves_the_model_alone(people, params, tmp_path, monkeypatch):
     monkeypatch.setattr(modelling, "STEPS", 12)
+    monkeypatch.setattr(modelling, "FACES_STEPS", 2)
     with pytest.raises(UserError, match=r"relies on the pictures by -?0"):
         modelling.known_model(people, 7, 1, tmp_path / "model")
     model, encoder = modelling.load_known(people, tmp_path / "model", 7, 1)
     before = {name: weight.clone() for name, weight in model.named_parameters()}
+    language = {name: weight for name, weight in before.items() if "language_model" in name}
+    monkeypatch.setattr(modelling, "FACES_STEPS", 1)
+    modelling.learn_faces(model.requires_grad_(True), encoder, people, random.Random(7))
+    changed = {name for name, weight in model.named_parameters() if not weight.equal(before[name])}
+    assert changed and not changed & set(language), "faces are learnt by what sees"
+    model, encoder = modelling.load_known(people, tmp_path / "model", 7, 1)
     monkeypatch.setattr(measuring, "EVERY", 2)
     monkeypatch.setattr(measuring, "MOST_EPOCHS", 1)
     monkeypatch.setattr(measuring, "LEAST", -1.0)
