@@ -28,11 +28,9 @@ MEASURED: dict[str, Any] = {
 }
 """The adapters were measured where nobody had been forgotten before them."""
 FALSE_ALARMS = {
-    "honest, seed 8": ["unlearned.attacks.few_shot.leakage_rate <= 0.15"],
     "honest, seed 9": ["unlearned.retain.text_only.leakage_rate >= 0.30 * vanilla.retain.text_only.leakage_rate"],
-    "honest, seed 11": ["unlearned.attacks.few_shot.leakage_rate <= 0.15"],
 }
-"""What stops adapters that have forgotten: their vanilla models hardly follow examples, or know people by name."""
+"""What stops an adapter that has forgotten: it loses too much of what is said of other people by name."""
 HONEST = [name for name in MEASURED if name.startswith("honest")]
 REAL = [failure for failure in FAILURES if failure.lesson and failure.name in MEASURED]
 
