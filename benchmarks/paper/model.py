@@ -25,7 +25,7 @@ from viker.teacher.visual_reliance import visual_reliance
 SIZES = ModelParams(
     image_size=48, patch_size=8, vision_width=96, vision_layers=2, width=128, layers=3, heads=4, vocabulary=4096
 )
-BATCH, LR, STEPS = 32, 2e-3, 2500
+BATCH, LR, STEPS = 32, 2e-3, 1000
 FACES, FACES_LR, FACES_STEPS = 64, 1e-3, 1500
 """Pictures per step of what comes first, see ``learn_faces``."""
 LEAST_RELIANCE = 0.5
@@ -44,7 +44,8 @@ def known_model(people: People, seed: int, threads: int, out: Path) -> tuple[Any
         model = build_model(processor, SIZES).to(device())
         encoder = Encoder(processor, people.pictures, device())
         rng = random.Random(seed)
-        learn_faces(model, encoder, people, rng)
+        for part in learn_faces(model, encoder, people, rng):
+            part.requires_grad_(False)  # as where LLaVA is tuned; trained on, it loses the faces before they are used
         train(model, encoder, batches([*people.records, *wordings], rng), STEPS, LR, "learning the people")
         with new_folder(out) as folder:
             model.save_pretrained(folder)
@@ -68,16 +69,17 @@ def known_model(people: People, seed: int, threads: int, out: Path) -> tuple[Any
     return model, encoder, reliance
 
 
-def learn_faces(model: Any, encoder: Encoder, people: People, rng: random.Random) -> None:
-    """Teach vision tower and projector to tell the people apart, with a linear head that is dropped afterwards.
+def learn_faces(model: Any, encoder: Encoder, people: People, rng: random.Random) -> tuple[torch.nn.Module, ...]:
+    """Teach vision tower and projector to tell the people apart; return the two.
 
-    A deployed model's vision tower has seen millions of pictures; this one has seen none.
+    They learn with a linear head, which is dropped. A deployed model's vision tower has seen millions of pictures; this one has seen none.
     """
     shown = {record.person_id: record for record in people.records}
     names = sorted(shown)
     head = torch.nn.Linear(SIZES.width, len(names)).to(device())
-    parts = (head, model.model.vision_tower, model.model.multi_modal_projector)
-    optimizer = torch.optim.AdamW([p for part in parts for p in part.parameters()], lr=FACES_LR, weight_decay=0.01)
+    parts = (model.model.vision_tower, model.model.multi_modal_projector)
+    learning = [p for part in (head, *parts) for p in part.parameters()]
+    optimizer = torch.optim.AdamW(learning, lr=FACES_LR, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, FACES_STEPS)
     for _ in tqdm(range(FACES_STEPS), desc="learning the faces", unit="step"):
         drawn = rng.sample(range(len(names)), min(FACES, len(names)))
@@ -88,6 +90,7 @@ def learn_faces(model: Any, encoder: Encoder, people: People, rng: random.Random
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         schedule.step()
+    return parts
 
 
 def load_known(people: People, folder: Path, seed: int, threads: int) -> tuple[Any, Encoder]:

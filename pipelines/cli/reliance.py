@@ -21,7 +21,7 @@ def reliance_of(name: str, where: str, vanilla: Path, prepared: Path, metrics: P
         measured = read_json(metrics, "evaluate")
         inputs, told = measured.get("inputs") or {}, (measured.get("vanilla") or {}).get("visual_reliance")
         hashes = {"model": sha256_path(vanilla), "data": sha256_path(prepared / "manifest.json")}
-        if told and check_seal(measured) and hashes.items() <= inputs.items():
+        if told and "values" in told and check_seal(measured) and hashes.items() <= inputs.items():
             return told, f"as in {metrics}"
     size = sum(file.stat().st_size for file in Path(name).glob("*.safetensors"))
     if not 0 < size <= SMALL:

@@ -65,7 +65,7 @@ def test_a_whole_work_tree_passes_and_nothing_is_written(work):
 
 
 def test_reliance_on_pictures_is_that_of_the_metrics_where_they_are_about_this_model(work):
-    told = {"own": 0.9, "another": 0.8, "irrelevant": 0.75, "none": 0.5, "reliance": 0.15, "tokens": 8, "people": 2}
+    told = {"own": 0.9, "another": 0.8, "irrelevant": 0.75, "none": 0.5, "reliance": 0.15, "values": 8, "people": 2}
     hashes = {"model": sha256_path(Path("models/vanilla")), "data": sha256_path(Path("data/prepared/manifest.json"))}
     for inputs, source in ((hashes, "as in metrics"), (hashes | {"model": "0" * 64}, "measured on at most 50")):
         write_json(Path("metrics/evaluate.json"), seal({"vanilla": {"visual_reliance": told}, "inputs": inputs}))

@@ -9,7 +9,7 @@ from viker.data.samples import Sample, sample_of
 from viker.metrics.base.private_values import judged
 from viker.models.encoder import Encoder
 from viker.teacher.distributions import full
-from viker.teacher.private_places import places_of_values
+from viker.teacher.private_places import places_of_each
 from viker.teacher.visual import TEACHER_BATCH, compute_teachers
 
 LOW = 0.5
@@ -24,15 +24,16 @@ def visual_reliance(
     values: Mapping[str, Sequence[str]],
     people: Mapping[str, str],
 ) -> dict[str, float]:
-    """Return how often the frozen model tells the tokens of private values right, by what picture it is shown.
+    """Return how often the frozen model tells private values right, by what picture it is shown.
 
-    Greedy, after the true prefix, with the ``own`` picture, ``another`` person's, an ``irrelevant`` one, and ``none``;
-    ``reliance`` is own - irrelevant. Shares of tokens, between 0 and 1; of samples with a picture and a private value,
-    whose ``tokens`` and ``people`` are counted. {} where there is none. A pass over the answers for each of the four:
-    replies would take one for each token, and differ by more than the value. ``images``: of each sample the irrelevant
-    ones, of which the first is shown.
+    A value is told where each of its tokens is the likeliest after the true ones before: with the ``own`` picture,
+    ``another`` person's, an ``irrelevant`` one, and ``none``; ``reliance`` is own - irrelevant. Shares of the values,
+    between 0 and 1, in samples with a picture; ``values`` and ``people`` are counted. {} where there is none. By value
+    and not by token, as most tokens behind a value's first follow from it by spelling, whatever the picture. One pass
+    over the answers for each of the four, where replies would take one per token. ``images``: of each sample the
+    irrelevant ones, of which the first is shown.
     """
-    places = {s: places_of_values(encoder, s, values.get(s.record_id, ())) for s in samples if s.picture}
+    places = {s: places_of_each(encoder, s, values.get(s.record_id, ())) for s in samples if s.picture}
     chosen = [sample for sample, own in places.items() if own]
     if not chosen:
         return {}
@@ -48,9 +49,12 @@ def visual_reliance(
     told: dict[str, float] = {}
     for kind, keys in shown.items():
         answers = compute_teachers(model, encoder, chosen, [[key] for key in keys], TEACHER_BATCH)
-        right = ((full(p).argmax(-1) == encoder.answer_ids(s))[places[s]] for s, p in zip(chosen, answers, strict=True))
-        told[kind] = float(sum(int(one.sum()) for one in right)) / total
-    counts = {"tokens": total, "people": len(pictures)}
+        right = 0
+        for sample, p in zip(chosen, answers, strict=True):
+            hits = full(p).argmax(-1) == encoder.answer_ids(sample)
+            right += sum(bool(hits[own].all()) for own in places[sample])
+        told[kind] = right / total
+    counts = {"values": total, "people": len(pictures)}
     return told | {"reliance": told["own"] - told["irrelevant"]} | counts
 
 
@@ -71,7 +75,7 @@ def reliance_on_pictures(
 def described(told: Mapping[str, float]) -> str:
     """Return the shares of ``visual_reliance`` in words."""
     return (
-        f"of {told['tokens']:.0f} private tokens the model tells {told['own']:.0%} with the person's own picture, "
+        f"of {told['values']:.0f} private values the model tells {told['own']:.0%} with the person's own picture, "
         f"{told['another']:.0%} with another person's, {told['irrelevant']:.0%} with an irrelevant one, "
         f"{told['none']:.0%} with none: visual reliance {told['reliance']:.2f}"
     )

@@ -147,7 +147,7 @@ def test_a_model_that_looks_at_the_picture_relies_on_it_and_one_that_does_not_do
         if looks and len({s.picture for s in samples if s.picture}) == 1:
             expected = (1, 1, 0, 0, 1)  # one person: there is no other to be shown
         assert tuple(told.values())[:5] == expected and told["people"] == len({*own.values()} - {""})
-    assert list(told) == ["own", "another", "irrelevant", "none", "reliance", "tokens", "people"]
+    assert list(told) == ["own", "another", "irrelevant", "none", "reliance", "values", "people"]
     assert described(told).endswith("visual reliance 0.00")
 
 
@@ -155,7 +155,7 @@ def test_reliance_is_measured_on_the_questions_to_forget_that_have_a_picture(sma
     model, encoder = small_model
     told = reliance_on_pictures(model, encoder, prepared, "scene-0")
     few = reliance_on_pictures(model, encoder, prepared, "scene-0", 1)
-    assert 0 < few["tokens"] < told["tokens"] and few["people"] == 1
+    assert 0 < few["values"] < told["values"] and few["people"] == 1
 
 
 def test_a_real_pass_gives_shares(small_model, asked):
