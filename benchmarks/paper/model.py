@@ -72,7 +72,8 @@ def known_model(people: People, seed: int, threads: int, out: Path) -> tuple[Any
 def learn_faces(model: Any, encoder: Encoder, people: People, rng: random.Random) -> tuple[torch.nn.Module, ...]:
     """Teach vision tower and projector to tell the people apart; return the two.
 
-    They learn with a linear head, which is dropped. A deployed model's vision tower has seen millions of pictures; this one has seen none.
+    They learn with a linear head, which is dropped. A deployed model's vision tower has seen millions of pictures; this
+    one has seen none.
     """
     shown = {record.person_id: record for record in people.records}
     names = sorted(shown)
