@@ -27,7 +27,7 @@ INSTALLED := $(VENV)/.installed
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test audit test-airflow test-containers images images-push chromium lint docs bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-methods bench-gate bench-adversary bench-meta bench-paper torture ui clean
+.PHONY: help install demo test test-recipe audit test-airflow test-containers images images-push chromium lint docs bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-methods bench-gate bench-adversary bench-meta bench-paper torture ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -46,9 +46,12 @@ endif
 	@$(IN_VENV) viker repro
 	@$(IN_VENV) viker summary
 
-test: lint chromium ## lint, types and all tests
+test: lint chromium ## lint, types and the tests, but those of the other test targets
 	$(IN_VENV) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-		-m "not containers" --durations 25 --durations-min 10
+		-m "not containers and not recipe" --durations 25 --durations-min 10
+
+test-recipe: $(INSTALLED) ## train the shipped model again and compare every byte; a quarter of an hour
+	$(IN_VENV) python -m pytest -m recipe tests/test_recipe.py
 
 audit: $(INSTALLED) ## licences of what is installed, and known vulnerabilities by pip-audit, in a separate virtual environment
 	@test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/pip install --quiet \

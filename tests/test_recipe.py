@@ -13,9 +13,8 @@ from viker.finetuning.arithmetic import processor_flags
 SHIPPED = Path("components/finetune/vanilla")
 CARD = "README.md"
 
-pytestmark = pytest.mark.slow
 
-
+@pytest.mark.recipe
 @pytest.mark.skipif(not {"avx2", "fma"} <= processor_flags(), reason="the recipe takes AVX2 and FMA")
 @pytest.mark.xfail(
     "GenuineIntel" not in processor_flags(), reason="other makers' processors were only emulated", strict=False

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from components.contract.params import Params, load_params
+from components.contract.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
 from viker.core.errors import UserError
@@ -44,7 +44,7 @@ def command(
         )
     waiting = [(seed, name) for seed in numbers for name in names if not _file(work, seed, name).exists()]
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        for done in [pool.submit(_measure, loaded, text, work, *one) for one in waiting]:
+        for done in [pool.submit(_measure, params, text, work, *one) for one in waiting]:
             typer.echo(done.result())
     results = {name: {seed: read_json(_file(work, seed, name), "bench-paper") for seed in numbers} for name in names}
     for file, content in (("table.md", table(results)), ("versus.md", versus(results))):
@@ -64,15 +64,16 @@ def _prepare(text: Path, seed: int, threads: int, work: Path) -> dict[str, float
     return reliance
 
 
-def _measure(params: Params, text: Path, work: Path, seed: int, name: str) -> str:
+def _measure(params: Path, text: Path, work: Path, seed: int, name: str) -> str:
     """Measure one setting in a process of its own; return a line on it."""
     from benchmarks.paper.measure import measure, settings
     from benchmarks.paper.model import load_known
     from benchmarks.paper.people import read_people
 
+    loaded = load_params(params)
     people = read_people(text, seed)
-    model, encoder = load_known(people, work / str(seed) / "model", seed, params.threads)
-    found = measure(params.unlearn, settings()[name], people, model, encoder, seed, params.threads)
+    model, encoder = load_known(people, work / str(seed) / "model", seed, loaded.threads)
+    found = measure(loaded.unlearn, settings()[name], people, model, encoder, seed, loaded.threads)
     write_json(_file(work, seed, name), found)
     last = found["points"][-1]
     return f"seed {seed}, {name}: span {last['span']:.2f}, leak {last['leak']:.2f} after {last['step']} steps"
