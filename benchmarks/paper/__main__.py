@@ -30,7 +30,7 @@ def command(
     Exits with 1 if the model doesn't look at the pictures. A stopped run resumes with the settings that are missing.
     """
     loaded = load_params(params)
-    from benchmarks.paper.measure import settings
+    from benchmarks.paper.measure import measure_setting, result_file, settings
     from benchmarks.paper.show import frontier, table, versus
 
     numbers = [int(word) for word in seeds.split(",") if word.strip().isdigit()]
@@ -42,11 +42,13 @@ def command(
         typer.echo(
             f"seed {seed}: visual reliance {reliance['reliance']:.2f}, {reliance['own']:.2f} with the own picture"
         )
-    waiting = [(seed, name) for seed in numbers for name in names if not _file(work, seed, name).exists()]
+    waiting = [(seed, name) for seed in numbers for name in names if not result_file(work, seed, name).exists()]
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        for done in [pool.submit(_measure, params, text, work, *one) for one in waiting]:
+        for done in [pool.submit(measure_setting, params, text, work, *one) for one in waiting]:
             typer.echo(done.result())
-    results = {name: {seed: read_json(_file(work, seed, name), "bench-paper") for seed in numbers} for name in names}
+    results = {
+        name: {seed: read_json(result_file(work, seed, name), "bench-paper") for seed in numbers} for name in names
+    }
     for file, content in (("table.md", table(results)), ("versus.md", versus(results))):
         with new_file(out / file) as path:
             path.write_text(content, encoding="utf-8")
@@ -62,25 +64,6 @@ def _prepare(text: Path, seed: int, threads: int, work: Path) -> dict[str, float
     *_, reliance = known_model(read_people(text, seed), seed, threads, work / "model")
     write_json(work / "reliance.json", reliance)
     return reliance
-
-
-def _measure(params: Path, text: Path, work: Path, seed: int, name: str) -> str:
-    """Measure one setting in a process of its own; return a line on it."""
-    from benchmarks.paper.measure import measure, settings
-    from benchmarks.paper.model import load_known
-    from benchmarks.paper.people import read_people
-
-    loaded = load_params(params)
-    people = read_people(text, seed)
-    model, encoder = load_known(people, work / str(seed) / "model", seed, loaded.threads)
-    found = measure(loaded.unlearn, settings()[name], people, model, encoder, seed, loaded.threads)
-    write_json(_file(work, seed, name), found)
-    last = found["points"][-1]
-    return f"seed {seed}, {name}: span {last['span']:.2f}, leak {last['leak']:.2f} after {last['step']} steps"
-
-
-def _file(work: Path, seed: int, name: str) -> Path:
-    return work / str(seed) / f"{name.replace(' ', '_').replace(',', '').replace('λ', 'lambda')}.json"
 
 
 app = stage_app(command)

@@ -3,13 +3,17 @@
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.methods.asking import Asking
 from benchmarks.methods.measure import LR, OWN, RATES, WEIGHT
-from benchmarks.paper.people import ANSWERS, People, kind_of
+from benchmarks.paper.model import load_known
+from benchmarks.paper.people import ANSWERS, People, kind_of, read_people
+from components.contract.params import load_params
 from viker.attacks.base.subject import Subject
 from viker.attacks.relearn import RelearnSettings, train
+from viker.core.files import write_json
 from viker.data.records import Record
 from viker.data.samples import Sample, sample_of
 from viker.generation.generate import replies
@@ -51,6 +55,22 @@ def settings() -> dict[str, MethodSettings]:
                 own: dict[str, Any] = {"teacher": teacher, "lambda": weight, "retain": retain}
                 found[f"ViKeR, {teacher}, λ {weight:g}{added}"] = methods()["viker"].settings(**own)
     return found
+
+
+def measure_setting(params: Path, text: Path, work: Path, seed: int, name: str) -> str:
+    """Measure one setting, in a process of its own, and write ``result_file``; return a line on it."""
+    loaded = load_params(params)
+    people = read_people(text, seed)
+    model, encoder = load_known(people, work / str(seed) / "model", seed, loaded.threads)
+    result = measure(loaded.unlearn, settings()[name], people, model, encoder, seed, loaded.threads)
+    write_json(result_file(work, seed, name), result)
+    last = result["points"][-1]
+    return f"seed {seed}, {name}: span {last['span']:.2f}, leak {last['leak']:.2f} after {last['step']} steps"
+
+
+def result_file(work: Path, seed: int, name: str) -> Path:
+    """Return where the measurement of a setting is written."""
+    return work / str(seed) / f"{name.replace(' ', '_').replace(',', '').replace('λ', 'lambda')}.json"
 
 
 def measure(
