@@ -159,4 +159,7 @@ def test_bytecode_does_not_count_as_code() -> None:
 def test_continuous_integration_runs_what_users_run() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
-    assert all(command in script.read_text(encoding="utf-8") for command in ("make audit", "make test-recipe", "exec make test\n"))
+    assert all(
+        command in script.read_text(encoding="utf-8")
+        for command in ("make audit", "make test-recipe", "exec make test\n")
+    )

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,50 @@ from viker.models.encoder import Encoder
 from viker.models.loading import device, load_model, seed_everything
 from viker.teacher.visual_reliance import visual_reliance
 
-SIZES = ModelParams(
-    image_size=48, patch_size=8, vision_width=96, vision_layers=2, width=128, layers=3, heads=4, vocabulary=4096
-)
-BATCH, LR, STEPS = 32, 2e-3, 1000
+
+@dataclass(frozen=True)
+class Size:
+    """A model's sizes, and the learning rate and steps of AdamW that teach it the people; of ``BATCH`` answers each."""
+
+    model: ModelParams
+    lr: float
+    steps: int
+
+
+SIZES = {
+    "toy": Size(
+        ModelParams(
+            image_size=48, patch_size=8, vision_width=96, vision_layers=2, width=128, layers=3, heads=4, vocabulary=4096
+        ),
+        lr=2e-3,
+        steps=1000,
+    ),
+    "medium": Size(
+        ModelParams(
+            image_size=48,
+            patch_size=8,
+            vision_width=256,
+            vision_layers=6,
+            width=768,
+            layers=12,
+            heads=12,
+            vocabulary=4096,
+        ),
+        lr=3e-4,
+        steps=2000,
+    ),
+}
+"""``toy``, of 1 million parameters, for two cores; ``medium``, of 100 million, for a GPU."""
+BATCH = 32
 FACES, FACES_LR, FACES_STEPS = 64, 1e-3, 1500
 """Pictures per step of what comes first, see ``learn_faces``."""
 LEAST_RELIANCE = 0.5
 """Of the trained model, or methods that unlearn by the picture have nothing to show."""
 
 
-def known_model(people: People, seed: int, threads: int, out: Path) -> tuple[Any, Encoder, dict[str, float]]:
+def known_model(
+    people: People, seed: int, threads: int, out: Path, size: Size
+) -> tuple[Any, Encoder, dict[str, float]]:
     """Return the model, trained unless it is in ``out``, its encoder and its visual reliance.
 
     Raises UserError: it relies on the pictures less than ``LEAST_RELIANCE``.
@@ -40,13 +73,13 @@ def known_model(people: People, seed: int, threads: int, out: Path) -> tuple[Any
     seed_everything(seed, threads)
     if not out.exists():
         wordings = [replace(r, question=ASKED[kind_of(r)][1]) for r in people.records]
-        processor = build_processor(tokenizer_texts([*people.records, *wordings]), SIZES)
-        model = build_model(processor, SIZES).to(device())
+        processor = build_processor(tokenizer_texts([*people.records, *wordings]), size.model)
+        model = build_model(processor, size.model).to(device())
         encoder = Encoder(processor, people.pictures, device())
         rng = random.Random(seed)
         for part in learn_faces(model, encoder, people, rng):
             part.requires_grad_(False)  # as where LLaVA is tuned; trained on, it loses the faces before they are used
-        train(model, encoder, batches([*people.records, *wordings], rng), STEPS, LR, "learning the people")
+        train(model, encoder, batches([*people.records, *wordings], rng), size.steps, size.lr, "learning the people")
         with new_folder(out) as folder:
             model.save_pretrained(folder)
             processor.save_pretrained(folder)
@@ -77,7 +110,7 @@ def learn_faces(model: Any, encoder: Encoder, people: People, rng: random.Random
     """
     shown = {record.person_id: record for record in people.records}
     names = sorted(shown)
-    head = torch.nn.Linear(SIZES.width, len(names)).to(device())
+    head = torch.nn.Linear(model.config.text_config.hidden_size, len(names)).to(device())
     parts = (model.model.vision_tower, model.model.multi_modal_projector)
     learning = [p for part in (head, *parts) for p in part.parameters()]
     optimizer = torch.optim.AdamW(learning, lr=FACES_LR, weight_decay=0.01)

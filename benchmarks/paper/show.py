@@ -12,6 +12,8 @@ from matplotlib import pyplot as plt
 
 LEVELS = (("span", 0.50), ("span", 0.30), ("span", 0.10), ("leak", 0.05))
 """What is forgotten alike where methods are compared: span accuracy, and replies that leak."""
+KEPT = {"kept_span": "Retained people's private tokens", "kept": "Replies about retained people with the value"}
+"""What of the retained people is compared, and its heading."""
 DRAWS = 2000
 Run = Mapping[str, Any]
 """Of one setting and seed: ``points`` and ``relearnt``, see ``measure.measure``."""

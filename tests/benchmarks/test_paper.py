@@ -2,16 +2,21 @@
 
 import random
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from benchmarks.paper import __main__ as paper
 from benchmarks.paper import measure as measuring
 from benchmarks.paper import model as modelling
 from benchmarks.paper.measure import measure, settings
 from benchmarks.paper.people import ASKED, ASKED_PICTURES, LEARNT_PICTURES, kind_of, read_people
-from benchmarks.paper.show import at_level, by_person, frontier, interval, table, versus
+from benchmarks.paper.show import KEPT, at_level, by_person, frontier, interval, table, versus
 from tests.benchmarks.tofu_text import NAMES, write_text
 from viker.core.errors import UserError
+
+FEW_STEPS = replace(modelling.SIZES["toy"], steps=12)
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +57,9 @@ def test_every_method_teacher_and_lambda_is_tried_with_and_without_a_retain_term
 
 
 def test_a_run_measures_on_the_way_and_leaves_the_model_alone(people, params, tmp_path, monkeypatch):
-    monkeypatch.setattr(modelling, "STEPS", 12)
     monkeypatch.setattr(modelling, "FACES_STEPS", 2)
     with pytest.raises(UserError, match=r"relies on the pictures by -?0"):
-        modelling.known_model(people, 7, 1, tmp_path / "model")
+        modelling.known_model(people, 7, 1, tmp_path / "model", FEW_STEPS)
     model, encoder = modelling.load_known(people, tmp_path / "model", 7, 1)
     before = {name: weight.clone() for name, weight in model.named_parameters()}
     language = {name: weight for name, weight in before.items() if "language_model" in name}
@@ -76,6 +80,42 @@ def test_a_run_measures_on_the_way_and_leaves_the_model_alone(people, params, tm
         assert 0 <= run["relearnt"] <= 1
     after = dict(model.named_parameters())
     assert before.keys() == after.keys() and all(weight.equal(before[name]) for name, weight in after.items())
+
+
+def test_only_the_language_part_learns_the_answers(people, tmp_path, monkeypatch):
+    kept = {}
+
+    def learning(*args):
+        parts = learn_faces(*args)
+        kept.update({name: value.clone() for part in parts for name, value in part.state_dict().items()})
+        return parts
+
+    learn_faces = modelling.learn_faces
+    monkeypatch.setattr(modelling, "learn_faces", learning)
+    monkeypatch.setattr(modelling, "FACES_STEPS", 2)
+    monkeypatch.setattr(modelling, "LEAST_RELIANCE", -1.0)
+    model, *_ = modelling.known_model(people, 7, 1, tmp_path / "model", FEW_STEPS)
+    parts = (model.model.vision_tower, model.model.multi_modal_projector)
+    after = {name: value for part in parts for name, value in part.state_dict().items()}
+    assert kept.keys() == after.keys() and all(value.equal(kept[name]) for name, value in after.items())
+
+
+@pytest.mark.slow
+def test_the_command_measures_in_a_process_of_its_own_and_uses_what_is_there_again(tmp_path, monkeypatch):
+    write_text(tmp_path)
+    params = tmp_path / "params.yaml"
+    params.write_text(Path("params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setitem(modelling.SIZES, "toy", FEW_STEPS)
+    monkeypatch.setattr(modelling, "FACES_STEPS", 2)
+    monkeypatch.setattr(modelling, "LEAST_RELIANCE", -1.0)
+    chosen = {"params": params, "text": tmp_path, "seeds": "7", "size": "toy", "only": "GradDiff, KL", "processes": 1}
+    paths = {"work": tmp_path / "work", "out": tmp_path / "out"}
+    paper.command(**chosen, **paths)
+    table = (tmp_path / "out/table.md").read_text(encoding="utf-8")
+    assert table.count("| GradDiff, KL on retain |") == len(KEPT) and (tmp_path / "out/frontier.png").exists()
+    monkeypatch.setattr(measuring, "measure_setting", None)
+    paper.command(**chosen, **paths)
+    assert (tmp_path / "out/table.md").read_text(encoding="utf-8") == table
 
 
 def run_of(kept: float, last: float = 0.0) -> dict:
