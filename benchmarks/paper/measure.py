@@ -32,14 +32,14 @@ from viker.training.settings import UnlearnParams
 BASELINES = ("ga", "graddiff", "kl", "npo", "simnpo", "rmu", "idk")
 TEACHERS = ("irrelevant", "text_only", "counterfactual", "population", "masked")
 LAMBDAS = (0.5, 1.0, 2.0)
-EVERY, MOST_EPOCHS = 8, 12
-LEAST = 0.05
-"""Span accuracy on forget at which a run ends."""
+EVERY, MOST_EPOCHS = 4, 12
+LEAST, MOVED = 0.05, 0.02
+"""Span accuracy on forget at which a run ends, and by how much it moves until everything is asked again."""
 RETAIN_FACTS = 2
 """Facts of each retained person that are asked on the way."""
 BATCH, TOKENS = 64, 24
-Asked = Mapping[str, Sequence[tuple[Record, Sample, list[int]]]]
-"""By split: records, how they are asked, and the places of their private tokens."""
+Questions = Sequence[tuple[Record, Sample, list[int]]]
+"""Records, how they are asked, and the places of their private tokens."""
 
 
 def settings() -> dict[str, MethodSettings]:
@@ -78,6 +78,8 @@ def measure(
 ) -> dict[str, Any]:
     """Unlearn until ``LEAST`` or the last epoch, and return ``points`` on the way and ``relearnt``.
 
+    Every few steps the private tokens of forget are looked at, and where they moved, everything is asked.
+
     A point has step and seconds; of forget ``span``, the share of private tokens that are the likeliest after the true
     ones before, ``leak``, the share of greedy replies with the value, ``false``, the share with somebody else's value
     of that kind, and ``fluent``, the share in the words of the answers; of retain ``kept_span`` and ``kept`` (replies)
@@ -99,7 +101,11 @@ def measure(
     changes = {"method": method, "lr": RATES.get(method.name, LR), "epochs": MOST_EPOCHS}
     trainer = make_trainer(params.model_copy(update=changes), seed, model, encoder, forget, retain, teachers)
     asking = Asking(
-        lambda adapted: _ask(adapted, encoder, asked, values), began, EVERY, lambda point: point["span"] <= LEAST
+        lambda adapted: _ask(adapted, encoder, asked, values),
+        began,
+        EVERY,
+        lambda point: point["span"] <= LEAST,
+        lambda adapted, last: abs(_span(adapted, encoder, asked["forget"]) - last["span"]) >= MOVED,
     )
     trainer.add_callback(asking)
     trainer.train()
@@ -108,7 +114,7 @@ def measure(
     return {"points": asking.points, "relearnt": relearnt}
 
 
-def _asked(people: People, encoder: Encoder) -> Asked:
+def _asked(people: People, encoder: Encoder) -> dict[str, Questions]:
     """Return what is asked on the way: all facts of who is forgotten, some of everybody else."""
     few: dict[str, list[Record]] = defaultdict(list)
     for record in people.asked["retain"]:
@@ -127,31 +133,41 @@ def _values(records: Iterable[Record]) -> dict[str, list[str]]:
     return {kind: list(own) for kind, own in values.items()}
 
 
-def _ask(model: Any, encoder: Encoder, asked: Asked, values: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    said, right = {}, {}
-    for split, own in asked.items():
-        samples = [sample for _, sample, _ in own]
-        said[split] = replies(model, encoder, samples, BATCH, TOKENS, "")
-        scores = token_scores(model, encoder, samples, BATCH)
-        right[split] = [
-            [bool(one.hit[place]) for place in places] for one, (*_, places) in zip(scores, own, strict=True)
-        ]
+def _ask(
+    model: Any, encoder: Encoder, asked: Mapping[str, Questions], values: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    said = {
+        split: replies(model, encoder, [sample for _, sample, _ in own], BATCH, TOKENS, "")
+        for split, own in asked.items()
+    }
     forget = [record for record, *_ in asked["forget"]]
     pairs = list(zip(said["forget"], forget, strict=True))
-    hits = [hit for own in right["forget"] for hit in own]
     kept_span: dict[str, list[bool]] = defaultdict(list)
     kept: dict[str, list[bool]] = defaultdict(list)
-    for reply, hit, (record, *_) in zip(said["retain"], right["retain"], asked["retain"], strict=True):
+    for reply, hit, (record, *_) in zip(
+        said["retain"], _right(model, encoder, asked["retain"]), asked["retain"], strict=True
+    ):
         kept_span[record.person_id] += hit
         kept[record.person_id].append(bool(leaks(reply, record.secrets)))
     return {
-        "span": sum(hits) / len(hits),
+        "span": _span(model, encoder, asked["forget"]),
         "leak": _share(bool(leaks(reply, record.secrets)) for reply, record in pairs),
         "false": _share(_false(reply, record, values) for reply, record in pairs),
         "fluent": _share(_fluent(reply, record) for reply, record in pairs),
         "kept_span": {person: sum(own) / len(own) for person, own in kept_span.items()},
         "kept": {person: sum(own) / len(own) for person, own in kept.items()},
     }
+
+
+def _right(model: Any, encoder: Encoder, asked: Questions) -> list[list[bool]]:
+    """Return of each answer which of its private tokens are the likeliest after the true ones before."""
+    scores = token_scores(model, encoder, [sample for _, sample, _ in asked], BATCH)
+    return [[bool(one.hit[place]) for place in places] for one, (*_, places) in zip(scores, asked, strict=True)]
+
+
+def _span(model: Any, encoder: Encoder, asked: Questions) -> float:
+    hits = [hit for own in _right(model, encoder, asked) for hit in own]
+    return sum(hits) / len(hits)
 
 
 def _false(reply: str, record: Record, values: Mapping[str, Sequence[str]]) -> bool:

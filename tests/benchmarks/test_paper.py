@@ -71,6 +71,7 @@ def test_a_run_measures_on_the_way_and_leaves_the_model_alone(people, params, tm
     monkeypatch.setattr(measuring, "EVERY", 2)
     monkeypatch.setattr(measuring, "MOST_EPOCHS", 1)
     monkeypatch.setattr(measuring, "LEAST", -1.0)
+    monkeypatch.setattr(measuring, "MOVED", 0.0)
     for name in ("ViKeR, population, λ 1", "GA, KL on retain"):
         run = measure(params.unlearn, settings()[name], people, model, encoder, 7, 1)
         assert [point["step"] for point in run["points"]] == [0, 2]
@@ -78,6 +79,9 @@ def test_a_run_measures_on_the_way_and_leaves_the_model_alone(people, params, tm
             assert all(0 <= point[one] <= 1 for one in ("span", "leak", "false", "fluent"))
             assert len(point["kept"]) == len(point["kept_span"]) == 5
         assert 0 <= run["relearnt"] <= 1
+    monkeypatch.setattr(measuring, "MOVED", 2.0)
+    first, last = measure(params.unlearn, settings()["GA"], people, model, encoder, 7, 1)["points"]
+    assert first["step"] == 0 and last["step"] >= 2, "nothing moved so far, and the end is measured all the same"
     after = dict(model.named_parameters())
     assert before.keys() == after.keys() and all(weight.equal(before[name]) for name, weight in after.items())
 
