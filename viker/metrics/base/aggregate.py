@@ -110,9 +110,9 @@ def values_of(metric: Metric, rows: pd.DataFrame) -> pd.DataFrame:
     """Return what a metric is the mean of: columns ``person_id`` and ``value``, NaN where a reply has none."""
     import pandas as pd
 
-    rows = rows[rows["task"].isin(metric.tasks)]
-    numbers = pd.to_numeric(rows[metric.column].astype("object"))
-    values = pd.DataFrame({"person_id": rows["person_id"].astype(str), "value": numbers}).astype({"value": float})
+    asked = rows["task"].isin(metric.tasks)
+    people, numbers = rows["person_id"][asked].astype(str), rows[metric.column][asked]
+    values = pd.DataFrame({"person_id": people, "value": numbers.to_numpy(dtype=float, na_value=float("nan"))})
     if metric.of_value:
         values["value"] = values["value"].map(metric.of_value, na_action="ignore")
     return values.groupby("person_id").max().reset_index() if metric.per_person else values
