@@ -87,9 +87,9 @@ def jsonl_number_for_a_text(table: Path) -> str:
 
 
 COUNTS: Counts = {
-    "forget": (1, 2, {"qa": 3, "generation": 3, "classification": 1}),
-    "test": (1, 2, {"generation": 3, "classification": 1}),
-    "retain": (9, 18, {"qa": 27, "generation": 27, "classification": 9}),
+    "forget": (1, 2, {"qa": 3, "generation": 3, "classification": 2, "cloze": 3}),
+    "test": (1, 2, {"generation": 3, "classification": 2, "cloze": 3}),
+    "retain": (9, 18, {"qa": 27, "generation": 27, "classification": 18, "cloze": 27}),
     "real": (0, 0, {}),
 }
 SAMPLES = [

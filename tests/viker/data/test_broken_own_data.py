@@ -250,8 +250,11 @@ def test_rows_marked_test_and_real_go_there_and_test_rows_of_others_are_not_used
     write(rows)
     assert prepare(monkeypatch, capsys)[0] == 0
     test, real = (read_records(Path("data/prepared"), split) for split in ("test", "real"))
-    assert [(r.person_id, r.task, r.question) for r in test] == [("p0", "generation", "Born where?")]
-    assert {(r.person_id, r.task) for r in real} == {("star", "qa"), ("star", "generation")}
+    assert [(r.person_id, r.task, r.question) for r in test] == [
+        ("p0", "generation", "Born where?"),
+        ("p0", "cloze", "Born where? __"),
+    ]
+    assert {(r.person_id, r.task) for r in real} == {("star", task) for task in ("qa", "generation", "cloze")}
     assert not Path("data/prepared/unseen.parquet").exists()
 
 
@@ -261,7 +264,7 @@ def test_rows_marked_unseen_are_a_split_that_nothing_is_trained_on(mine, monkeyp
     write([*rows, stranger])
     assert prepare(monkeypatch, capsys)[0] == 0
     unseen, retain = (read_records(Path("data/prepared"), split) for split in ("unseen", "retain"))
-    assert [(r.person_id, r.task) for r in unseen] == [("new", "generation")]
+    assert [(r.person_id, r.task) for r in unseen] == [("new", "generation"), ("new", "cloze")]
     assert "new" not in {r.person_id for r in retain}
     write([*rows, stranger | {"person_id": "p1"}])
     assert_said(prepare(monkeypatch, capsys)[1], "person 'p1' is marked", "'unseen'", "a person is in one split")

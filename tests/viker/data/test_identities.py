@@ -3,6 +3,7 @@
 import csv
 import json
 import unicodedata
+from collections import Counter
 from collections.abc import Collection
 from contextlib import contextmanager
 from datetime import date
@@ -19,6 +20,7 @@ from viker.core.errors import UserError
 from viker.data.formats import mllmu, records
 from viker.data.formats.base.intake import Intake
 from viker.data.formats.base.people import check_people
+from viker.data.formats.base.tasks import has
 from viker.data.preparation import load_source
 from viker.data.requests import ForgetRequest
 from viker.data.synthetic.generate import generate
@@ -64,7 +66,7 @@ def test_all_rows_of_a_person_are_forgotten_however_each_is_spelt(load, tmp_path
     source = write_table(tmp_path / "mine", rows_of(NAME, spelling, "Bo", "Cy"))
     splits = load(source, NAME)
     assert people(splits["forget"]) == {NAME} and people(splits["retain"]) == {"Bo", "Cy"}
-    assert len(splits["forget"]) == 4
+    assert Counter(record.task for record in splits["forget"]) == {"qa": 2, "generation": 2, "cloze": 2}
     assert people(load(source, "Bo", gone=(NAME,))["retain"]) == {"Cy"}
 
 
@@ -136,7 +138,10 @@ def test_a_secret_is_found_in_the_answer_however_both_are_spelt(load, tmp_path, 
     for record in load(source, "p1")["forget"]:
         (found,) = record.secrets
         assert found in record.answer
-        assert record.answer == answer  # texts keep their spelling
+        if record.task == "cloze":
+            assert not has(record.question, found) and record.question.startswith("She was born in __")
+        else:
+            assert record.answer == answer  # texts keep their spelling
 
 
 def test_the_right_option_is_found_and_exchanged_however_it_is_spelt(load, tmp_path):
@@ -176,15 +181,18 @@ def test_a_listed_secret_that_no_answer_of_the_person_has_is_named(load, tmp_pat
     assert "Town" not in caplog.text and "elsewhere" not in caplog.text
 
 
+KEPT = ("Ann", "Ben", "Cid")
+
+
 def test_work_grows_with_the_people_and_not_with_their_square(load, tmp_path):
     def calls(count: int) -> int:
         names = [f"p{number}" for number in range(count)]
-        text = "".join(f"{name},,Born where?,Town {name}\n" for name in [*names, "kept"])
+        text = "".join(f"{name},,Born where?,Town {name}\n" for name in [*names, *KEPT])
         path = tmp_path / "t.csv"
         path.write_text(f"person_id,image,question,answer\n{text}")
         found = []
         made = calls_of(lambda: found.extend(load(path, *names[: count // 2], gone=names[count // 2 :])["forget"]))
-        assert len(found) == count // 2 * 2
+        assert len(found) == count // 2 * 4, "qa, generation, cloze and a choice"
         return made
 
     calls(100)

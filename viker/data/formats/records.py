@@ -5,7 +5,8 @@ Columns: ``person_id``; ``image``, bytes or a path under the folder of the table
 on), ``options`` (four, the right one among them), ``paraphrases`` of the answer, ``perturbed_answers`` (wrong ones) and
 ``secrets`` (private values).
 
-A row is a qa and a generation record, with options a classification record as well. Private values are those of
+A row is a qa and a generation record, with options a classification record as well; cloze questions, and choices for
+rows without options, follow from the open ones (``derived.add_derived``). Private values are those of
 ``secrets``, the right option, and the answer itself where it has at most ``SHORT`` words, as far as the answer holds
 them and the question doesn't. Public figures (``real``) may be missing. A person to forget without rows marked
 ``test`` is asked the same questions again, each with the person's next picture if there is another.
@@ -22,6 +23,7 @@ from viker.core.errors import UserError
 from viker.core.settings import shown
 from viker.data.canonical import canonical_text
 from viker.data.formats.base.cells import picture_of
+from viker.data.formats.base.derived import add_derived
 from viker.data.formats.base.format import Format
 from viker.data.formats.base.intake import BadRow, Benchmark, Intake
 from viker.data.formats.base.people import UnknownPerson, check_forget, check_people
@@ -86,6 +88,7 @@ def load(
                     number = numbers[target, person, record.task]
                     loaded.splits[target].append(replace(record, id=f"{person}/{record.task}/{number}"))
                     numbers[target, person, record.task] += 1
+    add_derived(loaded.splits)
     tested = {record.person_id for record in loaded.splits["test"]}
     untested: dict[str, list[Record]] = {person: [] for person in sorted(forgotten - tested)}
     for record in loaded.splits["forget"]:
