@@ -23,8 +23,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     from components.prepare.run import run
     from viker.data.forget_list import with_requests
     from viker.data.formats.base.format import formats
-    from viker.evaluation.questions import question_counts
-    from viker.gate.reachable import out_of_reach
+    from viker.gate.reachable import unreachable
 
     with tracking.Stage("prepare", settings.values(), params) as recorded:
         with with_requests(settings.prepare, args.requests) as section:
@@ -52,7 +51,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
         console.print(f"note:       {note}", markup=False)
     console.print(f"validation: {args.validation / 'index.html'}", markup=False)
     # The gate is not among what this stage reads: its outputs don't depend on it, so another gate makes nothing due.
-    for problem in out_of_reach(settings.gate, question_counts(args.out, settings.evaluate.in_force())):
+    for problem in unreachable(settings.gate, args.out, settings.evaluate.in_force()):
         console.print(f"warning:    {problem}", markup=False)
 
 

@@ -108,16 +108,17 @@ def locks(work: Work) -> Iterator[str]:
 
 
 def requirements(work: Work) -> Iterator[str]:
-    """The gate's requirements on counts against the prepared data."""
+    """What the gate requires and judges against what the prepared data ask."""
     from viker.evaluation.questions import question_counts
-    from viker.gate.reachable import out_of_reach
+    from viker.gate.reachable import out_of_reach, unreachable
 
     if not (work.prepared / "manifest.json").is_file():
         out_of_reach(work.params.gate, {})  # the policy must be readable all the same
         raise Skipped(f"{work.prepared} isn't there yet: 'viker prepare' makes it, and then says so too")
-    counts = question_counts(work.prepared, work.params.evaluate.in_force())
+    protocol = work.params.evaluate.in_force()
+    counts = question_counts(work.prepared, protocol)
     yield ", ".join(f"{split} {count['samples']}" for split, count in counts.items()) + " questions"
-    if problems := out_of_reach(work.params.gate, counts):
+    if problems := unreachable(work.params.gate, work.prepared, protocol):
         raise UserError(" ".join(problems))
 
 

@@ -31,6 +31,7 @@ from viker import tracking
 from viker.core.errors import UserError
 from viker.core.files import sha256_json
 from viker.core.manifest import read_manifest
+from viker.gate.reachable import unreachable
 from viker.tracking.identity import settings
 
 PROBES = "work/probes.jsonl"
@@ -48,7 +49,7 @@ class Tuning:
         self.current = {key: _value(base.values(), key) for key in self.space}
         self.stages = [_probing(stage) for stage in read_stages(self.root)]
         searched = reached(self.stages, list(self.space))
-        _need(self.root, [stage for stage in self.stages if stage not in searched], base.seed)
+        _need(self.root, [stage for stage in self.stages if stage not in searched], base)
         outs = {out for stage in searched for out in stage.outs}
         inputs = {dep: content(str(self.root / dep)) for one in searched for dep in one.deps if dep not in outs}
         others = sweep_key(settings(base.values()), list(self.space))
@@ -155,17 +156,22 @@ def _probing(stage: Stage) -> Stage:
     return replace(stage, command=f"{stage.command} --probes {PROBES}") if stage.name == "unlearn" else stage
 
 
-def _need(root: Path, shared: list[Stage], seed: int) -> None:
-    """Raise UserError: an output of the stages before unlearn is missing, or was made with another seed."""
+def _need(root: Path, shared: list[Stage], params: Params) -> None:
+    """Check what is there before the search.
+
+    Raises UserError: an output of the stages before unlearn is missing, or was made with another seed, or the policy
+    judges what the prepared data don't ask, so that no trial could pass.
+    """
     for stage in shared:
         for out in stage.outs:
             if not (root / out).exists():
                 raise UserError(f"{root / out}: missing. Run 'viker {stage.name}' first, or 'viker repro'.")
-    prepared = read_manifest(root / "data/prepared")["seed"]
-    if prepared != seed:
-        raise UserError(
-            f"{root}/data/prepared has the seed {prepared}, params.yaml has {seed}. Run 'viker repro' first."
-        )
+    prepared = root / "data/prepared"
+    seed = read_manifest(prepared)["seed"]
+    if seed != params.seed:
+        raise UserError(f"{prepared} has the seed {seed}, params.yaml has {params.seed}. Run 'viker repro' first.")
+    if problems := unreachable(params.gate, prepared, params.evaluate.in_force()):
+        raise UserError(f"No trial could pass the gate: {' '.join(problems)}")
 
 
 def _value(values: Any, key: str) -> Any:

@@ -1,6 +1,6 @@
 """The questions that both models are asked, by a protocol."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,3 +80,9 @@ def question_counts(prepared: Path, protocol: Protocol) -> dict[str, dict[str, i
     for question in read_questions(prepared, protocol):
         asked.setdefault(question.split, []).append(question.record.person_id)
     return {split: {"samples": len(people), "people": len(set(people))} for split, people in asked.items()}
+
+
+def asked_tasks(prepared: Path, protocol: Protocol) -> Counter[tuple[str, str, str]]:
+    """Return how many questions of prepared data a protocol asks, by split, modality and task."""
+    questions = read_questions(prepared, protocol)
+    return Counter((question.split, question.record.modality, question.record.task) for question in questions)

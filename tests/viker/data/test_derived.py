@@ -85,6 +85,14 @@ def test_options_of_the_data_are_kept_and_too_few_values_give_no_choice(splits):
     assert not [one for one in of(splits["retain"], "classification") if one.question == "Shoe size?"]
 
 
+def test_a_question_that_names_the_person_has_the_options_of_the_one_that_does_not(splits):
+    splits["forget"] += asked("p0", "Oslo", "Where was Ada born?", answer="Ada was born in Oslo.")
+    splits["forget"] += asked("p0", "baker", "What is Ada's trade?", answer="Ada is a baker.")
+    add_derived(splits)
+    first, second = of(splits["forget"], "classification")
+    assert (second.question, second.answer) == ("Where was Ada born?", "Oslo") and second.options == first.options
+
+
 def test_the_same_data_give_the_same_questions_whatever_their_order(splits):
     backwards = {name: list(reversed(records)) for name, records in splits.items()}
     add_derived(splits)

@@ -3,7 +3,7 @@
 import pytest
 
 from viker.core.errors import UserError
-from viker.gate.reachable import out_of_reach
+from viker.gate.reachable import not_asked, out_of_reach
 from viker.gate.settings import GateParams
 
 ENOUGH = {split: {"samples": 20, "people": 3} for split in ("forget", "test", "retain", "real")}
@@ -52,3 +52,39 @@ def test_own_requirements_count_too(require, problems):
 def test_a_policy_that_is_not_there_is_named():
     with pytest.raises(UserError, match=r"nowhere\.yaml: no such file"):
         out_of_reach(gate("nowhere.yaml"), ENOUGH)
+
+
+ALL = {
+    (split, modality, task): 9
+    for split in ("forget", "test", "retain", "real", "unseen")
+    for modality in ("image_text", "text")
+    for task in ("generation", "cloze", "classification")
+}
+
+
+def test_data_that_ask_everything_leave_nothing_unmeasured():
+    assert not_asked(gate("default"), ALL) == not_asked(gate("strict"), ALL) == []
+
+
+def test_what_a_rule_judges_and_nothing_asks_is_named_once_with_its_splits():
+    few = {key: count for key, count in ALL.items() if key[1:] != ("image_text", "cloze") and key[0] != "unseen"}
+    (said,) = not_asked(gate("default"), few)
+    assert "the policy 'default' judges what the data don't ask" in said and "docs/data.md" in said
+    assert "cloze questions with a picture (forget, test, retain, real)" in said
+    assert "people that no model was trained on (unseen)" in said and "without a picture" not in said
+
+
+@pytest.mark.parametrize(
+    ("rule", "named"),
+    [
+        ("unlearned.forget.text_only.leakage_rate <= 0.1", "open questions without a picture (forget)"),
+        ("unlearned.retain.classification_accuracy >= 0.5", "choice questions with a picture (retain)"),
+        ("unlearned.fluency.rouge_l >= 0.5 * vanilla.real.leakage_rate", "open questions with a picture (real)"),
+        ("upper(unlearned.test.leakage_rate) <= 0.1", "open questions with a picture (test)"),
+        ("unlearned.forget.samples >= 1", None),
+        ("unlearned.attacks.prefix.leakage_rate <= 0.1", None),
+    ],
+)
+def test_a_rule_of_ones_own_counts_on_either_side(rule, named):
+    said = not_asked(gate(rules=[rule]), {})
+    assert (named in said[0] and "params.yaml judges" in said[0]) if named else said == []
