@@ -25,7 +25,7 @@ def command(
         "work/paper"
     ),
     out: Annotated[
-        Path, typer.Option(help="Where table.md, versus.md and frontier.png go; choose another for medium.")
+        Path, typer.Option(help="Where table.md, versus.md, fluency.md and frontier.png go; choose another for medium.")
     ] = Path("docs/beyond"),
 ) -> None:
     """Teach a model a hundred people by sight, and unlearn ten of them with every method, teacher and lambda.
@@ -35,7 +35,7 @@ def command(
     loaded = load_params(params)
     work = work / size
     from benchmarks.paper.measure import measure_setting, result_file, settings
-    from benchmarks.paper.show import KEPT, frontier, table, versus
+    from benchmarks.paper.show import KEPT, fluency, frontier, table, versus
 
     numbers = [int(word) for word in seeds.split(",") if word.strip().isdigit()]
     names = [name for name in settings() if only in name]
@@ -57,9 +57,11 @@ def command(
         with new_file(out / file) as path:
             texts = [f"{heading}:\n\n{made(results, what)}" for what, heading in KEPT.items()]
             path.write_text("\n".join(texts), encoding="utf-8")
+    with new_file(out / "fluency.md") as path:
+        path.write_text(fluency(results), encoding="utf-8")
     with new_file(out / "frontier.png") as path:
         frontier(results, path)
-    typer.echo(f"{out}: table.md, versus.md, frontier.png")
+    typer.echo(f"{out}: table.md, versus.md, fluency.md, frontier.png")
 
 
 def _prepare(text: Path, seed: int, threads: int, work: Path, size: str) -> dict[str, float]:

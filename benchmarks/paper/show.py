@@ -62,8 +62,7 @@ def table(results: Mapping[str, Mapping[int, Run]], what: str = "kept_span") -> 
 
     ``results``: by setting, by seed.
     """
-    head = [f"{'span accuracy' if m == 'span' else 'leak'} {level:.2f}" for m, level in LEVELS]
-    head = ["method", *head, "fluent", "false facts", "relearnt", "steps", "seconds"]
+    head = ["method", *(_level(*level) for level in LEVELS), "fluent", "false facts", "relearnt", "steps", "seconds"]
     rows = []
     for setting, runs in results.items():
         cells, order = [setting], []
@@ -81,6 +80,24 @@ def table(results: Mapping[str, Mapping[int, Run]], what: str = "kept_span") -> 
         rows.append((order[2], f"| {' | '.join(cells)} |"))
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     return "\n".join([*lines, *(row for _, row in sorted(rows, key=lambda one: -one[0]))]) + "\n"
+
+
+def fluency(results: Mapping[str, Mapping[int, Run]]) -> str:
+    """Return the Markdown table of replies about the forgotten people at every level: fluent, with false facts.
+
+    Shares, means over the seeds; ``results``: by setting, by seed.
+    """
+    head = ["method", *(f"{_level(*level)}: fluent, false" for level in LEVELS)]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for setting, runs in results.items():
+        cells = [setting]
+        for measure, level in LEVELS:
+            there = [at_level(run["points"], measure, level) for run in runs.values()]
+            reached = [one for one in there if one is not None]
+            means = [float(np.mean([one[name] for one in reached])) for name in ("fluent", "false") if reached]
+            cells.append(", ".join(f"{mean:.2f}" for mean in means) if len(reached) == len(there) else "–")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def versus(results: Mapping[str, Mapping[int, Run]], what: str = "kept_span") -> str:
@@ -124,6 +141,10 @@ def frontier(results: Mapping[str, Mapping[int, Run]], path: Path) -> None:
     figure.legend(handles, families, loc="outside right upper", frameon=False, fontsize=8)
     figure.savefig(path, dpi=110, format="png", metadata={"Software": None})
     plt.close(figure)
+
+
+def _level(measure: str, level: float) -> str:
+    return f"{'span accuracy' if measure == 'span' else 'leak'} {level:.2f}"
 
 
 def _family(name: str) -> str:

@@ -12,7 +12,7 @@ from benchmarks.paper import measure as measuring
 from benchmarks.paper import model as modelling
 from benchmarks.paper.measure import measure, settings
 from benchmarks.paper.people import ASKED, ASKED_PICTURES, LEARNT_PICTURES, kind_of, read_people
-from benchmarks.paper.show import KEPT, at_level, by_person, frontier, interval, table, versus
+from benchmarks.paper.show import KEPT, at_level, by_person, fluency, frontier, interval, table, versus
 from tests.benchmarks.tofu_text import NAMES, write_text
 from viker.core.errors import UserError
 
@@ -151,6 +151,9 @@ def test_the_tables_compare_people_in_pairs(tmp_path):
     rows = table(results).splitlines()[2:]
     assert [row.split("|")[1].strip() for row in rows] == ["ViKeR, masked, λ 1", "GA", "NPO"]
     assert "| – |" in rows[2] and "| 0.25 | 24 | 3 |" in rows[0]
+    told = fluency(results).splitlines()
+    assert told[0].count("fluent, false") == 4 and told[2].startswith("| ViKeR, masked, λ 1 | 1.00, 0.50 |")
+    assert told[4].count("–") == 2, "NPO never gets to span accuracy .10, nor to a leak of .05"
     line = versus(results).splitlines()[2]
     assert line.startswith("| span 0.50 | ViKeR, masked, λ 1, 0.75 | GA, 0.38 | +0.38 [")
     frontier(results, tmp_path / "frontier.png")
