@@ -125,14 +125,17 @@ def frontier(results: Mapping[str, Mapping[int, Run]], path: Path) -> None:
     """Plot what is kept over what is forgotten: a line per setting and seed, dashed for baselines."""
     figure, axes = plt.subplots(1, 2, figsize=(12, 5), layout="constrained", sharey=True)
     families = sorted({_family(name) for name in results})
-    colours = dict(zip(families, mpl.color_sequences["tab20"], strict=False))
+    ours = [family for family in families if family.startswith("ViKeR")]
+    others = [family for family in families if family not in ours]
+    colours = dict(zip(ours, mpl.color_sequences["Dark2"], strict=False))
+    colours |= dict(zip(others, mpl.color_sequences["tab10"], strict=False))
     for name, runs in results.items():
         one = axes[int(name.endswith("on retain"))]
         for run in runs.values():
             x = [point["span"] for point in run["points"]]
             y = [float(np.mean(list(point["kept_span"].values()))) for point in run["points"]]
             dashed = "-" if name.startswith("ViKeR") else "--"
-            one.plot(x, y, dashed, color=colours[_family(name)], linewidth=1, alpha=0.8)
+            one.plot(x, y, dashed, color=colours[_family(name)], linewidth=1.3 if dashed == "-" else 1, alpha=0.8)
     for one, title in zip(axes, ("without a retain term", "KL on retain"), strict=True):
         one.set(title=title, xlabel="span accuracy on forget (lower is better)", xlim=(1.03, -0.03), ylim=(-0.03, 1.03))
         one.grid(alpha=0.2)
