@@ -19,7 +19,10 @@ from pipelines.cli.main import STAGES
 from viker.data.records import read_records
 
 ROOT = Path(__file__).parents[1]
-ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("VIKER_")} | {
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+}
+"""The shell's, but for settings of viker, such as tracking that is off, which would change what a run leaves."""
 AFTER_UNLEARN = STAGES[STAGES.index("unlearn") :]
 
 pytestmark = pytest.mark.slow
