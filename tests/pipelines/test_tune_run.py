@@ -52,11 +52,11 @@ def test_a_study_that_is_killed_goes_on_and_ends_with_values_or_the_rule_that_is
     probed = next(one for one in runs if one.info.run_name == "lr=0.001 epochs=1")
     assert probed.data.metrics.keys() >= {"probe.forget", "probe.teacher", "probe.retain"}
 
-    change(tree, gate={"rules": ["unlearned.fluency.rouge_l >= 1000"]})
+    change(tree, gate={"rules": ["unlearned.forget.rouge_l >= 1000"]})
     code, told, err = tune(tree, "--trials", "2", "--json")
     assert code == 3, err
     assert told["chosen"] is None and done_before_kill.items() <= finished(tree).items()
-    assert [(row["rule"], row["by_all"]) for row in told["unmet"]] == [("unlearned.fluency.rouge_l >= 1000", True)]
+    assert [(row["rule"], row["by_all"]) for row in told["unmet"]] == [("unlearned.forget.rouge_l >= 1000", True)]
     assert told["unmet"][0]["missed"] == 1000 - told["unmet"][0]["value"]
 
     change(tree, gate={"rules": ["unlearned.forget.samples >= 1000"]})
