@@ -47,6 +47,7 @@ ELSEWHERE = {
     "make demo": "tests/test_demo.py::test_the_gate_passes_and_the_version_is_the_champion",
     "make demo PROFILE=tofu *": "tests/benchmarks/test_tofu.py::",
     "make demo PROFILE=scratch": "tests/test_recipe.py::test_the_recipe_makes_the_shipped_model_to_the_byte",
+    "make test-recipe": "tests/test_recipe.py::test_the_recipe_makes_the_shipped_model_to_the_byte",
     "viker init*": "tests/pipelines/test_cli_help.py::",
     "viker validate*": "tests/pipelines/test_cli_help.py::",
     "viker params schema*": "tests/pipelines/test_cli_help.py::",
