@@ -78,7 +78,7 @@ def known_model(
         encoder = Encoder(processor, people.pictures, device())
         rng = random.Random(seed)
         for part in learn_faces(model, encoder, people, rng):
-            part.requires_grad_(False)  # as where LLaVA is tuned; trained on, it loses the faces before they are used
+            part.requires_grad_(False)  # as where LLaVA is unlearnt; trained on too, the model takes no notice of it
         train(model, encoder, batches([*people.records, *wordings], rng), size.steps, size.lr, "learning the people")
         with new_folder(out) as folder:
             model.save_pretrained(folder)

@@ -1,5 +1,7 @@
 """Cloze and choice questions that follow from open ones in a table of the user's own."""
 
+from typing import Any
+
 import pytest
 
 from viker.data.canonical import canonical_text
@@ -13,11 +15,8 @@ TOWNS = ("Oslo", "Lima", "Riga", "Cairo", "New Lima", "LIMA", "Accra")
 
 def asked(person: str, value: str, question: str = "Born where?", **changes) -> list[Record]:
     answer = changes.pop("answer", f"This person was born in {value}.")
-    fields = {"modality": "text", "question": question, "answer": answer, "secrets": (value,)} | changes
-    return [
-        Record(id=f"{person}/{task}/0", person_id=person, task=task, **fields)  # type: ignore[arg-type]  # of a test
-        for task in ("qa", "generation")
-    ]
+    fields: dict[str, Any] = {"modality": "text", "question": question, "answer": answer, "secrets": (value,)} | changes
+    return [Record(id=f"{person}/{task}/0", person_id=person, task=task, **fields) for task in ("qa", "generation")]
 
 
 @pytest.fixture
