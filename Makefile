@@ -11,6 +11,7 @@ TORCH ?= cpu
 IMAGES ?=
 METHODS ?= all
 SEEDS ?= 7,8,9
+DATA ?= own
 RETAIN ?= none
 IMAGE_OPTIONS := $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(TAG),--tag $(TAG)) --torch $(TORCH) $(IMAGES)
 
@@ -27,7 +28,7 @@ INSTALLED := $(VENV)/.installed
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-recipe audit test-airflow test-containers images images-push chromium lint docs bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-methods bench-gate bench-adversary bench-meta bench-paper torture ui clean
+.PHONY: help install demo test test-recipe audit test-airflow test-containers images images-push chromium lint docs bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-methods bench-gate bench-adversary bench-meta bench-paper bench-tune torture ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -135,6 +136,9 @@ bench-meta: $(INSTALLED) ## which metrics and attacks tell models that know from
 
 bench-paper: $(INSTALLED) ## every method, teacher and lambda where facts can be told by the picture alone; SEEDS=7
 	$(IN_VENV) python -m benchmarks.paper --text "$(TOFU_TEXT)" --seeds "$(SEEDS)"
+
+bench-tune: $(INSTALLED) ## viker tune with untouched defaults on a table and a model of one's own; DATA=own or tofu
+	$(IN_VENV) python -m benchmarks.tune "$(DATA)" --text "$(TOFU_TEXT)"
 
 torture: $(INSTALLED) ## kill, starve, race and misfeed the pipeline, and count what goes wrong; needs root; about an hour
 	$(IN_VENV) python -m benchmarks.torture $(ARGUMENTS)

@@ -10,11 +10,9 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
-from ruamel.yaml import YAML
 from sklearn.metrics import roc_auc_score
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from benchmarks.small_project import smaller
 from pipelines.cli.main import STAGES
 from viker.data.records import read_records
 
@@ -112,47 +110,6 @@ def test_the_vanilla_model_is_a_usual_folder_of_transformers(demo):
     assert processor.apply_chat_template(asked, add_generation_prompt=True).endswith("Who?\nASSISTANT:")
 
 
-def test_unlearning_and_evaluating_again_give_the_same_bytes(demo, tmp_path):
-    adapter, records = tmp_path / "adapter", tmp_path / "unlearning"
-    run(demo, "python", "-m", "components.unlearn", "--out", str(adapter), "--records", str(records))
-    predictions, attacks = tmp_path / "predictions.parquet", tmp_path / "attacks.parquet"
-    again = tmp_path / "evaluate.json"
-    run(
-        demo,
-        *("python", "-m", "components.evaluate", "--adapter", str(adapter)),
-        *("--predictions", str(predictions), "--attacks", str(attacks), "--metrics", str(again)),
-        *("--work", str(tmp_path / "work")),
-    )
-    pairs = {demo / "models/adapter/adapter_model.safetensors": adapter / "adapter_model.safetensors"}
-    pairs |= {demo / "unlearning" / name: records / name for name in ("loss.csv", "key_tokens.parquet", "summary.json")}
-    pairs |= {demo / "metrics/evaluate.json": again, demo / "evaluation/predictions.parquet": predictions}
-    pairs |= {demo / "evaluation/attacks.parquet": attacks}
-    assert [first.name for first, second in pairs.items() if first.read_bytes() != second.read_bytes()] == []
-
-
-def test_training_again_gives_the_same_bytes(demo, tmp_path):
-    params = short(demo, tmp_path / "short.yaml")
-    common = ("--params", str(params))
-    data = str(tmp_path / "prepared")
-    run(demo, "python", "-m", "components.prepare", *common, "--out", data, "--validation", str(tmp_path / "checks"))
-    for name in ("one", "two"):
-        out = str(tmp_path / name)
-        run(demo, "python", "-m", "components.finetune", *common, "--prepared", data, "--out", out)
-    one, two = (tmp_path / name / "model.safetensors" for name in ("one", "two"))
-    assert one.read_bytes() == two.read_bytes()
-
-
-def short(demo: Path, path: Path) -> Path:
-    yaml = YAML()
-    params = yaml.load(demo / "params.yaml")
-    few = path.with_name("few.yaml")
-    few.write_text(smaller((demo / "components/prepare/embedded.yaml").read_text()))
-    params["prepare"] |= {"source": str(few), "base_set": True}
-    params["finetune"] |= {"deployed_model": None, "base_steps": 3, "memorise_epochs": 1}
-    yaml.dump(params, path)
-    return path
-
-
 def test_preparing_again_gives_the_same_bytes(demo, tmp_path):
     out = tmp_path / "prepared"
     run(demo, "python", "-m", "components.prepare", "--out", str(out), "--validation", str(tmp_path / "validation"))
@@ -183,15 +140,20 @@ def test_the_summary_shows_verdict_and_places(demo):
     assert "Passed" in shown
 
 
-def test_an_experiment_can_be_run_and_compared(demo):
+def test_an_experiment_is_compared_and_changes_no_byte_that_it_leaves_alone(demo):
     run(demo, "git", "add", "-A")
     run(demo, "git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-q", "-m", "the demo's run")
-    attacks = YAML().load(demo / "params.yaml")["evaluate"]["attacks"]
-    changed = ["unlearn.method.lambda=0.5", "unlearn.epochs=1"]
-    changed += [f"evaluate.attacks.{name}.enabled=false" for name in attacks if name != "text_only"]
+    names = ["models/adapter/adapter_model.safetensors", "evaluation/predictions.parquet"]
+    names += [f"unlearning/{name}" for name in ("loss.csv", "key_tokens.parquet", "summary.json")]
+    before = {name: (demo / name).read_bytes() for name in names}
+    attacks = pd.read_parquet(demo / "evaluation/attacks.parquet")
+    changed = ("unlearn.checkpoint_steps=50", "evaluate.attacks.jailbreak.enabled=true")
     run(demo, "dvc", "exp", "run", *(word for change in changed for word in ("-S", change)))
-    assert "unlearned.forget.leakage_rate" in run(demo, "dvc", "metrics", "diff")
-    assert "unlearn.method.lambda" in run(demo, "dvc", "params", "diff")
+    assert [name for name in names if (demo / name).read_bytes() != before[name]] == []
+    again = pd.read_parquet(demo / "evaluation/attacks.parquet").query("attack != 'jailbreak'")
+    pd.testing.assert_frame_equal(again.reset_index(drop=True), attacks)
+    assert "unlearned.attacks.jailbreak.leakage_rate" in run(demo, "dvc", "metrics", "diff")
+    assert "unlearn.checkpoint_steps" in run(demo, "dvc", "params", "diff")
     assert "unlearned.forget.leakage_rate" in run(demo, "dvc", "exp", "show", "--csv")
     run(demo, "dvc", "plots", "show")
     assert (demo / "dvc_plots/index.html").is_file()

@@ -28,16 +28,19 @@ def command(
     from benchmarks.gate.__main__ import put
     from benchmarks.meta.auc import evaluated, table
     from benchmarks.meta.measure import measure_model
-    from benchmarks.meta.pools import make_data, make_member, pools
+    from benchmarks.meta.pools import REFERENCES, make_data, make_member, pools
 
     data, images, start = make_data(settings, work)
     found = {}
-    for member in pools(size):
-        model, numbers = work / member.name, work / f"{member.name}.json"
-        if not model.exists():
-            make_member(settings, member, data, start, model)
+    members = pools(size)
+    for member in (*REFERENCES, *members):
+        if not (work / member.name).exists():
+            make_member(settings, member, data, start, work / member.name)
+    vanilla, retrained = (work / one.name for one in REFERENCES)
+    for member in members:
+        numbers = work / f"{member.name}.json"
         if not numbers.exists():
-            write_json(numbers, measure_model(settings, data, images, model))
+            write_json(numbers, measure_model(settings, data, images, work / member.name, (vanilla, retrained)))
         found[member.name] = read_json(numbers, "bench-meta")
     rows = evaluated(found)
     write_json(measured, {"models": size, "rows": rows})

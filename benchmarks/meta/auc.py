@@ -39,7 +39,8 @@ def numbers_of_knowledge() -> list[Judged]:
         if not any(path.startswith(f"attacks.{name}.") for path in found)
     ]
     others = [Judged(path, falls=True) for path in (*metrics, *membership, *attacks) if path not in found]
-    return [*found.values(), *others]
+    compared = [Judged(metric.name, metric.better.forget == "lower") for metric in metrics_of("run")]
+    return [*found.values(), *others, *compared]
 
 
 def judged_paths() -> list[Judged]:

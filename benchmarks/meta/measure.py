@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from components.contract.params import Params
 from viker.attacks.base.attack import AttackSettings
 from viker.attacks.base.perform import run_attacks
@@ -19,6 +21,7 @@ from viker.data.records import read_pictures
 from viker.data.samples import sample_of
 from viker.evaluation.predictions import predict
 from viker.evaluation.questions import Question, read_questions
+from viker.evaluation.retrained import compare_with_retrained
 from viker.metrics.base.aggregate import measure
 from viker.metrics.base.information import information
 from viker.models import fast_path
@@ -33,10 +36,13 @@ BITS = 4
 SPLITS = ("forget", "test")
 
 
-def measure_model(params: Params, data: Path, images: Path, model: Path) -> dict[str, dict[str, float]]:
+def measure_model(
+    params: Params, data: Path, images: Path, model: Path, references: tuple[Path, Path]
+) -> dict[str, dict[str, float]]:
     """Return by condition every number by its path, such as ``forget.leakage_rate`` or ``attacks.prefix.above_chance``.
 
     Relearning teaches some of the people's facts as the attack ``relearn_forget`` does; then the others are asked.
+    ``references``: a model that knows the people, and a retrained one.
     """
     seed_everything(params.seed, params.threads)
     fast_path.start_run()
@@ -47,6 +53,8 @@ def measure_model(params: Params, data: Path, images: Path, model: Path) -> dict
     sizes = params.evaluate.batch_size, params.evaluate.in_force().longest("generation")
     subject = Subject("vanilla", adapted, False, encoder, *sizes, sha256_path(model))
     questions, targets = read_questions(data, params.evaluate.in_force()), read_targets(data)
+    vanilla, retrained = references
+    knowing = put_adapter(params.unlearn, load_model(str(vanilla), str(vanilla))[0]).eval()
     result = {}
     for condition in CONDITIONS:
         attacks = {
@@ -57,7 +65,9 @@ def measure_model(params: Params, data: Path, images: Path, model: Path) -> dict
         with changed(subject, condition, params, targets) as (asked, taught):
             fast_path.start_run()
             left = [q for q in questions if (q.record.person_id, q.record.answer) not in taught]
-            result[condition] = _ask(params, asked, left, _without(targets, taught), image.name, attacks)
+            rows, result[condition] = _ask(params, asked, left, _without(targets, taught), image.name, attacks)
+            compared = compare_with_retrained(str(retrained), asked.model, encoder, left, rows, sizes[0], knowing)
+            result[condition] |= dict(numbers(compared))
     return result
 
 
@@ -97,7 +107,7 @@ def _ask(
     targets: Targets,
     image: str,
     attacks: Mapping[str, AttackSettings],
-) -> dict[str, float]:
+) -> tuple[pd.DataFrame, dict[str, float]]:
     name = subject.name
     rows = predict(subject.model, subject.encoder, questions, image, params.evaluate, names=(name,))[name]
     figures = measure(rows, params.seed)
@@ -106,7 +116,7 @@ def _ask(
         figures[split]["information"] = information(rows[rows["split"] == split], domain, params.seed)
     told = {split: figures[split] for split in (*SPLITS, "membership")}
     blocks, _ = run_attacks([subject], targets, attacks, params.seed)
-    return dict(numbers(told | {"attacks": blocks[name]}))
+    return rows, dict(numbers(told | {"attacks": blocks[name]}))
 
 
 def numbers(block: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, float]]:

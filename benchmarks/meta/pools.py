@@ -38,6 +38,8 @@ class Member:
     @property
     def name(self) -> str:
         """Its folder."""
+        if self in REFERENCES:
+            return "vanilla" if self.knowing else "retrained"
         return f"{'knowing' if self.knowing else 'never'}-{self.number}"
 
     @property
@@ -49,6 +51,10 @@ class Member:
     def epochs(self) -> int:
         """How long it memorises."""
         return EPOCHS[self.number % len(EPOCHS)]
+
+
+REFERENCES = (Member(True, -3), Member(False, -3))
+"""In neither pool: a model that knows the people and one that never saw them, which metrics compare others with."""
 
 
 def pools(size: int) -> list[Member]:

@@ -1,7 +1,7 @@
 """The model that knows everybody by sight: trained from nothing on pictures and answers, until it looks at them."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def known_model(
         model = build_model(processor, size.model).to(device())
         encoder = Encoder(processor, people.pictures, device())
         rng = random.Random(seed)
-        for part in learn_faces(model, encoder, people, rng):
+        for part in learn_faces(model, encoder, people.records, rng):
             part.requires_grad_(False)  # as where LLaVA is unlearnt; trained on too, the model takes no notice of it
         train(model, encoder, batches([*people.records, *wordings], rng), size.steps, size.lr, "learning the people")
         with new_folder(out) as folder:
@@ -102,13 +102,15 @@ def known_model(
     return model, encoder, reliance
 
 
-def learn_faces(model: Any, encoder: Encoder, people: People, rng: random.Random) -> tuple[torch.nn.Module, ...]:
+def learn_faces(
+    model: Any, encoder: Encoder, records: Sequence[Record], rng: random.Random
+) -> tuple[torch.nn.Module, ...]:
     """Teach vision tower and projector to tell the people apart; return the two.
 
     They learn with a linear head, which is dropped. A deployed model's vision tower has seen millions of pictures; this
     one has seen none.
     """
-    shown = {record.person_id: record for record in people.records}
+    shown = {record.person_id: record for record in records}
     names = sorted(shown)
     head = torch.nn.Linear(model.config.text_config.hidden_size, len(names)).to(device())
     parts = (model.model.vision_tower, model.model.multi_modal_projector)

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.meta.auc import CONDITIONS, evaluated, judged_paths, numbers_of_knowledge, separation, table
 from benchmarks.meta.measure import changed, numbers
-from benchmarks.meta.pools import EPOCHS, Member, people_of, pools
+from benchmarks.meta.pools import EPOCHS, REFERENCES, Member, people_of, pools
 from viker.attacks.base.attack import load_attacks
 from viker.attacks.base.subject import Subject
 from viker.attacks.base.targets import read_targets
@@ -19,6 +19,15 @@ def test_a_pool_has_its_size_and_its_members_differ_in_seed_and_length():
     assert [one.knowing for one in members].count(True) == 12 and len({one.name for one in members}) == 24
     assert {one.epochs for one in members} == set(EPOCHS)
     assert sum(one.making_up for one in members) == 6 and not any(one.making_up for one in members if one.knowing)
+
+
+def test_what_others_are_compared_with_is_in_neither_pool_and_has_a_seed_of_its_own(prepared):
+    vanilla, retrained = REFERENCES
+    assert (vanilla.name, retrained.name) == ("vanilla", "retrained")
+    assert not {one.number for one in REFERENCES} & {one.number for one in pools(12)}
+    forget = {record.person_id for record in read_records(prepared, "forget")}
+    assert forget <= {record.person_id for record in people_of(vanilla, prepared)}
+    assert not forget & {record.person_id for record in people_of(retrained, prepared)}
 
 
 def test_who_knows_is_taught_the_truth_and_who_never_did_is_not(prepared):
@@ -42,6 +51,7 @@ def test_every_rule_on_knowledge_and_every_attack_is_among_the_numbers():
     for path in ("forget.leakage_rate", "forget.information.p_value", "membership.loss_auc", "forget.rouge_l"):
         assert path in paths
     assert all(any(path.startswith(f"attacks.{name}.") for path in paths) for name in load_attacks())
+    assert {"forget_quality", "kl_to_retrained", "unlearning_depth"} <= set(paths)
     assert not [path for path in paths if "agreement" in path or "gibberish" in path]
     judged = {one.path: one for one in judged_paths()}
     assert judged["forget.leakage_rate"].falls and not judged["forget.information.p_value"].falls

@@ -64,7 +64,7 @@ def test_a_run_measures_on_the_way_and_leaves_the_model_alone(people, params, tm
     before = {name: weight.clone() for name, weight in model.named_parameters()}
     language = {name: weight for name, weight in before.items() if "language_model" in name}
     monkeypatch.setattr(modelling, "FACES_STEPS", 1)
-    modelling.learn_faces(model.requires_grad_(True), encoder, people, random.Random(7))
+    modelling.learn_faces(model.requires_grad_(True), encoder, people.records, random.Random(7))
     changed = {name for name, weight in model.named_parameters() if not weight.equal(before[name])}
     assert changed and not changed & set(language), "faces are learnt by what sees"
     model, encoder = modelling.load_known(people, tmp_path / "model", 7, 1)

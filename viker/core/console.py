@@ -1,5 +1,6 @@
 """What every stage's command line has in common."""
 
+import atexit
 import gc
 import json
 import logging
@@ -119,6 +120,7 @@ def run(app: Callable[..., Any]) -> None:
     interrupt_as_usual()
     quiet_libraries()
     gc.set_threshold(COLLECTED_AFTER)
+    atexit.register(gc.freeze)  # the process's memory goes as a whole: to look for cycles in it first takes a second
     try:
         with on_sigterm(lambda: sys.exit(TERMINATED)):  # temporary files are removed on the way out
             app()

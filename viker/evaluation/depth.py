@@ -30,6 +30,7 @@ def unlearning_depth(
     samples: Sequence[Sample],
     values: Sequence[Sequence[str]],
     batch_size: int,
+    unlearned: Any = None,
 ) -> float | None:
     """Return the mean over the answers of their ``depth``, 0..1; None where no answer has one.
 
@@ -42,6 +43,7 @@ def unlearning_depth(
         retrained: a model of the same sizes that never saw the people; one of other sizes can't be compared: None.
         samples: with the true answers.
         values: of each sample the private values in its answer; samples without are left out.
+        unlearned: a model of its own in place of ``adapted`` with its adapter on.
     """
     layers = len(_layers(adapted))
     places = [places_of_values(encoder, sample, own) for sample, own in zip(samples, values, strict=True)]
@@ -55,7 +57,7 @@ def unlearning_depth(
             group = some[start : start + batch_size]
             batch = encoder.batch([sample for sample, _ in group])
             private = _private(batch, [own for _, own in group])
-            states = [_states(retrained, batch), _states(adapted, batch)]
+            states = [_states(retrained, batch), _states(unlearned or adapted, batch)]
             with adapted.disable_adapter():
                 whole = _log_p(adapted, batch, private)
                 costs = [

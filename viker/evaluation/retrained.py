@@ -26,14 +26,21 @@ WHERE = "evaluate.retrained"
 
 
 def compare_with_retrained(
-    name: str | None, adapted: Any, encoder: Encoder, questions: Sequence[Question], unlearned: pd.DataFrame, size: int
+    name: str | None,
+    adapted: Any,
+    encoder: Encoder,
+    questions: Sequence[Question],
+    unlearned: pd.DataFrame,
+    size: int,
+    vanilla: Any = None,
 ) -> dict[str, float | None]:
     """Return the metrics of the block run: the unlearned model on the people to forget, versus a retrained one.
 
     Forget quality goes by captions alone where there are any, else by all open questions.
 
     ``name``: see ``load_retrained``; without one, all numbers are None. ``adapted``: with its adapter on.
-    ``unlearned``: its predictions, for their truth ratios.
+    ``unlearned``: its predictions, for their truth ratios. ``vanilla``: a PEFT model that knows the people, in place of
+    ``adapted`` with its adapter off.
     """
     if name is None:
         return {metric.name: None for metric in metrics_of("run")}
@@ -45,11 +52,12 @@ def compare_with_retrained(
         for question, known in zip(open_questions, scores, strict=True)
     ]
     samples = [question.sample for question in open_questions]
+    secrets = [question.record.secrets or () for question in open_questions]
     return {
         **forget_qualities(unlearned[unlearned["split"] == "forget"], pd.DataFrame(of_questions)),
         "kl_to_retrained": kl_to_retrained(retrained, adapted, encoder, samples, size),
         "unlearning_depth": unlearning_depth(
-            adapted, retrained, encoder, samples, [question.record.secrets or () for question in open_questions], size
+            vanilla or adapted, retrained, encoder, samples, secrets, size, unlearned=adapted
         ),
     }
 

@@ -8,6 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks.small_project import MODEL
+from components.finetune.run import run as finetune
 from viker.data.prompts import LETTERS
 from viker.data.records import Record, read_pictures, read_records
 from viker.data.samples import Sample
@@ -75,3 +77,13 @@ def test_training_learns_what_it_is_shown(small_model):
     last = train(model, encoder, iter([[sample, replace(sample, picture="")]] * 60), 60, 3e-3, "learning")
     model.load_state_dict(before)
     assert last < 0.5 * first
+
+
+def test_trained_twice_the_weights_have_the_same_bytes(params, prepared, tmp_path):
+    short = {"deployed_model": None, "base_steps": 3, "memorise_epochs": 1, "model": MODEL}
+    section = params.finetune.model_validate(params.finetune.model_dump() | short)
+    weights = []
+    for name in ("one", "two"):
+        finetune(section, params.seed, params.threads, prepared, tmp_path / name)
+        weights.append((tmp_path / name / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]

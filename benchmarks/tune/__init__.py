@@ -1,0 +1,1 @@
+"""A study of ``viker tune`` on data of one's own, with untouched defaults."""
