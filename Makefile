@@ -48,7 +48,7 @@ endif
 	@$(IN_VENV) viker summary
 
 test: lint chromium ## lint, types and the tests, but those of the other test targets
-	$(IN_VENV) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+	$(IN_VENV) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
 		-m "not containers and not recipe" --durations 25 --durations-min 10
 
 test-recipe: $(INSTALLED) ## train the shipped model again and compare every byte; a quarter of an hour
