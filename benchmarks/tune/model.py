@@ -15,7 +15,8 @@ from viker.finetuning.train import shuffle_options, train
 from viker.models.encoder import Encoder
 from viker.models.loading import device, seed_everything
 
-EPOCHS = 20
+EPOCHS, LEAST_STEPS = 20, 1500
+"""How long the language part learns: as many epochs, and no fewer steps."""
 
 
 def train_model(people: Sequence[Person], prepared: Path, seed: int, threads: int, out: Path) -> None:
@@ -39,7 +40,8 @@ def train_model(people: Sequence[Person], prepared: Path, seed: int, threads: in
     encoder = Encoder(processor, pictures, device())
     for part in learn_faces(model, encoder, [record for record in learnt if record.images], rng):
         part.requires_grad_(False)
-    train(model, encoder, _batches(learnt, rng), EPOCHS * len(learnt) // BATCH, size.lr, "learning the people")
+    steps = max(LEAST_STEPS, EPOCHS * len(learnt) // BATCH)
+    train(model, encoder, _batches(learnt, rng), steps, size.lr, "learning the people")
     with new_folder(out) as folder:
         model.save_pretrained(folder)
         processor.save_pretrained(folder)

@@ -1,6 +1,6 @@
 """The vanilla and the unlearned model side by side: ask, measure, attack, write."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from viker.evaluation.rows import COLUMNS, FLAGS
 from viker.evaluation.settings import EvaluateParams
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
 from viker.metrics.all_modal import all_modal
-from viker.metrics.base.aggregate import differences, measure_both
+from viker.metrics.base.aggregate import differences, measure, measure_both
 from viker.metrics.clear_protocol import clear_protocol
 from viker.models import fast_path
 from viker.models.adapter import load_adapter
@@ -144,6 +144,19 @@ def ask_part(
     count = len(store.results)
     store.close()
     return count
+
+
+def vanilla_metrics(
+    params: EvaluateParams, seed: int, threads: int, inputs: Inputs, splits: Collection[str]
+) -> dict[str, Any]:
+    """Return the metrics of the vanilla model's replies to the questions of some splits, without attacks.
+
+    Raises UserError: as ``run``.
+    """
+    adapted, encoder, questions, image = _load(params, seed, threads, inputs)
+    asked = [question for question in questions if question.split in splits]
+    tables = predict(adapted, encoder, asked, image.name, params, names=("vanilla",))
+    return {name: measure(rows, seed) for name, rows in tables.items()}
 
 
 def _take_over(store: RunStore, folder: Path, deciding: dict[str, Any]) -> None:

@@ -31,8 +31,8 @@ def tune(
     The prepared data, irrelevant images and vanilla model of the work tree are used as they are, and everything is
     written to *work/tune*: the study, the table, the frontier as a plot and a page. Stopped or killed, the same
     command resumes where it left off; with more `--trials` it searches further. Where the policy judges what the data
-    don't ask, no trial could pass, and the search doesn't start. Exit codes: 0 found, 3 no finalist
-    passes the gate, 1 an error.
+    don't ask, or the vanilla model knows too little of the people to forget, no trial could pass, and the search
+    doesn't start. Exit codes: 0 found, 3 no finalist passes the gate, 1 an error.
     """
     from pipelines.tune.run import Tuning, as_json_values, lines_of, nested  # not before: it loads much
     from pipelines.tune.verdicts import chosen

@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from io import StringIO
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from components.contract.params import Params
+from components.evaluate.run import Inputs, vanilla_metrics
 from pipelines.cli.profile import round_trip
 from pipelines.sweep.command import sweep_key
 from pipelines.sweep.plan import Combination, Stage, combinations, content, reached, read_stages
@@ -29,11 +32,14 @@ from pipelines.tune.study import (
 from pipelines.tune.verdicts import Finalist, chosen, finalist, next_finalist, unmet
 from viker import tracking
 from viker.core.errors import UserError
-from viker.core.files import sha256_json
+from viker.core.files import finite_json, read_json, sha256_json, write_json
 from viker.core.manifest import read_manifest
+from viker.gate.knowledge import SPLITS, not_known
 from viker.gate.reachable import unreachable
 from viker.tracking.identity import settings
 
+INPUTS = ("data/prepared", "models/vanilla", "data/irrelevant")
+"""What the vanilla model is asked with."""
 PROBES = "work/probes.jsonl"
 """In the folder of a trial's unlearn."""
 
@@ -59,6 +65,7 @@ class Tuning:
 
     def run(self, count: int) -> dict[str, Any]:
         """Make the trials that are missing, judge the finalists, write the results, and return them."""
+        self._need_knowledge()
         values = self.base.values()
         with tracking.Stage("tune", values, self.params, live=True, sweep=self.key) as run:
             run.tags({f"tune.{key}": one for key, one in values["tune"]["space"].items()})
@@ -77,6 +84,26 @@ class Tuning:
                 run.artifact(file)
             run.metrics({"trials": len(found["trials"]), "passed": sum(one.passed for one in finalists)})
         return found
+
+    def _need_knowledge(self) -> None:
+        """Ask the vanilla model about the people to forget, once, in a process that gives its memory back.
+
+        Raises UserError: it knows too little of them for any trial to pass.
+        """
+        kept = self.folder / "vanilla.json"
+        if not kept.exists():
+            self._print("asking the vanilla model what it knows of the people to forget")
+            prepared, vanilla, irrelevant = (self.root / place for place in INPUTS)
+            base, inputs = self.base, Inputs(prepared, vanilla, irrelevant, adapter=None)
+            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                asked = pool.submit(vanilla_metrics, base.evaluate, base.seed, base.threads, inputs, SPLITS)
+                write_json(kept, finite_json(asked.result()))
+        if problems := not_known(self.base.gate, read_json(kept, "tune")):
+            raise UserError(
+                "No trial could pass the gate: the vanilla model knows too little of the people to forget. "
+                f"{' '.join(problems)} Name the model that is deployed in finetune.deployed_model, train the vanilla "
+                "model longer (finetune.memorise_epochs), or name another policy in gate.policy."
+            )
 
     def _combination(self, values: Mapping[str, Any]) -> Combination:
         return combinations(self.params, {key: [value] for key, value in values.items()}, "tune")[0]

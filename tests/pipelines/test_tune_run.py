@@ -59,6 +59,11 @@ def test_a_study_that_is_killed_goes_on_and_ends_with_values_or_the_rule_that_is
     assert [(row["rule"], row["by_all"]) for row in told["unmet"]] == [("unlearned.forget.rouge_l >= 1000", True)]
     assert told["unmet"][0]["missed"] == 1000 - told["unmet"][0]["value"]
 
+    change(tree, gate={"require": ["vanilla.forget.leakage_rate >= 0.3"]})
+    code, told, err = tune(tree, "--trials", "2", "--json")
+    assert code == 1 and told is None
+    assert "required is vanilla.forget.leakage_rate >= 0.3, and it is 0." in err and "finetune.deployed_model" in err
+
     change(tree, gate={"rules": ["unlearned.forget.samples >= 1000"]})
     code, told, err = tune(tree, "--trials", "2", "--json")
     assert code == 1 and "No trial could pass the gate" in err and "unlearned.forget.samples >= 1000" in err

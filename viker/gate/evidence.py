@@ -24,7 +24,7 @@ def weighed(rule: Rule, policy_rule: PolicyRule, result: dict[str, Any], metrics
     say why it may be; or if its bound is above the policy's, while a perfect adapter's would not be on these data.
     """
     people = people_of(metrics, rule.metric.path)
-    empty = _is_empty(rule, result, metrics)
+    empty = is_empty(rule, result, metrics)
     extra: dict[str, Any] = {"shown": shown(metrics, rule.metric.path, rule.operator), "people": people, "empty": empty}
     extra |= {"bound_at_most": policy_rule.bound, "may_be_empty": policy_rule.may_be_empty}
     reasons = []
@@ -116,7 +116,7 @@ def error(rules: list[dict[str, Any]]) -> dict[str, Any]:
     return {"level": LEVEL, "bounds": judged, "beyond": beyond, "text": text}
 
 
-def _is_empty(rule: Rule, result: Mapping[str, Any], metrics: Mapping[str, Any]) -> bool:
+def is_empty(rule: Rule, result: Mapping[str, Any], metrics: Mapping[str, Any]) -> bool:
     """Return whether the vanilla model meets a rule that limits leaks by a number, or wasn't measured."""
     if not is_leak(rule.metric.path) or rule.reference or rule.operator not in ("<=", "<"):
         return False
