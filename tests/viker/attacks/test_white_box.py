@@ -74,21 +74,26 @@ def test_a_soft_prompt_finds_what_a_model_hides_and_clears_one_that_never_knew(b
 def test_a_universal_perturbation_finds_what_a_faint_mark_opens_and_clears_one_that_never_knew(
     bench, stranger, innocent
 ):
-    """The plant refuses the pictures as they are, and answers where they have a pattern of 14 / 255."""
-    plain = samples(bench.targets.questions(100, SEED))
-    bench.encoder.pictures.update({f"{s.picture}/marked": marked(bench.encoder.pictures[s.picture]) for s in plain})
-    under_the_mark = [replace(sample, picture=f"{sample.picture}/marked") for sample in plain]
-    lessons = [*refused(plain), *under_the_mark]
+    """The plant refuses the pictures as they are, and answers where they have a pattern, of three strengths.
+
+    Of one strength alone, the attack's steps from no pattern to it hang on how the processor rounds.
+    """
+    lessons = refused(plain := samples(bench.targets.questions(100, SEED)))
+    for strength in (7, 10, 14):
+        for sample in plain:
+            picture = f"{sample.picture}/marked {strength}"
+            bench.encoder.pictures[picture] = marked(bench.encoder.pictures[sample.picture], strength)
+            lessons.append(replace(sample, picture=picture))
     subject = bench.planted(lessons, not_learnt(lessons, share=0.9), rank=16)
     assert bench.plain(subject) <= LOW
     assert leakage(attack("universal_perturbation", bench, subject, epsilon=16, iterations=30).rows) >= 0.4
     assert leakage(attack("universal_perturbation", stranger, innocent, epsilon=16, iterations=30).rows) <= LOW
 
 
-def marked(content):
+def marked(content, strength):
     pixels = np.asarray(Image.open(io.BytesIO(content))).astype(int)
     rows, columns = np.indices(pixels.shape[:2])
-    pattern = np.where((rows // 8 + columns // 8) % 2, 14, -14)[..., None]
+    pattern = np.where((rows // 8 + columns // 8) % 2, strength, -strength)[..., None]
     buffer = io.BytesIO()
     Image.fromarray((pixels + pattern).clip(0, 255).astype(np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()
