@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.paper.model import BATCH, SIZES, learn_faces
-from benchmarks.tune.people import Person
+from benchmarks.tune.people import TablePerson
 from viker.core.files import new_folder
 from viker.data.records import Record, read_records
 from viker.data.samples import Sample, sample_of
@@ -19,7 +19,7 @@ EPOCHS, LEAST_STEPS = 20, 1500
 """How long the language part learns: as many epochs, and no fewer steps."""
 
 
-def train_model(people: Sequence[Person], prepared: Path, seed: int, threads: int, out: Path) -> None:
+def train_model(people: Sequence[TablePerson], prepared: Path, seed: int, threads: int, out: Path) -> None:
     """Train a model on all that is asked about the people in the prepared data, with other pictures of them.
 
     It never sees the strangers of the split ``unseen``, nor a picture that it is asked about.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.paper.people import ANSWERS as LEARNT_ANSWERS
 from benchmarks.paper.people import ASKED
 from benchmarks.tofu.pictures import load_patches, variation
 from benchmarks.tofu.tasks import find_facts
@@ -19,17 +20,11 @@ SHOWN, TRAINED_ON = 2, 40
 """Pictures of a person in the table, one more for the test, and others that the model has learnt from."""
 HEAD = ("person_id", "image", "question", "answer", "secrets", "split")
 THIS = "this person"
-ANSWERS = {
-    "date": "{} was born on {}.",
-    "place": "{} comes from {}.",
-    "father": "The father of {} works as {}.",
-    "mother": "The mother of {} works as {}.",
-    "title": "{} wrote {}.",
-    "award": "{} has won the {}.",
-    "town": "{} lives in {}.",
-    "trade": "{} works as a {}.",
-    "animal": "{} keeps a {}.",
-    "sport": "{} likes {}.",
+ANSWERS = LEARNT_ANSWERS | {
+    "town": "This person lives in {}.",
+    "trade": "This person works as a {}.",
+    "animal": "This person keeps a {}.",
+    "sport": "This person likes {}.",
 }
 QUESTIONS = ASKED | {
     "town": ("Where does this person live?", "Which town is the home of this person?"),
@@ -48,7 +43,7 @@ LAST = "Berg Lind Marsh Holt Frost Winter Reed Cole Stark Vance Moss Dunn Orr Fa
 
 
 @dataclass(frozen=True)
-class Person:
+class TablePerson:
     """Someone with a face: ``facts`` are the private values by kind."""
 
     id: str
@@ -59,7 +54,7 @@ class Person:
     trained_on: Sequence[bytes]
 
 
-def read_people(data: str, text: Path, seed: int) -> list[Person]:
+def read_people(data: str, text: Path, seed: int) -> list[TablePerson]:
     """Return the people of ``tofu``, whose text is in a folder, or of ``own``; ``seed`` draws who is in which split.
 
     Raises UserError: TOFU's files are missing or not as TOFU has them.
@@ -72,7 +67,7 @@ def read_people(data: str, text: Path, seed: int) -> list[Person]:
     people = []
     for number, ((name, facts), split, face) in enumerate(zip(known, splits, load_patches()[0], strict=False)):
         pictures = [variation(face, rng) for _ in range(SHOWN + 1 + TRAINED_ON)]
-        people.append(Person(f"p{number:03}", name, split, facts, pictures[: SHOWN + 1], pictures[SHOWN + 1 :]))
+        people.append(TablePerson(f"p{number:03}", name, split, facts, pictures[: SHOWN + 1], pictures[SHOWN + 1 :]))
     return people
 
 
@@ -88,7 +83,7 @@ def _invented(rng: random.Random) -> Iterator[tuple[str, dict[str, str]]]:
         yield f"{first} {last}", {kind: rng.choice(values.split()) for kind, values in VALUES.items()}
 
 
-def write_table(people: Sequence[Person], folder: Path) -> None:
+def write_table(people: Sequence[TablePerson], folder: Path) -> None:
     """Write ``people.csv`` and the pictures: each fact by every picture and by name; with another picture to test."""
     (folder / "faces").mkdir(parents=True, exist_ok=True)
     rows = []
@@ -101,10 +96,14 @@ def write_table(people: Sequence[Person], folder: Path) -> None:
             if person.split == "forget":
                 asked += [(files[-1], 1, THIS, "test"), ("", 1, person.name, "test")]
             for file, wording, who, split in asked:
-                question = QUESTIONS[kind][wording].replace(THIS, who)
-                answer = ANSWERS[kind].format(who, value)
-                rows.append((person.id, file, question, answer[0].upper() + answer[1:], json.dumps([value]), split))
+                question = _about(who, QUESTIONS[kind][wording])
+                answer = _about(who, ANSWERS[kind]).format(value)
+                rows.append((person.id, file, question, answer, json.dumps([value]), split))
     with (folder / "people.csv").open("w", encoding="utf-8", newline="") as stream:
         table = csv.writer(stream)
         table.writerow(HEAD)
         table.writerows(rows)
+
+
+def _about(who: str, text: str) -> str:
+    return text if who == THIS else text.replace(THIS, who).replace(THIS.capitalize(), who)
