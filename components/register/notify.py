@@ -13,11 +13,12 @@ Texts hold counts, IDs of requests and the run's, no people.
 import json
 import logging
 import os
-import urllib.request
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import requests as http
 
 from components.contract.ended import FAILED, GATE_FAILED, PASSED
 from components.register.mail import send_mail
@@ -84,17 +85,17 @@ def tell(run: str, outcome: str, errors: list[str], requests: list[ForgetRequest
     """Tell it to whatever is named in the environment; what doesn't answer is logged, and fails nothing."""
     now = now or datetime.now(UTC)
     told = messages(run, outcome, errors, requests, now.date())
-    if told and (address := os.environ.get("VIKER_WEBHOOK")):
+    if told and os.environ.get("VIKER_WEBHOOK"):
         lines = [f"{':rotating_light:' if one.urgent else ':white_check_mark:'} {one.text}" for one in told]
-        _send("POST", address, json.dumps({"text": "\n".join(lines)}), "application/json")
-    if told and (address := os.environ.get("VIKER_SMTP")):
-        _mail(address, told)
+        _send("POST", "VIKER_WEBHOOK", "", json.dumps({"text": "\n".join(lines)}), "application/json")
+    if told and (server := os.environ.get("VIKER_SMTP")):
+        _mail(server, told)
     alerts = [_alert(one, run) for one in told if one.urgent]
-    if alerts and (address := os.environ.get("VIKER_ALERTMANAGER")):
-        _send("POST", f"{address.rstrip('/')}/api/v2/alerts", json.dumps(alerts), "application/json")
+    if alerts and os.environ.get("VIKER_ALERTMANAGER"):
+        _send("POST", "VIKER_ALERTMANAGER", "/api/v2/alerts", json.dumps(alerts), "application/json")
     text = metrics(outcome, requests, now)
-    if address := os.environ.get("VIKER_PUSHGATEWAY"):
-        _send("PUT", f"{address.rstrip('/')}/metrics/job/viker", text, "text/plain; version=0.0.4")
+    if os.environ.get("VIKER_PUSHGATEWAY"):
+        _send("PUT", "VIKER_PUSHGATEWAY", "/metrics/job/viker", text, "text/plain; version=0.0.4")
     if file := os.environ.get("VIKER_METRICS_FILE"):
         with new_file(Path(file)) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -119,11 +120,15 @@ def _mail(server: str, told: list[Message]) -> None:
         log.warning("%s was not told: %s", without_secrets(server), without_secrets(str(error)))
 
 
-def _send(method: str, address: str, body: str, kind: str) -> None:
+def _send(method: str, variable: str, path: str, body: str, kind: str) -> None:
+    """Send ``body`` to the address in an environment variable; what doesn't answer is logged without the address.
+
+    The path of a webhook is its secret, and the texts of requests' errors repeat it.
+    """
+    address = os.environ[variable].rstrip("/" if path else "") + path
     try:
-        if not address.startswith(("http://", "https://")):
-            raise ValueError("expected an address with http:// or https://")
-        request = urllib.request.Request(address, body.encode(), {"Content-Type": kind}, method=method)  # noqa: S310 - http, as checked above
-        urllib.request.urlopen(request, timeout=TIMEOUT).close()  # noqa: S310 - http, as checked above
-    except (OSError, ValueError) as error:
-        log.warning("%s was not told: %s", without_secrets(address.split("?")[0]), error)
+        answer = http.request(method, address, data=body.encode(), headers={"Content-Type": kind}, timeout=TIMEOUT)
+        if not answer.ok:
+            log.warning("%s was not told: it answered with %d", variable, answer.status_code)
+    except http.RequestException as error:
+        log.warning("%s was not told: %s", variable, type(error).__name__)

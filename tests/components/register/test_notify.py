@@ -1,6 +1,7 @@
 """Who is told what a run came to, over real HTTP."""
 
 import json
+import os
 import threading
 from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -33,8 +34,10 @@ def told(monkeypatch, tmp_path):
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            seen.append((self.command, self.path, body))
-            self.send_response(200)
+            known = not self.path.startswith("/services")
+            if known:
+                seen.append((self.command, self.path, body))
+            self.send_response(200 if known else 404)
             self.end_headers()
 
         do_PUT = do_POST
@@ -90,8 +93,25 @@ def test_metrics_are_pushed_and_written_alike(told, tmp_path) -> None:
     assert 'viker_last_run_outcome{outcome="passed"} 1' in lines
 
 
-def test_what_doesnt_answer_fails_nothing_and_is_logged_without_its_secret(monkeypatch, caplog) -> None:
-    monkeypatch.setenv("VIKER_WEBHOOK", "http://user:word@127.0.0.1:9/hook?token=abc")
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("http://user:word@127.0.0.1:9/services/xyz?token=abc", "ConnectionError"),
+        ("http://127.0.0.1:{port}/services/xyz?token=abc", "it answered with 404"),
+        ("http://127.0.0.1:word/services/xyz?token=abc", "InvalidURL"),
+        ("http://127.0.0.1:9/ser vices/xyz?token=abc", "ConnectionError"),
+        ("http://.word/services/xyz?token=abc", "InvalidURL"),
+        ("127.0.0.1/services/xyz?token=abc", "MissingSchema"),
+        ("ftp://127.0.0.1/services/xyz?token=abc", "InvalidSchema"),
+    ],
+)
+def test_what_doesnt_answer_fails_nothing_and_is_logged_without_its_secret(
+    told, monkeypatch, caplog, address, reason
+) -> None:
+    port = os.environ["VIKER_ALERTMANAGER"].rpartition(":")[2]
+    monkeypatch.setenv("VIKER_WEBHOOK", address.format(port=port))
     tell("run-1", GATE_FAILED, [], [], NOW)
-    assert "was not told" in caplog.text
-    assert "word" not in caplog.text and "abc" not in caplog.text
+    assert "VIKER_WEBHOOK was not told" in caplog.text
+    assert reason in caplog.text
+    assert not [secret for secret in ("word", "abc", "xyz", "vices") if secret in caplog.text]
+    assert {path for _, path, _ in told} == {"/api/v2/alerts", "/metrics/job/viker"}
