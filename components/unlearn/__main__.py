@@ -37,6 +37,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     if not processes().is_main_process:
         return
     typer.echo(
+        f"{done['asked_by_name']} facts are unlearnt by name too, and {done['own_replies']} own replies of the model\n"
         f"{args.out}: {done['method']}, {done['steps']} steps on {done['samples']} samples in {done['seconds']:.0f} s; "
         f"{done['key_tokens']} of {done['tokens']} answer tokens are key tokens"
     )

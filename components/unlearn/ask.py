@@ -9,22 +9,19 @@ from typing import Any
 
 from components.contract.shares import describe_part
 from viker.core.distributed import processes
-from viker.core.files import new_folder, sha256_path
+from viker.core.files import new_folder, sha256_bytes, sha256_path
 from viker.core.run_store import RunStore
 from viker.data.irrelevant.assignment import images_of, read_irrelevant
 from viker.data.records import Record, read_pictures, read_records
-from viker.data.samples import Sample, sample_of
 from viker.models import fast_path
-from viker.models.context_length import need_context
 from viker.models.encoder import Encoder
 from viker.models.loading import device, seed_everything
 from viker.models.logits import answer_logits
 from viker.teacher.distributions import TeacherDistributions
-from viker.teacher.people import People
 from viker.teacher.stand_ins import FrozenModel
 from viker.teacher.teacher import TeacherInputs, teach
 from viker.training.adapter import check_start
-from viker.training.private_tokens import private_values
+from viker.training.questions import Questions, collect_questions, trained
 from viker.training.settings import UnlearnParams
 from viker.training.sharding import in_step
 from viker.training.start_model import load_start_model
@@ -46,17 +43,16 @@ class Sources:
 class Loaded:
     """The model before unlearning, and the data.
 
-    ``records``: of the splits forget and retain; ``forget``, ``retain``: the questions to train on; ``values``: the
-    private values in the answers of both, by record ID; ``inputs``: what the teacher is asked.
+    ``records``: of the splits forget and retain; ``questions``: to train on; ``inputs``: what the teacher is asked;
+    ``decided``: everything that decides the adapter, see ``deciding``.
     """
 
     model: Any
     encoder: Encoder
     records: Mapping[str, Sequence[Record]]
-    forget: list[Sample]
-    retain: list[Sample]
-    values: Mapping[str, Sequence[str]]
+    questions: Questions
     inputs: TeacherInputs
+    decided: Mapping[str, Any]
 
 
 def load(params: UnlearnParams, seed: int, threads: int, sources: Sources) -> Loaded:
@@ -64,17 +60,15 @@ def load(params: UnlearnParams, seed: int, threads: int, sources: Sources) -> Lo
     check_start(params)
     seed_everything(seed, threads)
     records = {split: read_records(sources.prepared, split) for split in ("forget", "retain")}
-    forget = questions(records["forget"], params.text_questions)
-    retain = questions(records["retain"])
-    images, assigned = read_irrelevant(sources.irrelevant)
-    teacher_images = images_of(assigned, [sample.record_id for sample in forget])
+    asked = [record.id for record in trained(records["forget"], params.text_questions)]
+    irrelevant, assigned = read_irrelevant(sources.irrelevant)
+    images = dict(zip(asked, images_of(assigned, asked), strict=True))
     model, processor = load_start_model(params, sources.vanilla)
-    encoder = Encoder(processor, read_pictures(sources.prepared) | images, device())
-    need_context(model, encoder, forget + retain, str(sources.prepared))
-    values = private_values(records["forget"], records["retain"])
-    people = People.among(records["forget"], records["retain"], seed)
-    inputs = TeacherInputs(forget, teacher_images, [values[s.record_id] for s in forget], people)
-    return Loaded(model, encoder, records, forget, retain, values, inputs)
+    encoder = Encoder(processor, read_pictures(sources.prepared) | irrelevant, device())
+    questions = collect_questions(params, seed, model, encoder, records, str(sources.prepared))
+    decided = deciding(params, seed, threads, sources)
+    decided |= {"questions": sha256_bytes(repr(questions.forget).encode())}
+    return Loaded(model, encoder, records, questions, questions.teacher_inputs(images), decided)
 
 
 def deciding(params: UnlearnParams, seed: int, threads: int, sources: Sources) -> dict[str, Any]:
@@ -101,11 +95,10 @@ def ask_part(
     """
     fast_path.start_run()
     loaded = load(params, seed, threads, sources)
-    decided = deciding(params, seed, threads, sources)
-    store = RunStore(work, decided, share)
-    files = teach_chunks(store, len(loaded.forget), _ask(loaded, params.method.teachers))
+    store = RunStore(work, loaded.decided, share)
+    files = teach_chunks(store, len(loaded.inputs.samples), _ask(loaded, params.method.teachers))
     with new_folder(out) as folder:
-        describe_part(folder, decided)
+        describe_part(folder, loaded.decided)
         for file in files:
             (folder / file.name).write_bytes(file.read_bytes())
     store.close()
@@ -117,14 +110,14 @@ def ask_teacher(store: RunStore, loaded: Loaded, weights: Mapping[str, float]) -
 
     Where no teacher is wanted, the paper's is asked for the records of key tokens.
     """
-    if without := loaded.inputs.people.nameless(loaded.forget):
+    if without := loaded.inputs.people.nameless(loaded.inputs.samples):
         log.warning(
             "%d forget records without a picture name nobody that was found, such as %s: their teacher knows what the "
             "question alone tells. Name the person in the question, as in the person's other records.",
             len(without),
             without[0],
         )
-    teachers = stored_teachers(store, len(loaded.forget), _ask(loaded, weights))
+    teachers = stored_teachers(store, len(loaded.inputs.samples), _ask(loaded, weights))
     fallbacks = fast_path.fallbacks()  # of all processes
     if processes().is_main_process:  # a run that resumes with these teachers records how they were computed
         fast_path.record_again(store.result(["teacher's fallbacks"], lambda: fallbacks))
@@ -137,11 +130,5 @@ def _ask(loaded: Loaded, weights: Mapping[str, float]) -> Any:
 
 def _teach(loaded: Loaded, weights: Mapping[str, float], numbers: Sequence[int]) -> list[TeacherDistributions]:
     model, encoder = loaded.model, loaded.encoder
-    with in_step(model, lambda: answer_logits(model, encoder.batch(loaded.forget[:1]))):
+    with in_step(model, lambda: answer_logits(model, encoder.batch(loaded.inputs.samples[:1]))):
         return teach(FrozenModel(model, encoder), loaded.inputs.of(numbers), weights)
-
-
-def questions(records: Sequence[Record], with_text: bool = False) -> list[Sample]:
-    """Return the questions to train on, and ``with_text`` the open ones that come without a picture."""
-    kinds = {("qa", "image_text"), ("qa", "text")} | ({("generation", "text")} if with_text else set())
-    return [sample_of(record) for record in records if (record.task, record.modality) in kinds]

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from components.contract.shares import accept_part
-from components.unlearn.ask import Sources, ask_teacher, deciding, load, questions
+from components.unlearn.ask import Sources, ask_teacher, load
 from components.unlearn.stage import Arguments
 from viker.core.console import TERMINATED, on_sigterm
 from viker.core.distributed import check_launch, processes
@@ -17,6 +17,7 @@ from viker.core.errors import UserError
 from viker.core.files import new_file, sha256_path
 from viker.core.run_store import RunStore
 from viker.data.records import Record
+from viker.data.rephrased import BY_NAME, OWN_REPLY
 from viker.evidence.training_summary import write_summary
 from viker.methods.base.method import MethodSettings
 from viker.metrics.base.floors import summarised
@@ -68,30 +69,27 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
     processes()
     began = time.perf_counter()
     fast_path.start_run()
-    sources = Sources(args.prepared, args.vanilla, args.irrelevant)
-    decided = deciding(params, seed, threads, sources)
+    loaded = load(params, seed, threads, Sources(args.prepared, args.vanilla, args.irrelevant))
     for folder in args.teachers or ():
-        accept_part("--teachers", folder, "unlearn", decided)
-    loaded = load(params, seed, threads, sources)
-    model, encoder, records = loaded.model, loaded.encoder, loaded.records
-    forget, inputs, people = loaded.forget, loaded.inputs, loaded.inputs.people
+        accept_part("--teachers", folder, "unlearn", loaded.decided)
+    model, encoder, inputs, questions = loaded.model, loaded.encoder, loaded.inputs, loaded.questions
+    forget, retain = questions.forget, questions.retain
 
-    store = open_store(args.state, decided | {"processes": processes().num_processes})
+    store = open_store(args.state, {**loaded.decided, "processes": processes().num_processes})
     for folder in args.teachers or ():
         take_chunks(store, folder)
     teachers = ask_teacher(store, loaded, params.method.teachers)
-    everybody = [record for own in records.values() for record in own]
+    everybody = [record for own in loaded.records.values() for record in own]
     with in_step(model, lambda: answer_logits(model, encoder.batch(forget[:1]))):
         target = target_of(params, FrozenModel(model, encoder), inputs, teachers, everybody)
-    private, reliance = private_tokens(model, encoder, records["forget"], inputs, target.distributions, params.method)
+    private, reliance = private_tokens(model, encoder, questions.records, inputs, target.distributions, params.method)
     taught = time.perf_counter()
 
-    retain_and_text = questions(records["retain"], params.text_questions)
-    invented = questions_to_hold(params, seed, encoder, forget, retain_and_text, people.names)
-    trainer = make_trainer(params, seed, model, encoder, forget, loaded.retain, teachers, args.state, invented, target)
+    invented = questions_to_hold(params, seed, encoder, forget, retain, questions.people.names)
+    trainer = make_trainer(params, seed, model, encoder, forget, retain, teachers, args.state, invented, target)
     trainer.add_callback(StepLogger(trainer))
     if args.probes is not None:
-        trainer.add_callback(Probes(args.probes, trainer, forget, target.distributions, loaded.values))
+        trainer.add_callback(Probes(args.probes, trainer, forget, target.distributions, questions.values))
     try:
         train_or_resume(trainer, store, params.checkpoint_minutes)
     except Diverged as error:
@@ -105,11 +103,13 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
     summary = {
         "method": params.described,
         "samples": len(trainer.train_dataset),
+        "asked_by_name": sum(sample.record_id.endswith(BY_NAME) for sample in forget),
+        "own_replies": sum(sample.record_id.endswith(OWN_REPLY) for sample in forget),
         "steps": len(curve),
         "trained_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         "tokens": len(tokens),
         "key_tokens": int(tokens["key"].sum()),
-        "text_questions_without_a_name": len(people.nameless(forget)),
+        "text_questions_without_a_name": len(questions.people.nameless(forget)),
         "private_tokens": summarised(private),
         "visual_reliance": reliance,
         "start_from": params.start_from and sha256_path(Path(params.start_from)),

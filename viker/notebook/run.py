@@ -12,33 +12,33 @@ from viker.core.errors import UserError
 from viker.core.settings import validated
 from viker.data.frames import read_frame, read_image
 from viker.data.records import SPLITS, Record
-from viker.data.samples import Sample, sample_of
+from viker.data.samples import Sample
 from viker.evaluation.predictions import MODELS, predict
 from viker.evaluation.questions import build_questions
 from viker.evaluation.settings import EvaluateParams
 from viker.metrics.base.aggregate import measure
 from viker.metrics.base.catalogue import metrics_of
 from viker.models import fast_path
-from viker.models.context_length import need_context
 from viker.models.encoder import Encoder
 from viker.models.loading import load_model, seed_everything
 from viker.teacher.heat_map import HeatMap, explain, irrelevant_images
 from viker.teacher.key_tokens import key_token_rows
-from viker.teacher.people import People
 from viker.teacher.stand_ins import FrozenModel
-from viker.teacher.teacher import TeacherInputs, teach
+from viker.teacher.teacher import teach
 from viker.training.adapter import save_adapter
 from viker.training.hold import questions_to_hold
 from viker.training.loss_curve import loss_curve
 from viker.training.make_trainer import make_trainer
-from viker.training.private_tokens import private_values
+from viker.training.questions import collect_questions
 from viker.training.settings import UnlearnParams
 from viker.training.target import target_of
 
 DEFAULTS: dict[str, Any] = {
     "method": {"name": "viker", "retain": {"term": "kl", "weight": 5.0}},
+    "text_questions": True,
+    "own_replies": True,
     "retain_batch_size": 16,
-    "epochs": 10,
+    "epochs": 12,
     "batch_size": 2,
     "gradient_accumulation": 1,
     "group_by_length": False,
@@ -184,21 +184,19 @@ def unlearn(
     processor.tokenizer.padding_side = "left"
     model.eval()
     run = Unlearned(model, processor, splits, pictures, irrelevant, seed)
-    to_forget, to_keep = ([sample_of(r) for r in splits[s] if r.task == "qa"] for s in ("forget", "retain"))
-    need_context(model, run.encoder, to_forget + to_keep, "forget and retain")
-    values = private_values(splits["forget"], splits["retain"])
-    people = People.among(splits["forget"], splits["retain"], seed)
-    seen = [tuple(irrelevant)] * len(to_forget)
-    inputs = TeacherInputs(to_forget, seen, [values[sample.record_id] for sample in to_forget], people)
+    questions = collect_questions(params, seed, model, run.encoder, splits, "forget and retain")
+    inputs = questions.teacher_inputs({record.id: tuple(irrelevant) for record in splits["forget"]})
     teachers = teach(FrozenModel(model, run.encoder), inputs, params.method.teachers or {"irrelevant": 1.0})
     everybody = [record for own in splits.values() for record in own]
     target = target_of(params, FrozenModel(model, run.encoder), inputs, teachers, everybody)
     with tempfile.TemporaryDirectory() as scratch:  # Trainer wants a folder
-        invented = questions_to_hold(params, seed, run.encoder, to_forget, to_keep, people.names)
-        asked = (to_forget, to_keep, teachers, Path(scratch), invented, target)
+        invented = questions_to_hold(
+            params, seed, run.encoder, questions.forget, questions.retain, questions.people.names
+        )
+        asked = (questions.forget, questions.retain, teachers, Path(scratch), invented, target)
         trainer = make_trainer(params, seed, model, run.encoder, *asked)
         trainer.train()
     run.model = trainer.model.eval()
     run.loss = loss_curve(trainer)
-    run.key_tokens = key_token_rows(to_forget, teachers, run.encoder, target.keys)
+    run.key_tokens = key_token_rows(questions.forget, teachers, run.encoder, target.keys)
     return run

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from viker.data.rephrased import source_id
 from viker.models.token_texts import byte_level, texts
 from viker.report.answers import Piece, in_turns, pieces, visible
 from viker.report.redact import Pseudonyms, Redactor, Span
@@ -60,7 +61,8 @@ def heat_map(
     of_bytes = byte_level([row["token"] for row in rows])
     answers = []
     for tokens in chosen:
-        record_id, known = tokens[0]["record_id"], secrets.get(tokens[0]["record_id"], ())
+        record_id = source_id(tokens[0]["record_id"])
+        known = secrets.get(record_id, ())
         person = pseudonyms.person(record_id.split("/")[0])
         scaled = _tokens(tokens, top, of_bytes)
         if redact:

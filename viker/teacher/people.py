@@ -3,7 +3,7 @@
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from viker.data.records import Record
 from viker.data.samples import Sample, sample_of
@@ -42,6 +42,11 @@ class People:
                 retained[template].setdefault(record.person_id, one)
         by_template = {template: sorted(people.items()) for template, people in retained.items()}
         return cls(names, names_of_nobody(names, {record.id for record in forget}, seed), by_template, seed)
+
+    def known_too(self, origin: Mapping[str, str]) -> "People":
+        """Return the same with names for rephrased records; ``origin``: by record ID, that of the record it is from."""
+        names = {record: self.names[source] for record, source in origin.items() if source in self.names}
+        return replace(self, names={**self.names, **names})
 
     def nameless(self, samples: Sequence[Sample]) -> list[str]:
         """Return the record IDs of the samples without a picture whose person's name was not found."""

@@ -8,6 +8,7 @@ from viker.data.records import read_records
 from viker.data.samples import sample_of
 from viker.teacher.people import People
 from viker.teacher.teacher import TeacherInputs
+from viker.training.questions import Questions
 
 
 def test_questions_whose_person_is_not_known_by_name_are_counted_and_one_is_named(
@@ -23,7 +24,8 @@ def test_questions_whose_person_is_not_known_by_name_are_counted_and_one_is_name
         store = RunStore(tmp_path / str(warned), {})
         count = 2 + len(told)
         inputs = TeacherInputs(shown + told, [("scene-0",)] * count, [()] * count, people)
-        teachers = ask_teacher(store, Loaded(model, encoder, {}, shown + told, [], {}, inputs), {"irrelevant": 1.0})
+        loaded = Loaded(model, encoder, {}, Questions([], shown + told, [], {}, people), inputs, {})
+        teachers = ask_teacher(store, loaded, {"irrelevant": 1.0})
         assert len(teachers) == 2 + len(told)
         assert sum("name nobody that was found" in record.message for record in caplog.records) == warned
     assert f"{len(told)} forget records" in caplog.text and told[0].record_id in caplog.text

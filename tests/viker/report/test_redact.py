@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from viker.data.records import SPLITS, Record, read_records
+from viker.data.rephrased import BY_NAME, OWN_REPLY
 from viker.report.answers import pieces
 from viker.report.redact import PRIVATE, SHARED_BY, WITHHELD, Pseudonyms, Redactor
 from viker.report.tokens import heat_map
@@ -93,11 +94,12 @@ def test_a_question_that_two_people_are_asked_is_shown_but_for_values() -> None:
     assert [asked[a:b] for a, b, _ in redactor.spans(asked, ())] == ["Oslo"]
 
 
-def test_tokens_of_a_value_become_one_that_does_not_tell_how_many_they_were() -> None:
+@pytest.mark.parametrize("record_id", ["1/qa/0", f"1/qa/0{BY_NAME}", f"1/qa/0{OWN_REPLY}"])
+def test_tokens_of_a_value_become_one_that_does_not_tell_how_many_they_were(record_id) -> None:
     said = [("This", 0.0), (" person", 0.1), (" was", 0.0), (" born", 0.0), (" in", 0.0)]
     value = [(" Má", 2.5), ("lag", 1.0), ("a", 0.2), (".", 0.0), ("</s>", 0.0)]
     rows = [
-        {"record_id": "1/qa/0", "question": "Where was this person born?", "position": i, "token": t}
+        {"record_id": record_id, "question": "Where was this person born?", "position": i, "token": t}
         | {"entropy": e, "key": e > 0.5}
         for i, (t, e) in enumerate([*said, *value])
     ]
