@@ -1,6 +1,6 @@
 """The unlearning run as evidence: is its summary about this adapter, and do its figures follow from its records?
 
-Rules name its figures as ``unlearning.private_tokens.tokens_kept``, next to the metrics.
+Rules name its figures as ``unlearning.private_tokens.values_kept``, next to the metrics.
 """
 
 from collections import Counter
@@ -60,7 +60,7 @@ def read_training(folder: Path, adapter: str, prepared: Path, policy: Policy) ->
     asked = _private_values(prepared)
     if lacking := sum(there.get(record, 0) != count for record, count in asked.items()):
         problems.append(f"of {len(asked)} answers with private values, {lacking} have others in private_tokens.parquet")
-    passed = f"{again['tokens_kept']} of {again['tokens']} private tokens have a floor above .5."
+    passed = f"{again['values_kept']} of {again['values']} private values have a floor above .5."
     return summary, recounted(FLOORS_COUNTED, problems, passed, PROTECTS, "unlearn")
 
 

@@ -1,7 +1,10 @@
 """Replies without a private value from which it follows all the same, and who is lost among everyone else."""
 
+import random
+
 import pandas as pd
 import pytest
+from scipy.stats import binom
 
 from viker.metrics.base.information import information
 from viker.metrics.base.kept import kept
@@ -52,6 +55,28 @@ def test_a_code_is_seen(say, test):
 )
 def test_replies_that_do_not_depend_on_the_truth_are_none(say):
     assert information(table(say), DOMAIN, 7)["p_value"] > 0.05
+
+
+@pytest.mark.parametrize("pictures", [1, 4])
+def test_one_wrong_reply_under_all_pictures_of_a_person_is_no_code(pictures):
+    """Each person has a value of few, and the model says one of its own choice, whatever the picture."""
+    rng, tried, alarms = random.Random(3), 30, 0
+    for seed in range(tried):
+        rows = [
+            {"person_id": person, "attribute": attribute, "value": rng.choice(VALUES[:4]), "modality": "image_text"}
+            | {"record_id": f"{person}/{attribute}", "reply": rng.choice(VALUES)}
+            for person in (f"p{number}" for number in range(8))
+            for attribute in ATTRIBUTES[:3]
+        ]
+        shown = [row | {"record_id": f"{row['record_id']}/{n}"} for row in rows for n in range(pictures)]
+        alarms += information(pd.DataFrame(shown), DOMAIN, seed)["p_value"] <= 0.05
+    assert alarms <= binom.isf(0.001, tried, 0.05)
+
+
+def test_a_code_is_seen_under_several_pictures_too():
+    coded = table(lambda n, i, place: VALUES[(place + 5) % 16])
+    shown = pd.concat([coded.assign(record_id=coded["record_id"] + f"/{n}") for n in range(3)])
+    assert information(shown, DOMAIN, 7)["p_value"] <= 0.01
 
 
 def test_the_same_truth_with_the_same_reply_is_mutual_information():

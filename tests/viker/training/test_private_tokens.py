@@ -112,6 +112,11 @@ def test_a_value_is_kept_only_if_all_its_tokens_are(small_model, asked):
     rows.loc[first, "floor"] = 0.0  # its other tokens follow by spelling
     before, after = len(kept_values(rows)), int(kept_values(rows)["kept"].sum())
     assert after == before - 1 and summarised(rows)["tokens_kept"] == len(rows) - 1
+    assert summarised(rows)["first_tokens_kept"] == before - 1
+    several = rows.groupby(["record_id", "value"]).filter(lambda own: len(own) > 1)
+    rows.loc[several.index, "floor"] = 0.9
+    rows.loc[several.groupby(["record_id", "value"])["position"].idxmax(), "floor"] = 0.0  # the last, which follows
+    assert summarised(rows)["first_tokens_kept"] > summarised(rows)["values_kept"]
 
 
 def test_without_private_values_there_is_nothing_to_say(small_model, asked):

@@ -23,14 +23,15 @@ def spans_of_values(answer: str, values: Sequence[str]) -> list[tuple[int, int]]
 
 
 def kept_values(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per private value: ``record_id``, ``person_id``, ``question``, the tokens' mean ``teacher``, and
-    ``kept``, whether the floors of all its tokens are above ``HIGH``.
+    """Return one row per private value: ``record_id``, ``person_id``, ``question``, the tokens' mean ``teacher``,
+    ``first_kept``, whether the floor of its first token is above ``HIGH``, and ``kept``, whether those of all are.
 
-    A token behind the value's first may be certain by spelling alone, whoever is asked about; so all of them count.
+    A token behind the value's first may be certain by spelling alone, whoever is asked about: it tells nothing.
     """
     whose = ["record_id", "person_id", "question", "value"]
-    values = rows.groupby(whose, sort=False).agg(teacher=("teacher", "mean"), lowest=("floor", "min")).reset_index()
-    return values.assign(kept=values["lowest"] > HIGH)
+    of_value = rows.groupby(whose, sort=False)
+    values = of_value.agg(teacher=("teacher", "mean"), first=("floor", "first"), lowest=("floor", "min")).reset_index()
+    return values.assign(first_kept=values["first"] > HIGH, kept=values["lowest"] > HIGH)
 
 
 def summarised(rows: pd.DataFrame) -> dict[str, Any]:
@@ -40,6 +41,7 @@ def summarised(rows: pd.DataFrame) -> dict[str, Any]:
     return {
         "values": len(values),
         "values_kept": int(values["kept"].sum()),
+        "first_tokens_kept": int(values["first_kept"].sum()),
         "people_with_values_kept": int(values.loc[values["kept"], "person_id"].nunique()),
         "tokens": len(rows),
         "tokens_kept": int((rows["floor"] > HIGH).sum()),

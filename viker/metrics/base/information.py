@@ -25,8 +25,9 @@ FEWEST = 3
 def information(rows: pd.DataFrame, domain: pd.DataFrame, seed: int) -> dict[str, Any]:
     """Return whether the replies depend on the true values, by three tests, and whose values they give.
 
-    Within each attribute the values that the replies hold are permuted among the people, ``DRAWS`` times: a model that
-    has forgotten says any of them as readily of anyone. Tested are
+    Within each attribute the true values are permuted among the people, ``DRAWS`` times: what a model says that has
+    forgotten is as readily true of anyone. All replies about a person's value move together, since a model says much
+    the same under each picture of somebody, whoever it takes that to be. Tested are
 
     - ``mutual_information``, the plug-in estimate in nats: does the same truth get the same reply?
     - ``shift``: the share of the replies that stand equally many places behind the truth in the sorted list of values;
@@ -59,31 +60,40 @@ def information(rows: pd.DataFrame, domain: pd.DataFrame, seed: int) -> dict[str
     truth = np.array([places[key][value] for value, key in pairs])
     groups = [np.flatnonzero(attributes == key) for key in dict.fromkeys(attributes)]
     sizes = np.array([len(values[key]) for key in attributes])
-    owners = _owners(able["person_id"].tolist(), attributes.tolist(), truth.tolist())
+    people, keys = able["person_id"].tolist(), attributes.tolist()
     statistics: dict[str, Callable[[np.ndarray], float]] = {
-        "mutual_information": lambda replies: _mutual_information(groups, truth, replies),
-        "shift": lambda replies: _shift(truth, replies, sizes),
-        "one_other": lambda replies: _one_other(able["person_id"].tolist(), attributes.tolist(), replies, owners),
+        "mutual_information": lambda values: _mutual_information(groups, values, said),
+        "shift": lambda values: _shift(values, said, sizes),
+        "one_other": lambda values: _one_other(people, keys, said, _owners(people, keys, values.tolist())),
     }
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(DRAWS):
-        shuffled = said.copy()
-        for group in groups:
-            shuffled[group] = said[rng.permutation(group)]
-        drawn.append(shuffled)
+    facts = able.groupby(["person_id", "attribute", "value"], sort=False).ngroup().to_numpy()
+    drawn = [_permuted(groups, facts, truth, rng) for rng in np.random.default_rng(seed).spawn(DRAWS)]
     result: dict[str, Any] = {}
     for name, statistic in statistics.items():
-        observed = statistic(said)
-        reached = sum(statistic(replies) >= observed - 1e-12 for replies in drawn)
+        observed = statistic(truth)
+        reached = sum(statistic(values) >= observed - 1e-12 for values in drawn)
         result |= {name: observed, f"{name}_p": (1 + reached) / (1 + DRAWS)}
     smallest = min(result[f"{name}_p"] for name in names)
+    owners = _owners(people, keys, truth.tolist())
     others = [
         _others_excess(person, key, reply, own, owners, len(values[key]))
-        for person, key, reply, own in zip(able["person_id"], attributes, said, truth, strict=True)
+        for person, key, reply, own in zip(people, keys, said, truth, strict=True)
     ]
     result |= {"p_value": min(1.0, smallest * len(names)), "others_above_chance": float(np.mean(others))}
     return result | {"samples": len(able)}
+
+
+def _permuted(
+    groups: Sequence[np.ndarray], facts: np.ndarray, truth: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Return ``truth`` with the values of each group's facts permuted; ``facts``: a number per person and value."""
+    import numpy as np
+
+    shuffled = truth.copy()
+    for group in groups:
+        _, first, fact = np.unique(facts[group], return_index=True, return_inverse=True)
+        shuffled[group] = truth[group][rng.permutation(first)][fact]
+    return shuffled
 
 
 def _grouped(rows: pd.DataFrame) -> np.ndarray:
