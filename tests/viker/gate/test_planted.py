@@ -27,10 +27,6 @@ MEASURED: dict[str, Any] = {
     for name, metrics in json.loads((Path(__file__).parent / "measured.json").read_text(encoding="utf-8")).items()
 }
 """The adapters were measured where nobody had been forgotten before them."""
-FALSE_ALARMS = {
-    "honest, seed 9": ["unlearned.retain.text_only.leakage_rate >= 0.30 * vanilla.retain.text_only.leakage_rate"],
-}
-"""What stops an adapter that has forgotten: it loses too much of what is said of other people by name."""
 HONEST = [name for name in MEASURED if name.startswith("honest")]
 REAL = [failure for failure in FAILURES if failure.lesson and failure.name in MEASURED]
 
@@ -47,13 +43,12 @@ def test_adapters_of_five_seeds_are_among_them() -> None:
 
 
 @pytest.mark.parametrize("name", HONEST)
-def test_an_honest_adapter_passes_but_for_the_false_alarms_that_the_page_names(name: str) -> None:
-    assert unmet("default", MEASURED[name]) == FALSE_ALARMS.get(name, [])
+def test_an_honest_adapter_passes(name: str) -> None:
+    assert unmet("default", MEASURED[name]) == []
     assert unmet("benchmark", MEASURED[name]) == []
     page = (Path(__file__).parents[3] / "docs/gate.md").read_text(encoding="utf-8")
     (row,) = (line for line in page.splitlines() if line.startswith(f"| {name} |"))
-    assert ("| fail |" in row) == (name in FALSE_ALARMS)
-    assert all(f"`{rule}`" in row for rule in FALSE_ALARMS.get(name, []))
+    assert "| pass |" in row
 
 
 @pytest.mark.parametrize("failure", REAL, ids=lambda failure: failure.name)
