@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.viker.data.published import MLLMU
+from viker.core.errors import UserError
 from viker.core.files import sha256_path
 from viker.data.synthetic.faces import distinct_faces
 from viker.data.synthetic.generate import generate
@@ -81,3 +82,23 @@ def test_two_people_differ_in_at_least_two_features():
     for one, other in combinations(distinct_faces(40, random.Random(2)), 2):
         pairs = [(getattr(one, name), getattr(other, name)) for name in ("hair", "shirt", "background")]
         assert sum(a != b for a, b in pairs) >= 2
+
+
+@pytest.mark.parametrize("seed", [12, 36, 171])
+def test_where_two_colours_are_used_up_one_and_style_or_extra_differ(seed):
+    """With these seeds, no eight strangers differ in two colours from the demo's people and among themselves."""
+    known = distinct_faces(40, random.Random(seed))
+    strangers = distinct_faces(8, random.Random(f"{seed}/unseen"), besides=known)
+    assert len(strangers) == 8
+    alike = 0
+    for one, other in combinations(known + strangers, 2):
+        names = ("hair", "shirt", "background", "style", "extra")
+        differ = [getattr(one, name) != getattr(other, name) for name in names]
+        assert sum(differ) >= 2 and any(differ[:3])
+        alike += sum(differ[:3]) < 2
+    assert 0 < alike < 20
+
+
+def test_more_people_than_faces_that_differ_are_refused():
+    with pytest.raises(UserError, match=r"400 people are more than .* room for \d+\. Ask for fewer"):
+        distinct_faces(400, random.Random(1))

@@ -4,9 +4,11 @@ import operator
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from PIL import Image, ImageDraw, ImageEnhance
 
+from viker.core.errors import UserError
 from viker.data.records import as_png
 
 COLOURS = {
@@ -46,15 +48,41 @@ def random_face(rng: random.Random, framed: bool = False) -> Face:
 
 
 def distinct_faces(count: int, rng: random.Random, framed: bool = False, besides: Sequence[Face] = ()) -> list[Face]:
-    """Return faces of which each two, and each and one of ``besides``, differ in two of hair, shirt and background."""
-    faces = list(besides)
-    while len(faces) < len(besides) + count:
-        face = random_face(rng, framed)
-        looks = face.hair, face.shirt, face.background
-        differ = (sum(map(operator.ne, looks, (other.hair, other.shirt, other.background))) for other in faces)
-        if face.background not in looks[:2] and all(number >= 2 for number in differ):
-            faces.append(face)
+    """Return faces of which each two, and each and one of ``besides``, differ in two of hair, shirt and background.
+
+    Where no combination of colours is left for that, the others differ in one of these, and in style or extra.
+
+    Raises UserError: none is left at all.
+    """
+    faces, colours = list(besides), (COLOURS, COLOURS, COLOURS)
+    for looks_of, values in ((_colours, colours), (_looks, (*colours, STYLES, EXTRAS))):
+        left = {one for one in product(*values) if one[2] not in one[:2]}
+        left = {one for one in left if all(_differ(one, looks_of(face)) for face in faces)}
+        while left and len(faces) < len(besides) + count:
+            face = random_face(rng, framed)
+            if (looks := looks_of(face)) in left:
+                faces.append(face)
+                left = {one for one in left if _differ(one, looks)}
+    if len(faces) < len(besides) + count:
+        raise UserError(
+            f"{len(besides) + count} people are more than can be drawn with faces that differ: this seed has room for "
+            f"{len(faces)}. Ask for fewer in the description of the data."
+        )
     return faces[len(besides) :]
+
+
+def _colours(face: Face) -> tuple[str, ...]:
+    return face.hair, face.shirt, face.background
+
+
+def _looks(face: Face) -> tuple[str, ...]:
+    return *_colours(face), face.style, face.extra
+
+
+def _differ(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Return whether two looks differ in two features, one of which is a colour."""
+    differing = list(map(operator.ne, one, other))
+    return sum(differing) >= 2 and any(differing[:3])
 
 
 def picture(face: Face, size: int, rng: random.Random) -> bytes:
