@@ -14,7 +14,7 @@ def asked(number: int, question: str, answer: str, *values: str, images: tuple[s
 @pytest.mark.parametrize(
     ("question", "answer", "named_question", "named_answer"),
     [
-        ("Where was this person born?", "This person is from Oslo.", "Where was Ana Roy born?", "Ana Roy is from Oslo."),
+        ("Where was this person born?", "This person: Oslo.", "Where was Ana Roy born?", "Ana Roy: Oslo."),
         ("What is this person's trade?", "Oslo.", "What is Ana Roy's trade?", "Oslo."),
         ("Where does the woman in the photo live?", "In Oslo.", "Where does Ana Roy live?", "In Oslo."),
         ("Where is the person shown in this picture from?", "Oslo", "Where is Ana Roy from?", "Oslo"),
