@@ -1,17 +1,15 @@
 """``viker run``: the pipeline by the engine of your choice, with the same outcome and exit codes."""
 
-import json
 import os
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import requests as http
 import typer
 
 from components.contract.ended import FAILED, GATE_FAILED, NOTHING, PASSED
@@ -126,14 +124,19 @@ def _call(method: str, path: str, body: Any = None) -> Any:
     address = os.environ.get(ENDPOINT, "").rstrip("/")
     if not address.startswith(("http://", "https://")):
         raise UserError(f"{ENDPOINT} is '{address}': expected Airflow's address, such as http://127.0.0.1:8080.")
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {os.environ.get(TOKEN, '')}"}
-    content = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{address}/api/v2{path}", content, headers, method=method)  # noqa: S310 - http, as checked above
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - http, as checked above
-            return json.loads(answer.read())
-    except urllib.error.HTTPError as error:
-        hint = f"Set {TOKEN} to a token that is valid now." if error.code in (401, 403) else "Is the DAG viker there?"
-        raise UserError(f"{address}: {method} {path} was refused ({error.code}). {hint}") from None
-    except OSError as error:
-        raise UserError(f"{address}: no answer ({error}). Check {ENDPOINT} and the network.") from None
+        answer = http.request(method, f"{address}/api/v2{path}", json=body, auth=_bearer, timeout=60)
+        answer.raise_for_status()
+        return answer.json()
+    except http.HTTPError as error:
+        code = error.response.status_code
+        hint = f"Set {TOKEN} to a token that is valid now." if code in (401, 403) else "Is the DAG viker there?"
+        raise UserError(f"{address}: {method} {path} was refused ({code}). {hint}") from None
+    except http.RequestException as error:
+        raise UserError(f"{address}: no answer ({type(error).__name__}). Check {ENDPOINT} and the network.") from None
+
+
+def _bearer(request: http.PreparedRequest) -> http.PreparedRequest:
+    """Return the request with the token: as a header alone, an entry in .netrc would take its place."""
+    request.headers["Authorization"] = f"Bearer {os.environ.get(TOKEN, '')}"
+    return request
