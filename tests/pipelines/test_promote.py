@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+import time_machine
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
@@ -47,10 +48,11 @@ def test_a_promotion_says_what_it_replaced_and_marks_its_requests_as_done(histor
     request("r1", "001")
     request("r2", "002")
     request("r3", "009")
-    said = call("promote", "2")
+    with time_machine.travel("2026-11-30 12:00", tick=False):
+        said = call("promote", "2")
     assert f"{history.name} version 2 is the champion; before it: version 1." in said
     assert done() == {"r1": 2, "r2": 2}
-    assert next(iter(read_requests(Path("requests")).values())).carried_out.date == date.today()
+    assert next(iter(read_requests(Path("requests")).values())).carried_out.date == date(2026, 11, 30)
 
 
 def test_what_was_promoted_and_rolled_back_as_json(history, project):

@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+import time_machine
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
@@ -17,14 +19,16 @@ from viker.core.errors import UserError
 from viker.data.requests import read_requests
 
 ROOT = Path(__file__).parents[2]
-TODAY = date.today()
+TODAY = date(2026, 11, 24)
 
 
 @pytest.fixture(autouse=True)
-def project(tmp_path, monkeypatch) -> Path:
+def project(tmp_path, monkeypatch) -> Iterator[Path]:
+    """A project at noon of TODAY: a run past midnight would otherwise see two days."""
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    with time_machine.travel(f"{TODAY} 12:00", tick=False):
+        yield tmp_path
 
 
 def call(*arguments: str) -> str:

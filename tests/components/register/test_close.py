@@ -4,6 +4,7 @@ import json
 from datetime import date
 
 import pytest
+import time_machine
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
@@ -17,6 +18,7 @@ from viker.tracking import RUN_TAG
 TEXT = "# from the portal\nid: {0}\ndate: 2026-11-01\npeople: ['001']\nreason: erasure\ndeadline: 2026-12-01\n"
 
 
+@time_machine.travel("2026-11-30 12:00", tick=False)
 def test_requests_in_a_folder_are_marked_once(tmp_path) -> None:
     (tmp_path / "a.yaml").write_text(TEXT.format("a"))
     (tmp_path / "b.yaml").write_text(TEXT.format("b"))
@@ -24,7 +26,7 @@ def test_requests_in_a_folder_are_marked_once(tmp_path) -> None:
     text = (tmp_path / "a.yaml").read_text()
     assert text.startswith("# from the portal")
     carried_out = {one.id: one.carried_out for one in read_requests(tmp_path).values()}
-    assert (carried_out["a"].version, carried_out["a"].date, carried_out["b"]) == (3, date.today(), None)
+    assert (carried_out["a"].version, carried_out["a"].date, carried_out["b"]) == (3, date(2026, 11, 30), None)
     assert close(str(tmp_path), ["a"], 4, tmp_path / "cache") == []
     assert (tmp_path / "a.yaml").read_text() == text
 
