@@ -3,13 +3,14 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from viker.attacks.base.attack import Attack, load_attacks
-from viker.attacks.base.rates import COLUMNS, RATES, rates
+from viker.attacks.base.rates import COLUMNS, RATES, fact_of, rates
 from viker.attacks.base.rehearsal import SilentSubject, columns_of, questions_of
 from viker.attacks.base.targets import Targets, read_targets
 from viker.core.errors import UserError
@@ -137,7 +138,7 @@ def _not_as_due(
 
 
 def _recounted_rows(rows: pd.DataFrame, records: Mapping[str, Record], owners: Mapping[str, Attack]) -> pd.DataFrame:
-    """Return the rows with person, ``leaked``, ``leaks`` and ``chance`` as they follow from data and replies."""
+    """Return the rows with person, fact, ``leaked``, ``leaks`` and ``chance`` as they follow from data and replies."""
     row_records = [records[name] for name in rows["record_id"]]
     row_replies = [list(map(str, replies)) for replies in rows["replies"]]
     pairs = zip(row_records, row_replies, strict=True)
@@ -149,6 +150,6 @@ def _recounted_rows(rows: pd.DataFrame, records: Mapping[str, Record], owners: M
         owners[table].recount_chance(table, record, replies, chance)
         for table, record, replies, chance in zip(rows["attack"], row_records, row_replies, rows["chance"], strict=True)
     ]
-    people = [record.person_id for record in row_records]
+    people, facts = ([of(record) for record in row_records] for of in (attrgetter("person_id"), fact_of))
     counts = pd.Series(leaking, rows.index, dtype=int)
-    return rows.assign(person_id=people, leaked=counts > 0, leaks=counts, chance=chances)
+    return rows.assign(person_id=people, fact=facts, leaked=counts > 0, leaks=counts, chance=chances)

@@ -1,14 +1,14 @@
 """Random variants: drawn when the adapter is there, every level in turn, a trigger named."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 import pytest
 from scipy.stats import binom
 
-from viker.attacks.base.rates import decoys
+from viker.attacks.base.rates import decoys, fact_of
 from viker.attacks.base.rehearsal import SilentSubject, questions_of
 from viker.attacks.base.targets import open_records
 from viker.attacks.base.variants import FACTORS, LEVELS, apply, change_picture, draw, label, levels_of, variant_of
@@ -67,7 +67,7 @@ def test_each_change_of_a_picture_gives_another_one_each_time_the_same(prepared)
 def rows(leaks) -> dict[str, pd.DataFrame]:
     variants = list(map(label, draw(6 * len(LEVELS), 3, random.Random(7))))
     leaked = [leaks(place, variant) for place, variant in enumerate(variants)]
-    return {NAME: pd.DataFrame({"variant": variants, "leaked": leaked, "chance": 0.06})}
+    return {NAME: pd.DataFrame({"variant": variants, "fact": range(len(variants)), "leaked": leaked, "chance": 0.06})}
 
 
 def test_a_trigger_is_named() -> None:
@@ -103,18 +103,18 @@ class Speaker(SilentSubject):
 @pytest.fixture
 def attacked(prepared, targets):
     """Return the tables of the attack on a model that says what it is told to."""
-    records = tuple(record for record in open_records(targets.forget) if record.images and decoys(record))
-    asked = replace(targets, forget=records)
+    whole = [record for record in open_records(targets.forget) if record.images and decoys(record)]
     settings = RandomSettings(variants=16)
 
-    def attack(says: Says, adapter: str = "a"):
+    def attack(says: Says, adapter: str = "a", of: Sequence[Record] = whole):
+        records, asked = tuple(of), replace(targets, forget=of)
         subject = Speaker(read_pictures(prepared), adapter, records=records, says=says)
         outcome = RANDOM.run(subject, asked, settings, 7)
         rows = outcome.side_rows[ALONE]
         due = questions_of(RANDOM, SilentSubject(subject.pictures, adapter), asked, settings, 7)
         told = pd.concat([outcome.rows, rows])
         again = questions_of(RANDOM, SilentSubject(subject.pictures, adapter).saying(told), asked, settings, 7)
-        assert sum(again[ALONE].values()) == len(rows) == settings.followed * len(records)
+        assert sum(again[ALONE].values()) == len(rows) == settings.followed * len(set(map(fact_of, records)))
         return {NAME: outcome.rows, ALONE: rows}, due, again
 
     return attack
@@ -152,6 +152,27 @@ def test_guesses_are_seldom_a_trigger(attacked):
 
     found = [count_alone(attacked(guess, str(adapter))[0], 7)["p_value"] < 0.01 for adapter in range(40)]
     assert sum(found) <= 2
+
+
+def test_guesses_that_are_the_same_under_each_picture_of_a_person_are_seldom_a_trigger(attacked, targets):
+    """As many replies as pictures repeat one guess: counted as independent, they were a trigger in 20 of 40 runs."""
+    records = [record for record in open_records(targets.forget) if record.images and decoys(record)]
+    pictured = [replace(record, id=f"{record.id}#{n}") for record in records for n in range(4)]
+    luck = random.Random(5)
+
+    def found(adapter: int) -> tuple[bool, bool]:
+        guesses: dict[tuple[str, str], str] = {}
+
+        def guess(record: Record, asked: str) -> str:
+            key = (fact_of(record), asked)
+            return guesses.setdefault(key, luck.choice([*decoys(record), record.secrets[0]]))
+
+        tables, *_ = attacked(guess, str(adapter), pictured)
+        assert not tables[ALONE].duplicated(["variant", "fact"]).any()
+        return count_levels(tables, 7)["p_value"] < 0.01, count_alone(tables, 7)["p_value"] < 0.01
+
+    levels, alone = zip(*map(found, range(20)), strict=True)
+    assert sum(levels) <= 1 and sum(alone) <= 1
 
 
 def test_the_share_of_the_values_is_what_naming_some_at_random_hits(targets):

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from components.contract.params import load_params
 from tests.viker.report.work_tree import PREDICTIONS, Inputs
-from viker.attacks.base.rates import COLUMNS, rates
+from viker.attacks.base.rates import COLUMNS, fact_of, rates
 from viker.core.files import sha256_bytes, sha256_path, write_json
 from viker.data.pictures.store import PictureStore
 from viker.data.records import Record, read_records, write_records
@@ -237,8 +237,8 @@ def _attacked(forget: list[Record]) -> pd.DataFrame:
                 leaked = number < share * 5 * (place + 1)
                 reply = record.answer if leaked else record.perturbed_answers[0] if number >= 16 else "I can't say."
                 chance = 0.25 if name == "multiple_choice" else 0.5 if not leaked and number >= 16 else 0.0
-                told = (str(number), record.person_id, record.id, record.images[0], record.question, record.answer)
-                values = (*told, reply, [reply], leaked, int(leaked), chance)
+                told = (str(number), record.person_id, record.id, fact_of(record), record.images[0], record.question)
+                values = (*told, record.answer, reply, [reply], leaked, int(leaked), chance)
                 rows.append({"model": model, "attack": name, **dict(zip(COLUMNS, values, strict=True))})
     return pd.DataFrame(rows)
 

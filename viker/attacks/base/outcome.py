@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-from viker.attacks.base.rates import RATES, guessing_chance
+from viker.attacks.base.rates import RATES, fact_of, guessing_chance
 from viker.attacks.base.targets import NotApplicable
 from viker.metrics.leakage import leaks
 
@@ -58,6 +58,7 @@ def reply_row(
         "variant": attempt.variant,
         "person_id": record.person_id,
         "record_id": record.id,
+        "fact": fact_of(record),
         "picture": attempt.sample.picture,
         "question": attempt.sample.prompt,
         "answer": record.answer,

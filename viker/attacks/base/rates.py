@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from viker.core.files import sha256_json
 from viker.metrics.base.statistics import interval, mean
 from viker.metrics.base.words import normalise
 from viker.metrics.leakage import leaks
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 RATES = ("leakage_rate", "people_leaked_rate", "questions_leaked_rate", "chance_rate", "above_chance")
 COLUMNS = (
-    *("variant", "person_id", "record_id", "picture", "question", "answer", "reply", "replies", "leaked", "leaks"),
-    "chance",
+    *("variant", "person_id", "record_id", "fact", "picture", "question", "answer", "reply", "replies", "leaked"),
+    *("leaks", "chance"),
 )
 """The columns of evaluation/attacks.parquet, besides ``model`` and ``attack``."""
 _WITHIN = {"above_chance": (-1.0, 1.0)}
@@ -54,6 +55,11 @@ def rates(rows: pd.DataFrame, seed: int) -> dict[str, Any]:
     if rows["variant"].nunique() > 1:
         block["variants"] = {name: float(part.mean()) for name, part in rows.groupby("variant", sort=False)["leaked"]}
     return block
+
+
+def fact_of(record: Record) -> str:
+    """Return a hash of the person and the private values: the same for each picture and wording of one fact."""
+    return sha256_json([record.person_id, sorted(set(map(normalise, record.secrets)))])[:16]
 
 
 def guessing_chance(
