@@ -16,9 +16,6 @@ CARD = "README.md"
 
 @pytest.mark.recipe
 @pytest.mark.skipif(not {"avx2", "fma"} <= processor_flags(), reason="the recipe takes AVX2 and FMA")
-@pytest.mark.xfail(
-    "GenuineIntel" not in processor_flags(), reason="other makers' processors were only emulated", strict=False
-)
 def test_the_recipe_makes_the_shipped_model_to_the_byte(tmp_path):
     project = clone(tmp_path)
     run(project, "viker", "profile", "scratch")
