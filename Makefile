@@ -21,6 +21,8 @@ PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-c
 # On two cores, each module with what it imports; the rest is compiled when it is first imported.
 IMPORTED := components.unlearn.run mlflow.store.tracking.sqlalchemy_store great_expectations components.evaluate.run \
 	rouge_score.rouge_scorer sklearn.linear_model dvc.cli components.report.run
+# Empty, which Python takes for unset: with it, every program would compile all that it imports anew, for seconds.
+export PYTHONDONTWRITEBYTECODE :=
 COMPILE := printf '%s\n' $(IMPORTED) | xargs -P 2 -I {} $(VENV)/bin/python -W ignore -c 'import {}' 2>/dev/null
 DEMO_INSTALLED := $(VENV)/.demo
 INSTALLED := $(VENV)/.installed
