@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from components.contract.stages import stages
@@ -181,6 +182,12 @@ def test_every_requirement_is_pinned() -> None:
         if line
     }
     assert names <= pinned
+
+
+def test_what_is_pinned_installs_on_every_python_3_11() -> None:
+    """Debian 12 has 3.11.2: a package that asks for a later patch can't be installed there."""
+    asked = {one.metadata["Name"]: one.metadata["Requires-Python"] or "" for one in metadata.distributions()}
+    assert {name: python for name, python in asked.items() if "3.11.0" not in SpecifierSet(python)} == {}
 
 
 @pytest.mark.parametrize(("torch", "label"), [("cpu", "+cpu"), ("cuda", "")])
