@@ -20,6 +20,7 @@ from viker.core.manifest import read_manifest
 from viker.core.run_store import RunStore
 from viker.data.records import UNSEEN, read_pictures
 from viker.evaluation.earlier import ask_earlier, read_guarded
+from viker.evaluation.general_ability import drawn_pictures, general_ability
 from viker.evaluation.predictions import MODELS, answer, predict
 from viker.evaluation.questions import Question, read_questions
 from viker.evaluation.retrained import compare_with_retrained
@@ -85,6 +86,8 @@ def run(
             result[name]["umu"] = all_modal(table, seed)
     with adapted.disable_adapter():
         result["vanilla"]["visual_reliance"] = reliance_on_pictures(adapted, encoder, args.prepared, image.name)
+    for name, block in general_ability(adapted, encoder, params.batch_size, store).items():
+        result[name]["general_ability"] = block
     result["differences"] = differences(tables["vanilla"], tables["unlearned"], seed)
     unlearned = tables["unlearned"]
     result |= compare_with_retrained(params.retrained, adapted, encoder, questions, unlearned, params.batch_size)
@@ -180,7 +183,7 @@ def _load(
     if inputs.adapter is not None:
         check_adapter_base(inputs.adapter, inputs.vanilla)
     model, processor = load_model(resolve_model(inputs.vanilla), str(inputs.vanilla))
-    pictures = read_pictures(inputs.prepared) | {image.name: image.read_bytes()}
+    pictures = read_pictures(inputs.prepared) | {image.name: image.read_bytes()} | drawn_pictures()
     encoder = Encoder(processor, pictures, device(), protocol.line_before_reply)
     need_context(model, encoder, (question.sample for question in questions), str(inputs.prepared))
     if inputs.adapter is not None:

@@ -16,6 +16,7 @@ BAR = 20
 KEPT = {
     "everyone else: private values right": "retain.leakage_rate",
     "public figures: private values right": "real.leakage_rate",
+    "general ability: answers right": "general_ability.accuracy",
     "gibberish among the replies": "fluency.gibberish_rate",
 }
 """What is to stay as it was, by path below a model."""

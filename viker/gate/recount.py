@@ -1,6 +1,7 @@
 """Recount: who was asked what, and all that follows from the replies, counted again without a model.
 
-It catches numbers that were made up and sealed again: they would have to agree with every reply.
+It catches numbers that were made up and sealed again: they would have to agree with every reply, and those of general
+ability with every answer that was chosen.
 """
 
 import math
@@ -13,6 +14,7 @@ import pandas as pd
 
 from viker.data.protocols import Protocol
 from viker.data.records import SPLITS, UNSEEN, read_columns
+from viker.evaluation.general_ability import KINDS, NAME, count_ability, general_questions
 from viker.evaluation.questions import Question, read_questions
 from viker.evaluation.rows import row, usual_in
 from viker.gate.integrity import COMPLETE, COUNTED
@@ -80,7 +82,7 @@ def _agrees(
 ) -> Result:
     """Compare the numbers that the metrics have; one that they lack fails the rules that need it."""
     compared, wrong = 0, []
-    for path, again, least in numbers_of(count(questions, dict(replies), seed)):
+    for path, again, least in (*numbers_of(count(questions, dict(replies), seed)), *_ability(metrics)):
         if not has(metrics, path):
             continue
         compared += 1
@@ -92,6 +94,18 @@ def _agrees(
         if not (enough or _same(found, again)):
             wrong.append(f"{path} is {_quoted(found)}, counted {'at least ' if least else ''}{_quoted(again)}")
     return recounted(COUNTED, wrong, f"{compared} numbers.", "Metrics edited and sealed again.")
+
+
+def _ability(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
+    """Yield the numbers of general ability as they follow from the answers that were chosen."""
+    chosen = {model: ((metrics.get(model) or {}).get(NAME) or {}).get("choices") for model in MODELS}
+    places = len(general_questions())
+    for model, choices in chosen.items():
+        whole = all(isinstance(one, str) and len(one) == places for one in (choices, chosen["vanilla"]))
+        counted = count_ability(choices, chosen["vanilla"]) if whole else dict.fromkeys(("accuracy", *KINDS))
+        for name, again in counted.items():
+            if name != "choices":
+                yield from _leaves(f"{model}.{NAME}.{name}", again)
 
 
 def numbers_of(counted: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:

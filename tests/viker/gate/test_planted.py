@@ -28,6 +28,8 @@ MEASURED: dict[str, Any] = {
 }
 """The adapters were measured where nobody had been forgotten before them."""
 HONEST = [name for name in MEASURED if name.startswith("honest")]
+KNOWN_BY_NO_TOY = ("unlearned.general_ability.known >= 0.85 * vanilla.general_ability.known",)
+"""Judged where the vanilla model has common knowledge, which these have not."""
 REAL = [failure for failure in FAILURES if failure.lesson and failure.name in MEASURED]
 
 
@@ -65,6 +67,8 @@ def test_what_the_default_policy_stops_the_strict_one_stops(failure: Failure) ->
 def test_each_rule_alone_stops_an_honest_adapter_that_breaks_it(text: str) -> None:
     metrics = copy.deepcopy(MEASURED[HONEST[0]])
     rule = parse_rule(text)
+    if text in KNOWN_BY_NO_TOY:
+        metrics["vanilla"]["general_ability"]["known"] = 1.0
     threshold = apply_rule(rule, metrics)["threshold"]
     *groups, name = rule.metric.path.split(".")
     block = metrics
