@@ -20,7 +20,8 @@ from viker.core.manifest import read_manifest
 from viker.core.run_store import RunStore
 from viker.data.records import UNSEEN, read_pictures
 from viker.evaluation.earlier import ask_earlier, read_guarded
-from viker.evaluation.general_ability import drawn_pictures, general_ability
+from viker.evaluation.general_ability import drawn_pictures
+from viker.evaluation.general_answers import general_ability
 from viker.evaluation.predictions import MODELS, answer, predict
 from viker.evaluation.questions import Question, read_questions
 from viker.evaluation.retrained import compare_with_retrained

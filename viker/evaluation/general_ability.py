@@ -9,7 +9,6 @@ model evaluation", 2021. For benchmarks by name see ``viker.evaluation.harness``
 from __future__ import annotations
 
 import random
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,23 +17,17 @@ from typing import TYPE_CHECKING, Any
 from ruamel.yaml import YAML
 
 from viker.core.files import sha256_bytes
-from viker.data.records import Record
-from viker.data.samples import sample_of
 from viker.data.synthetic.faces import COLOURS, picture, random_face
 from viker.metrics.base.statistics import exact_interval, mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from viker.core.run_store import RunStore
-    from viker.models.encoder import Encoder
+    from collections.abc import Sequence
 
 NAME = "general_ability"
 """Its block of each model in metrics/evaluate.json."""
-MODELS = ("vanilla", "unlearned")
 KINDS = ("seen", "known")
 COMMON_KNOWLEDGE = Path(__file__).with_suffix(".yaml")
-_ANSWERS = 4
+ANSWERS = 4
 _FACES, _SIDE = 8, 224
 _LOOKS = {
     "hair": ("What colour is the hair of this person?", "The hair of this person is {}."),
@@ -54,7 +47,7 @@ class Choice:
     picture: str = ""
 
 
-def drawn_pictures() -> Mapping[str, bytes]:
+def drawn_pictures() -> dict[str, bytes]:
     """Return the pictures of the questions, of drawn faces of nobody, by hash."""
     return {key: content for key, (content, _) in _faces().items()}
 
@@ -67,13 +60,13 @@ def general_questions() -> tuple[Choice, ...]:
     for key, (_, face) in _faces().items():
         for look, (question, answer) in _LOOKS.items():
             colour = getattr(face, look)
-            wrong = rng.sample([one for one in COLOURS if one != colour], _ANSWERS - 1)
+            wrong = rng.sample([one for one in COLOURS if one != colour], ANSWERS - 1)
             asked.append(("seen", question, answer, (colour, *wrong), key))
     for item in YAML(typ="safe").load(COMMON_KNOWLEDGE):
         asked.append(("known", item["question"], item["answer"], item["options"], ""))
     choices = []
     for number, (kind, question, answer, (true, *wrong), shown) in enumerate(asked):
-        right = number % _ANSWERS
+        right = number % ANSWERS
         values = [*wrong[:right], true, *wrong[right:]]
         choices.append(Choice(kind, question, tuple(map(answer.format, values)), right, shown))
     return tuple(choices)
@@ -87,32 +80,6 @@ def _faces() -> dict[str, tuple[bytes, Any]]:
         content = picture(face, _SIDE, rng)
         faces[sha256_bytes(content)] = (content, face)
     return faces
-
-
-def general_ability(adapted: Any, encoder: Encoder, batch_size: int, store: RunStore) -> dict[str, dict[str, Any]]:
-    """Return ``count_ability`` of the vanilla and the unlearned model; what ``store`` has isn't asked again."""
-    choices = {}
-    for name in MODELS:
-        with nullcontext() if name == "unlearned" else adapted.disable_adapter():
-            choices[name] = store.result((NAME, name), lambda: chosen_answers(adapted, encoder, batch_size))
-    return {name: count_ability(chosen, choices["vanilla"]) for name, chosen in choices.items()}
-
-
-def chosen_answers(model: Any, encoder: Encoder, batch_size: int) -> str:
-    """Return a digit for each question: the place of the answer that the model finds likeliest per token.
-
-    ``encoder``: with ``drawn_pictures``.
-    """
-    from viker.generation.generate import log_likelihoods
-
-    samples = [
-        sample_of(Record(f"{NAME}/{number}/{place}", "", "qa", "image_text", one.question, answer), one.picture)
-        for number, one in enumerate(general_questions())
-        for place, answer in enumerate(one.answers)
-    ]
-    likelihoods = log_likelihoods(model, encoder, samples, batch_size)
-    rows = [likelihoods[start : start + _ANSWERS] for start in range(0, len(samples), _ANSWERS)]
-    return "".join(str(row.index(max(row))) for row in rows)
 
 
 def count_ability(choices: str, vanilla: str) -> dict[str, Any]:

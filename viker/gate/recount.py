@@ -97,11 +97,10 @@ def _agrees(
 
 
 def _ability(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
-    """Yield the numbers of general ability as they follow from the answers that were chosen."""
-    chosen = {model: ((metrics.get(model) or {}).get(NAME) or {}).get("choices") for model in MODELS}
-    places = len(general_questions())
+    """Yield the numbers of general ability as they follow from the answers that were chosen; None without them."""
+    chosen = {model: str(((metrics.get(model) or {}).get(NAME) or {}).get("choices")) for model in MODELS}
+    whole = {len(choices) for choices in chosen.values()} == {len(general_questions())}
     for model, choices in chosen.items():
-        whole = all(isinstance(one, str) and len(one) == places for one in (choices, chosen["vanilla"]))
         counted = count_ability(choices, chosen["vanilla"]) if whole else dict.fromkeys(("accuracy", *KINDS))
         for name, again in counted.items():
             if name != "choices":
