@@ -28,6 +28,7 @@ from viker.data.prompts import target_for
 from viker.data.records import SPLITS, Record, read_pictures, read_records
 from viker.data.samples import Sample, sample_of
 from viker.evaluation.earlier import Guarded, count_earlier
+from viker.evaluation.general_ability import count_ability, general_questions
 from viker.evaluation.questions import read_questions
 from viker.evidence.seal import SCHEMA, hash_inputs, params_digest, seal
 from viker.evidence.training_summary import RECORDS, write_summary
@@ -147,8 +148,10 @@ class Tree:
         replies = {(r["model"], r["split"], r["record_id"], r["picture"]): r["reply"] for r in self.rows()}
         found = json.loads(json.dumps(count(questions, replies, self.params.seed)))
         attacks = self.attack()
+        right = "".join(str(one.right) for one in general_questions())
         for model in MODELS:
             found[model] |= {"attacks": attacks[model], "membership": {"loss_auc": 0.9 if model == "vanilla" else 0.5}}
+            found[model] |= {"general_ability": count_ability(right, right)}
         found["earlier"] = count_earlier(Guarded(), [], [], self.params.seed)
         return found | {"settings": self.params.evaluate.figures()}
 

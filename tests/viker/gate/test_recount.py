@@ -13,8 +13,9 @@ from viker.core.errors import UserError
 from viker.core.files import sha256_path
 from viker.data.records import Record
 from viker.data.samples import sample_of
+from viker.evaluation.general_ability import count_ability, general_questions
 from viker.evaluation.questions import Question
-from viker.gate.integrity import ATTACKS_COUNTED
+from viker.gate.integrity import ATTACKS_COUNTED, COUNTED
 from viker.gate.recount import count
 from viker.gate.recount_attacks import recount_attacks
 
@@ -51,6 +52,18 @@ def test_what_follows_from_replies_by_hand() -> None:
     assert (counted["refusal_rate"], counted["cloze_accuracy"], counted["gibberish_rate"]) == (1 / 5, 0, 1 / 5)
     assert counted["intervals"]["people_leaked_rate"] == pytest.approx([0.0170, 0.8646], abs=1e-4)
     assert counted["rouge_l"] == pytest.approx((1 + 1 / 2) / 5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"known": 1.0}, {"seen": 0.9}, {"intervals": {"seen": [0.5, 1.0]}}, {"samples": 480}, {"choices": "0123"}],
+    ids=str,
+)
+def test_general_ability_is_counted_again_from_the_answers_that_were_chosen(tree: Tree, change: dict) -> None:
+    wrong = "0" * len(general_questions())
+    tree.edit(lambda m: m["unlearned"].update(general_ability=count_ability(wrong, wrong) | change), sealed=True)
+    results = {one["rule"]: one for one in tree.judge()["require"]}
+    assert "unlearned.general_ability." in results[COUNTED]["reason"]
 
 
 def test_predictions_that_cannot_be_read_name_file_and_stage(tree: Tree) -> None:
