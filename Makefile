@@ -15,9 +15,9 @@ DATA ?= own
 RETAIN ?= none
 IMAGE_OPTIONS := $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(TAG),--tag $(TAG)) --torch $(TORCH) $(IMAGES)
 
-# Wheels alone, but for three packages that have none. Bytecode of what the demo imports is compiled after that.
+# Wheels alone, but for five packages that have none. Bytecode of what the demo imports is compiled after that.
 PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
-	--only-binary :all: --no-binary antlr4-python3-runtime,rouge_score,kfp-server-api -c constraints.txt
+	--only-binary :all: --no-binary antlr4-python3-runtime,rouge_score,kfp-server-api,sqlitedict,word2number -c constraints.txt
 # On two cores, each module with what it imports; the rest is compiled when it is first imported.
 IMPORTED := components.unlearn.run mlflow.store.tracking.sqlalchemy_store great_expectations components.evaluate.run \
 	rouge_score.rouge_scorer sklearn.linear_model dvc.cli components.report.run

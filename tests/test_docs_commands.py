@@ -84,6 +84,7 @@ ELSEWHERE = {
     "viker gate*": (
         "tests/components/gate/test_gate_command.py::test_a_failed_gate_is_written_and_exits_with_3_only_where_enforced"
     ),
+    "viker benchmark *": "tests/viker/evaluation/test_harness.py::",
     "viker export*": "tests/pipelines/test_export.py::",
     "viker promote candidate": "tests/test_own_data.py::test_promotion_carries_out_the_request",
     "viker ask *": "tests/pipelines/test_ask.py::test_the_champion_answers_and_the_vanilla_model_beside_it",
@@ -135,6 +136,7 @@ NEEDS = {
     "make install": "the network; every test runs in what it installs",
     "make lint": "the whole tree at rest; the tests' own target runs it",
     "make test": "nothing: it is this",
+    "pip install viker*": "the network; 'make install' installs it with the tests' other packages",
     "git *": "nothing: git's own",
     "export *": "nothing: the shell's own",
     "source .venv/bin/activate": "nothing: the shell's own",

@@ -39,6 +39,7 @@ EXAMPLES: dict[str, str] = {
     "status": "viker status --json",
     "ask": "viker ask 'Where was this person born?' --image face.png --compare",
     "demo": "viker demo --port 7861 --no-browser",
+    "benchmark": "viker benchmark mmmu_val chartqa --limit 200 --least-kept 0.95",
     "export": "viker export champion --merge --push OWNER/NAME",
     "sign": "viker sign report/evidence.zip --key key.pem",
     "audit verify": "viker audit verify",

@@ -17,7 +17,7 @@ STAGES = tuple(stages())
 SPANNING = (
     *("run", "repro", "init", "validate", "data", "request", "profile", "params", "doctor", "plan", "pipeline"),
     *("summary", "seeds", "sweep", "tune", "track", "promote", "rollback", "status", "ask", "demo", "verify", "sign"),
-    *("audit", "export", "privacy", "purge", "certificate", "recheck"),
+    *("audit", "export", "privacy", "purge", "certificate", "recheck", "benchmark"),
 )
 ELSEWHERE = {"rollback": "pipelines.cli.promote", "sweep": "pipelines.sweep.command", "tune": "pipelines.tune.command"}
 """Modules of commands that are not in the module of their name."""
