@@ -11,13 +11,11 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from ruamel.yaml import YAML
 
 from viker.core.files import sha256_bytes
 from viker.data.synthetic.faces import COLOURS, picture, random_face
+from viker.evaluation.common_knowledge import COMMON_KNOWLEDGE
 from viker.metrics.base.statistics import exact_interval, mean
 
 if TYPE_CHECKING:
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 NAME = "general_ability"
 """Its block of each model in metrics/evaluate.json."""
 KINDS = ("seen", "known")
-COMMON_KNOWLEDGE = Path(__file__).with_suffix(".yaml")
 ANSWERS = 4
 _FACES, _SIDE = 8, 224
 _LOOKS = {
@@ -62,8 +59,7 @@ def general_questions() -> tuple[Choice, ...]:
             colour = getattr(face, look)
             wrong = rng.sample([one for one in COLOURS if one != colour], ANSWERS - 1)
             asked.append(("seen", question, answer, (colour, *wrong), key))
-    for item in YAML(typ="safe").load(COMMON_KNOWLEDGE):
-        asked.append(("known", item["question"], item["answer"], item["options"], ""))
+    asked += [("known", question, answer, values, "") for question, answer, *values in COMMON_KNOWLEDGE]
     choices = []
     for number, (kind, question, answer, (true, *wrong), shown) in enumerate(asked):
         right = number % ANSWERS
