@@ -14,8 +14,8 @@ TIMES = Path("work/repro/seconds.json")
 DEMO = "components/finetune/vanilla"
 """The demo's model, as finetune.deployed_model names it."""
 DEMO_SECONDS: Mapping[str, float] = {
-    **{"prepare": 10, "finetune": 13, "sample": 2, "unlearn": 47},
-    **{"evaluate": 36, "gate": 7, "register": 5, "report": 6},
+    **{"prepare": 5, "finetune": 5, "sample": 1, "unlearn": 43},
+    **{"evaluate": 23, "gate": 4, "register": 3, "report": 3},
 }
 """How long the demo's stages took on two idle cores, in a fresh environment."""
 

@@ -72,6 +72,13 @@ def _differs(before: Probe, after: Probe) -> set[str]:
     return {name for name, holds in differences.items() if holds}
 
 
+_KEPT = (
+    *("unlearned.retain.", "unlearned.real.", "unlearned.fluency.", "unlearned.general_ability."),
+    "unlearned.attacks.identity_agnostic.agreement.",
+)
+"""How the metrics of what is to stay begin."""
+
+
 def direction(rule: Mapping[str, Any]) -> str | None:
     """Return what meets a rule that fails: to forget more, to forget less, or to keep more of others.
 
@@ -81,7 +88,7 @@ def direction(rule: Mapping[str, Any]) -> str | None:
     metric = str(rule["metric"])
     if not metric.startswith("unlearned.") or metric.endswith(("samples", "people", "measurable_rate", "_people_rate")):
         return None
-    if metric.startswith(("unlearned.retain.", "unlearned.real.", "unlearned.fluency.")):
+    if metric.startswith(_KEPT):
         return "keep more"
     too_unlikely = metric.startswith("unlearned.membership.") and str(rule["operator"]).startswith(">")
     return "forget less" if too_unlikely or metric.endswith("gibberish_rate") else "forget more"

@@ -199,7 +199,10 @@ class TestVerdicts:
             "unlearned.membership.loss_auc >= 0.05",
             "unlearned.forget.gibberish_rate <= 0.10",
         ]
-        assert {rule.split(".")[1] for rule in rules["keep more"]} == {"retain", "real", "fluency"}
+        kept = {rule.split(".")[1] for rule in rules["keep more"]}
+        assert kept - {"attacks"} == {"retain", "real", "fluency", "general_ability"}
+        assert all("agreement" in rule for rule in rules["keep more"] if ".attacks." in rule)
+        assert not any("agreement" in rule for rule in rules["forget more"])
         for required in policy.require:
             assert direction({"metric": required.metric.split()[0], "operator": ">="}) is None
 

@@ -12,6 +12,7 @@ _ROWS = (
     ("their other pictures and wordings", "test.leakage_rate"),
     ("people to keep", "retain.leakage_rate"),
     ("ROUGE-L, people to keep", "retain.rouge_l"),
+    ("general ability", "general_ability.accuracy"),
     ("gibberish", "fluency.gibberish_rate"),
 )
 

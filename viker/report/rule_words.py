@@ -17,6 +17,7 @@ _ABOUT = {
     "fluency": "all replies",
     "membership": "people to forget",
     "earlier": "people of earlier requests",
+    "general_ability": "general ability",
 }
 _NAMES = {
     "leakage_rate": "Leakage",
@@ -24,6 +25,8 @@ _NAMES = {
     "people_leaked_rate": "People leaked",
     "samples": "Number of questions",
     "people": "Number of people",
+    "seen": "What anybody sees",
+    "known": "Common knowledge",
 }
 
 
