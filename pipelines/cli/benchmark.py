@@ -20,7 +20,7 @@ LOST = 3
 
 def benchmark(
     tasks: Annotated[
-        list[str], typer.Argument(metavar="TASK...", help="Names of lm-evaluation-harness, such as mmmu_val.")
+        list[str], typer.Argument(metavar="TASK", help="Names of lm-evaluation-harness, such as mmmu_val.")
     ],
     model: Annotated[
         str, typer.Option(help="champion, candidate, previous, a version, or the folder of an adapter.")

@@ -99,7 +99,7 @@ def test_off_a_terminal_each_stage_has_a_plain_line_and_dvcs_advice_none(project
 
 def test_the_demo_has_an_estimate_before_its_first_run(tmp_path):
     params = load_params(ROOT / "params.yaml")
-    assert estimate(tmp_path, list(stages()), params) == "About 2 minutes, as on two idle cores."
+    assert estimate(tmp_path, list(stages()), params) == "About 90 seconds, as on two idle cores."
     scratch = params.model_copy(update={"finetune": params.finetune.model_copy(update={"deployed_model": None})})
     assert estimate(tmp_path, ["finetune"], scratch) == "No estimate: finetune never ran here."
 
