@@ -70,6 +70,6 @@ def remember(root: Path, times: Mapping[str, float]) -> None:
 
 
 def _words(seconds: float) -> str:
-    return (
-        f"{round(seconds, -1 if seconds > 10 else 0):.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
-    )
+    if seconds >= 100:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{round(seconds, -1 if seconds > 10 else 0):.0f} seconds"
