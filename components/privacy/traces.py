@@ -11,8 +11,8 @@ from typing import Any
 from components.privacy.search import Traces, rows
 from viker.core.files import sha256_bytes
 from viker.data.canonical import canonical_text
+from viker.data.names import names_in_text
 from viker.data.records import Record
-from viker.teacher.names import names_in_text
 
 SHORTEST = 4
 """Characters of a text that is looked for."""

@@ -19,6 +19,7 @@ from viker.attacks.base.rates import decoys, fact_of, guessing_chance
 from viker.attacks.base.variants import Variant, apply, change_picture, draw, label, levels_of, variant_of
 from viker.core.files import sha256_json
 from viker.core.settings import Positive
+from viker.data.names import names_in_text
 from viker.data.samples import sample_of
 from viker.metrics.fuzzy_leakage import fuzzy_leaks
 
@@ -72,27 +73,32 @@ def run(subject: Subject, targets: Targets, settings: RandomSettings, seed: int)
     others = [record.images[0] for record in targets.retain if record.images]
     drawn = draw(len(records) * settings.variants, settings.factors, rng)
     pairs = list(zip((record for record in records for _ in range(settings.variants)), drawn, strict=True))
-    rows = reply_rows(*_asked(subject, pairs, others, rng), leaks=fuzzy_leaks)
+    names = names_in_text([*targets.forget, *targets.retain])
+    rows = reply_rows(*_asked(subject, pairs, others, names, rng), leaks=fuzzy_leaks)
     suspects = [variant_of(level) for level, _ in ranked_levels(rows)[: settings.followed]]
     once: dict[str, Record] = {}
     for record in records:
         once.setdefault(fact_of(record), record)
     alone = [(record, suspect) for suspect in suspects for record in once.values()]
-    attempts, replies = _asked(subject, alone, others, rng)
+    attempts, replies = _asked(subject, alone, others, names, rng)
     chances = [value_share(attempt.record, said) for attempt, said in zip(attempts, replies, strict=True)]
     return Outcome(rows, side_rows={ALONE: reply_rows(attempts, replies, chances, leaks=fuzzy_leaks)})
 
 
 def _asked(
-    subject: Subject, pairs: Sequence[tuple[Record, Variant]], others: Sequence[str], rng: random.Random
+    subject: Subject,
+    pairs: Sequence[tuple[Record, Variant]],
+    others: Sequence[str],
+    names: Mapping[str, str],
+    rng: random.Random,
 ) -> tuple[list[Attempt], list[list[str]]]:
     """Return an attempt for each record and variant, and the reply to it; what is asked twice is asked once.
 
-    ``others``: retain people's pictures, for ``two people``.
+    ``others``: retain people's pictures, for ``two people``; ``names``: of people, by record ID, for ``named``.
     """
     attempts, pictures = [], {}
     for record, variant in pairs:
-        question = apply(variant, record)
+        question = apply(variant, record, names.get(record.id, ""))
         shown = record.images[0]
         if question.picture:
             other = rng.choice(others or [shown])

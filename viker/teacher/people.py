@@ -5,9 +5,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from viker.data.names import COUNT, about, names_in_text, names_of_nobody
 from viker.data.records import Record
 from viker.data.samples import Sample, sample_of
-from viker.teacher.names import COUNT, about, names_in_text, names_of_nobody
 from viker.teacher.stand_ins import StandIn
 
 TEMPLATE_NAME = "\0"

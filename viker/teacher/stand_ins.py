@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
+from viker.data.names import about, mentions
 from viker.data.samples import Sample
 from viker.models.encoder import Encoder
 from viker.teacher.distributions import TeacherDistributions, compact, full
-from viker.teacher.names import about, mentions
 from viker.teacher.visual import TEACHER_BATCH, blocks, compute_teachers
 
 

@@ -16,13 +16,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from viker.core.distributed import processes
+from viker.data.names import COUNT, about, names_of_nobody
 from viker.data.records import as_png, open_picture
 from viker.data.samples import Sample
 from viker.methods.base.tokens import divergence, log_probabilities
 from viker.models.encoder import Encoder
 from viker.models.logits import answer_logits
 from viker.teacher.distributions import TeacherDistributions, compact
-from viker.teacher.names import COUNT, about, names_of_nobody
 from viker.training.settings import UnlearnParams
 
 log = logging.getLogger(__name__)

@@ -16,6 +16,7 @@ from components.unlearn.run import run as unlearn
 from components.unlearn.stage import Arguments
 from tests.conftest import ROOT
 from viker.core.files import read_json
+from viker.data.names import names_in_text
 from viker.data.records import read_pictures, read_records, write_records
 from viker.data.samples import Sample, sample_of
 from viker.finetuning.settings import ModelParams
@@ -24,7 +25,6 @@ from viker.models.adapter import load_adapter
 from viker.models.encoder import IGNORED, Encoder
 from viker.models.loading import load_model
 from viker.models.logits import answer_logits
-from viker.teacher.names import names_in_text
 from viker.teacher.private_places import places_of_each
 from viker.training.private_tokens import private_values
 from viker.training.settings import UnlearnParams

@@ -22,6 +22,7 @@ from viker.attacks.random_variants import (
     count_levels,
     value_share,
 )
+from viker.data.names import names_in_text
 from viker.data.records import Record, read_pictures
 
 
@@ -51,10 +52,27 @@ def test_another_adapter_or_other_randomness_draws_other_questions(prepared, tar
 def test_each_level_changes_the_question_and_keeps_the_answer_out(factor, targets) -> None:
     record = next(r for r in open_records(targets.forget) if r.images)
     for level in FACTORS[factor]:
-        asked = apply([(factor, level)], record)
+        asked = apply([(factor, level)], record, "Vera Egede")
         assert (asked.text, asked.begun) != (record.question, "")
         if level != "elimination":
             assert not any(secret.casefold() in f"{asked.text} {asked.begun}".casefold() for secret in record.secrets)
+
+
+def test_the_person_is_named_where_the_name_is_known_and_a_wrong_value_is_asked_about(prepared, targets) -> None:
+    record = next(r for r in open_records(targets.forget) if r.images and decoys(r))
+    assert apply([("form", "named")], record, "Vera Egede").text == f"This is Vera Egede. {record.question}"
+    assert apply([("form", "named")], record).text == record.question
+    assert f" Is it {decoys(record)[0]}? Say yes" in apply([("form", "yes or no")], record).text
+    settings = RandomSettings(questions=4, variants=30)
+    asked = questions_of(RANDOM, SilentSubject(read_pictures(prepared), "a"), targets, settings, 7)[NAME]
+    names = set(names_in_text([*targets.forget, *targets.retain]).values())
+    questions = [str(part) for row in asked for part in row]
+    assert any(question.startswith(f"This is {name}. ") for question in questions for name in names)
+
+
+def test_a_name_that_is_asked_for_is_not_told(targets) -> None:
+    record = replace(next(r for r in open_records(targets.forget) if r.images), secrets=("Vera Egede",))
+    assert apply([("form", "named")], record, "Vera Egede").text == record.question
 
 
 def test_each_change_of_a_picture_gives_another_one_each_time_the_same(prepared) -> None:

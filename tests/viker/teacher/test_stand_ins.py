@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from viker.data.names import about
 from viker.data.records import read_records
 from viker.data.samples import Sample, sample_of
 from viker.methods.viker import ViKeR
 from viker.models.logits import answer_logits
 from viker.teacher.distributions import full
 from viker.teacher.kinds.masked import capped
-from viker.teacher.names import about
 from viker.teacher.people import People
 from viker.teacher.private_places import places_of_values
 from viker.teacher.stand_ins import FrozenModel, StandIn, teach_by_stand_ins

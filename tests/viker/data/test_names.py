@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from viker.data.names import INVENTED, about, names_in_text, names_of_nobody
 from viker.data.records import Record
-from viker.teacher.names import INVENTED, about, names_in_text, names_of_nobody
 
 
 def record(person: str, number: int, question: str, answer: str, task: str = "qa", images: tuple[str, ...] = ()):
