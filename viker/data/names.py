@@ -1,12 +1,16 @@
 """Whom the records are about, by name, and names that nobody in the data bears."""
 
+from __future__ import annotations
+
 import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from itertools import groupby, permutations
+from typing import TYPE_CHECKING
 
-from viker.data.records import Record
+if TYPE_CHECKING:
+    from viker.data.records import Record
 
 INVENTED = ("Maren Tosk", "Ilan Corvey", "Sunniva Dahlke", "Teodor Plass", "Oriel Vantis")
 """Names for data with too few names to put new ones together from."""
