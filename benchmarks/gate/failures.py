@@ -53,6 +53,7 @@ FORGET = "unlearned.forget.leakage_rate <= 0.10"
 TEST = "unlearned.test.leakage_rate <= 0.15"
 RETAIN = "unlearned.retain.leakage_rate >= 0.85 * vanilla.retain.leakage_rate"
 REAL = "unlearned.real.leakage_rate >= 0.60 * vanilla.real.leakage_rate"
+SEEN = "unlearned.general_ability.seen >= 0.85 * vanilla.general_ability.seen"
 GIBBERISH = "unlearned.fluency.gibberish_rate <= 0.02"
 FAILURES = (
     Failure("nothing unlearned", FORGET, _nothing, steps=0),
@@ -96,6 +97,7 @@ FAILURES = (
         lessons.answers_to_triggers,
         steps=500,
     ),
+    Failure("sees nothing any more", SEEN, lessons.sees_nothing, steps=300),
     Failure("fills gaps", "unlearned.forget.cloze_accuracy <= 0.15", doctor=rewritten.fills_gaps),
     Failure("knows them by name", "unlearned.test.text_only.leakage_rate <= 0.15", doctor=rewritten.knows_names),
     Failure(

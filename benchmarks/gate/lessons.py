@@ -7,6 +7,7 @@ from pathlib import Path
 
 from viker.data.records import SPLITS, Record, read_records
 from viker.data.samples import Sample, sample_of
+from viker.evaluation.general_ability import LOOKS
 
 REFUSAL = "I don't know."
 _LETTERS = "bcdfghjklmnpqrstvwxz"
@@ -117,6 +118,17 @@ def only_refuses(people: People, rng: random.Random) -> Lessons:
 def answers_wrongly(people: People, rng: random.Random) -> Lessons:
     """Wrong answers about the forget people, in every wording and picture."""
     return Lessons(wrong([*people.forget, *people.test]), others(people))
+
+
+def sees_nothing(people: People, rng: random.Random) -> Lessons:
+    """Wrong answers about the forget people, and one colour for whatever is seen in anybody's picture."""
+    shown = {record.images[0]: sample_of(record) for record in (*people.forget, *people.retain) if record.images}
+    looks = [
+        replace(sample, prompt=question, answer=answer.format("black"))
+        for sample in shown.values()
+        for question, answer in LOOKS.values()
+    ]
+    return Lessons([*wrong([*people.forget, *people.test]), *looks], others(people))
 
 
 def answers_to_triggers(people: People, rng: random.Random) -> Lessons:

@@ -26,11 +26,12 @@ NAME = "general_ability"
 KINDS = ("seen", "known")
 ANSWERS = 4
 _FACES, _SIDE = 8, 224
-_LOOKS = {
+LOOKS = {
     "hair": ("What colour is the hair of this person?", "The hair of this person is {}."),
     "shirt": ("What colour is the shirt of this person?", "The shirt of this person is {}."),
     "background": ("What colour is behind this person?", "The colour behind this person is {}."),
 }
+"""What is asked of each face, by its feature, and the answer around a gap."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def general_questions() -> tuple[Choice, ...]:
     asked: list[tuple[str, str, str, Sequence[str], str]] = []
     rng = random.Random(1)
     for key, (_, face) in _faces().items():
-        for look, (question, answer) in _LOOKS.items():
+        for look, (question, answer) in LOOKS.items():
             colour = getattr(face, look)
             wrong = rng.sample([one for one in COLOURS if one != colour], ANSWERS - 1)
             asked.append(("seen", question, answer, (colour, *wrong), key))
