@@ -124,7 +124,7 @@ def sees_nothing(people: People, rng: random.Random) -> Lessons:
     """Wrong answers about the forget people, and one colour for whatever is seen in anybody's picture."""
     shown = {record.images[0]: sample_of(record) for record in (*people.forget, *people.retain) if record.images}
     looks = [
-        replace(sample, prompt=question, answer=answer.format("black"))
+        replace(sample, record_id=f"{sample.record_id}/seen", prompt=question, answer=answer.format("black"))
         for sample in shown.values()
         for question, answer in LOOKS.values()
     ]
