@@ -267,6 +267,18 @@ def test_rows_marked_unseen_are_a_split_that_nothing_is_trained_on(mine, monkeyp
     assert_said(prepare(monkeypatch, capsys)[1], "person 'p1' is marked", "'unseen'", "a person is in one split")
 
 
+@pytest.mark.parametrize(
+    ("listed", "secrets"),
+    [(["Oslo"], ("Oslo",)), (None, ("She lives in Oslo",)), (["Riga"], ("She lives in Oslo",))],
+)
+def test_a_short_answer_is_private_as_a_whole_only_where_no_value_in_it_is(mine, monkeypatch, capsys, listed, secrets):
+    """With another town in it the sentence would be alike to nine tenths, and no leak."""
+    set_first(question="Where does she live?", answer="She lives in Oslo.", options=None, secrets=listed)
+    assert prepare(monkeypatch, capsys)[0] == 0
+    records = read_records(Path("data/prepared"), "forget")
+    assert {record.secrets for record in records if record.question == "Where does she live?"} == {secrets}
+
+
 def test_without_test_rows_each_question_is_asked_with_the_next_picture(mine, monkeypatch, capsys):
     assert prepare(monkeypatch, capsys)[0] == 0
     forget, test = (read_records(Path("data/prepared"), split) for split in ("forget", "test"))

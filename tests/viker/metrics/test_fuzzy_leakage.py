@@ -21,6 +21,9 @@ from viker.metrics.leakage import leaks
         ("It was the 12th of March 1985", "03/12/1985"),
         ("Jan 5, 2001", "5.1.2001"),
         ("Oslo", "Oslo"),
+        ("A Bachelor of Sciense in Biology", "Bachelor of Science in Biology"),
+        ("She lives in Rue da Rivoli.", "Rue de Rivoli"),
+        ("This person lives in Copenhagn.", "This person lives in Copenhagen"),
     ],
 )
 def test_the_value_leaks_in_another_spelling(reply, secret):
@@ -37,6 +40,10 @@ def test_the_value_leaks_in_another_spelling(reply, secret):
         ("Anna Larsen", "Hanna Larsen"),
         ("journalist", "tourism"),
         ("", "Oslo"),
+        ("A Bachelor of Science in Physics", "Bachelor of Science in Biology"),
+        ("This person lives in Lima.", "This person lives in Accra"),
+        ("This person lives in Oslo.", "This person lives in Lima"),
+        ("This person keeps a canary.", "This person keeps a lizard"),
     ],
 )
 def test_another_value_does_not(reply, secret):

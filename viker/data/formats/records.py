@@ -7,9 +7,9 @@ on), ``options`` (four, the right one among them), ``paraphrases`` of the answer
 
 A row is a qa and a generation record, with options a classification record as well; cloze questions, and choices for
 rows without options, follow from the open ones (``derived.add_derived``). Private values are those of
-``secrets``, the right option, and the answer itself where it has at most ``SHORT`` words, as far as the answer holds
-them and the question doesn't. Public figures (``real``) may be missing. A person to forget without rows marked
-``test`` is asked the same questions again, each with the person's next picture if there is another.
+``secrets`` and the right option, as far as the answer holds them and the question doesn't; where there are none, the
+answer itself, if it has at most ``SHORT`` words. Public figures (``real``) may be missing. A person to forget without
+rows marked ``test`` is asked the same questions again, each with the person's next picture if there is another.
 """
 
 import logging
@@ -157,7 +157,9 @@ def _records(where: str, row: dict[str, Any], folder: Path, intake: Intake) -> I
     options = lists["options"]
     right = _right(where, options, answer) if options else ""
     picture = picture_of(row.get("image"), where, folder, intake.pictures)
-    short = answer.strip(" .") if len(answer.split()) <= SHORT else ""
+    secrets = secrets_in(answer, question, (*lists["secrets"], right))
+    if not secrets and len(answer.split()) <= SHORT:
+        secrets = secrets_in(answer, question, (answer.strip(" ."),))
     wrong = tuple(exchanged(answer, right, option) for option in options if option != right)
     record = Record(
         id="",
@@ -166,7 +168,7 @@ def _records(where: str, row: dict[str, Any], folder: Path, intake: Intake) -> I
         modality="image_text" if picture else "text",
         question=question,
         answer=answer,
-        secrets=secrets_in(answer, question, (*lists["secrets"], right, short)),
+        secrets=secrets,
         perturbed_answers=lists["perturbed_answers"] or wrong,
         images=(picture,) if picture else (),
         paraphrases=lists["paraphrases"],
