@@ -1,8 +1,8 @@
 """The questions that a run trains on: the data's, and what is unlearnt besides, so that a fact goes however it is told.
 
-The loss acts on the answers in the data. A fact that is asked for with a picture alone may still be told by name; and
-where the model replies in words of its own ("Vera Egede works in farming", of somebody else), it never comes to the
-words that were unlearnt, and the value stays. Source: this project.
+The loss acts on the answers in the data. A fact that is asked for with a picture alone may still be told by name, or
+be filled into a gap behind it; and where the model replies in words of its own ("Vera Egede works in farming", of
+somebody else), it never comes to the words that were unlearnt, and the value stays. Source: this project.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,8 +70,10 @@ def collect_questions(
 
 
 def trained(records: Sequence[Record], with_text: bool) -> list[Record]:
-    """Return the data's questions to train on, and ``with_text`` the open ones that come without a picture."""
-    kinds = {("qa", "image_text"), ("qa", "text")} | ({("generation", "text")} if with_text else set())
+    """Return the data's questions to train on, and ``with_text`` the open ones and gaps that come without a picture."""
+    kinds = {("qa", "image_text"), ("qa", "text")}
+    if with_text:
+        kinds |= {("generation", "text"), ("cloze", "text")}
     return [record for record in records if (record.task, record.modality) in kinds]
 
 

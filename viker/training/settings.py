@@ -56,8 +56,8 @@ class UnlearnParams(Section):
     refusal: Annotated[str, Field(min_length=1, max_length=200)] = "I don't know that."
     """The target refuse: what a model learns to say that never declines by itself."""
     text_questions: bool = False
-    """Whether questions without a picture count: the forget people's open ones are unlearnt too, and what none of them
-    asks by the people's names; the retain term sees those of others. The paper unlearns by pictures."""
+    """Whether questions without a picture count: the forget people's open ones and gaps are unlearnt too, and what none
+    of them asks by the people's names; the retain term sees those of others. The paper unlearns by pictures."""
     own_replies: bool = False
     """Whether replies of the model that tell a private value in other words than the answer are unlearnt as well."""
     retain_batch_size: Positive
