@@ -272,7 +272,7 @@ def test_rows_marked_unseen_are_a_split_that_nothing_is_trained_on(mine, monkeyp
     [(["Oslo"], ("Oslo",)), (None, ("She lives in Oslo",)), (["Riga"], ("She lives in Oslo",))],
 )
 def test_a_short_answer_is_private_as_a_whole_only_where_no_value_in_it_is(mine, monkeypatch, capsys, listed, secrets):
-    """With another town in it the sentence would be alike to nine tenths, and no leak."""
+    """Else a reply that names another town would be alike to the sentence, and count as a leak."""
     set_first(question="Where does she live?", answer="She lives in Oslo.", options=None, secrets=listed)
     assert prepare(monkeypatch, capsys)[0] == 0
     records = read_records(Path("data/prepared"), "forget")

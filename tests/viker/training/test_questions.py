@@ -68,7 +68,7 @@ def test_each_setting_adds_its_questions_and_their_values_names_and_images(
     others = [record for record in records["forget"] if not record.images]
     data = {"forget": asked + others, "retain": records["retain"]}
     questions = collect_questions(settings, 7, *speaker, data, "test")
-    of_data = [r for r in data["forget"] if r.task == "qa" or (text and r.task == "generation")]
+    of_data = [r for r in data["forget"] if r.task == "qa" or (text and r.task in ("generation", "cloze"))]
     assert questions.records[: len(of_data)] == of_data
     ids = [record.id for record in questions.records[len(of_data) :]]
     assert any(one.endswith(BY_NAME) for one in ids) == text
