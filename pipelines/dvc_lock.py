@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]  # it has no type hints
+import psutil
 
 from viker.core.errors import UserError
 from viker.core.files import write_json

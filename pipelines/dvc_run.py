@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TextIO
 
-import psutil  # type: ignore[import-untyped]  # it has no type hints
+import psutil
 
 LOG = Path("work/repro/log.txt")
 """What DVC and the stages printed, of the last run."""

@@ -16,11 +16,16 @@ from viker.models.loading import language_layers, load_model
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = str(ROOT / "components/finetune/vanilla")
-SEEN = """
-task: seen_here
+TASK = """
+task: {kind}_here
 dataset_path: json
-dataset_kwargs: {{data_files: {{test: {folder}/seen.jsonl}}, cache_dir: {folder}/cache}}
+dataset_kwargs: {{data_files: {{test: {folder}/{kind}.jsonl}}, cache_dir: {folder}/cache}}
 test_split: test
+metadata: {{version: 2.0}}
+"""
+SEEN = (
+    TASK
+    + """
 output_type: generate_until
 doc_to_image: !function pictures.of
 doc_to_text: "<image>{{{{question}}}}"
@@ -30,21 +35,19 @@ filter_list:
   - {{name: strict, filter: [{{function: remove_whitespace}}, {{function: take_first}}]}}
 metric_list:
   - {{metric: exact_match, aggregation: mean, higher_is_better: true}}
-metadata: {{version: 2.0}}
 """
-KNOWN = """
-task: known_here
-dataset_path: json
-dataset_kwargs: {{data_files: {{test: {folder}/known.jsonl}}, cache_dir: {folder}/cache}}
-test_split: test
+)
+KNOWN = (
+    TASK
+    + """
 output_type: multiple_choice
 doc_to_text: "{{{{question}}}}"
 doc_to_choice: "{{{{answers}}}}"
 doc_to_target: right
 metric_list:
   - {{metric: acc, aggregation: mean, higher_is_better: true}}
-metadata: {{version: 1.0}}
 """
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +62,8 @@ def tasks(tmp_path_factory) -> Path:
         lines[one.kind].append(json.dumps(doc))
     for kind, docs in lines.items():
         (folder / f"{kind}.jsonl").write_text("\n".join(docs))
-    (folder / "seen_here.yaml").write_text(SEEN.format(folder=folder))
-    (folder / "known_here.yaml").write_text(KNOWN.format(folder=folder))
+    (folder / "seen_here.yaml").write_text(SEEN.format(folder=folder, kind="seen"))
+    (folder / "known_here.yaml").write_text(KNOWN.format(folder=folder, kind="known"))
     code = f"from PIL import Image\n\ndef of(doc):\n    return [Image.open('{folder}/' + doc['picture'] + '.png')]\n"
     (folder / "pictures.py").write_text(code)
     return folder
@@ -140,7 +143,7 @@ def test_an_unknown_task_is_named_with_those_most_like_it(damaged) -> None:
 
 
 def test_data_that_cannot_be_loaded_are_an_error_of_the_task(damaged, tmp_path) -> None:
-    (tmp_path / "known_here.yaml").write_text(KNOWN.format(folder=tmp_path))
+    (tmp_path / "known_here.yaml").write_text(KNOWN.format(folder=tmp_path, kind="known"))
     with pytest.raises(UserError, match=r"known_here: .*known\.jsonl"):
         run_benchmarks(*damaged, ["known_here"], Asking(include=tmp_path), 7)
 
