@@ -38,8 +38,8 @@ def repair(root: Path) -> str | None:
         if locks is None:
             if living := _lasting(root):
                 raise UserError(
-                    f"{path}: DVC's file of locks is torn, and DVC is running here (process {min(living)}). Wait for "
-                    "it or stop it, then run again."
+                    f"{path}: DVC's file of locks is torn, and DVC is running here (processes: "
+                    f"{', '.join(map(str, sorted(living)))}). Wait for it or stop it, then run again."
                 )
             path.unlink()
             return f"{path}: was torn by a DVC that was killed; removed, as no DVC is running here."

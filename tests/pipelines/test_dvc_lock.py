@@ -81,7 +81,7 @@ def test_while_dvc_runs_here_nothing_is_removed(repository, monkeypatch):
         assert repair(repository) is None
         path.write_bytes(b"")
         monkeypatch.setattr(dvc_lock, "PATIENCE", 0.1)
-        with pytest.raises(UserError, match=rf"DVC is running here \(process {running.pid}\)"):
+        with pytest.raises(UserError, match=rf"DVC is running here \(processes: .*\b{running.pid}\b.*\)"):
             repair(repository)
     finally:
         running.kill()

@@ -53,9 +53,11 @@ def _close_assistant(page: Page) -> None:
         page.get_by_role("button", name="Close").first.click(timeout=5000)
 
 
-def view_page(page: Page, address: str, picture: Path) -> str:
-    """Open a saved view of an experiment's runs and return its text."""
+def view_page(page: Page, address: str, column: str, picture: Path) -> str:
+    """Open a saved view of an experiment's runs and return its text, once it has this column and runs."""
+    page.goto("about:blank")  # from a page of the same server the address alone would change, and its runs stay a while
     page.goto(address)
+    page.get_by_role("columnheader", name=column).first.wait_for()
     page.get_by_text(re.compile(r"\b[1-9]\d* matching run")).first.wait_for()  # it counts 0 while it loads
     _close_assistant(page)
     page.screenshot(path=picture)

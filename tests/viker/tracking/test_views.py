@@ -33,7 +33,7 @@ def test_a_saved_view_has_verdict_leakage_retain_and_attacks_as_columns(browser,
         for name in MEANING.values():
             page.get_by_text(name).first.wait_for()
         page.keyboard.press("Escape")
-        text = view_page(page, link(server.uri, experiment, "viker-runs"), tmp_path / "view.png")
+        text = view_page(page, link(server.uri, experiment, "viker-runs"), "verdict", tmp_path / "view.png")
         page.close()
     finally:
         server.kill()
