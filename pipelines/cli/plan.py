@@ -83,13 +83,13 @@ def estimate(
         ("adapter", adapter, f"LoRA, r {unlearn.lora_r}: {adapter / 4e6:,.1f} M, float32"),
         ("gradients", adapter, "as the adapter"),
         ("optimiser", 2 * adapter, "AdamW: two moments, float32"),
-        ("features", memory.feature_bytes(sizes, unlearn, load), "of the pictures, kept; 2 GiB at most"),
         ("activations", memory.activation_bytes(sizes, unlearn, load), f"{rows} samples x {each}{again}"),
         ("working memory", memory.working_bytes(sizes, unlearn, load), "a layer's gradients, or the loss"),
     ]
     host = [
         ("teacher", memory.teacher_bytes(sizes, load), f"{samples} x {answer_tokens} x {sizes.vocabulary}"),
         ("pictures", memory.pixel_bytes(sizes, load), "pixels, a picture a sample, float32"),
+        ("features", memory.feature_bytes(sizes, unlearn, load), "of the pictures, kept; 2 GiB at most"),
     ]
     dtype = getattr(model.config, "dtype", None)
     stored = 4 if dtype is None else dtype.itemsize

@@ -10,6 +10,7 @@ from peft import PeftModel, get_peft_model_state_dict, load_peft_weights
 from viker.core.errors import UserError
 from viker.models.base_model import CONFIG, WEIGHTS, adapter_config, named, need_adapter
 from viker.models.loading import one_line
+from viker.models.lora_precision import compute_in_model_precision
 
 
 def load_adapter(model: Any, folder: Path, parameter: str | None = None, trainable: bool = False) -> PeftModel:
@@ -54,6 +55,7 @@ def load_adapter(model: Any, folder: Path, parameter: str | None = None, trainab
             f"{_count(unused, len(weights), 'have no place in it')}; "
             f"{_count(unfilled, len(wanted), f'that {CONFIG} asks for are missing')}. {_REMEDY}"
         )
+    compute_in_model_precision(adapted)
     return adapted if trainable else adapted.eval()
 
 

@@ -1,4 +1,7 @@
-"""Vision features, computed once per picture: vision tower and projector are frozen while the adapter is trained."""
+"""Vision features, computed once per picture: vision tower and projector are frozen while the adapter is trained.
+
+They are kept in the CPU's memory, so that a GPU has the room for the training.
+"""
 
 import inspect
 from collections import OrderedDict
@@ -35,7 +38,7 @@ class FeatureEncoder(Encoder):
         batch = super().batch(samples)
         inputs: dict[str, Any] = dict(batch.inputs)
         if inputs.pop("pixel_values", None) is not None:
-            pictures = [self.features(sample) for sample in samples if sample.picture]
+            pictures = [_moved(self.features(sample), self.device) for sample in samples if sample.picture]
             one_tensor = torch.is_tensor(pictures[0])
             joined = torch.cat(pictures) if one_tensor else [f for features in pictures for f in features]
             inputs["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=joined)}
@@ -43,14 +46,17 @@ class FeatureEncoder(Encoder):
 
     @torch.no_grad()
     def features(self, sample: Sample) -> Any:
-        """Return what the language model gets for the picture of ``sample``: a tensor, or a tuple in some families."""
+        """Return what the language model gets for the picture of ``sample``: a tensor, or a tuple in some families.
+
+        They are on the CPU, in page-locked memory where the model is on a GPU.
+        """
         picture = sample.picture
         if picture not in self._features:
             inputs = super().batch([sample]).inputs
             takes = inspect.signature(self.model.get_image_features).parameters
             arguments = {name: value for name, value in inputs.items() if name in takes}
             features = self.model.get_image_features(**arguments, return_dict=True).pooler_output
-            self._features[picture] = features if torch.is_tensor(features) else tuple(features)
+            self._features[picture] = _moved(features, torch.device("cpu"))
             self._bytes += _size(self._features[picture])
             while self._bytes > MOST_BYTES and len(self._features) > 1:
                 self._bytes -= _size(self._features.popitem(last=False)[1])
@@ -85,6 +91,14 @@ def reuse_features(model: Any, encoder: Encoder, samples: Sequence[Sample]) -> E
         return keeping
 
     return FEATURES.take(model, keep, lambda: encoder)
+
+
+def _moved(features: Any, device: torch.device) -> Any:
+    """Return a tensor, or each of several in a tuple, on ``device``; from a GPU to page-locked memory of the CPU."""
+    if not torch.is_tensor(features):
+        return tuple(_moved(each, device) for each in features)
+    moved = features.to(device, non_blocking=device.type == "cuda")
+    return moved.pin_memory() if features.is_cuda and device.type == "cpu" else moved
 
 
 def _size(features: Any) -> int:

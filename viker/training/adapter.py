@@ -12,6 +12,7 @@ from viker.models.adapter import load_adapter
 from viker.models.base_model import adapter_config, need_adapter
 from viker.models.hidden_states import decoder_layers
 from viker.models.loading import empty_model, language_layers
+from viker.models.lora_precision import compute_in_model_precision
 from viker.training.settings import UnlearnParams
 
 WHERE = "unlearn.start_from"
@@ -25,7 +26,7 @@ def put_adapter(params: UnlearnParams, model: Any) -> Any:
     if params.start_from is not None:
         return load_adapter(model, Path(params.start_from), WHERE, trainable=True)
     lora = LoraConfig(r=params.lora_r, lora_alpha=params.lora_alpha, target_modules=language_layers(model))
-    return get_peft_model(model, lora)
+    return compute_in_model_precision(get_peft_model(model, lora))
 
 
 def freeze_above(params: UnlearnParams, adapted: Any) -> None:

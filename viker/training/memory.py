@@ -120,32 +120,29 @@ def adapter_bytes(sizes: Sizes, params: UnlearnParams) -> int:
     return 4 * params.lora_r * sizes.adapted
 
 
+def cast_bytes(sizes: Sizes, params: UnlearnParams) -> int:
+    """Return 2 r sum(in + out), in half precision: A and B as a pass casts them, kept for its backward pass."""
+    return 2 * params.lora_r * sizes.adapted if number_bytes(params) < 4 else 0
+
+
 def kept_per_token(sizes: Sizes, params: UnlearnParams, sequence: int) -> int:
     """Return the bytes that one layer keeps of one token for the backward pass.
 
     The frozen weights need no gradient, so a layer keeps the input of LoRA's A and no other input of a matrix:
 
     - 2 * 4d: the inputs of the two norms, which compute in float32;
-    - 2 * 4d: the inputs of A, one for query, key and value, one for gate and up. In bfloat16 each of the five casts a
-      copy to float32 of its own: 5 * 4d;
-    - e 4q: query, key and value (those of fewer heads repeated for all, as torch needs them with a mask), and the
-      attention's result, which is also the input of o's A; in bfloat16 4q more, for its copy;
-    - e (3m) + 4m: gate, its activation and up, and their product, the input of down's A;
-    - 4 * 7r: A's results;
-    - fused attention: 4h, to find its probabilities again; 'eager' keeps them, 4hS, in bfloat16 also cast, 2hS, but
-      of its result there only the copy.
+    - e (2d): the inputs of A, one for query, key and value, one for gate and up;
+    - e (4q): query, key and value (those of fewer heads repeated for all, as torch needs them with a mask), and the
+      attention's result, which is also the input of o's A;
+    - e (4m): gate, its activation and up, and their product, the input of down's A;
+    - e (7r): A's results;
+    - fused attention: 4h, to find its probabilities again; 'eager' keeps them, 4hS, in bfloat16 also cast, 2hS.
 
     The first layer's norm keeps nothing, for its input has no gradient; the norm after the last layer makes up for it.
     """
     e, d, q, m = number_bytes(params), sizes.width, sizes.queries, sizes.mlp
-    cast = e < 4
-    norms_and_inputs = 4 * d * (2 + (5 if cast else 2))
-    attention = e * 3 * q + (4 * q if cast else e * q)
-    if params.attention == "sdpa":
-        attention += 4 * sizes.heads + (e * q if cast else 0)
-    else:
-        attention += (6 if cast else 4) * sizes.heads * sequence
-    return norms_and_inputs + attention + m * (3 * e + 4) + 4 * 7 * params.lora_r
+    probabilities = 4 if params.attention == "sdpa" else (4 if e == 4 else 6) * sequence
+    return 8 * d + e * (2 * d + 4 * q + 4 * m + 7 * params.lora_r) + probabilities * sizes.heads
 
 
 def batches(params: UnlearnParams) -> list[int]:
@@ -164,23 +161,24 @@ def retained(params: UnlearnParams) -> int:
 def activation_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
     """Return the activations kept for the backward pass: L B S ``kept_per_token``, B over all of the step's batches.
 
-    With gradient checkpointing it is the inputs of the layers, L B S e d, and one layer of the largest batch.
+    And ``cast_bytes`` for each batch. With gradient checkpointing it is the inputs of the layers, L B S e d, and one
+    layer of the largest batch.
     """
+    casts = cast_bytes(sizes, params)
     layer = kept_per_token(sizes, params, load.sequence) * load.sequence
     if not params.gradient_checkpointing:
-        return sizes.layers * sum(batches(params)) * layer
+        return sizes.layers * sum(batches(params)) * layer + len(batches(params)) * casts
     inputs = sizes.layers * sum(batches(params)) * load.sequence * number_bytes(params) * sizes.width
-    return inputs + max(batches(params)) * layer
+    return inputs + max(batches(params)) * layer + casts // sizes.layers
 
 
 def backward_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
-    """Return the temporaries in the backward pass of a layer: B S (3 * 4m + 2 * 4d) of the largest batch.
+    """Return the temporaries in the backward pass of a layer: B S e (3m + 2d) of the largest batch.
 
-    These are the gradients of the MLP's product, of its two factors, and of the residual stream. In bfloat16 the
-    product's is float32 from LoRA and bfloat16 twice, from its cast and from the frozen matrix: 8m + 2 * 2d.
+    These are the gradients of the MLP's product, of its two factors, and of the residual stream.
     """
-    e = number_bytes(params)
-    return max(batches(params)) * load.sequence * ((12 if e == 4 else 8) * sizes.mlp + 2 * e * sizes.width)
+    tokens = max(batches(params)) * load.sequence
+    return tokens * number_bytes(params) * (3 * sizes.mlp + 2 * sizes.width)
 
 
 def loss_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:

@@ -78,7 +78,7 @@ class UnlearnParams(Section):
     stop_when: StopWhen | None
     """Ends the run early; null: all epochs are run."""
     precision: Literal["float32", "bfloat16"]
-    """Of the frozen model; the adapter and the losses are float32."""
+    """Of the frozen model and of what is computed; the adapter and the losses are float32."""
     load_in_4bit: bool
     """Whether the frozen language model's matrices are loaded in 4 bits (NF4, by bitsandbytes): a quarter of the
     memory of bfloat16, and rounded. The vision tower stays as it is."""
