@@ -109,7 +109,7 @@ def _log_p(model: Any, batch: Batch, private: Tensor) -> Tensor:
 def _states(model: Any, batch: Batch) -> list[Tensor]:
     """Return of each layer the states that predict the answers' tokens, [B, N, width]."""
     seen: list[Tensor] = []
-    with _hooked(_layers(model), lambda states: seen.append(states[:, -batch.answers.shape[1] - 1 : -1])):
+    with _hooked(_layers(model), lambda states: seen.append(batch.at_answers(states))):
         answer_logits(model, batch)
     return seen
 

@@ -19,18 +19,26 @@ IGNORED = -100
 
 @dataclass
 class Batch:
-    """B samples, padded on the left so that all answers end in the last column.
+    """B samples, padded on the left so that all answers end in the last column, or on the right.
 
     ``inputs``: arguments of the model: ``input_ids`` and ``attention_mask`` [B, S]; ``position_ids`` [B, S] or token
     types [B, S], by family; what the image processor makes of those samples' pictures, in order (``pixel_values``,
-    with ``image_grid_thw``, ``image_sizes`` or ``pixel_attention_mask``). ``answers`` [B, N]: token ids of the answers,
-    end token included, ``IGNORED`` to the left of shorter ones; N is the length of the longest.
-    ``samples``: the B samples.
+    with ``image_grid_thw``, ``image_sizes`` or ``pixel_attention_mask``). Padded on the right, ``input_ids`` and the
+    pictures alone. ``answers`` [B, N]: token ids of the answers, end token included, ``IGNORED`` to the left of shorter
+    ones; N is the length of the longest. ``samples``: the B samples. ``predicting`` [B, N]: padded on the right, the
+    positions whose logits predict the answers' tokens, 0 where there is none; None: the N before the last position.
     """
 
     inputs: dict[str, torch.Tensor]
     answers: torch.Tensor
     samples: Sequence[Sample]
+    predicting: torch.Tensor | None = None
+
+    def at_answers(self, states: torch.Tensor) -> torch.Tensor:
+        """Return of states [B, S, D] those that predict the answers' tokens, [B, N, D]."""
+        if self.predicting is None:
+            return states[:, -self.answers.shape[1] - 1 : -1]
+        return states[torch.arange(len(states), device=states.device)[:, None], self.predicting]
 
     @property
     def mask(self) -> torch.Tensor:
@@ -47,7 +55,10 @@ class Picture:
 
 
 class Encoder:
-    """Turns samples into batches for one model; remembers what it has tokenised and what it has decoded."""
+    """Turns samples into batches for one model; remembers what it has tokenised and what it has decoded.
+
+    ``right_padded``: whether batches are padded on the right and have no mask, see ``without_mask``.
+    """
 
     def __init__(
         self, processor: Any, pictures: dict[str, bytes], device: torch.device, line_before_reply: bool = False
@@ -62,6 +73,7 @@ class Encoder:
         self.prompt_tokenizer = PromptTokenizer(processor, self.template.text or "", self.template.roles)
         self.pictures = dict(pictures)
         self.device = device
+        self.right_padded = False
         self._processed: dict[str, Picture] = {}
         self._ids: dict[tuple[str, str, str], tuple[list[int], int]] = {}
 
@@ -94,7 +106,12 @@ class Encoder:
         answers = torch.full((len(samples), longest), IGNORED)
         for row, (ids, count) in enumerate(encoded):
             answers[row, longest - count :] = torch.tensor(ids[-count:])
-        return Batch(self._inputs(encoded, samples), answers.to(self.device), samples)
+        inputs, answers = self._inputs(encoded, samples), answers.to(self.device)
+        if not self.right_padded:
+            return Batch(inputs, answers, samples)
+        ends = torch.tensor([len(ids) - 1 for ids, _ in encoded])[:, None]
+        predicting = (ends - torch.arange(longest, 0, -1)).clamp(min=0)
+        return Batch(inputs, answers, samples, predicting.to(self.device))
 
     def prompts(self, samples: Sequence[Sample], begun: bool = False) -> dict[str, torch.Tensor]:
         """Encode samples for generation: without their answers, or ``begun`` with them, but for the end token."""
@@ -145,9 +162,12 @@ class Encoder:
         ids = torch.full((len(encoded), width), self.tokenizer.eos_token_id if pad is None else pad)
         mask = torch.zeros_like(ids)
         for row, (tokens, _) in enumerate(encoded):
-            ids[row, width - len(tokens) :] = torch.tensor(tokens)
-            mask[row, width - len(tokens) :] = 1
-        inputs = {"input_ids": ids, "attention_mask": mask} | self._places(encoded, ids, mask)
+            start = 0 if self.right_padded else width - len(tokens)
+            ids[row, start : start + len(tokens)] = torch.tensor(tokens)
+            mask[row, start : start + len(tokens)] = 1
+        inputs = {"input_ids": ids}
+        if not self.right_padded:
+            inputs |= {"attention_mask": mask} | self._places(encoded, ids, mask)
         inputs |= _join([self.picture(s.picture).tensors for s in samples if s.picture])
         return {name: tensor.to(self.device) for name, tensor in inputs.items()}
 

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from viker.core.errors import UserError
+from viker.models.encoder import Batch
 from viker.models.logits import unwrapped
 
 
@@ -25,17 +26,16 @@ def decoder_layers(model: Any) -> nn.ModuleList:
 
 
 @contextmanager
-def kept_states(model: Any, layer: int, width: int) -> Iterator[list[Tensor]]:
-    """Within it, a forward pass appends what ``layer`` puts out at the ``width`` positions before the last one.
+def kept_states(model: Any, layer: int, batch: Batch) -> Iterator[list[Tensor]]:
+    """Within it, a forward pass of ``batch`` appends what ``layer`` puts out where the answers' tokens are predicted.
 
-    The tensors [B, width, D] carry gradients as the logits do; ``width`` of ``viker.models.logits.answer_logits`` gives
-    the positions of its logits.
+    The tensors [B, N, D] carry gradients as the logits do.
     """
     kept: list[Tensor] = []
 
     def keep(_: nn.Module, __: Any, out: Any) -> None:
         states = out[0] if isinstance(out, tuple) else out
-        kept.append(states[:, -width - 1 : -1])
+        kept.append(batch.at_answers(states))
 
     hook = decoder_layers(model)[layer].register_forward_hook(keep)
     try:

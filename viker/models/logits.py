@@ -10,18 +10,17 @@ from viker.models.encoder import Batch
 
 def answer_logits(model: Any, batch: Batch) -> torch.Tensor:
     """Return the logits [B, N, V] that predict the answers' tokens; nothing is computed for other positions."""
-    keep = batch.answers.shape[1] + 1
     inner = unwrapped(model)
-    if "logits_to_keep" in inspect.signature(inner.forward).parameters:
-        logits: torch.Tensor = model(**batch.inputs, use_cache=False, logits_to_keep=keep).logits
+    if batch.predicting is None and "logits_to_keep" in inspect.signature(inner.forward).parameters:
+        logits: torch.Tensor = model(**batch.inputs, use_cache=False, logits_to_keep=batch.answers.shape[1] + 1).logits
         return logits[:, :-1]
     head = inner.get_output_embeddings()
-    hook = head.register_forward_pre_hook(lambda _, args: (args[0][:, -keep:], *args[1:]))
+    hook = head.register_forward_pre_hook(lambda _, args: (batch.at_answers(args[0]), *args[1:]))
     try:
         logits = model(**batch.inputs, use_cache=False).logits
     finally:
         hook.remove()
-    return logits[:, :-1]
+    return logits
 
 
 def unwrapped(model: Any) -> Any:

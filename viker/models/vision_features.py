@@ -6,6 +6,7 @@ They are kept in the CPU's memory, so that a GPU has the room for the training.
 import inspect
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -42,7 +43,7 @@ class FeatureEncoder(Encoder):
             one_tensor = torch.is_tensor(pictures[0])
             joined = torch.cat(pictures) if one_tensor else [f for features in pictures for f in features]
             inputs["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=joined)}
-        return Batch(inputs, batch.answers, batch.samples)
+        return replace(batch, inputs=inputs)
 
     @torch.no_grad()
     def features(self, sample: Sample) -> Any:

@@ -11,6 +11,7 @@ from viker.data.samples import Sample
 from viker.methods.base.method import method_of
 from viker.methods.base.refusals import REFUSALS
 from viker.models.encoder import Encoder
+from viker.models.right_padding import without_mask
 from viker.models.vision_features import reuse_features
 from viker.teacher.distributions import TeacherDistributions
 from viker.teacher.key_tokens import find_key_tokens
@@ -50,13 +51,15 @@ def make_trainer(
     followed = target.distributions if target else teachers
     no_teachers: list[TeacherDistributions | None] = [None] * len(samples)
     model.set_attn_implementation(params.attention)
-    encoder_with_features = reuse_features(model, encoder, forget)
+    trained_on = reuse_features(model, encoder, forget)
+    if params.kernels == "auto" and model.device.type == "cuda":
+        trained_on = without_mask(model, trained_on, forget)
     adapted = put_adapter(params, model)
     freeze_above(params, adapted)
     leave_to_fsdp(adapted)
     trainer = UnlearnTrainer(
         params,
-        encoder_with_features,
+        trained_on,
         retain,
         seed,
         target.refusals if target and target.refusals else REFUSALS,
@@ -66,7 +69,7 @@ def make_trainer(
     )
     trainer.find_saliency(forget)
     if invented:
-        trainer.held = most_changed(adapted, encoder_with_features, invented, params.hold.questions, HOLD_BATCH)
+        trainer.held = most_changed(adapted, trained_on, invented, params.hold.questions, HOLD_BATCH)
     if params.stop_when is not None:
         mark = params.key_token_entropy, params.key_token_mark
         keys = target.keys if target else find_key_tokens(forget, teachers, encoder, *mark)

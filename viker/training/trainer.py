@@ -178,7 +178,7 @@ class UnlearnTrainer(Trainer):
         """Return the batch's logits [B, N, V], and [B, N, D] of ``hidden_layer`` where the method takes it."""
         if self.layer is None:
             return answer_logits(model, batch), None
-        with kept_states(model, self.layer, batch.answers.shape[1]) as kept:
+        with kept_states(model, self.layer, batch) as kept:
             return answer_logits(model, batch), kept[0]
 
     def _vanilla(self, model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -13,7 +13,7 @@ from viker.models.logits import answer_logits
 def test_the_kept_states_are_those_that_predict_the_answers(small_model, samples, layer):  # noqa: F811
     model, encoder = small_model
     batch = encoder.batch(samples["forget"][:3])
-    with torch.no_grad(), kept_states(model, layer, batch.answers.shape[1]) as kept:
+    with torch.no_grad(), kept_states(model, layer, batch) as kept:
         answer_logits(model, batch)
     with torch.no_grad():
         states = model(**batch.inputs, output_hidden_states=True).hidden_states
