@@ -12,6 +12,7 @@ from viker.models.encoder import Encoder
 from viker.models.fast_path import FastPath, NoFastPath, fallbacks
 from viker.models.float32 import in_float32
 from viker.models.logits import answer_logits
+from viker.models.right_padding import without_mask
 from viker.models.shared_prefix import Prefixes
 
 SAMPLES = [
@@ -56,6 +57,7 @@ def test_right_paths_are_taken(half):
     prefixes.tree_logits([prefixes.prompts])
     replies(model, encoder, SAMPLES, 3, 2, "test")
     assert vision_features.reuse_features(model, encoder, SAMPLES) is not encoder
+    assert without_mask(model, encoder, SAMPLES) is not encoder
     assert fallbacks() == []
 
 
