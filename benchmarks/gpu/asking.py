@@ -43,8 +43,10 @@ def vanilla_replies(setup: Setup) -> list[Row]:
     bench, count = asked(setup), len(asked(setup).samples)
     cost = in_turns(setup.device, setup.rounds, {"ours": partial(reply, bench), "plain": partial(generate, bench)})
     ours, plain = (speed(cost[name], count) for name in ("ours", "plain"))
+    same = sum(one == other for one, other in zip(reply(bench), generate(bench), strict=True))
     name = f"replies of the vanilla model, batch {count}, {TOKENS} tokens"
-    return [Row(name, ours, "tokens/s", plain, ours / plain, "ours / generate", peak_gib=cost["ours"].peak)]
+    note = f"{same} of {count} the same"
+    return [Row(name, ours, "tokens/s", plain, ours / plain, "ours / generate", peak_gib=cost["ours"].peak, note=note)]
 
 
 def unlearned_replies(setup: Setup) -> list[Row]:
@@ -93,10 +95,12 @@ def reply(bench: Bench) -> list[str]:
 
 
 @torch.no_grad()
-def generate(bench: Bench) -> None:
+def generate(bench: Bench) -> list[str]:
     """Reply to the same questions in the same batch as transformers does."""
     inputs = fresh(bench).prompts(bench.samples)
-    bench.model.generate(**inputs, do_sample=False, max_new_tokens=TOKENS, min_new_tokens=TOKENS)
+    ids = bench.model.generate(**inputs, do_sample=False, max_new_tokens=TOKENS, min_new_tokens=TOKENS)
+    texts = bench.encoder.tokenizer.batch_decode(ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    return [text.strip() for text in texts]
 
 
 def speed(cost: Cost, count: int) -> float:

@@ -82,6 +82,7 @@ def test_the_toy_runs_on_the_model_extras_alone(tmp_path):
     for name, row in rows.items():
         assert row["value"] is not None or name.startswith("memory"), name
         assert row["naive"] is None or row["ratio"] is None or row["naive"] * row["ratio"] > 0
+    assert next(row["note"] for name, row in rows.items() if "of the vanilla model" in name) == "3 of 3 the same"
     share = rows["share of the ceiling, batch 8"]
     assert share["ratio"] == pytest.approx(share["value"] / share["naive"])
     assert share["naive"] == pytest.approx(rows["matrix product, the ceiling"]["value"])
