@@ -13,6 +13,7 @@ METHODS ?= all
 SEEDS ?= 7,8,9
 DATA ?= own
 RETAIN ?= none
+SIZE ?= 7b
 IMAGE_OPTIONS := $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(TAG),--tag $(TAG)) --torch $(TORCH) $(IMAGES)
 
 # Wheels alone, but for five packages that have none. Bytecode of what the demo imports is compiled after that.
@@ -30,7 +31,7 @@ INSTALLED := $(VENV)/.installed
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-recipe audit test-airflow test-containers images images-push chromium lint docs bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-methods bench-gate bench-adversary bench-meta bench-paper bench-tune torture ui clean
+.PHONY: help install demo test test-recipe audit test-airflow test-containers images images-push chromium lint docs bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-methods bench-gate bench-adversary bench-meta bench-paper bench-tune bench-gpu torture ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -141,6 +142,10 @@ bench-paper: $(INSTALLED) ## every method, teacher and lambda where facts can be
 
 bench-tune: $(INSTALLED) ## viker tune with untouched defaults on a table and a model of one's own; DATA=own or tofu
 	$(IN_VENV) python -m benchmarks.tune "$(DATA)" --text "$(TOFU_TEXT)"
+
+# With the machine's own Python where there is no environment: a machine with a GPU may have no network.
+bench-gpu: ## training, teacher and replies at the sizes of LLaVA-1.5, versus naive ways; needs a GPU; SIZE=7b or 13b
+	$(or $(wildcard $(VENV)/bin/python),python3) -m benchmarks.gpu --size "$(SIZE)"
 
 torture: $(INSTALLED) ## kill, starve, race and misfeed the pipeline, and count what goes wrong; needs root; about an hour
 	$(IN_VENV) python -m benchmarks.torture $(ARGUMENTS)

@@ -53,6 +53,7 @@ ELSEWHERE = {
     "viker params schema*": "tests/pipelines/test_cli_help.py::",
     "viker summary*": "tests/pipelines/test_summary.py::",
     "make demo PROFILE=demo": "tests/pipelines/test_profile.py::",
+    "python3 -m benchmarks.gpu --size toy": "tests/benchmarks/test_gpu.py::test_the_toy_runs_on_the_model_extras_alone",
     "make audit": "tests/test_audit.py::test_a_database_that_does_not_answer_is_said_and_is_no_failure",
     "make images*": "tests/containers/test_images.py::",
     "docker run * python -m components.gate": (
@@ -136,6 +137,7 @@ NEEDS = {
     "make install": "the network; every test runs in what it installs",
     "make lint": "the whole tree at rest; the tests' own target runs it",
     "make test": "nothing: it is this",
+    "make bench-gpu*": "a GPU",
     "pip install viker*": "the network; 'make install' installs it with the tests' other packages",
     "git *": "nothing: git's own",
     "export *": "nothing: the shell's own",

@@ -2,6 +2,7 @@
 
 import io
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,18 +47,28 @@ class Bench:
 
 
 def bench(size: str, samples: int) -> Bench:
-    """Return the model named ``size`` and ``samples`` samples of 4 pictures, questions and answers of random words."""
+    """Return the model named ``size`` and ``samples`` samples, see ``questions``."""
     torch.manual_seed(0)
     rng = random.Random(0)
-    sizes = SIZES[size]
+    words, processor = vocabulary(SIZES[size], rng)
+    model = build_model(processor, SIZES[size]).eval()
+    return questions(model, processor, words, samples, rng)
+
+
+def vocabulary(sizes: ModelParams, rng: random.Random) -> tuple[list[str], Any]:
+    """Return 400 random words and a processor of LLaVA's, its tokenizer trained on them."""
     words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=5)) for _ in range(400)]
-    processor = build_processor([" ".join(rng.choices(words, k=20_000))], sizes)
-    model = build_model(processor, sizes).eval()
-    pictures = {name: _noise(sizes.image_size, i) for i, name in enumerate([*IMAGES, "p0", "p1", "p2", "p3"])}
-    encoder = Encoder(processor, pictures, torch.device("cpu"))
+    return words, build_processor([" ".join(rng.choices(words, k=20_000))], sizes)
+
+
+def questions(model: Any, processor: Any, words: Sequence[str], samples: int, rng: random.Random) -> Bench:
+    """Return ``model`` with ``samples`` samples of 4 pictures, questions and answers of random words."""
+    side = model.config.vision_config.image_size
+    pictures = {name: _noise(side, i) for i, name in enumerate([*IMAGES, "p0", "p1", "p2", "p3"])}
+    encoder = Encoder(processor, pictures, model.device)
     whole = [word for word in words if len(processor.tokenizer(f" {word}")["input_ids"]) == 1]
     template = _tail(encoder, model, Sample("", whole[0], whole[0], IMAGES[0])) - 2
-    questions = [
+    asked = [
         Sample(
             str(i),
             " ".join(rng.choices(whole, k=QUESTION - template)),
@@ -66,7 +77,7 @@ def bench(size: str, samples: int) -> Bench:
         )
         for i in range(samples)
     ]
-    return Bench(model, encoder, questions)
+    return Bench(model, encoder, asked)
 
 
 def _tail(encoder: Encoder, model: Any, sample: Sample) -> int:

@@ -1,0 +1,82 @@
+"""What is measured, each by itself: one that the memory is too small for doesn't stop the others."""
+
+import gc
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+
+import torch
+
+from benchmarks.gpu.asking import likelihoods, teacher, unlearned_replies, vanilla_replies
+from benchmarks.gpu.row import Row, goal
+from benchmarks.gpu.setup import Setup
+from benchmarks.gpu.timing import copy_bandwidth
+from benchmarks.gpu.training import repeated, training
+from viker.core.errors import UserError, did_you_mean
+from viker.models.fast_path import fallbacks, start_run
+
+Case = Callable[[Setup], list[Row]]
+
+
+def machine(setup: Setup) -> list[Row]:
+    """Return what the device can do at most."""
+    copies = copy_bandwidth(setup.device, setup.rounds)
+    return [
+        Row("matrix product, the ceiling", setup.ceiling / 1e12, "TFLOP/s"),
+        Row("copies in the device's memory", copies / 1e12, "TB/s"),
+    ]
+
+
+CASES: dict[str, Case] = {
+    "machine": machine,
+    "train-2": partial(training, batch=2, checkpointing=False),
+    "train-8": partial(training, batch=8, checkpointing=False),
+    "train-2-checkpointed": partial(training, batch=2, checkpointing=True),
+    "train-8-checkpointed": partial(training, batch=8, checkpointing=True),
+    "teacher-8": partial(teacher, pass_size=8),
+    "teacher-32": partial(teacher, pass_size=32),
+    "replies-vanilla": vanilla_replies,
+    "replies-unlearned": unlearned_replies,
+    "likelihoods": likelihoods,
+    "repeated": repeated,
+}
+
+
+def chosen(names: str) -> dict[str, Case]:
+    """Return the cases whose names begin with one of ``names``, comma-separated; "all" are all of them.
+
+    Raises UserError: no case is named so.
+    """
+    starts = [""] if names == "all" else [name.strip() for name in names.split(",")]
+    for start in starts:
+        if not any(name.startswith(start) for name in CASES):
+            raise UserError(
+                f"--rows: nothing is named '{start}'; there are {', '.join(CASES)}{did_you_mean(start, CASES)}"
+            )
+    return {name: case for name, case in CASES.items() if name.startswith(tuple(starts))}
+
+
+def measure(setup: Setup, cases: Mapping[str, Case], say: Callable[[str], object]) -> list[Row]:
+    """Return the rows of all cases; ``say`` is told the name of each case before it begins."""
+    rows: list[Row] = []
+    for name, case in cases.items():
+        say(name)
+        rows += of_case(setup, name, case)
+    return rows
+
+
+def of_case(setup: Setup, name: str, case: Case) -> list[Row]:
+    """Return a case's rows with their goals, and with what the engine fell back from; or that memory ran out."""
+    start_run()
+    try:
+        rows: Iterable[Row] = case(setup)
+    except torch.OutOfMemoryError:
+        rows = [Row(name, note="out of memory")]
+    gc.collect()
+    if setup.device.type == "cuda":
+        torch.cuda.empty_cache()
+    slow = "; ".join(f"without {one['what']}: {one['reason']}" for one in fallbacks())
+    return [
+        replace(row, goal=goal(setup.size, row.name), note="; ".join(part for part in (row.note, slow) if part))
+        for row in rows
+    ]

@@ -1,0 +1,119 @@
+"""Steps of ViKeR versus steps of gradient ascent, the memory that training takes, and whether it can be repeated."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from benchmarks.gpu.operations import step_operations
+from benchmarks.gpu.row import Row
+from benchmarks.gpu.setup import Setup
+from benchmarks.gpu.timing import GIB, in_turns, measured
+from pipelines.cli.plan import RESERVE, estimate
+from viker.training.memory import sizes_of
+
+STEPS = 3
+CARDS = {"7b": 24, "13b": 40}
+"""The GPU, GB, that training should fit."""
+
+
+def training(setup: Setup, batch: int, checkpointing: bool) -> list[Row]:
+    """Return the time, the share of the ceiling and the memory of a step of ``batch`` samples."""
+    ceiling = setup.ceiling  # before anything else takes memory
+    name = ("checkpointed, " if checkpointing else "") + f"batch {batch}"
+    memory = training_memory(setup, batch, checkpointing, name)
+    steps = {method: forward_and_backward(setup, method, batch, checkpointing) for method in ("viker", "ga")}
+    cost = in_turns(setup.device, setup.rounds, steps)
+    viker, ga = cost["viker"], cost["ga"]
+    section = setup.section("viker", batch)
+    sequence, answer = lengths(setup, batch)
+    operations = step_operations(sizes_of(setup.bench.model), section.lora_r, batch, sequence, answer)
+    return [
+        Row(
+            f"step, {name}",
+            1000 * viker.seconds,
+            "ms",
+            1000 * ga.seconds,
+            viker.seconds / ga.seconds,
+            "ViKeR / GA",
+            peak_gib=viker.peak,
+        ),
+        Row(
+            f"share of the ceiling, {name}",
+            operations / viker.seconds / 1e12,
+            "TFLOP/s",
+            ceiling / 1e12,
+            operations / viker.seconds / ceiling,
+            "step / matrix product",
+        ),
+        memory,
+    ]
+
+
+def forward_and_backward(setup: Setup, method: str, batch: int, checkpointing: bool) -> Callable[[], None]:
+    """Return one training step without the optimiser, which all methods have alike."""
+    trainer = setup.trainer(setup.section(method, batch, checkpointing), setup.taken(batch))
+    model = trainer.model.train()
+    if checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=trainer.args.gradient_checkpointing_kwargs)
+    rows = list(trainer.train_dataset)
+
+    def step() -> None:
+        trainer.compute_loss(model, trainer.data_collator(rows)).backward()
+        model.zero_grad()
+
+    return step
+
+
+def training_memory(setup: Setup, batch: int, checkpointing: bool, name: str) -> Row:
+    """Return the peak of real training, optimiser included, versus what ``viker plan`` says of it."""
+    section = setup.section("viker", batch, checkpointing)
+    trainer = setup.trainer(section, setup.taken(STEPS * batch))
+    peak = measured(setup.device, trainer.train).peak
+    sequence, answer = lengths(setup, batch)
+    planned = planned_gib(setup, section, sequence, answer, len(trainer.train_dataset))
+    row = f"memory of training, {name}"
+    if peak is None:
+        return Row(row, naive=planned, unit="GiB", of="measured / planned", note="not measured: no GPU")
+    card = CARDS.get(setup.size)
+    fits = "" if card is None else f"{'fits' if peak <= (1 - RESERVE) * card else 'does not fit'} {card} GB"
+    return Row(row, peak, "GiB", planned, peak / planned, "measured / planned", peak_gib=peak, note=fits)
+
+
+def planned_gib(setup: Setup, section: Any, sequence: int, answer: int, samples: int) -> float:
+    """Return the peak of training by the plan, GiB, for samples of so many tokens."""
+    params = setup.params.model_copy(update={"unlearn": section})
+    image = image_tokens(setup)
+    planned = estimate(params, samples, sequence - image - answer, answer, image)
+    return float(planned["peaks"]["training"]) / GIB
+
+
+def image_tokens(setup: Setup) -> int:
+    """Return how many of a sample's tokens are its picture's."""
+    ids = setup.bench.encoder.encode(setup.bench.samples[0])[0]
+    return ids.count(setup.bench.model.config.image_token_id)
+
+
+def lengths(setup: Setup, batch: int) -> tuple[int, int]:
+    """Return the tokens of the longest of the first ``batch`` samples, and of the longest answer."""
+    encoded = [setup.bench.encoder.encode(sample) for sample in setup.taken(batch)]
+    return max(len(ids) for ids, _ in encoded), max(count for _, count in encoded)
+
+
+def repeated(setup: Setup) -> list[Row]:
+    """Return whether two runs of a few steps end with the same adapter, to the byte."""
+    hashes = [adapter_hash(setup) for _ in range(2)]
+    same = "yes" if hashes[0] == hashes[1] else "no"
+    return [Row("two runs end with the same adapter", same, note=f"{STEPS} steps of 2 samples")]
+
+
+def adapter_hash(setup: Setup) -> str:
+    """Return the SHA-256 of the adapter after a short run."""
+    trainer = setup.trainer(setup.section("viker", 2), setup.taken(STEPS * 2))
+    trainer.train()
+    adapter = {name: p for name, p in trainer.model.named_parameters() if p.requires_grad}
+    digest = hashlib.sha256()
+    for name in sorted(adapter):
+        digest.update(adapter[name].detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
