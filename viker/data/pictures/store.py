@@ -1,7 +1,7 @@
 """A Parquet file of pictures: each checked before it is decoded, and stored once under its hash."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +32,9 @@ class Picture:
 class PictureStore:
     """Writes pictures to a Parquet file in ``PICTURE_SCHEMA``, each once, in the order of their first use."""
 
-    def __init__(self, path: Path) -> None:
-        """Begin the file at ``path``."""
+    def __init__(self, path: Path, look: Callable[[bytes], Picture] | None = None) -> None:
+        """Begin the file at ``path``; ``look`` checks a picture and takes its measures, as ``look_at``, the default."""
+        self._look = look or look_at
         self.known: dict[str, Picture] = {}
         """The pictures stored so far, by SHA-256."""
         # No dictionary or statistics: no two pictures are equal, and computing them is the slowest part of writing.
@@ -52,7 +53,7 @@ class PictureStore:
     def begin(self, contents: Iterable[bytes]) -> None:
         """Start to check pictures that are about to be added, in other threads."""
         for content in contents:
-            self._begun[id(content)] = content, self._threads.submit(look_at, content)
+            self._begun[id(content)] = content, self._threads.submit(self._look, content)
 
     def add(self, content: bytes) -> str:
         """Check and store an encoded picture; return its SHA-256.
@@ -60,7 +61,7 @@ class PictureStore:
         Raises BadPicture: not a picture, cut off, animated, too large or too small.
         """
         begun = self._begun.pop(id(content), None)  # it holds the bytes: nothing else can have their id meanwhile
-        picture = begun[1].result() if begun else look_at(content)
+        picture = begun[1].result() if begun else self._look(content)
         if picture.hash not in self.known:
             self.known[picture.hash] = picture
             size = {"width": picture.width, "height": picture.height}
@@ -82,10 +83,10 @@ class PictureStore:
         self._rows, self._size = [], 0
 
 
-def look_at(content: bytes) -> Picture:
-    """Check an encoded picture and take its measures.
+def look_at(content: bytes, key: str = "") -> Picture:
+    """Check an encoded picture and take its measures; ``key``: its SHA-256, if known.
 
     Raises BadPicture: not a picture, cut off, damaged, animated, too large or too small.
     """
     image = check(content)
-    return Picture(sha256_bytes(content), image.width, image.height, fingerprint(content))
+    return Picture(key or sha256_bytes(content), image.width, image.height, fingerprint(content))

@@ -1,6 +1,6 @@
 """What every format reads into: invalid rows are refused or excluded, pictures are checked and stored once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from viker.core.errors import UserError
 from viker.core.files import new_file
-from viker.data.pictures.store import PictureStore
+from viker.data.pictures.store import Picture, PictureStore
 from viker.data.records import Record
 
 EXCLUDED_SCHEMA = pa.schema(
@@ -51,10 +51,19 @@ class Benchmark:
 class Intake:
     """Pictures and excluded rows of one pass over a source; applies ``prepare.on_invalid``."""
 
-    def __init__(self, folder: Path, on_invalid: Literal["fail", "exclude"], max_excluded: float) -> None:
-        """Store pictures in ``folder``; exclude at most the share ``max_excluded`` of all rows."""
-        self.pictures = PictureStore(folder / "pictures.parquet")
-        self.base_pictures = PictureStore(folder / "base_pictures.parquet")
+    def __init__(
+        self,
+        folder: Path,
+        on_invalid: Literal["fail", "exclude"],
+        max_excluded: float,
+        look: Callable[[bytes], Picture] | None = None,
+    ) -> None:
+        """Store pictures in ``folder``; exclude at most the share ``max_excluded`` of all rows.
+
+        ``look``: see ``PictureStore``.
+        """
+        self.pictures = PictureStore(folder / "pictures.parquet", look)
+        self.base_pictures = PictureStore(folder / "base_pictures.parquet", look)
         self.on_invalid, self.max_excluded = on_invalid, max_excluded
         self.rows = 0
         self.bad_rows: list[tuple[BadRow, str | None]] = []
