@@ -31,7 +31,7 @@ class Arguments:
         Path,
         Scratch(
             "data/sources",
-            "What is fetched of a source that isn't local, and what is found out about pictures.",
+            "What is fetched of a source that isn't local, and fingerprints of pictures.",
             "sources",
             personal=FETCHED,
         ),

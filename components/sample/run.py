@@ -21,8 +21,8 @@ def run(
 ) -> dict[str, Any]:
     """Write ``params.pool`` images, who gets which, and manifest.json to ``out``; return the manifest.
 
-    ``cache`` keeps what is fetched of a folder that isn't local; ``known`` is where prepare keeps what it has found out
-    about pictures, which are then not decoded again.
+    ``cache`` keeps what is fetched of a folder that isn't local; ``known`` is where prepare keeps
+    fingerprints of pictures, which are then not decoded again.
 
     Raises UserError: a source can't be used, or has too few images that show nobody of the data.
     """

@@ -30,7 +30,7 @@ class Arguments:
         Path,
         Scratch(
             "data/sources",
-            "What is fetched of a folder that isn't local; what prepare has found out about pictures is read there.",
+            "What is fetched of a folder that isn't local; prepare's fingerprints of pictures are read there.",
             "sources",
             personal=SHARED,
         ),

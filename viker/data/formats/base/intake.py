@@ -1,6 +1,6 @@
 """What every format reads into: invalid rows are refused or excluded, pictures are checked and stored once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from viker.core.errors import UserError
 from viker.core.files import new_file
-from viker.data.pictures.store import Picture, PictureStore
+from viker.data.pictures.cache import FingerprintCache
+from viker.data.pictures.store import PictureStore
 from viker.data.records import Record
 
 EXCLUDED_SCHEMA = pa.schema(
@@ -56,14 +57,14 @@ class Intake:
         folder: Path,
         on_invalid: Literal["fail", "exclude"],
         max_excluded: float,
-        look: Callable[[bytes], Picture] | None = None,
+        fingerprints: FingerprintCache | None = None,
     ) -> None:
         """Store pictures in ``folder``; exclude at most the share ``max_excluded`` of all rows.
 
-        ``look``: see ``PictureStore``.
+        ``fingerprints`` of pictures are known from another run.
         """
-        self.pictures = PictureStore(folder / "pictures.parquet", look)
-        self.base_pictures = PictureStore(folder / "base_pictures.parquet", look)
+        self.pictures = PictureStore(folder / "pictures.parquet", fingerprints)
+        self.base_pictures = PictureStore(folder / "base_pictures.parquet", fingerprints)
         self.on_invalid, self.max_excluded = on_invalid, max_excluded
         self.rows = 0
         self.bad_rows: list[tuple[BadRow, str | None]] = []
