@@ -30,5 +30,5 @@ def run(
         loaded = load_source(params, seed, folder, cache, fingerprints)
         checks = validate(loaded.benchmark, loaded.intake, validation, params.data_docs)
         manifest = write_prepared(loaded, params, seed, checks, folder)
-    fingerprints.write()
+    fingerprints.write(loaded.intake.fingerprints)
     return manifest

@@ -15,10 +15,12 @@ from tests.components.sample.test_sample import settings as sample_settings
 from tests.conftest import prepare_params
 from tests.viker.data.damage import ANIMATED, DOT, JPEG, PNG, bomb, portrait
 from viker.core.files import sha256_bytes, sha256_path
+from viker.data.formats.base.intake import Intake
 from viker.data.pictures import FINGERPRINTS, cache, checks
 from viker.data.pictures.cache import FingerprintCache
 from viker.data.pictures.checks import BadPicture, fingerprint
 from viker.data.pictures.store import PictureStore
+from viker.data.records import read_pictures, read_records
 
 CONTENTS = [JPEG, *map(portrait, range(4))]
 PIXELS = PNG.index(b"IDAT") + 4
@@ -56,9 +58,7 @@ def decoded(monkeypatch):
 
 def keep(folder, contents):
     fingerprints = FingerprintCache(folder)
-    for content in contents:
-        fingerprints.fingerprint(content)
-    fingerprints.write()
+    fingerprints.write({sha256_bytes(content): fingerprints.fingerprint(content) for content in contents})
 
 
 def test_a_known_picture_is_not_decoded_again_and_has_the_same_fingerprint(known, decoded):
@@ -87,15 +87,16 @@ def test_a_refused_picture_is_refused_in_the_same_words_even_if_a_fingerprint_wa
         store.add(content)
 
 
-def test_a_picture_that_cannot_be_decoded_is_not_kept(tmp_path):
+def test_a_picture_that_cannot_be_decoded_is_refused_every_time(tmp_path):
     table = JPEG.index(b"\xff\xdb")  # a comment in place of the table of quantisation
     broken = JPEG[:table] + b"\xff\xfe" + JPEG[table + 2 :]
     for _ in range(2):
-        fingerprints = FingerprintCache(tmp_path)
+        intake = Intake(tmp_path, "exclude", 0.5, FingerprintCache(tmp_path))
         with pytest.raises(BadPicture, match="damaged"):
-            fingerprints.fingerprint(broken)
-        fingerprints.fingerprint(PNG)
-        fingerprints.write()
+            intake.pictures.add(broken)
+        intake.pictures.add(PNG)
+        intake.close(tmp_path / "excluded.parquet")
+        FingerprintCache(tmp_path).write(intake.fingerprints)
 
 
 def test_a_file_that_is_torn_or_damaged_anywhere_is_not_used_and_that_is_said(known, decoded, caplog):
@@ -126,9 +127,13 @@ def test_fingerprints_of_other_code_or_decoders_are_not_used(known, decoded, tmp
     assert decoded == [JPEG]
 
 
+def kept_in(folder):
+    return pq.read_table(io.BytesIO((folder / FINGERPRINTS).read_bytes()[32:]))
+
+
 def test_pictures_that_left_the_data_leave_the_file_which_is_its_owners_alone(known):
     keep(known, [JPEG])
-    left = pq.read_table(io.BytesIO((known / FINGERPRINTS).read_bytes()[32:]))
+    left = kept_in(known)
     assert left["hash"].to_pylist() == [sha256_bytes(JPEG)]
     assert left.column_names == ["hash", "bits", "tones"]
     assert (known / FINGERPRINTS).stat().st_mode & 0o077 == 0
@@ -152,4 +157,27 @@ def test_prepare_and_sample_write_the_same_bytes_with_it_as_without(small_descri
         assert bool(decoded) == (name != "second")
         hashes.append({path.name: sha256_path(path) for path in out.iterdir()})
     assert hashes[0] == hashes[1] == hashes[2]
-    assert known.is_dir()
+
+
+def test_nothing_is_kept_of_people_who_are_gone_though_the_source_still_has_them(small_description, tmp_path):
+    params, known = prepare_params(source=str(small_description)), tmp_path / "known"
+    prepare(params, 7, tmp_path / "all", tmp_path / "validation", known=known)
+    everybody = kept_in(known)["hash"].to_pylist()
+    person = read_records(tmp_path / "all", "forget")[0].person_id
+    theirs = {
+        key
+        for split in ("forget", "test")
+        for record in read_records(tmp_path / "all", split)
+        if record.person_id == person
+        for key in record.images
+    }
+    (tmp_path / "requests").mkdir()
+    (tmp_path / "requests/first.yaml").write_text(
+        f"id: first\ndate: 2026-10-01\ndeadline: 2026-10-31\npeople: ['{person}']\nreason: erasure\n"
+        "carried_out: {date: 2026-10-05, version: 1}\n"
+    )
+    left = params.model_copy(update={"requests": str(tmp_path / "requests")})
+    prepare(left, 7, tmp_path / "left", tmp_path / "validation", known=known)
+    pictures = read_pictures(tmp_path / "left").keys() | read_pictures(tmp_path / "left", "base_pictures").keys()
+    assert set(kept_in(known)["hash"].to_pylist()) == pictures
+    assert theirs <= set(everybody) and theirs.isdisjoint(pictures)

@@ -1,13 +1,14 @@
 """The fingerprints of the last run's pictures, by the SHA-256 of their bytes: to take one means to decode the picture.
 
 There are no pixels in it, no names, and no place in the data. A fingerprint is personal data all the same: whoever has
-the picture can tell that it was here. So only pictures of the last run that succeeded are kept, and ``viker purge``
+the picture can tell that it was here. So only those of pictures that the last run wrote are kept, and ``viker purge``
 removes the file. What a header and checksums tell of a picture is checked anew each time, see ``checks.check``.
 """
 
 import hashlib
 import io
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import PIL
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class FingerprintCache:
-    """The fingerprints in a folder's file, and those of this run; without a folder, nothing is kept.
+    """The fingerprints in a folder's file; without a folder, none are known or kept.
 
     The file is a SHA-256 and the bytes that it is of: one that is torn or damaged is not used.
     """
@@ -44,22 +45,19 @@ class FingerprintCache:
         """Read what the last run left, if the same code and decoders made it."""
         self._path = folder / FINGERPRINTS if folder else None
         self._earlier = _read(self._path) if self._path else {}
-        self._seen: dict[str, Fingerprint] = {}
 
     def fingerprint(self, content: bytes, key: str = "") -> Fingerprint:
         """Return an encoded picture's fingerprint, known or new; ``key``: its SHA-256, where that was computed already.
 
         Raises BadPicture: the pixels can't be decoded.
         """
-        key = key or sha256_bytes(content)
-        self._seen[key] = look = self._earlier.get(key) or fingerprint(content)
-        return look
+        return self._earlier.get(key or sha256_bytes(content)) or fingerprint(content)
 
-    def write(self) -> None:
-        """Keep the fingerprints that this run has asked for; where they can't be written, that is said."""
-        if self._path is None or self._seen.keys() == self._earlier.keys():
+    def write(self, kept: Mapping[str, Fingerprint]) -> None:
+        """Keep these fingerprints, by the pictures' SHA-256, and no others; what can't be written is said."""
+        if self._path is None or kept.keys() == self._earlier.keys():
             return
-        rows = [{"hash": key, **vars(look)} for key, look in sorted(self._seen.items())]
+        rows = [{"hash": key, **vars(look)} for key, look in sorted(kept.items())]
         table = pa.Table.from_pylist(rows, schema=_SCHEMA.with_metadata({"version": version()}))
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="none", use_dictionary=False, write_statistics=False)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from viker.core.errors import UserError
 from viker.core.files import new_file
 from viker.data.pictures.cache import FingerprintCache
+from viker.data.pictures.checks import Fingerprint
 from viker.data.pictures.store import PictureStore
 from viker.data.records import Record
 
@@ -89,6 +90,12 @@ class Intake:
             {"where": b.where, "column": b.column, "person_id": person, "rule": b.rule, "message": b.message}
             for b, person in self.bad_rows + self.bad_records
         ]
+
+    @property
+    def fingerprints(self) -> dict[str, Fingerprint]:
+        """The fingerprints of the pictures that are stored, by SHA-256."""
+        stored = self.pictures.known | self.base_pictures.known
+        return {key: picture.fingerprint for key, picture in stored.items()}
 
     def close(self, path: Path) -> None:
         """Finish the pictures and write the list of excluded rows to ``path``.
