@@ -27,7 +27,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
 
     with tracking.Stage("prepare", settings.values(), params) as recorded:
         with with_requests(settings.prepare, args.requests) as section:
-            manifest = run(section, settings.seed, args.out, args.validation, args.cache)
+            manifest = run(section, settings.seed, args.out, args.validation, args.cache, args.cache)
         recorded.params({"prepare": section.model_dump(mode="json"), "seed": settings.seed})
         recorded.metrics({"rows": {split: counts["records"] for split, counts in manifest["counts"].items()}})
         recorded.data(args.out)

@@ -8,7 +8,7 @@ from components.contract.stages import NOBODY, Option, Output, Personal, Scratch
 from viker.data.settings import PrepareParams
 
 RECORDS = Personal("everybody", "questions, answers, names, pictures and IDs")
-FETCHED = Personal("everybody", "the source as it was fetched", copies=())
+FETCHED = Personal("everybody", "the source as it was fetched, and fingerprints of its pictures", copies=())
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,13 @@ class Arguments:
     ]
     validation: Annotated[Path, Output("validation", "validation", "The page on the validation.", personal=NOBODY)]
     cache: Annotated[
-        Path, Scratch("data/sources", "What is fetched of a source that isn't local.", "sources", personal=FETCHED)
+        Path,
+        Scratch(
+            "data/sources",
+            "What is fetched of a source that isn't local, and fingerprints of pictures.",
+            "sources",
+            personal=FETCHED,
+        ),
     ]
     requests: Annotated[
         Path | None,

@@ -32,6 +32,7 @@ from viker.core.redact import without_secrets
 from viker.core.run_store import INPUTS
 from viker.core.settings import validated
 from viker.data import guard
+from viker.data.pictures import FINGERPRINTS
 from viker.data.requests import SUFFIXES, ForgetRequest
 from viker.evidence.audit import append
 from viker.storage import is_remote
@@ -90,17 +91,16 @@ def unfinished() -> Iterator[Purge]:
 
 
 def find(params: Params, purge: Purge) -> list[tuple[Path, bool]]:
-    """Return the files with a trace, and whether each can only be removed; the requests' own files last."""
+    """Return the files with a trace, fingerprints of pictures, and whether each can only be removed; requests last."""
     finder, kept = Finder(purge.traces), _hashes_of_weights()
-    found, removed_objects = list[tuple[Path, bool]](), set[str]()
-    listings = list[Path]()
+    found, removed_objects, listings = list[tuple[Path, bool]](), set[str](), list[Path]()
     for path in _files(params, purge.also):
         is_object = CACHE in path.parents
         if is_object and path.suffix == ".dir":
             listings.append(path)
         elif is_object and path.parent.name + path.name in kept:
             continue
-        elif finder.in_file(path):
+        elif path.name == FINGERPRINTS or finder.in_file(path):
             found.append((path, is_object))
             removed_objects |= {path.parent.name + path.name} if is_object else set()
     # a folder's listing in DVC's cache is of no use without all of its files

@@ -23,7 +23,7 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
     with tracking.Stage("sample", settings.values(), params) as recorded:
         recorded.params({"sample": settings.sample.model_dump(mode="json"), "seed": settings.seed})
         recorded.data(args.prepared)
-        manifest = run(settings.sample, settings.seed, args.prepared, args.out, args.cache)
+        manifest = run(settings.sample, settings.seed, args.prepared, args.out, args.cache, args.cache)
         recorded.metrics({"images": len(manifest["images"]), "refused": len(manifest["refused"])})
         recorded.artifact(args.out / "manifest.json")
     for kind, count in Counter(image["kind"] for image in manifest["images"]).items():

@@ -12,16 +12,22 @@ from viker.data.settings import SampleParams
 
 
 def run(
-    params: SampleParams, seed: int, prepared: Path, out: Path, cache: Path = Path("data/sources")
+    params: SampleParams,
+    seed: int,
+    prepared: Path,
+    out: Path,
+    cache: Path = Path("data/sources"),
+    known: Path | None = None,
 ) -> dict[str, Any]:
     """Write ``params.pool`` images, who gets which, and manifest.json to ``out``; return the manifest.
 
-    ``cache`` keeps what is fetched of a folder that isn't local.
+    ``cache`` keeps what is fetched of a folder that isn't local; ``known`` is where prepare keeps
+    fingerprints of pictures, which are then not decoded again.
 
     Raises UserError: a source can't be used, or has too few images that show nobody of the data.
     """
     records = [record.id for record in read_records(prepared, "forget")]
-    data = DataPictures(prepared)
+    data = DataPictures(prepared, known)
     with new_folder(out) as folder:
         pool, refused = gather(params, seed, prepared, data, folder, cache)
         write_assigned(folder, assign(records, [image["file"] for image in pool], params.k, seed))

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from components.contract.stages import NOBODY, Input, Output, Personal, Scratch, Stage
+from components.contract.stages import Input, Output, Personal, Scratch, Stage
 from viker.data.settings import SampleParams
 
+SHARED = Personal("everybody", "what prepare keeps there; of images, nothing", copies=())
 ASSIGNED = Personal("forget", "IDs of records; with sample.kinds forget or retain, pictures of people too")
 
 
@@ -26,7 +27,13 @@ class Arguments:
         ),
     ]
     cache: Annotated[
-        Path, Scratch("data/sources", "What is fetched of a folder that isn't local.", "sources", personal=NOBODY)
+        Path,
+        Scratch(
+            "data/sources",
+            "What is fetched of a folder that isn't local; prepare's fingerprints of pictures are read there.",
+            "sources",
+            personal=SHARED,
+        ),
     ]
 
 

@@ -11,6 +11,7 @@ from viker.core.pseudonyms import People
 from viker.data.forget_list import ForgetList, read_forget_list
 from viker.data.formats.base.format import also_on_hub, formats, recognise
 from viker.data.formats.base.intake import Benchmark, Intake
+from viker.data.pictures.cache import FingerprintCache
 from viker.data.records import Record, write_records
 from viker.data.settings import PrepareParams
 from viker.data.synthetic.generate import generate
@@ -29,10 +30,13 @@ class Loaded:
     forget_list: ForgetList
 
 
-def load_source(params: PrepareParams, seed: int, folder: Path, cache: Path) -> Loaded:
+def load_source(
+    params: PrepareParams, seed: int, folder: Path, cache: Path, fingerprints: FingerprintCache | None = None
+) -> Loaded:
     """Read, fetch or generate the source; its pictures are written to ``folder`` as they are read.
 
-    ``seed`` is that of a generated benchmark; ``cache`` keeps what is fetched of a source that isn't local.
+    ``seed`` is that of a generated benchmark; ``cache`` keeps what is fetched of a source that isn't local;
+    ``fingerprints`` of pictures are known from another run.
 
     Raises UserError: the source is missing or not in a known format, or a request names nobody in it.
     """
@@ -51,7 +55,7 @@ def load_source(params: PrepareParams, seed: int, folder: Path, cache: Path) -> 
         description, source = source, folder / "source"
         generate(description, source, seed, params.forget_share, params.base_set)
     name = recognise(source) if params.format == "auto" else params.format
-    intake = Intake(folder, params.on_invalid, params.max_excluded)
+    intake = Intake(folder, params.on_invalid, params.max_excluded, fingerprints)
     with forget_list.naming_requests():
         gone = People(forget_list.gone)
         benchmark = formats()[name].load(source, params.forget_share, forget_list.people, gone, intake)

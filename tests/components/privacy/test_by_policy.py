@@ -13,6 +13,7 @@ from tests.components.privacy.test_server import OTHER, REQUEST, SECRET, people
 from tests.conftest import ROOT
 from viker.core.files import read_json
 from viker.core.pseudonyms import pseudonym
+from viker.data.pictures import FINGERPRINTS
 
 
 @pytest.fixture
@@ -26,6 +27,7 @@ def run_folder(tmp_path, monkeypatch):
         (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     (shared / "sources").mkdir()
     (shared / "sources/copy.txt").write_text(f"{SECRET}\n")
+    (shared / "sources" / FINGERPRINTS).write_bytes(b"of anybody's pictures")
     monkeypatch.setenv("VIKER_TRACKING_DIR", str(shared / "tracking"))
     monkeypatch.delenv("VIKER_PRIVACY_DIR", raising=False)
     return shared / "airflow/now"
@@ -55,7 +57,7 @@ def test_the_task_purges_all_runs_on_the_volume_and_marks_the_requests_in_s3(run
     for run in ("earlier", "now"):
         left = pd.read_parquet(shared / "airflow" / run / "data/prepared/forget.parquet")
         assert left["person_id"].tolist() == ["person-002"] and OTHER in left["answer"][0]
-    assert not (shared / "sources/copy.txt").exists()
+    assert not list((shared / "sources").iterdir())
     marked, other = (s3.get_object(Bucket=bucket, Key=f"requests/{name}.yaml") for name in ("first", "second"))
     text = marked["Body"].read().decode()
     assert pseudonym("person-001") in text and "person-001" not in text and "purged:" in text

@@ -74,6 +74,19 @@ def test_a_png_with_any_bit_of_its_pixels_turned_is_damaged():
             check(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+def test_fill_bytes_before_the_markers_of_a_jpeg_change_nothing_and_its_end_is_needed(progressive):
+    picture = encoded(Image.effect_noise((64, 64), 80), "JPEG", progressive=progressive, quality=95)
+    assert picture.count(b"\xff\x00") > 3
+    end = len(picture) - 2
+    filled = picture[:2] + b"\xff\xff" + picture[2:end] + b"\xff\xff\xff" + picture[end:]
+    assert fingerprint(filled) == fingerprint(picture)
+    check(filled)
+    for cut in (filled[:-1], filled[:-2], filled[:-4], filled[:end], filled[: len(filled) // 2]):
+        with pytest.raises(BadPicture, match="cut off"):
+            check(cut)
+
+
 @given(st.binary(max_size=300), st.sampled_from([b"", PNG[:60], JPEG[:200], ANIMATED[:80]]))
 @settings(max_examples=150)
 def test_random_bytes_as_a_picture_are_a_picture_or_a_bad_picture(noise, start):

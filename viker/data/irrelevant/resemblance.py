@@ -7,6 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from viker.core.files import sha256_bytes
+from viker.data.pictures.cache import FingerprintCache
 from viker.data.pictures.checks import NEAR_BITS, NEAR_TONE, fingerprint
 from viker.data.records import SPLITS, iter_pictures, read_records
 
@@ -19,8 +20,9 @@ ROWS = 4096
 class DataPictures:
     """Fingerprints of the pictures of the forget, test, retain and real splits, 840 bytes each."""
 
-    def __init__(self, prepared: Path) -> None:
-        """Read the pictures of a prepared folder, a few at a time."""
+    def __init__(self, prepared: Path, known: Path | None = None) -> None:
+        """Read the pictures of a prepared folder, a few at a time; ``known``: the folder of a ``FingerprintCache``."""
+        fingerprints = FingerprintCache(known)
         self.splits: dict[str, str] = {}
         for split in SPLITS:
             for record in read_records(prepared, split):
@@ -29,7 +31,7 @@ class DataPictures:
         bits, tones = [], []
         bar = tqdm(iter_pictures(prepared), desc="pictures of the data", unit="picture", leave=False, delay=2)
         for key, content in bar:
-            look = fingerprint(content)
+            look = fingerprints.fingerprint(content)
             self.keys.append(key)
             bits.append(look.bits)
             tones.append(np.frombuffer(look.tones, dtype=np.uint8))

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from viker.core.files import sha256_bytes
-from viker.data.pictures.checks import Fingerprint, check, fingerprint
+from viker.data.pictures.cache import FingerprintCache
+from viker.data.pictures.checks import Fingerprint, check
 from viker.data.records import PICTURE_SCHEMA
 
 GROUP_BYTES = 16 * 2**20
@@ -32,8 +33,9 @@ class Picture:
 class PictureStore:
     """Writes pictures to a Parquet file in ``PICTURE_SCHEMA``, each once, in the order of their first use."""
 
-    def __init__(self, path: Path) -> None:
-        """Begin the file at ``path``."""
+    def __init__(self, path: Path, fingerprints: FingerprintCache | None = None) -> None:
+        """Begin the file at ``path``; ``fingerprints`` are known from another run."""
+        self._fingerprints = fingerprints or FingerprintCache()
         self.known: dict[str, Picture] = {}
         """The pictures stored so far, by SHA-256."""
         # No dictionary or statistics: no two pictures are equal, and computing them is the slowest part of writing.
@@ -52,7 +54,7 @@ class PictureStore:
     def begin(self, contents: Iterable[bytes]) -> None:
         """Start to check pictures that are about to be added, in other threads."""
         for content in contents:
-            self._begun[id(content)] = content, self._threads.submit(look_at, content)
+            self._begun[id(content)] = content, self._threads.submit(self._look_at, content)
 
     def add(self, content: bytes) -> str:
         """Check and store an encoded picture; return its SHA-256.
@@ -60,7 +62,7 @@ class PictureStore:
         Raises BadPicture: not a picture, cut off, animated, too large or too small.
         """
         begun = self._begun.pop(id(content), None)  # it holds the bytes: nothing else can have their id meanwhile
-        picture = begun[1].result() if begun else look_at(content)
+        picture = begun[1].result() if begun else self._look_at(content)
         if picture.hash not in self.known:
             self.known[picture.hash] = picture
             size = {"width": picture.width, "height": picture.height}
@@ -81,11 +83,6 @@ class PictureStore:
             self._writer.write_table(pa.Table.from_pylist(self._rows, schema=PICTURE_SCHEMA))
         self._rows, self._size = [], 0
 
-
-def look_at(content: bytes) -> Picture:
-    """Check an encoded picture and take its measures.
-
-    Raises BadPicture: not a picture, cut off, damaged, animated, too large or too small.
-    """
-    image = check(content)
-    return Picture(sha256_bytes(content), image.width, image.height, fingerprint(content))
+    def _look_at(self, content: bytes) -> Picture:
+        image, key = check(content), sha256_bytes(content)
+        return Picture(key, image.width, image.height, self._fingerprints.fingerprint(content, key))

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 
 from viker.core.errors import UserError
 from viker.core.files import new_file
+from viker.data.pictures.cache import FingerprintCache
+from viker.data.pictures.checks import Fingerprint
 from viker.data.pictures.store import PictureStore
 from viker.data.records import Record
 
@@ -51,10 +53,19 @@ class Benchmark:
 class Intake:
     """Pictures and excluded rows of one pass over a source; applies ``prepare.on_invalid``."""
 
-    def __init__(self, folder: Path, on_invalid: Literal["fail", "exclude"], max_excluded: float) -> None:
-        """Store pictures in ``folder``; exclude at most the share ``max_excluded`` of all rows."""
-        self.pictures = PictureStore(folder / "pictures.parquet")
-        self.base_pictures = PictureStore(folder / "base_pictures.parquet")
+    def __init__(
+        self,
+        folder: Path,
+        on_invalid: Literal["fail", "exclude"],
+        max_excluded: float,
+        fingerprints: FingerprintCache | None = None,
+    ) -> None:
+        """Store pictures in ``folder``; exclude at most the share ``max_excluded`` of all rows.
+
+        ``fingerprints`` of pictures are known from another run.
+        """
+        self.pictures = PictureStore(folder / "pictures.parquet", fingerprints)
+        self.base_pictures = PictureStore(folder / "base_pictures.parquet", fingerprints)
         self.on_invalid, self.max_excluded = on_invalid, max_excluded
         self.rows = 0
         self.bad_rows: list[tuple[BadRow, str | None]] = []
@@ -79,6 +90,12 @@ class Intake:
             {"where": b.where, "column": b.column, "person_id": person, "rule": b.rule, "message": b.message}
             for b, person in self.bad_rows + self.bad_records
         ]
+
+    @property
+    def fingerprints(self) -> dict[str, Fingerprint]:
+        """The fingerprints of the pictures that are stored, by SHA-256."""
+        stored = self.pictures.known | self.base_pictures.known
+        return {key: picture.fingerprint for key, picture in stored.items()}
 
     def close(self, path: Path) -> None:
         """Finish the pictures and write the list of excluded rows to ``path``.
