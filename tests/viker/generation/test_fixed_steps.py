@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import LlavaForConditionalGeneration
 
 from tests.conftest import png
@@ -20,6 +21,7 @@ from viker.generation.fixed_steps import CASCADE, Steps, decode_in_fixed_steps
 from viker.models import cascade
 from viker.models.encoder import Encoder
 from viker.models.fast_path import NoFastPath, fallbacks
+from viker.models.loading import language_layers
 from viker.models.shared_prefix import Prefixes
 
 SAMPLES = [
@@ -208,3 +210,34 @@ def test_every_family_is_asked_in_fixed_steps_or_as_before(family, reasons, monk
     assert generate.replies(model, encoder, SAMPLES + WITHOUT, 4, 4, "asking") == expected
     assert attentions(model) == before
     assert [fallback["reason"] for fallback in fallbacks()] == reasons
+
+
+def test_an_adapted_model_is_asked_in_fixed_steps_with_its_adapter_and_without(small_model, monkeypatch):
+    model, encoder = louder(copy.deepcopy(small_model[0])), small_model[1]
+    torch.manual_seed(2)
+    adapted = get_peft_model(
+        model, LoraConfig(r=2, target_modules=language_layers(model), init_lora_weights=False)
+    ).eval()
+
+    def both():
+        with adapted.disable_adapter():
+            without = generate.replies(adapted, encoder, SAMPLES, 4, 6, "asking")
+        return without, generate.replies(adapted, encoder, SAMPLES, 4, 6, "asking")
+
+    expected = both()
+    assert expected[0] != expected[1]
+    monkeypatch.setattr(generate, "decode", partial(decode.decode, cascade=True))
+    assert both() == expected
+    assert fallbacks() == []
+
+
+def test_batches_on_a_gpu_are_of_few_pictures_and_else_of_like_lengths(small_model):
+    _, encoder = small_model
+    chunk = sorted(SAMPLES, key=lambda sample: sample.picture)
+    cpu, gpu = encoder, copy.copy(encoder)
+    gpu.device = torch.device("cuda")
+    by_length = generate._ordered(cpu, chunk)
+    lengths = [len(encoder.encode(sample)[0]) for sample in by_length]
+    assert lengths == sorted(lengths) and by_length != chunk
+    assert generate._ordered(gpu, chunk) == chunk
+    assert [sample.record_id for sample in generate._ordered(gpu, WITHOUT[::-1])] == ["g", "h"]

@@ -97,6 +97,26 @@ def test_a_layer_writes_the_current_token_at_one_place_and_keeps_it_at_the_next_
     assert cache.get_seq_length() == 4
 
 
+@pytest.fixture
+def nan_in_fresh_memory():
+    """Memory that nobody has written holds NaN, as torch fills it where it is to be deterministic."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    assert torch.utils.deterministic.fill_uninitialized_memory and torch.empty(1).isnan()
+    yield
+    torch.use_deterministic_algorithms(before)
+
+
+def test_places_that_are_not_yet_written_do_not_matter(nan_in_fresh_memory):
+    cache = CascadeCache(MODEL, None, [0], room=9)
+    cache.update(*(torch.randn(1, 2, 1, SIZE) for _ in range(2)), 0)
+    keys, values = cache.update(*(torch.randn(1, 2, 1, SIZE) for _ in range(2)), 0)
+    mask = torch.zeros(1, 1, 1, 9)
+    mask[..., 2:] = torch.finfo(torch.float32).min
+    output, _ = cascade_attention(Layer(1), torch.randn(1, 2, 1, SIZE), keys, values, mask, cascade=cache)
+    assert output.isfinite().all()
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
