@@ -23,6 +23,8 @@ CASCADE = FastPath(
 )
 LOOKED_AT_EVERY = 8
 """After how many steps the host waits for the GPU, to see whether all replies have ended."""
+RECORDED_FROM = 8
+"""For how many steps at least a CUDA graph is made: recording and comparing it take as long as some steps."""
 
 
 def cascades(device: torch.device) -> bool:
@@ -43,7 +45,8 @@ def decode_in_fixed_steps(prefixes: Prefixes, prompts: Sequence[Prompt], most: i
     ended = torch.zeros(len(prompts), dtype=torch.bool, device=device)
 
     steps = Steps(prefixes, prompts, most)
-    compute = Replayed(steps.logits, cuda_capture) if device.type == "cuda" else steps.logits
+    recorded = device.type == "cuda" and most >= RECORDED_FROM
+    compute = Replayed(steps.logits, cuda_capture) if recorded else steps.logits
     logits = of_texts = steps.first_logits()
     for step in range(most):
         if step == min(1, most - 1):  # by now both ways were taken that attention is computed in

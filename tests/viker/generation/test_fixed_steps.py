@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensor, FakeTensorMode
 from transformers import LlavaForConditionalGeneration
 
 from tests.conftest import png
@@ -241,3 +242,21 @@ def test_batches_on_a_gpu_are_of_few_pictures_and_else_of_like_lengths(small_mod
     assert lengths == sorted(lengths) and by_length != chunk
     assert generate._ordered(gpu, chunk) == chunk
     assert [sample.record_id for sample in generate._ordered(gpu, WITHOUT[::-1])] == ["g", "h"]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["llava", "llava_next", "idefics3"])
+def test_a_step_reads_no_value_of_a_tensor_so_that_it_can_be_recorded(family):
+    """Tensors without values stand in for those of a GPU that records: whatever asks for a value raises."""
+    model, processor = build(family)
+    rng = random.Random(1)
+    encoder = Encoder(processor, {f"scene-{i}": png(draw_scene(rng)) for i in range(3)}, torch.device("cpu"))
+    prefixes = Prefixes(model, encoder, SAMPLES)
+    steps = Steps(prefixes, prefixes.prompts, MOST)
+    logits = steps.first_logits()
+    steps.take(logits.argmax(-1))
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        recorded = steps.logits()
+        assert isinstance(recorded, FakeTensor) and recorded.shape == logits.shape
+        with pytest.raises(DataDependentOutputException):
+            recorded.max().item()
