@@ -8,17 +8,31 @@ import torch
 from torch import Tensor
 
 from viker.data.samples import Sample
+from viker.generation.fixed_steps import CASCADE, cascades, decode_in_fixed_steps
+from viker.generation.inputs import end_tokens, right_aligned
 from viker.models.encoder import Encoder
 from viker.models.preallocated_cache import preallocated
 from viker.models.shared_prefix import DECODING, Prefixes, Prompt, select
 
 
-def decode(prefixes: Prefixes, prompts: Sequence[Prompt], most: int) -> list[list[int]]:
+def decode(prefixes: Prefixes, prompts: Sequence[Prompt], most: int, cascade: bool | None = None) -> list[list[int]]:
     """Return the likeliest next tokens of each prompt, at most ``most``, up to its end token.
 
-    Rows that have ended are taken out once they are half of all.
+    ``cascade``: whether questions about a picture share one copy of its keys and values, by the fast path ``CASCADE``.
+    None: as ``cascades`` has it. Logits then differ in the last digits.
 
     Raises NoFastPath: the first prompt's logits aren't those of the plain way.
+    """
+    copying = partial(_decode_copies, prefixes, prompts, most)
+    if cascades(prefixes.model.device) if cascade is None else cascade:
+        return CASCADE.take(prefixes.model, partial(decode_in_fixed_steps, prefixes, prompts, most), copying)
+    return copying()
+
+
+def _decode_copies(prefixes: Prefixes, prompts: Sequence[Prompt], most: int) -> list[list[int]]:
+    """Return what ``decode`` does, with a copy of its picture's keys and values for each prompt.
+
+    Rows that have ended are taken out once they are half of all.
     """
     model, encoder = prefixes.model, prefixes.encoder
     device, ends = model.device, end_tokens(model, encoder)
@@ -51,16 +65,12 @@ def decode(prefixes: Prefixes, prompts: Sequence[Prompt], most: int) -> list[lis
 
 def _first_inputs(prefixes: Prefixes, prompts: Sequence[Prompt], most: int) -> dict[str, Any]:
     """Return what the model takes for the first tokens of the replies: the texts, aligned on the right."""
-    length, width = prefixes.length, max(len(prompt.tail) for prompt in prompts)
-    ids = torch.full((len(prompts), width), min(end_tokens(prefixes.model, prefixes.encoder)))
-    mask = torch.zeros(len(prompts), length + width, dtype=torch.long)
-    mask[:, :length] = 1
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt.tail) :] = torch.tensor(prompt.tail)
-        mask[row, length + width - len(prompt.tail) :] = 1
+    length = prefixes.length
+    ids, mask = right_aligned(prompts, min(end_tokens(prefixes.model, prefixes.encoder)))
+    mask = torch.cat([mask.new_ones(len(prompts), length), mask], dim=1)
     cache = prefixes.rows(prompts)
     if cache is not None:
-        cache = preallocated(cache, width + most)
+        cache = preallocated(cache, ids.shape[1] + most)
     positions = (mask.cumsum(1) - 1).clamp(min=0)[:, length:]
     device = prefixes.model.device
     inputs = {"input_ids": ids.to(device), "attention_mask": mask.to(device), "position_ids": positions.to(device)}
@@ -79,10 +89,3 @@ def _plain_logits(model: Any, encoder: Encoder, sample: Sample) -> Tensor:
     """Return the logits [V] of a reply's first token, the whole prompt computed for it alone."""
     logits: Tensor = model(**encoder.prompts([sample]), use_cache=False, logits_to_keep=1).logits
     return logits[0, -1]
-
-
-def end_tokens(model: Any, encoder: Encoder) -> set[int]:
-    """Return the tokens that end a reply: the model's and the tokenizer's."""
-    of_model = getattr(model.generation_config, "eos_token_id", None)
-    ends = of_model if isinstance(of_model, list) else [of_model]
-    return {token for token in (*ends, encoder.tokenizer.eos_token_id) if token is not None}

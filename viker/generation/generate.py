@@ -10,6 +10,7 @@ from viker.core.run_store import RunStore
 from viker.data.samples import Sample
 from viker.generation.batches import chunks, length, stored
 from viker.generation.decode import decode
+from viker.generation.fixed_steps import cascades
 from viker.generation.score import token_scores
 from viker.models.encoder import Encoder
 from viker.models.shared_prefix import DECODING, Prefixes
@@ -60,7 +61,7 @@ def _shared(
 ) -> Iterator[Batch]:
     for chunk in chunks(encoder, samples, batch_size):
         prefixes = None  # read when the first batch of the chunk isn't in the store
-        ordered = sorted(chunk, key=lambda sample: length(encoder, sample))
+        ordered = _ordered(encoder, chunk)
         for start in range(0, len(ordered), batch_size):
             batch = ordered[start : start + batch_size]
 
@@ -71,6 +72,13 @@ def _shared(
                 return _texts(encoder, decode(prefixes, [prompts[id(sample)] for sample in batch], most))
 
             yield batch, stored(store, ("replies", name, most), map(_key, batch), compute, "")
+
+
+def _ordered(encoder: Encoder, chunk: list[Sample]) -> list[Sample]:
+    """Return a chunk's samples so that batches cost little: short ones first, or, on a GPU, those of few pictures."""
+    if cascades(encoder.device) and chunk[0].picture:
+        return chunk
+    return sorted(chunk, key=lambda sample: length(encoder, sample))
 
 
 @torch.no_grad()
