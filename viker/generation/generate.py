@@ -12,8 +12,11 @@ from viker.generation.batches import chunks, length, stored
 from viker.generation.decode import decode
 from viker.generation.score import token_scores
 from viker.models.encoder import Encoder
-from viker.models.shared_prefix import DECODING, Prefixes
+from viker.models.kept_prefixes import KeptPrefixes
+from viker.models.pass_size import PassSize
+from viker.models.shared_prefix import DECODING
 
+PASS = PassSize("full batch of replies")
 Batch = tuple[Sequence[Sample], list[str]]
 """Some samples and the replies to them."""
 
@@ -59,16 +62,16 @@ def _shared(
     model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, most: int, name: str, store: RunStore | None
 ) -> Iterator[Batch]:
     for chunk in chunks(encoder, samples, batch_size):
-        prefixes = None  # read when the first batch of the chunk isn't in the store
+        prefixes = KeptPrefixes(model, encoder, chunk)
         ordered = sorted(chunk, key=lambda sample: length(encoder, sample))
         for start in range(0, len(ordered), batch_size):
             batch = ordered[start : start + batch_size]
 
-            def compute(chunk: list[Sample] = chunk, batch: list[Sample] = batch) -> list[str]:
-                nonlocal prefixes
-                prefixes = prefixes or Prefixes(model, encoder, chunk)
-                prompts = {id(prompt.sample): prompt for prompt in prefixes.prompts}
-                return _texts(encoder, decode(prefixes, [prompts[id(sample)] for sample in batch], most))
+            def compute(prefixes: KeptPrefixes = prefixes, batch: list[Sample] = batch) -> list[str]:
+                def reply(part: Sequence[Sample]) -> list[str]:
+                    return _texts(encoder, decode(*prefixes.of(part), most))
+
+                return list(PASS.each(model, batch, len(batch), reply, prefixes.release))
 
             yield batch, stored(store, ("replies", name, most), map(_key, batch), compute, "")
 
@@ -77,14 +80,17 @@ def _shared(
 def _plain(
     model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, most: int, name: str, store: RunStore | None
 ) -> Iterator[Batch]:
+    def reply(part: Sequence[Sample]) -> list[str]:
+        inputs = encoder.prompts(part)
+        ids = model.generate(**inputs, do_sample=False, max_new_tokens=most, repetition_penalty=1.0)
+        return _texts(encoder, ids[:, inputs["input_ids"].shape[1] :])
+
     ordered = sorted(samples, key=lambda sample: (bool(sample.picture), length(encoder, sample)))
     for start in range(0, len(ordered), batch_size):
         batch = ordered[start : start + batch_size]
 
         def compute(batch: list[Sample] = batch) -> list[str]:
-            inputs = encoder.prompts(batch)
-            ids = model.generate(**inputs, do_sample=False, max_new_tokens=most, repetition_penalty=1.0)
-            return _texts(encoder, ids[:, inputs["input_ids"].shape[1] :])
+            return list(PASS.each(model, batch, len(batch), reply))
 
         yield batch, stored(store, ("replies, plain", name, most), map(_key, batch), compute, "")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,8 +12,10 @@ from tqdm import tqdm
 from viker.core.distributed import processes
 from viker.data.samples import Sample
 from viker.models.encoder import Encoder
+from viker.models.kept_prefixes import KeptPrefixes
 from viker.models.logits import answer_logits
-from viker.models.shared_prefix import TREE, Prefixes
+from viker.models.pass_size import PassSize
+from viker.models.shared_prefix import TREE, split_at_picture
 from viker.teacher.distributions import TeacherDistributions, compact, full
 
 BLOCK_BYTES = 2**30
@@ -20,6 +23,7 @@ BLOCK_BYTES = 2**30
 
 TEACHER_BATCH = 8
 """Samples that a run lets follow an image in one pass."""
+PASS = PassSize("full batch of the teacher")
 
 
 def teacher_probabilities(
@@ -61,39 +65,41 @@ def _after_shared_prefixes(
         for block in blocks(counts, model.config.get_text_config().vocab_size):
             sums: dict[int, Tensor] = {}
             for image in dict.fromkeys(image for i in block for image in images[i]):
-                numbers = [i for i in block if image in images[i]]
-                prefixes = Prefixes(model, encoder, [replace(samples[i], picture=image) for i in numbers])
+                shown = {i: replace(samples[i], picture=image) for i in block if image in images[i]}
                 # questions that begin alike side by side, so that they share a tree's nodes
-                texts = sorted(
-                    zip(numbers, prefixes.prompts, strict=True),
-                    key=lambda text: (text[1].tail + text[1].answer, len(text[1].answer)),
-                )
-                for start in range(0, len(texts), batch_size):
-                    group = texts[start : start + batch_size]
-                    logits, places = prefixes.tree_logits([[prompt for _, prompt in group]])
-                    p = logits.float().softmax(-1).cpu()
-                    for (i, _), place in zip(group, places, strict=True):
-                        answer = p[place.cpu()]
-                        sums[i] = sums[i].add_(answer) if i in sums else answer
-                        bar.update()
+                numbers = sorted(shown, key=lambda i: split_at_picture(encoder, model, shown[i])[1])
+                texts = [shown[i] for i in numbers]
+                prefix = KeptPrefixes(model, encoder, texts)
+                answers = PASS.each(model, texts, batch_size, partial(_probabilities, prefix), prefix.release)
+                for i, answer in zip(numbers, answers, strict=True):
+                    sums[i] = sums[i].add_(answer) if i in sums else answer
+                    bar.update()
             teachers += [compact(sums[i].div_(len(images[i]))) for i in block]
     return teachers
+
+
+def _probabilities(prefix: KeptPrefixes, samples: Sequence[Sample]) -> list[Tensor]:
+    """Return p [T, V] of each sample after one picture, float32, on the CPU."""
+    prefixes, prompts = prefix.of(samples)
+    logits, places = prefixes.tree_logits([prompts])
+    p = logits.float().softmax(-1).cpu()
+    return [p[place.cpu()] for place in places]
 
 
 def _plain(
     model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[Sequence[str]], batch_size: int
 ) -> list[TeacherDistributions]:
-    teachers: list[TeacherDistributions] = []
-    quiet = not processes().is_main_process
-    for start in tqdm(range(0, len(samples), batch_size), desc="teacher", unit="batch", delay=1, disable=quiet):
-        group = samples[start : start + batch_size]
+    def compute(group: Sequence[tuple[Sample, Sequence[str]]]) -> list[TeacherDistributions]:
         batches = [
-            encoder.batch([replace(sample, picture=image) for sample, image in zip(group, column, strict=True)])
-            for column in zip(*images[start : start + batch_size], strict=True)
+            encoder.batch([replace(sample, picture=image) for (sample, _), image in zip(group, column, strict=True)])
+            for column in zip(*(names for _, names in group), strict=True)
         ]
         mean = torch.stack([answer_logits(model, batch).float().softmax(-1) for batch in batches]).mean(0)
-        teachers += [compact(row[mask].cpu()) for row, mask in zip(mean, batches[0].mask, strict=True)]
-    return teachers
+        return [compact(row[mask].cpu()) for row, mask in zip(mean, batches[0].mask, strict=True)]
+
+    teachers = PASS.each(model, list(zip(samples, images, strict=True)), batch_size, compute)
+    quiet = not processes().is_main_process
+    return list(tqdm(teachers, total=len(samples), desc="teacher", unit="answer", delay=1, disable=quiet))
 
 
 def blocks(counts: Sequence[int], vocabulary: int) -> Iterator[list[int]]:
