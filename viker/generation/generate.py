@@ -1,6 +1,7 @@
 """Greedy replies and likelihoods, in batches, each picture read once for all that is asked about it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from viker.core.run_store import RunStore
 from viker.data.samples import Sample
 from viker.generation.batches import chunks, length, stored
 from viker.generation.decode import decode
+from viker.generation.memory import replies_bytes
 from viker.generation.score import token_scores
 from viker.models.encoder import Encoder
 from viker.models.kept_prefixes import KeptPrefixes
@@ -71,7 +73,8 @@ def _shared(
                 def reply(part: Sequence[Sample]) -> list[str]:
                     return _texts(encoder, decode(*prefixes.of(part), most))
 
-                return list(PASS.each(model, batch, len(batch), reply, prefixes.release))
+                size = prefixes.begin(PASS, len(batch), partial(replies_bytes, most=most))
+                return list(PASS.each(model, batch, size, reply, prefixes.release))
 
             yield batch, stored(store, ("replies", name, most), map(_key, batch), compute, "")
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from viker.core.run_store import RunStore
 from viker.data.samples import Sample
 from viker.generation.batches import chunks, length, question_batches, stored
+from viker.generation.memory import ROWS, likelihoods_bytes
 from viker.models.encoder import Encoder
 from viker.models.kept_prefixes import KeptPrefixes
 from viker.models.logits import answer_logits
@@ -20,8 +21,6 @@ from viker.models.scores import Scores
 from viker.models.shared_prefix import TREE
 
 PASS = PassSize("full batch of likelihoods")
-ROWS = 256
-"""Rows of the vocabulary's size that are looked at together."""
 Columns = list[list[Any]]
 """The fields of one ``Scores``, as JSON holds them."""
 NOT_ASKED: Columns = [[], [], [], []]
@@ -68,7 +67,8 @@ def _shared(
             batch = [sample for answers in questions for sample in answers]
 
             def compute(prefixes: KeptPrefixes = prefixes, batch: list[Sample] = batch) -> list[Columns]:
-                return list(PASS.each(model, batch, len(batch), partial(_as_trees, prefixes), prefixes.release))
+                size = prefixes.begin(PASS, len(batch), likelihoods_bytes)
+                return list(PASS.each(model, batch, size, partial(_as_trees, prefixes), prefixes.release))
 
             yield batch, stored(store, ("scores", name), map(_key, batch), compute, NOT_ASKED)
 

@@ -1,13 +1,18 @@
 """The prefixes of some pictures, kept for many passes where the memory holds them, else read by each for itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from viker.data.samples import Sample
 from viker.models.encoder import Encoder
-from viker.models.pass_size import PassSize
+from viker.models.fitting import RESERVE
+from viker.models.pass_size import PassSize, free_bytes
 from viker.models.shared_prefix import Prefixes, Prompt
+from viker.models.sizes import LanguageSizes, Lengths, language_sizes, lengths_of
 
+Needed = Callable[[LanguageSizes, int, Lengths, int, int], int]
+"""The bytes of a pass, from the model's sizes, bytes per number, lengths, samples in the pass, and pictures kept."""
 PICTURES = PassSize("reading of pictures for several batches")
 
 
@@ -19,6 +24,26 @@ class KeptPrefixes:
         self.model, self.encoder, self.samples = model, encoder, samples
         self._pictures = _count(samples)
         self._kept: Prefixes | None = None
+        self._fit = True
+        self._size: int | None = None
+
+    def begin(self, kind: PassSize, wanted: int, needed: Needed) -> int:
+        """Return how many samples a pass begins with: ``wanted`` on the CPU, on a GPU what its free memory holds.
+
+        Decided once, for the longest of all samples. Where the memory doesn't hold all pictures besides ``wanted``
+        samples, pictures aren't kept, and a pass has at most one per sample.
+        """
+        free = free_bytes(self.model.device)
+        if free is None:
+            return wanted
+        if self._size is None:
+            lengths = lengths_of(self.encoder, self.model, self.samples)
+            bytes_of = partial(needed, language_sizes(self.model.config), self.model.dtype.itemsize, lengths)
+            self._fit = bytes_of(wanted, self._pictures) <= (1 - RESERVE) * free
+            self._size = wanted
+            if not self._fit:
+                self._size = kind.begin(wanted, free, lambda samples: bytes_of(samples, min(samples, self._pictures)))
+        return min(wanted, self._size)
 
     def of(self, samples: Sequence[Sample]) -> tuple[Prefixes, list[Prompt]]:
         """Return prefixes that have the pictures of one pass, and the prompt of each of its ``samples``.
@@ -45,7 +70,7 @@ class KeptPrefixes:
 
     @property
     def _are_kept(self) -> bool:
-        return PICTURES.most(self._pictures) == self._pictures
+        return self._fit and PICTURES.most(self._pictures) == self._pictures
 
 
 def _count(samples: Sequence[Sample]) -> int:

@@ -10,12 +10,11 @@ from torch.distributed.fsdp import FSDPModule
 
 from viker.core.errors import UserError
 from viker.models.fallback import record
+from viker.models.fitting import fitting
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-RESERVE = 0.1
-"""Share of a GPU's memory that is left for the driver and for fragmentation."""
 WHAT_TO_DO = (
     "Use a GPU with more memory ('viker plan' says which are large enough), or one that no other program uses. A model "
     "takes less in half precision (unlearn.precision: bfloat16) and, to unlearn, in 4 bits (unlearn.load_in_4bit: "
@@ -41,6 +40,14 @@ class PassSize:
         LIMITS[self] = most
         record(self.what, reason, f"no {self.what}, at most {most} in one pass")
 
+    def begin(self, wanted: int, free: int, needed: Callable[[int], int]) -> int:
+        """Return ``fitting``, recorded where it is fewer than ``wanted``; not a limit for later passes."""
+        size = fitting(wanted, free, needed)
+        if size < wanted:
+            reason = f"by the plan {size} of {wanted} samples fit the free memory"
+            record(self.what, reason, f"no {self.what}, {size} in one pass to begin with")
+        return size
+
     def each(
         self,
         model: Any,
@@ -49,7 +56,7 @@ class PassSize:
         compute: Callable[[Sequence[Item]], Sequence[Result]],
         release: Callable[[Sequence[Item]], bool] = lambda samples: False,
     ) -> Iterator[Result]:
-        """Yield the result of each sample, in order, of passes of at most ``size`` samples.
+        """Yield the results of the samples, in order, computed in passes of at most ``size`` samples.
 
         A pass that runs out of memory is halved and computed again; what was yielded before stays. accelerate's
         ``find_executable_batch_size`` would begin with the first sample again, and forget the size.
@@ -58,7 +65,7 @@ class PassSize:
             model: what the passes go through.
             samples: what is computed.
             size: samples per pass, where the memory holds them.
-            compute: one pass; returns one result per sample.
+            compute: one pass; returns the results of its samples, the same number for each.
             release: called after a pass ran out of memory, with its samples; frees what is kept between passes, and
                 returns whether that may be enough for as many samples.
 
@@ -111,19 +118,3 @@ def free_bytes(device: torch.device) -> int | None:
         return None
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-
-
-def fitting(wanted: int, free: int, needed: Callable[[int], int]) -> int:
-    """Return how many samples a pass begins with: ``wanted``, or its half, quarter, ... that fits; 1 at least.
-
-    By halves, so that a little more or less free memory seldom changes the size, and with it how sums are rounded.
-
-    Args:
-        wanted: the most samples.
-        free: the free bytes, of which ``RESERVE`` are left.
-        needed: the bytes that a pass of so many samples needs.
-    """
-    size = wanted
-    while size > 1 and needed(size) > (1 - RESERVE) * free:
-        size //= 2
-    return size

@@ -14,20 +14,26 @@ from viker.data.samples import Sample
 from viker.models.encoder import Encoder
 from viker.models.kept_prefixes import KeptPrefixes
 from viker.models.logits import answer_logits
-from viker.models.pass_size import PassSize
+from viker.models.pass_size import PassSize, free_bytes
 from viker.models.shared_prefix import TREE, split_at_picture
+from viker.models.sizes import language_sizes, lengths_of
 from viker.teacher.distributions import TeacherDistributions, compact, full
+from viker.teacher.memory import teacher_batch
 
 BLOCK_BYTES = 2**30
 """The most memory that the running sums of the distributions take, in float32."""
 
 TEACHER_BATCH = 8
-"""Samples that a run lets follow an image in one pass."""
+"""Samples that a run lets follow an image in one pass on the CPU; on a GPU see ``teacher_batch``."""
 PASS = PassSize("full batch of the teacher")
 
 
 def teacher_probabilities(
-    model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[Sequence[str]], batch_size: int
+    model: Any,
+    encoder: Encoder,
+    samples: Sequence[Sample],
+    images: Sequence[Sequence[str]],
+    batch_size: int | None = None,
 ) -> list[Tensor]:
     """Return ``compute_teachers`` in full: tensors [T, V], float32, on the CPU."""
     return list(map(full, compute_teachers(model, encoder, samples, images, batch_size)))
@@ -35,7 +41,11 @@ def teacher_probabilities(
 
 @torch.no_grad()
 def compute_teachers(
-    model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[Sequence[str]], batch_size: int
+    model: Any,
+    encoder: Encoder,
+    samples: Sequence[Sample],
+    images: Sequence[Sequence[str]],
+    batch_size: int | None = None,
 ) -> list[TeacherDistributions]:
     """Return for each sample the teacher's distributions [T, V] at its T answer tokens, on the CPU.
 
@@ -43,21 +53,23 @@ def compute_teachers(
     ground-truth prefix; its own picture is not looked at. ``images``: for each sample its k images, keys of the
     encoder's pictures. ``model`` must be the model before unlearning, in evaluation mode.
 
-    An image, and the prompt before it, is read once and ``batch_size`` samples follow it in one pass; a model that
-    doesn't allow the fast path ``TREE`` reads each image again for each sample.
+    An image, and the prompt before it, is read once and ``batch_size`` samples follow it in one pass, or fewer where
+    the memory runs out; None: ``TEACHER_BATCH`` on the CPU, what fits on a GPU. A model that doesn't allow the fast
+    path ``TREE`` reads each image again for each sample.
 
     Source: Cai et al., arXiv 2601.22020.
     """
     return TREE.take(
         model,
         lambda: _after_shared_prefixes(model, encoder, samples, images, batch_size),
-        lambda: _plain(model, encoder, samples, images, batch_size),
+        lambda: _plain(model, encoder, samples, images, batch_size or TEACHER_BATCH),
     )
 
 
 def _after_shared_prefixes(
-    model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[Sequence[str]], batch_size: int
+    model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[Sequence[str]], batch_size: int | None
 ) -> list[TeacherDistributions]:
+    size = batch_size or begin_with(model, encoder, samples, images)
     counts = [encoder.encode(replace(s, picture=names[0]))[1] for s, names in zip(samples, images, strict=True)]
     teachers: list[TeacherDistributions] = []
     quiet = not processes().is_main_process
@@ -70,12 +82,22 @@ def _after_shared_prefixes(
                 numbers = sorted(shown, key=lambda i: split_at_picture(encoder, model, shown[i])[1])
                 texts = [shown[i] for i in numbers]
                 prefix = KeptPrefixes(model, encoder, texts)
-                answers = PASS.each(model, texts, batch_size, partial(_probabilities, prefix), prefix.release)
+                answers = PASS.each(model, texts, size, partial(_probabilities, prefix), prefix.release)
                 for i, answer in zip(numbers, answers, strict=True):
                     sums[i] = sums[i].add_(answer) if i in sums else answer
                     bar.update()
             teachers += [compact(sums[i].div_(len(images[i]))) for i in block]
     return teachers
+
+
+def begin_with(model: Any, encoder: Encoder, samples: Sequence[Sample], images: Sequence[Sequence[str]]) -> int:
+    """Return how many samples first follow an image in one pass: ``TEACHER_BATCH`` on the CPU, what fits on a GPU."""
+    free = free_bytes(model.device)
+    if free is None or not samples:
+        return TEACHER_BATCH
+    shown = [replace(sample, picture=names[0]) for sample, names in zip(samples, images, strict=True)]
+    sizes, lengths = language_sizes(model.config), lengths_of(encoder, model, shown)
+    return teacher_batch(sizes, model.dtype.itemsize, lengths, free)
 
 
 def _probabilities(prefix: KeptPrefixes, samples: Sequence[Sample]) -> list[Tensor]:

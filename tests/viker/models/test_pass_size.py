@@ -5,7 +5,8 @@ import torch
 
 from viker.core.errors import UserError
 from viker.models.fast_path import fallbacks, start_run
-from viker.models.pass_size import PassSize, fitting, free_bytes, out_of_memory
+from viker.models.fitting import fitting
+from viker.models.pass_size import PassSize, free_bytes, out_of_memory
 
 MODEL = torch.nn.Linear(1, 1)
 FULL = PassSize("full batch of tests")

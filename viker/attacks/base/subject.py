@@ -13,6 +13,9 @@ from viker.data.samples import Sample
 from viker.generation.generate import log_likelihoods, replies
 from viker.models.encoder import IGNORED, Encoder
 from viker.models.logits import answer_logits
+from viker.models.pass_size import PassSize
+
+PASS = PassSize("full batch of continued or drawn replies")
 
 
 @dataclass(frozen=True)
@@ -78,14 +81,14 @@ class Subject:
         return replace(self, encoder=Encoder(self.encoder.processor, dict(pictures), self.encoder.device))
 
     def _generate(self, samples: Sequence[Sample], label: str, size: int, begun: bool = False, **how: Any) -> list[str]:
-        texts: list[str] = []
         bar = tqdm(total=len(samples), desc=f"{label}, {self.name}", unit="question")
         with torch.no_grad(), self.active() as model, bar:
-            for start in range(0, len(samples), size):
-                batch = samples[start : start + size]
+
+            def compute(batch: Sequence[Sample]) -> list[str]:
                 inputs = self.encoder.prompts(batch, begun)
                 ids = model.generate(**inputs, max_new_tokens=self.max_new_tokens, repetition_penalty=1.0, **how)
                 new = ids[:, inputs["input_ids"].shape[1] :]
-                texts += map(str.strip, self.encoder.tokenizer.batch_decode(new, skip_special_tokens=True))
                 bar.update(len(batch))
-        return texts
+                return [text.strip() for text in self.encoder.tokenizer.batch_decode(new, skip_special_tokens=True)]
+
+            return list(PASS.each(model, samples, size, compute))
