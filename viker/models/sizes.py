@@ -71,11 +71,11 @@ def language_sizes(config: Any) -> LanguageSizes:
 def vision_sizes(config: Any) -> VisionSizes:
     """Return the sizes of the vision tower of an image-text-to-text model's configuration."""
     vision = getattr(config, "vision_config", None)
-    side, patch = getattr(vision, "image_size", None), getattr(vision, "patch_size", None)
-    names = ("num_hidden_layers", "hidden_size", "intermediate_size")
-    layers, width, mlp = (getattr(vision, name, None) for name in names)
-    if not all(isinstance(size, int) for size in (side, patch, layers, width, mlp)):
+    names = ("num_hidden_layers", "hidden_size", "intermediate_size", "image_size", "patch_size")
+    sizes = [size for size in (getattr(vision, name, None) for name in names) if isinstance(size, int)]
+    if len(sizes) < len(names):
         return VisionSizes(0, 0, 0, 0)
+    layers, width, mlp, side, patch = sizes
     return VisionSizes(layers, width, mlp, (side // patch) ** 2 + 1)
 
 
