@@ -41,10 +41,10 @@ class PassSize:
         record(self.what, reason, f"no {self.what}, at most {most} in one pass")
 
     def begin(self, wanted: int, free: int, needed: Callable[[int], int]) -> int:
-        """Return ``fitting``, recorded where it is fewer than ``wanted``; not a limit for later passes."""
+        """Return ``fitting``; that it may be fewer than ``wanted`` is recorded once. It is no limit for later passes."""
         size = fitting(wanted, free, needed)
         if size < wanted:
-            reason = f"by the plan {size} of {wanted} samples fit the free memory"
+            reason = "by the plan the free memory holds fewer samples than a batch has"
             record(self.what, reason, f"no {self.what}, {size} in one pass to begin with")
         return size
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -10,9 +11,13 @@ from tests.viker.models.short_memory import short_of_memory
 from viker.core.errors import UserError
 from viker.core.run_store import RunStore
 from viker.generation.generate import replies
+from viker.generation.memory import likelihoods_bytes, replies_bytes
 from viker.generation.score import token_scores
+from viker.models import kept_prefixes
 from viker.models.fast_path import fallbacks, start_run
+from viker.models.fitting import RESERVE
 from viker.models.shared_prefix import DECODING, TREE
+from viker.models.sizes import language_sizes, lengths_of
 
 PLENTY = float("inf")
 
@@ -81,3 +86,27 @@ def test_pictures_are_no_longer_kept_for_several_batches_where_they_and_a_batch_
     reason = "the memory doesn't hold 12 pictures besides a batch"
     assert fallbacks() == [{"what": "reading of pictures for several batches", "reason": reason}]
     assert len(fewer) > len(passes)
+
+
+@pytest.mark.parametrize(
+    ("compute", "needed", "what"),
+    [(ask, partial(replies_bytes, most=6), "replies"), (score, likelihoods_bytes, "likelihoods")],
+)
+@pytest.mark.parametrize("pictures_and_samples", [(2, 2), (2, 4)])
+def test_a_pass_begins_with_what_the_free_memory_of_a_gpu_holds(
+    talkative, monkeypatch, compute, needed, what, pictures_and_samples
+):
+    model, encoder = talkative
+    with short_of_memory(model, PLENTY) as whole:
+        expected = compute(model, encoder)
+    start_run()
+    pictures, samples = pictures_and_samples
+    lengths = lengths_of(encoder, model, [sample for sample in SAMPLES if sample.picture])
+    free = needed(language_sizes(model.config), 4, lengths, samples, pictures) / (1 - RESERVE) + 1
+    monkeypatch.setattr(kept_prefixes, "free_bytes", lambda device: free)
+    with short_of_memory(model, PLENTY) as passes:
+        assert same(compute(model, encoder), expected)
+    if samples == 4:
+        assert fallbacks() == [] and passes == whole
+    else:
+        assert [one["what"] for one in fallbacks()] == [f"full batch of {what}"] and max(passes) < max(whole)

@@ -133,6 +133,17 @@ def test_a_teacher_that_runs_out_of_memory_is_the_same_by_smaller_passes(small_m
         teacher_probabilities(model, encoder, SAMPLES, images, 4)
 
 
+def test_on_a_gpu_the_teacher_begins_with_what_its_free_memory_holds(small_model, monkeypatch):
+    model, encoder = small_model
+    images = [IMAGES] * len(SAMPLES)
+    assert module.begin_with(model, encoder, SAMPLES, images) == module.TEACHER_BATCH
+    monkeypatch.setattr(module, "free_bytes", lambda device: 2**40)
+    assert module.begin_with(model, encoder, SAMPLES, images) == 32
+    monkeypatch.setattr(module, "free_bytes", lambda device: 2**10)
+    assert module.begin_with(model, encoder, SAMPLES, images) == 1
+    assert_naive(model, encoder, SAMPLES, images, teacher_probabilities(model, encoder, SAMPLES, images))
+
+
 def test_entropy_lies_between_that_of_a_certain_and_of_a_uniform_token():
     rows = torch.tensor([[1.0, 0, 0, 0], [0.25] * 4])
     torch.testing.assert_close(entropy(rows), torch.tensor([0.0, 1.3862944]))
