@@ -55,15 +55,16 @@ def estimate(
 ) -> dict[str, Any]:
     """Return the parts of training in bytes, the peak of each phase, and what fits.
 
-    ``peaks``: of ``loading`` (the weights as they are stored), ``training`` (all parts on the device), the attacks that
-    optimise or train, and, at the most samples per pass, ``teacher``, ``replies`` and ``likelihoods``. Of these three
-    ``passes`` has the peak with one sample ``alone``, and by GPU how many ``samples`` a pass begins with. ``least``: by
-    stage what it needs, the largest of its peaks with these three alone; ``peak``: the larger of both stages. ``host``
-    is kept in the CPU's memory; without a GPU it adds up. A GPU fits a stage if ``least`` leaves ``RESERVE`` of it.
+    ``peaks``: of ``loading`` (the weights as they are stored), ``training`` (all parts on the device), and, with the
+    most samples per pass, of ``teacher``, ``replies``, ``likelihoods`` and each attack that optimises or trains. Of
+    these ``passes`` has the peak with one sample ``alone``, and by GPU how many ``samples`` of a pass it holds.
+    ``least``: what each stage needs, the largest of its peaks where passes have one sample; ``peak``: the larger of
+    both. ``host`` is kept in the CPU's memory; without a GPU it adds up. A GPU fits a stage if ``least`` leaves
+    ``RESERVE`` of it.
 
     Raises UserError: the model is unknown, or the number of tokens per picture is not fixed and not given.
     """
-    from pipelines.cli.plan_passes import attack_peaks, passes
+    from pipelines.cli.plan_passes import passes
     from viker.training import memory
 
     name, model = planned_model(params)
@@ -96,21 +97,20 @@ def estimate(
     ]
     dtype = getattr(model.config, "dtype", None)
     stored = 4 if dtype is None else dtype.itemsize
-    teacher, *asking = adaptive = passes(params, sizes, load, weights + gathered, stored)
+    teacher, *evaluation = adaptive = passes(params, model.config, sizes, load, weights + gathered, stored)
     unlearning = {
         "loading": weights if unlearn.load_in_4bit or gathered else max(weights, stored * sizes.parameters),
         "training": sum(size for _, size, _ in device),
     }
-    attacks = attack_peaks(params, model.config, sizes, load, stored)
     least = {
         "unlearn": max(*unlearning.values(), teacher.peak(1)),
-        "evaluate": max(*attacks.values(), *(one.peak(1) for one in asking)),
+        "evaluate": max(one.peak(1) for one in evaluation),
     }
     return {
         "model": name,
         "device": [{"part": part, "bytes": size, "how": how} for part, size, how in device],
         "host": [{"part": part, "bytes": size, "how": how} for part, size, how in host],
-        "peaks": unlearning | {one.name: one.peak(one.most) for one in adaptive} | attacks,
+        "peaks": unlearning | {one.name: one.peak(one.most) for one in adaptive},
         "passes": {
             one.name: {
                 "most": one.most,

@@ -41,7 +41,7 @@ class PassSize:
         record(self.what, reason, f"no {self.what}, at most {most} in one pass")
 
     def begin(self, wanted: int, free: int, needed: Callable[[int], int]) -> int:
-        """Return ``fitting``; that it may be fewer than ``wanted`` is recorded once. It is no limit for later passes."""
+        """Return ``fitting``, and record once that it was fewer than ``wanted``; later passes may be larger."""
         size = fitting(wanted, free, needed)
         if size < wanted:
             reason = "by the plan the free memory holds fewer samples than a batch has"
@@ -56,7 +56,7 @@ class PassSize:
         compute: Callable[[Sequence[Item]], Sequence[Result]],
         release: Callable[[Sequence[Item]], bool] = lambda samples: False,
     ) -> Iterator[Result]:
-        """Yield the results of the samples, in order, computed in passes of at most ``size`` samples.
+        """Yield the results of passes of at most ``size`` samples, one after the other.
 
         A pass that runs out of memory is halved and computed again; what was yielded before stays. accelerate's
         ``find_executable_batch_size`` would begin with the first sample again, and forget the size.
@@ -65,7 +65,7 @@ class PassSize:
             model: what the passes go through.
             samples: what is computed.
             size: samples per pass, where the memory holds them.
-            compute: one pass; returns the results of its samples, the same number for each.
+            compute: one pass; returns its results.
             release: called after a pass ran out of memory, with its samples; frees what is kept between passes, and
                 returns whether that may be enough for as many samples.
 

@@ -1,6 +1,6 @@
 """The model under attack, and how it is asked."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +16,7 @@ from viker.models.logits import answer_logits
 from viker.models.pass_size import PassSize
 
 PASS = PassSize("full batch of continued or drawn replies")
+GRADIENTS = PassSize("full batch of an attack's gradients")
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,30 @@ class Subject:
         with torch.enable_grad():
             logits = answer_logits(self.model, batch).flatten(0, 1)
             return cross_entropy(logits, batch.answers.flatten(), ignore_index=IGNORED)
+
+    def gradients(
+        self,
+        samples: Sequence[Sample],
+        wanted: Sequence[torch.Tensor],
+        pixels: Callable[[Sequence[Sample]], torch.Tensor] | None = None,
+    ) -> list[torch.Tensor]:
+        """Return the gradients of ``loss`` on ``samples`` with respect to ``wanted``, in order, of the same shapes.
+
+        Where the memory doesn't hold all samples at once, they are sums over parts, weighted by their tokens.
+        ``pixels``: makes the model's input of the pictures of some samples.
+        """
+
+        def compute(part: Sequence[Sample]) -> list[tuple[torch.Tensor, ...]]:
+            loss = self.loss(part, pixels and pixels(part))
+            if len(part) < len(samples):
+                loss = loss * self._tokens(part) / self._tokens(samples)
+            return [torch.autograd.grad(loss, wanted)]
+
+        first, *others = GRADIENTS.each(self.model, samples, len(samples), compute)
+        return [sum(of_parts[1:], of_parts[0]) for of_parts in zip(first, *others, strict=True)]
+
+    def _tokens(self, samples: Sequence[Sample]) -> int:
+        return sum(self.encoder.encode(sample)[1] for sample in samples)
 
     def with_pictures(self, pictures: Mapping[str, bytes]) -> "Subject":
         """Return this subject with an encoder for ``pictures`` alone; what it decodes is freed with it."""
