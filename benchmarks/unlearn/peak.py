@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 
 import torch
 
@@ -22,14 +23,22 @@ def peak(sizes: ModelParams, params: UnlearnParams) -> dict[str, int]:
     for parameter in benched.model.parameters():
         parameter.data = parameter.data.to(getattr(torch, params.precision))
     weights = sum(parameter.nbytes for parameter in benched.model.parameters())
+    highest = allocated(
+        lambda: make_trainer(params, 7, benched.model, benched.encoder, benched.samples, retain, teachers).train()
+    )
+    return {"peak": weights + highest, "weights": weights, "vocabulary": vocabulary, "sequence": count}
+
+
+def allocated(run: Callable[[], object]) -> int:
+    """Return the largest sum of what torch has allocated on the CPU since ``run`` began, in bytes."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        make_trainer(params, 7, benched.model, benched.encoder, benched.samples, retain, teachers).train()
+        run()
     events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
     live = highest = 0
     for event in sorted(events, key=lambda event: event.start_ns()):
         live += event.nbytes()
         highest = max(highest, live)
-    return {"peak": weights + highest, "weights": weights, "vocabulary": vocabulary, "sequence": count}
+    return highest
 
 
 if __name__ == "__main__":

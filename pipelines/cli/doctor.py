@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.text import Text
 
 from components.contract.params import Params, load_params
-from pipelines.cli.plan import GIB, RESERVE, estimate
+from pipelines.cli.plan import GIB, estimate
 from pipelines.cli.reliance import in_words, reliance_of
 from pipelines.dvc_lock import repair
 from viker.core.console import JsonOption, ParamsOption, say_json
 from viker.core.errors import UserError
+from viker.models.fitting import RESERVE
 
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "mlflow", "dvc", "pyarrow")
 MARKS = {"ok": ("✓", "green"), "skipped": ("–", "dim"), "failed": ("✗", "bold red")}
@@ -247,7 +248,7 @@ def memory(work: Work) -> Iterator[str]:
         needed = planned["peak"]
     else:
         where, there = "CPU", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        needed = planned["peak"] + sum(row["bytes"] for row in planned["host"])
+        needed = max(planned["peaks"].values()) + sum(row["bytes"] for row in planned["host"])
     yield f"{where}: {there / GIB:.1f} GiB, the plan needs {needed / GIB:.1f} GiB"
     if needed > there:
         raise UserError(

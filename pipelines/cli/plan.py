@@ -1,4 +1,4 @@
-"""``viker plan``: the memory that unlearning will need, from the model's configuration; no weights are loaded."""
+"""``viker plan``: the memory that a run will need, from the model's configuration; no weights are loaded."""
 
 import json
 from pathlib import Path
@@ -11,11 +11,10 @@ from rich.table import Table
 from components.contract.params import Params, load_params
 from viker.core.console import ParamsOption
 from viker.core.errors import UserError
+from viker.models.fitting import RESERVE
 
 GPUS = (16, 24, 40, 48, 80)
 """Common sizes, GiB."""
-RESERVE = 0.1
-"""Share of a GPU that is left for the driver and for fragmentation."""
 GIB = 2**30
 LLAVA = {  # published: width, width of the MLP, layers, heads
     "llava-hf/llava-1.5-7b-hf": (4096, 11008, 32, 32),
@@ -34,9 +33,10 @@ def plan(
     processes: Annotated[int, typer.Option(min=1, help="GPUs; with unlearn.shard they share the language model.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, in bytes.")] = False,
 ) -> None:
-    """Estimate the memory that unlearning needs of each GPU, and which GPUs it fits.
+    """Estimate the memory that unlearning and evaluation need of each GPU, and which GPUs they fit.
 
-    Reads *params.yaml* and the model's configuration; loads no weights.
+    Reads *params.yaml* and the model's configuration; loads no weights. Teacher, replies and likelihoods begin with
+    as many samples per pass as the GPU holds.
     """
     estimated = estimate(load_params(params), samples, prompt_tokens, answer_tokens, image_tokens, processes)
     if as_json:
@@ -53,14 +53,18 @@ def estimate(
     image_tokens: int | None = None,
     processes: int = 1,
 ) -> dict[str, Any]:
-    """Return the parts in bytes, the peaks of loading, teacher and training, and what fits.
+    """Return the parts of training in bytes, the peak of each phase, and what fits.
 
-    The peak is the largest of ``loading`` (the weights as they are stored), ``teacher`` (weights and the teacher's
-    pass) and ``training`` (all parts on the device). ``host`` is kept in the CPU's memory; without a GPU both add up.
-    A GPU fits if the peak leaves ``RESERVE`` of it.
+    ``peaks``: of ``loading`` (the weights as they are stored), ``training`` (all parts on the device), and, with the
+    most samples per pass, of ``teacher``, ``replies``, ``likelihoods`` and each attack that optimises or trains. Of
+    these ``passes`` has the peak with one sample ``alone``, and by GPU how many ``samples`` of a pass it holds.
+    ``least``: what each stage needs, the largest of its peaks where passes have one sample; ``peak``: the larger of
+    both. ``host`` is kept in the CPU's memory; without a GPU it adds up. A GPU fits a stage if ``least`` leaves
+    ``RESERVE`` of it.
 
     Raises UserError: the model is unknown, or the number of tokens per picture is not fixed and not given.
     """
+    from pipelines.cli.plan_passes import passes
     from viker.training import memory
 
     name, model = planned_model(params)
@@ -93,20 +97,36 @@ def estimate(
     ]
     dtype = getattr(model.config, "dtype", None)
     stored = 4 if dtype is None else dtype.itemsize
-    peaks = {
+    teacher, *evaluation = adaptive = passes(params, model.config, sizes, load, weights + gathered, stored)
+    unlearning = {
         "loading": weights if unlearn.load_in_4bit or gathered else max(weights, stored * sizes.parameters),
-        "teacher": weights + gathered + memory.teacher_pass_bytes(sizes, unlearn, load),
         "training": sum(size for _, size, _ in device),
     }
-    peak = max(peaks.values())
+    least = {
+        "unlearn": max(*unlearning.values(), teacher.peak(1)),
+        "evaluate": max(one.peak(1) for one in evaluation),
+    }
     return {
         "model": name,
         "device": [{"part": part, "bytes": size, "how": how} for part, size, how in device],
         "host": [{"part": part, "bytes": size, "how": how} for part, size, how in host],
-        "peaks": peaks,
-        "peak": peak,
-        "fits": {str(gpu): peak <= (1 - RESERVE) * gpu * GIB for gpu in GPUS},
+        "peaks": unlearning | {one.name: one.peak(one.most) for one in adaptive},
+        "passes": {
+            one.name: {
+                "most": one.most,
+                "alone": one.peak(1),
+                "samples": {str(gpu): one.samples(gpu * GIB) for gpu in GPUS if _fits(one.peak(1), gpu)},
+            }
+            for one in adaptive
+        },
+        "least": least,
+        "peak": max(least.values()),
+        "fits": {stage: {str(gpu): _fits(size, gpu) for gpu in GPUS} for stage, size in least.items()},
     }
+
+
+def _fits(size: int, gpu: int) -> bool:
+    return size <= (1 - RESERVE) * gpu * GIB
 
 
 def table(estimated: dict[str, Any]) -> RenderableType:
@@ -119,12 +139,26 @@ def table(estimated: dict[str, Any]) -> RenderableType:
         parts.add_row(row["part"], f"{row['bytes'] / GIB:.2f}", row["how"])
     parts.add_section()
     for phase, size in estimated["peaks"].items():
-        parts.add_row(f"peak, {phase}", f"{size / GIB:.2f}", "the largest" if size == estimated["peak"] else "")
+        parts.add_row(f"peak, {phase}", f"{size / GIB:.2f}", _remark(estimated, phase, size))
     parts.add_section()
     for row in estimated["host"]:
         parts.add_row(f"CPU: {row['part']}", f"{row['bytes'] / GIB:.2f}", row["how"])
-    fits = "  ".join(f"{gpu} GB {'✓' if fit else '✗'}" for gpu, fit in estimated["fits"].items())
-    return Group(parts, f"fits a GPU with a tenth in reserve:  {fits}")
+    lines = [f"fits a GPU with a tenth in reserve, {stage}:{_marks(of)}" for stage, of in estimated["fits"].items()]
+    return Group(parts, *lines)
+
+
+def _marks(fits: dict[str, bool]) -> str:
+    return "".join(f"  {gpu} GB {'✓' if fit else '✗'}" for gpu, fit in fits.items())
+
+
+def _remark(estimated: dict[str, Any], phase: str, size: int) -> str:
+    """Return what stands behind a peak: whether it decides which GPUs fit, or how passes shrink to fit smaller ones."""
+    passes = estimated["passes"].get(phase)
+    if passes is None:
+        return "the largest" if size == estimated["peak"] else ""
+    fewer = [f"{n} on {gpu} GB" for gpu, n in passes["samples"].items() if n < passes["most"]]
+    sizes = ", ".join([f"{passes['most']} samples in a pass", *fewer])
+    return f"{sizes}; {passes['alone'] / GIB:.2f} with 1"
 
 
 def planned_model(params: Params) -> tuple[str, Any]:

@@ -119,6 +119,7 @@ def test_too_little_disk_or_memory_fails(work, monkeypatch):
 PLANNED = {
     "device": [{"part": "weights", "bytes": 1}, {"part": "adapter", "bytes": 1}],
     "host": [{"part": "teacher", "bytes": 2**60}],
+    "peaks": {"training": 2**60},
     "peak": 2**60,
 }
 

@@ -50,11 +50,11 @@ def changed(section: str, **values: object):
     return PARAMS.model_copy(update={section: part.model_copy(update=values)})
 
 
-def deployed(name: str = DEPLOYED, **unlearn: object):
+def deployed(name: str = DEPLOYED, evaluate: dict | None = None, **unlearn: object):
     paper = {"precision": "bfloat16", "method": ViKeR()} | unlearn
-    return changed("finetune", deployed_model=name).model_copy(
-        update={"unlearn": PARAMS.unlearn.model_copy(update=paper)}
-    )
+    sections = {"unlearn": PARAMS.unlearn.model_copy(update=paper)}
+    sections["evaluate"] = PARAMS.evaluate.model_copy(update=evaluate or {})
+    return changed("finetune", deployed_model=name).model_copy(update=sections)
 
 
 def part(estimated: dict, name: str) -> int:
@@ -149,13 +149,46 @@ def test_the_teacher_is_kept_in_float32_and_the_features_up_to_their_limit(small
     assert feature_bytes(sizes, plain, Load(10**7, 16, 20, 30)) == 2 * GIB
 
 
-def test_a_gpu_fits_only_with_a_tenth_in_reserve():
-    estimated = estimate(deployed(), 500, 40, 60)
-    assert estimated["peak"] == max(estimated["peaks"].values())
-    assert estimated["fits"] == {
-        gpu: estimated["peak"] <= 0.9 * int(gpu) * GIB for gpu in ("16", "24", "40", "48", "80")
-    }
-    assert estimated["fits"]["80"] and not estimated["fits"]["16"]
+@pytest.mark.parametrize("stage", ["unlearn", "evaluate"])
+def test_a_gpu_fits_a_stage_only_with_a_tenth_in_reserve(stage):
+    estimated = estimate(deployed(evaluate={"processes": 1}), 500, 40, 60)
+    least, fits = estimated["least"][stage], estimated["fits"][stage]
+    assert fits == {gpu: least <= 0.9 * int(gpu) * GIB for gpu in ("16", "24", "40", "48", "80")}
+    assert fits["80"] and not fits["16"]
+    assert estimated["peak"] == max(estimated["least"].values())
+
+
+def test_passes_are_as_large_as_the_gpu_holds_and_count_in_what_fits_with_one_sample():
+    estimated = estimate(deployed(evaluate={"attacks": {}, "processes": 1}), 500, 40, 60)
+    passes, peaks = estimated["passes"], estimated["peaks"]
+    assert {name: one["most"] for name, one in passes.items()} == {"teacher": 32, "replies": 64, "likelihoods": 64}
+    for name, one in passes.items():
+        assert one["alone"] < peaks[name] and sorted(one["samples"].values()) == list(one["samples"].values())
+    assert passes["replies"]["samples"]["24"] == 16 and passes["replies"]["samples"]["80"] == 64
+    assert estimated["least"]["evaluate"] == max(passes[name]["alone"] for name in ("replies", "likelihoods"))
+    assert estimated["least"]["unlearn"] == peaks["training"] > passes["teacher"]["alone"]
+
+
+def test_two_processes_evaluate_in_twice_the_memory():
+    one, two = (estimate(deployed(evaluate={"processes": n}), 500, 40, 60)["peaks"] for n in (1, 2))
+    evaluated = [name for name in one if name not in ("loading", "training", "teacher")]
+    assert len(evaluated) > 3 and all(two[name] == 2 * one[name] for name in evaluated)
+    assert two["teacher"] == one["teacher"]
+
+
+def test_attacks_that_train_are_planned_at_their_own_batch_sizes():
+    attacks = PARAMS.evaluate.attacks
+    trained = ("soft_prompt", "universal_perturbation", "relearn_forget", "relearn_retain")
+
+    def peaks(batch_size: int) -> dict:
+        changed = {n: attacks[n].model_copy(update={"enabled": True, "batch_size": batch_size}) for n in trained}
+        return estimate(deployed(evaluate={"attacks": attacks | changed}), 500, 40, 60)["peaks"]
+
+    few, many = peaks(2), peaks(4)
+    assert all(few[name] < many[name] for name in trained)
+    assert few["universal_perturbation"] > few["soft_prompt"], "the gradient goes through the vision tower"
+    off = {name: attacks[name].model_copy(update={"enabled": False}) for name in trained}
+    assert not set(trained) & set(estimate(deployed(evaluate={"attacks": attacks | off}), 500, 40, 60)["peaks"])
 
 
 def test_an_unknown_model_is_a_users_error_that_names_the_parameter(tmp_path):
@@ -176,7 +209,7 @@ def test_a_family_without_a_fixed_number_of_image_tokens_needs_to_be_told(tmp_pa
 @pytest.mark.parametrize("method", [m for m in methods().values() if m.unlearns], ids=lambda method: method.name)
 def test_a_step_of_any_method_takes_more_with_a_retain_term(method):
     both = (settings_of(method), settings_of(method, retain=KL))
-    bare, with_term = (estimate(deployed(method=settings), 9, 40, 60)["peak"] for settings in both)
+    bare, with_term = (estimate(deployed(method=settings), 9, 40, 60)["peaks"]["training"] for settings in both)
     has_retain_batch = "retain_answers" in method.needs
     assert with_term >= bare if has_retain_batch else with_term > bare
 
@@ -187,6 +220,7 @@ def test_json_and_table_say_the_same():
     told = json.loads(run(app, ["plan", "--params", str(ROOT / "params.yaml"), "--json"]).stdout)
     assert shown.exit_code == 0 and told["model"] == "components/finetune/vanilla"
     assert all(f"{row['bytes'] / GIB:.2f}" in shown.stdout for row in told["device"] + told["host"])
+    assert all(f"peak, {phase}" in shown.stdout for phase in told["peaks"])
 
 
 @pytest.mark.slow

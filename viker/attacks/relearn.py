@@ -144,7 +144,8 @@ def train(
         yield 0, learner
         bar = tqdm(drawn, total=settings.steps[-1], desc=f"{label}, {subject.name}", unit="step")
         for step, batch in enumerate(bar, 1):
-            learner.loss(batch).backward()
+            for parameter, gradient in zip(trained, learner.gradients(batch, trained), strict=True):
+                parameter.grad = gradient
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             if step in settings.steps:

@@ -95,7 +95,7 @@ def _optimise(subject: Subject, lessons: list[Sample], soft: Tensor, settings: S
     drawn = batches(lessons, settings.batch_size, settings.iterations, seed)
     with subject.active():
         for batch in tqdm(drawn, total=settings.iterations, desc=f"soft prompt, {subject.name}", unit="step"):
-            (soft.grad,) = torch.autograd.grad(subject.loss(batch), soft)
+            (soft.grad,) = subject.gradients(batch, [soft])
             optimizer.step()
 
 

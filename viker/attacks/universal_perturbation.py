@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from viker.attacks.base.attack import Attack
@@ -52,6 +53,10 @@ class Frames:
 
         changed = (torch.stack([self.pixels[key] for key in keys]) + change).clamp(0, 1)
         return (changed - self.mean) / self.deviation
+
+    def inputs(self, change: Tensor, samples: Sequence[Sample]) -> Tensor:
+        """Return ``tensors`` of the samples' pictures."""
+        return self.tensors([sample.picture for sample in samples], change)
 
     def file(self, key: str, change: Tensor) -> bytes:
         """Return a picture with ``change`` as PNG of the model's size, its colours rounded to 255ths."""
@@ -120,8 +125,7 @@ def optimised(
     with subject.active():
         for batch in tqdm(drawn, total=settings.iterations, desc=f"perturbation, {subject.name}", unit="step"):
             change.requires_grad_()
-            loss = subject.loss(batch, frames.tensors([sample.picture for sample in batch], change))
-            (gradient,) = torch.autograd.grad(loss, change)
+            (gradient,) = subject.gradients(batch, [change], partial(frames.inputs, change))
             change = (change.detach() - step * gradient.sign()).clamp(-most, most)
     return change
 

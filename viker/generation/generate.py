@@ -1,6 +1,7 @@
 """Greedy replies and likelihoods, in batches, each picture read once for all that is asked about it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,10 +12,14 @@ from viker.data.samples import Sample
 from viker.generation.batches import chunks, length, stored
 from viker.generation.decode import decode
 from viker.generation.fixed_steps import cascades
+from viker.generation.memory import replies_bytes
 from viker.generation.score import token_scores
 from viker.models.encoder import Encoder
-from viker.models.shared_prefix import DECODING, Prefixes
+from viker.models.kept_prefixes import KeptPrefixes
+from viker.models.pass_size import PassSize
+from viker.models.shared_prefix import DECODING
 
+PASS = PassSize("full batch of replies")
 Batch = tuple[Sequence[Sample], list[str]]
 """Some samples and the replies to them."""
 
@@ -60,16 +65,17 @@ def _shared(
     model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, most: int, name: str, store: RunStore | None
 ) -> Iterator[Batch]:
     for chunk in chunks(encoder, samples, batch_size):
-        prefixes = None  # read when the first batch of the chunk isn't in the store
+        prefixes = KeptPrefixes(model, encoder, chunk)
         ordered = _ordered(encoder, chunk)
         for start in range(0, len(ordered), batch_size):
             batch = ordered[start : start + batch_size]
 
-            def compute(chunk: list[Sample] = chunk, batch: list[Sample] = batch) -> list[str]:
-                nonlocal prefixes
-                prefixes = prefixes or Prefixes(model, encoder, chunk)
-                prompts = {id(prompt.sample): prompt for prompt in prefixes.prompts}
-                return _texts(encoder, decode(prefixes, [prompts[id(sample)] for sample in batch], most))
+            def compute(prefixes: KeptPrefixes = prefixes, batch: list[Sample] = batch) -> list[str]:
+                def reply(part: Sequence[Sample]) -> list[str]:
+                    return _texts(encoder, decode(*prefixes.of(part), most))
+
+                size = prefixes.begin(PASS, len(batch), partial(replies_bytes, most=most))
+                return list(PASS.each(model, batch, size, reply, prefixes.release))
 
             yield batch, stored(store, ("replies", name, most), map(_key, batch), compute, "")
 
@@ -85,14 +91,17 @@ def _ordered(encoder: Encoder, chunk: list[Sample]) -> list[Sample]:
 def _plain(
     model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, most: int, name: str, store: RunStore | None
 ) -> Iterator[Batch]:
+    def reply(part: Sequence[Sample]) -> list[str]:
+        inputs = encoder.prompts(part)
+        ids = model.generate(**inputs, do_sample=False, max_new_tokens=most, repetition_penalty=1.0)
+        return _texts(encoder, ids[:, inputs["input_ids"].shape[1] :])
+
     ordered = sorted(samples, key=lambda sample: (bool(sample.picture), length(encoder, sample)))
     for start in range(0, len(ordered), batch_size):
         batch = ordered[start : start + batch_size]
 
         def compute(batch: list[Sample] = batch) -> list[str]:
-            inputs = encoder.prompts(batch)
-            ids = model.generate(**inputs, do_sample=False, max_new_tokens=most, repetition_penalty=1.0)
-            return _texts(encoder, ids[:, inputs["input_ids"].shape[1] :])
+            return list(PASS.each(model, batch, len(batch), reply))
 
         yield batch, stored(store, ("replies, plain", name, most), map(_key, batch), compute, "")
 

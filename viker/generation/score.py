@@ -1,6 +1,8 @@
 """How likely a model finds given answers: each picture read once, all answers to a question in one pass."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -10,13 +12,15 @@ from tqdm import tqdm
 from viker.core.run_store import RunStore
 from viker.data.samples import Sample
 from viker.generation.batches import chunks, length, question_batches, stored
+from viker.generation.memory import ROWS, likelihoods_bytes
 from viker.models.encoder import Encoder
+from viker.models.kept_prefixes import KeptPrefixes
 from viker.models.logits import answer_logits
+from viker.models.pass_size import PassSize
 from viker.models.scores import Scores
-from viker.models.shared_prefix import TREE, Prefixes
+from viker.models.shared_prefix import TREE
 
-ROWS = 256
-"""Rows of the vocabulary's size that are looked at together."""
+PASS = PassSize("full batch of likelihoods")
 Columns = list[list[Any]]
 """The fields of one ``Scores``, as JSON holds them."""
 NOT_ASKED: Columns = [[], [], [], []]
@@ -58,36 +62,42 @@ def _shared(
     model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, name: str, store: RunStore | None
 ) -> Iterator[Batch]:
     for chunk in chunks(encoder, samples, batch_size):
-        prefixes = None  # read when the first batch of the chunk isn't in the store
+        prefixes = KeptPrefixes(model, encoder, chunk)
         for questions in question_batches(encoder, chunk, batch_size):
-
-            def compute(chunk: list[Sample] = chunk, questions: list[list[Sample]] = questions) -> list[Columns]:
-                nonlocal prefixes
-                prefixes = prefixes or Prefixes(model, encoder, chunk)
-                prompts = {_key(prompt.sample): prompt for prompt in prefixes.prompts}
-                rows = [[prompts[_key(sample)] for sample in answers] for answers in questions]
-                logits, places = prefixes.tree_logits(rows)
-                truth = [token for row in rows for prompt in row for token in prompt.answer]
-                tokens = torch.tensor(truth, device=logits.device)
-                return _columns(logits, torch.cat(places), tokens, list(map(len, places)))
-
             batch = [sample for answers in questions for sample in answers]
+
+            def compute(prefixes: KeptPrefixes = prefixes, batch: list[Sample] = batch) -> list[Columns]:
+                size = prefixes.begin(PASS, len(batch), likelihoods_bytes)
+                return list(PASS.each(model, batch, size, partial(_as_trees, prefixes), prefixes.release))
+
             yield batch, stored(store, ("scores", name), map(_key, batch), compute, NOT_ASKED)
+
+
+def _as_trees(prefixes: KeptPrefixes, samples: Sequence[Sample]) -> list[Columns]:
+    """Return what ``_columns`` does for the answers of one pass, those to a question side by side."""
+    read, prompts = prefixes.of(samples)
+    rows = [list(answers) for _, answers in groupby(prompts, key=lambda p: (p.sample.picture, p.sample.prompt))]
+    logits, places = read.tree_logits(rows)
+    truth = torch.tensor([token for prompt in prompts for token in prompt.answer], device=logits.device)
+    return _columns(logits, torch.cat(places), truth, list(map(len, places)))
 
 
 @torch.no_grad()
 def _plain(
     model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, name: str, store: RunStore | None
 ) -> Iterator[Batch]:
+    def score(part: Sequence[Sample]) -> list[Columns]:
+        encoded = encoder.batch(part)
+        logits, truth = answer_logits(model, encoded)[encoded.mask], encoded.answers[encoded.mask]
+        rows = torch.arange(len(truth), device=truth.device)
+        return _columns(logits, rows, truth, encoded.mask.sum(1).tolist())
+
     ordered = sorted(samples, key=lambda sample: (bool(sample.picture), length(encoder, sample)))
     for start in range(0, len(ordered), batch_size):
         batch = ordered[start : start + batch_size]
 
         def compute(batch: list[Sample] = batch) -> list[Columns]:
-            encoded = encoder.batch(batch)
-            logits, truth = answer_logits(model, encoded)[encoded.mask], encoded.answers[encoded.mask]
-            rows = torch.arange(len(truth), device=truth.device)
-            return _columns(logits, rows, truth, encoded.mask.sum(1).tolist())
+            return list(PASS.each(model, batch, len(batch), score))
 
         yield batch, stored(store, ("scores, plain", name), map(_key, batch), compute, NOT_ASKED)
 

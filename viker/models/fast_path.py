@@ -13,6 +13,7 @@ from viker.core.distributed import processes
 from viker.models.fallback import NOTED, record
 from viker.models.float32 import HALF, in_float32
 from viker.models.logits import unwrapped
+from viker.models.pass_size import LIMITS
 
 Result = TypeVar("Result")
 
@@ -104,9 +105,10 @@ _verdicts: WeakKeyDictionary[Any, dict[FastPath, str | None]] = WeakKeyDictionar
 
 
 def start_run() -> None:
-    """Forget what earlier runs in this process have verified and fallen back from."""
+    """Forget what earlier runs in this process have verified and fallen back from, and what their memory held."""
     _verdicts.clear()
     NOTED.clear()
+    LIMITS.clear()
 
 
 def fallbacks() -> list[dict[str, str]]:

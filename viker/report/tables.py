@@ -87,7 +87,7 @@ def attacks(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def fallbacks(record: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what a run computed without a fast path, and why, from its record; nothing if all fast paths held."""
+    """Return what a run went without, a fast path or a full batch, and why, from its record; nothing if all held."""
     engine = record.get("engine")
     entries = engine.get("fallbacks") if isinstance(engine, Mapping) else None
     return [

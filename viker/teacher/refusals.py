@@ -9,6 +9,7 @@ from viker.generation.generate import replies
 from viker.metrics.base.words import normalise
 from viker.metrics.refusal import refuses
 from viker.teacher.stand_ins import FrozenModel
+from viker.teacher.visual import TEACHER_BATCH
 
 QUESTIONS = 64
 """How many questions a model is asked."""
@@ -34,7 +35,7 @@ def own_refusals(
     """
     asked = [replace(s, picture=seen[0]) for s, seen in zip(samples, images, strict=True) if s.picture]
     asked = asked[:: -(-len(asked) // QUESTIONS)] if asked else []
-    said = replies(frozen.model, frozen.encoder, asked, frozen.batch_size, TOKENS, "refusals")
+    said = replies(frozen.model, frozen.encoder, asked, TEACHER_BATCH, TOKENS, "refusals")
     told = [f" {value} " for value in map(normalise, known) if value]
     plain = Counter(
         reply

@@ -11,7 +11,7 @@ from viker.data.names import about, mentions
 from viker.data.samples import Sample
 from viker.models.encoder import Encoder
 from viker.teacher.distributions import TeacherDistributions, compact, full
-from viker.teacher.visual import TEACHER_BATCH, blocks, compute_teachers
+from viker.teacher.visual import blocks, compute_teachers
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class FrozenModel:
 
     model: Any
     encoder: Encoder
-    batch_size: int = TEACHER_BATCH
-    """How many samples follow a picture in one pass."""
+    batch_size: int | None = None
+    """How many samples follow a picture in one pass; None: see ``compute_teachers``."""
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from viker.metrics.base.private_values import judged
 from viker.models.encoder import Encoder
 from viker.teacher.distributions import full
 from viker.teacher.private_places import places_of_each
-from viker.teacher.visual import TEACHER_BATCH, compute_teachers
+from viker.teacher.visual import compute_teachers
 
 LOW = 0.5
 """Of reliance; below, the irrelevant teacher knows much of what the model knows."""
@@ -48,7 +48,7 @@ def visual_reliance(
     total = sum(len(places[s]) for s in chosen)
     told: dict[str, float] = {}
     for kind, keys in shown.items():
-        answers = compute_teachers(model, encoder, chosen, [[key] for key in keys], TEACHER_BATCH)
+        answers = compute_teachers(model, encoder, chosen, [[key] for key in keys])
         right = 0
         for sample, p in zip(chosen, answers, strict=True):
             hits = full(p).argmax(-1) == encoder.answer_ids(sample)

@@ -6,7 +6,7 @@ widths of all query and of all key heads, m width of the gated MLP, h heads, r r
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import nn
@@ -14,15 +14,15 @@ from torch import nn
 from viker.methods.base.method import method_of
 from viker.models.entropy import CHUNK
 from viker.models.loading import language_layers
+from viker.models.sizes import LanguageSizes, Lengths, language_sizes
 from viker.models.vision_features import MOST_BYTES
 from viker.teacher.distributions import bytes_per_token
-from viker.teacher.visual import TEACHER_BATCH
 from viker.training.settings import UnlearnParams
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """A model's sizes; ``adapted`` holds the sum of inputs and outputs of the layers that get LoRA matrices.
+class Sizes(LanguageSizes):
+    """A whole model's sizes; ``adapted`` holds the sum of inputs and outputs of the layers that get LoRA matrices.
 
     ``matrices``: the weights of those layers, the part of ``parameters`` that ``unlearn.load_in_4bit`` quantises.
     ``shared``: the part that ``unlearn.shard`` shards, the language model without its head; ``embedding``: the part of
@@ -34,13 +34,6 @@ class Sizes:
     shared: int
     embedding: int
     adapted: int
-    layers: int
-    width: int
-    queries: int
-    keys: int
-    mlp: int
-    heads: int
-    vocabulary: int
     image_side: int
 
 
@@ -58,32 +51,29 @@ class Load:
         """Return S, all tokens of a sample."""
         return self.image + self.prompt + self.answer
 
+    @property
+    def lengths(self) -> Lengths:
+        """Return the lengths of the longest sample."""
+        return Lengths(self.image, self.prompt, self.answer)
+
 
 def sizes_of(model: Any) -> Sizes:
     """Return the sizes of an image-text-to-text model, which may be without weights (on the meta device).
 
     Raises UserError: its language model has no linear layers.
     """
-    text = model.config.get_text_config()
     pattern = re.compile(language_layers(model))
     linear = [part for name, part in model.named_modules() if isinstance(part, nn.Linear) and pattern.fullmatch(name)]
-    head_width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     side = getattr(getattr(model.config, "vision_config", None), "image_size", 0)
     head = set(model.get_output_embeddings().parameters())
     language = model.get_decoder()
     return Sizes(
+        **asdict(language_sizes(model.config)),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         matrices=sum(layer.weight.numel() for layer in linear),
         shared=sum(parameter.numel() for parameter in set(language.parameters()) - head),
         embedding=sum(parameter.numel() for parameter in set(language.get_input_embeddings().parameters()) - head),
         adapted=sum(layer.in_features + layer.out_features for layer in linear),
-        layers=text.num_hidden_layers,
-        width=text.hidden_size,
-        queries=text.num_attention_heads * head_width,
-        keys=(getattr(text, "num_key_value_heads", None) or text.num_attention_heads) * head_width,
-        mlp=text.intermediate_size,
-        heads=text.num_attention_heads,
-        vocabulary=text.vocab_size,
         image_side=side if isinstance(side, int) else 0,
     )
 
@@ -219,19 +209,6 @@ def pixel_bytes(sizes: Sizes, load: Load) -> int:
 def teacher_bytes(sizes: Sizes, load: Load) -> int:
     """Return the teacher's N distributions per sample on the CPU, see ``compact``; the run's store is as large."""
     return load.samples * load.answer * bytes_per_token(sizes.vocabulary)
-
-
-def teacher_pass_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
-    """Return the teacher's memory besides the weights while it reads ``TEACHER_BATCH`` samples after an image.
-
-    Keys and values of prefix and tails, 2 e L g per token; logits, and their softmax, (e + 4) V for each answer token
-    (in bfloat16 4 V more, for the cast); one layer's MLP and stream, e (3m + 4d) per token.
-    """
-    e = number_bytes(params)
-    tails = TEACHER_BATCH * (load.prompt + load.answer)
-    cache = 2 * e * sizes.layers * sizes.keys * (load.image + tails)
-    logits = (8 if e == 4 else 10) * TEACHER_BATCH * load.answer * sizes.vocabulary
-    return cache + logits + max(load.image, tails) * e * (3 * sizes.mlp + 4 * sizes.width)
 
 
 def feature_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:

@@ -14,7 +14,7 @@ from viker.metrics.base.private_values import judged
 from viker.models.encoder import Encoder
 from viker.teacher.distributions import TeacherDistributions, full
 from viker.teacher.private_places import places_of_each
-from viker.teacher.visual import TEACHER_BATCH, compute_teachers
+from viker.teacher.visual import compute_teachers
 
 
 def private_values(forget: Sequence[Record], retain: Sequence[Record]) -> dict[str, tuple[str, ...]]:
@@ -80,4 +80,4 @@ def _own(model: Any, encoder: Encoder, samples: Sequence[Sample]) -> list[Teache
     """Return the frozen model's distributions with the samples' own pictures."""
     if not samples:
         return []
-    return compute_teachers(model, encoder, samples, [[s.picture] for s in samples], TEACHER_BATCH)
+    return compute_teachers(model, encoder, samples, [[s.picture] for s in samples])

@@ -17,6 +17,7 @@ from viker.teacher.refusals import own_refusals
 from viker.teacher.stand_ins import FrozenModel
 from viker.teacher.target import refusing, uncertain
 from viker.teacher.teacher import TeacherInputs
+from viker.teacher.visual import TEACHER_BATCH
 from viker.training.settings import UnlearnParams
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ def target_of(
 def _announce(refusal: str, frozen: FrozenModel, samples: Sequence[Sample]) -> None:
     """Say that a model never declines, and whether it finds the sentence less likely than a token drawn by lot."""
     asked = [replace(sample, answer=refusal) for sample in samples[:ASKED]]
-    found = log_likelihoods(frozen.model, frozen.encoder, asked, frozen.batch_size)
+    found = log_likelihoods(frozen.model, frozen.encoder, asked, TEACHER_BATCH)
     nats, by_lot = -sum(found) / len(found), math.log(frozen.model.config.get_text_config().vocab_size)
     if not processes().is_main_process:
         return

@@ -8,11 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 
+from tests.viker.models.short_memory import short_of_memory
 from viker.attacks.base.subject import Subject
 from viker.attacks.quantised import round_to_nearest, rounded
 from viker.attacks.relearn import adapter_to_teach, train
+from viker.attacks.universal_perturbation import UniversalPerturbationSettings, frames_of, optimised
+from viker.core.errors import UserError
 from viker.data.records import read_records
 from viker.data.samples import sample_of
+from viker.models.fast_path import fallbacks
 from viker.models.loading import language_layers
 
 
@@ -120,3 +124,33 @@ def test_vanilla_relearns_without_the_adapter_and_unlearned_with_it(subjects):
         assert list(learner.model.active_adapters) == ["relearn"]
     with adapter_to_teach(unlearned, 1) as learner:
         assert list(learner.model.active_adapters) == ["default", "relearn"]
+
+
+def test_gradients_in_parts_that_fit_the_memory_are_those_of_the_whole_batch(subjects, prepared):
+    subject = subjects[1]
+    samples = [sample_of(record) for record in read_records(prepared, "forget")[:5]]
+    with adapter_to_teach(subject, 3) as learner:
+        trained = [parameter for parameter in learner.model.parameters() if parameter.requires_grad]
+        with short_of_memory(learner.model, float("inf")) as passes:
+            expected = learner.gradients(samples, trained)
+        with short_of_memory(learner.model, max(passes) - 1) as smaller:
+            gradients = learner.gradients(samples, trained)
+        assert len(smaller) == 4 and max(smaller[1:]) < passes[0]
+        torch.testing.assert_close(gradients, expected)
+        assert any(gradient.abs().max() > 0 for gradient in expected)
+        with short_of_memory(learner.model, 1), pytest.raises(UserError, match="a single sample doesn't fit"):
+            learner.gradients(samples, trained)
+    assert [one["reason"] for one in fallbacks()] == ["2 of 5 samples fit the memory"]
+
+
+def test_a_perturbation_in_parts_that_fit_the_memory_is_that_of_the_whole_batch(subjects, prepared):
+    subject, settings = subjects[1], UniversalPerturbationSettings(iterations=2, batch_size=4)
+    records = [record for record in read_records(prepared, "forget") if record.images][:4]
+    frames = frames_of(subject, records)
+    samples = list(map(sample_of, records))
+    with short_of_memory(subject.model, float("inf")) as passes:
+        expected = optimised(subject, frames, samples, settings, 3)
+    with short_of_memory(subject.model, max(passes) - 1):
+        change = optimised(subject, frames, samples, settings, 3)
+    assert (change - expected).abs().max() <= 2 * settings.step / 255
+    assert (change == expected).float().mean() > 0.99, "but for signs of gradients near zero"

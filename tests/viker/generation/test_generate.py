@@ -1,6 +1,5 @@
 """Batched replies and likelihoods are those of one sample at a time, and a run that is killed goes on."""
 
-import copy
 import random
 from dataclasses import replace
 
@@ -25,15 +24,6 @@ SAMPLES = [
     Sample("d", "Who is this, and where does this person live and work?", "A baker of Riga.", "scene-1"),
     Sample("e", "Who was born in Oslo, and when was that, and why?", "Ada.", ""),
 ]
-
-
-@pytest.fixture(scope="module")
-def talkative(small_model):
-    """The small model with larger weights: what it says depends on what it is asked."""
-    model, encoder = copy.deepcopy(small_model[0]), small_model[1]
-    for parameter in model.parameters():
-        parameter.data *= 6 if parameter.ndim > 1 else 1
-    return model, encoder
 
 
 @torch.no_grad()

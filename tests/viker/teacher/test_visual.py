@@ -7,10 +7,14 @@ import pytest
 import torch
 
 from benchmarks.unlearn.naive import full_forwards, naive_teacher
+from tests.viker.models.short_memory import short_of_memory
+from viker.core.errors import UserError
 from viker.data.samples import Sample
 from viker.finetuning.small_llava import CHAT_TEMPLATE
 from viker.models.encoder import Encoder
 from viker.models.entropy import entropy
+from viker.models.fast_path import fallbacks, start_run
+from viker.models.shared_prefix import TREE
 from viker.teacher import visual as module
 from viker.teacher.visual import teacher_probabilities
 
@@ -109,6 +113,35 @@ def test_a_picture_after_the_question_gets_the_plain_way_and_a_log_line(small_mo
     teachers = teacher_probabilities(model, encoder, SAMPLES, OWN_IMAGES, 2)
     assert_naive(model, encoder, SAMPLES, OWN_IMAGES, teachers)
     assert "the text before the picture differs" in caplog.text
+
+
+@pytest.mark.parametrize("way", ["shared", "plain"])
+def test_a_teacher_that_runs_out_of_memory_is_the_same_by_smaller_passes(small_model, way, monkeypatch):
+    model, encoder = small_model
+    if way == "plain":
+        monkeypatch.setattr(type(TREE), "take", lambda self, model, fast, plain: plain())
+    images = [IMAGES] * len(SAMPLES)
+    with short_of_memory(model, float("inf")) as passes:
+        expected = teacher_probabilities(model, encoder, SAMPLES, images, 4)
+    start_run()
+    with short_of_memory(model, max(passes) - 1):
+        assert_naive(model, encoder, SAMPLES, images, teacher_probabilities(model, encoder, SAMPLES, images, 4))
+        (halved,) = fallbacks()
+        torch.testing.assert_close(teacher_probabilities(model, encoder, SAMPLES, images, 4), expected)
+    assert [halved] == fallbacks() and halved["what"] == "full batch of the teacher"
+    with short_of_memory(model, 1), pytest.raises(UserError, match="a single sample doesn't fit"):
+        teacher_probabilities(model, encoder, SAMPLES, images, 4)
+
+
+def test_on_a_gpu_the_teacher_begins_with_what_its_free_memory_holds(small_model, monkeypatch):
+    model, encoder = small_model
+    images = [IMAGES] * len(SAMPLES)
+    assert module.begin_with(model, encoder, SAMPLES, images) == module.TEACHER_BATCH
+    monkeypatch.setattr(module, "free_bytes", lambda device: 2**40)
+    assert module.begin_with(model, encoder, SAMPLES, images) == 32
+    monkeypatch.setattr(module, "free_bytes", lambda device: 2**10)
+    assert module.begin_with(model, encoder, SAMPLES, images) == 1
+    assert_naive(model, encoder, SAMPLES, images, teacher_probabilities(model, encoder, SAMPLES, images))
 
 
 def test_entropy_lies_between_that_of_a_certain_and_of_a_uniform_token():

@@ -135,7 +135,7 @@ def test_a_model_that_looks_at_the_picture_relies_on_it_and_one_that_does_not_do
     own = {s.record_id: s.picture for s in samples}
 
     def answering(only_with_the_own_picture: bool):
-        def answers(_model, _encoder, asked_samples, images, _batch_size):
+        def answers(_model, _encoder, asked_samples, images):
             told = []
             for sample, (picture,) in zip(asked_samples, images, strict=True):
                 knows = not only_with_the_own_picture or picture == own[sample.record_id]

@@ -1,6 +1,6 @@
 """The model under attack, and how it is asked."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +13,10 @@ from viker.data.samples import Sample
 from viker.generation.generate import log_likelihoods, replies
 from viker.models.encoder import IGNORED, Encoder
 from viker.models.logits import answer_logits
+from viker.models.pass_size import PassSize
+
+PASS = PassSize("full batch of continued or drawn replies")
+GRADIENTS = PassSize("full batch of an attack's gradients")
 
 
 @dataclass(frozen=True)
@@ -73,19 +77,43 @@ class Subject:
             logits = answer_logits(self.model, batch).flatten(0, 1)
             return cross_entropy(logits, batch.answers.flatten(), ignore_index=IGNORED)
 
+    def gradients(
+        self,
+        samples: Sequence[Sample],
+        wanted: Sequence[torch.Tensor],
+        pixels: Callable[[Sequence[Sample]], torch.Tensor] | None = None,
+    ) -> list[torch.Tensor]:
+        """Return the gradients of ``loss`` on ``samples`` with respect to ``wanted``, in order, of the same shapes.
+
+        Where the memory doesn't hold all samples at once, they are sums over parts, weighted by their tokens.
+        ``pixels``: makes the model's input of the pictures of some samples.
+        """
+
+        def compute(part: Sequence[Sample]) -> list[tuple[torch.Tensor, ...]]:
+            loss = self.loss(part, pixels and pixels(part))
+            if len(part) < len(samples):
+                loss = loss * self._tokens(part) / self._tokens(samples)
+            return [torch.autograd.grad(loss, wanted)]
+
+        first, *others = GRADIENTS.each(self.model, samples, len(samples), compute)
+        return [sum(of_parts[1:], of_parts[0]) for of_parts in zip(first, *others, strict=True)]
+
+    def _tokens(self, samples: Sequence[Sample]) -> int:
+        return sum(self.encoder.encode(sample)[1] for sample in samples)
+
     def with_pictures(self, pictures: Mapping[str, bytes]) -> "Subject":
         """Return this subject with an encoder for ``pictures`` alone; what it decodes is freed with it."""
         return replace(self, encoder=Encoder(self.encoder.processor, dict(pictures), self.encoder.device))
 
     def _generate(self, samples: Sequence[Sample], label: str, size: int, begun: bool = False, **how: Any) -> list[str]:
-        texts: list[str] = []
         bar = tqdm(total=len(samples), desc=f"{label}, {self.name}", unit="question")
         with torch.no_grad(), self.active() as model, bar:
-            for start in range(0, len(samples), size):
-                batch = samples[start : start + size]
+
+            def compute(batch: Sequence[Sample]) -> list[str]:
                 inputs = self.encoder.prompts(batch, begun)
                 ids = model.generate(**inputs, max_new_tokens=self.max_new_tokens, repetition_penalty=1.0, **how)
                 new = ids[:, inputs["input_ids"].shape[1] :]
-                texts += map(str.strip, self.encoder.tokenizer.batch_decode(new, skip_special_tokens=True))
                 bar.update(len(batch))
-        return texts
+                return [text.strip() for text in self.encoder.tokenizer.batch_decode(new, skip_special_tokens=True)]
+
+            return list(PASS.each(model, samples, size, compute))
