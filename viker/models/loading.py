@@ -34,7 +34,8 @@ def seed_everything(seed: int, threads: int) -> None:
     torch.set_num_threads(threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # which would write each new tensor twice
+    # each new tensor would be written twice; mypy doesn't see that torch makes it a property of its module
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     transformers_logging.disable_progress_bar()
 
 
