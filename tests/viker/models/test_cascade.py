@@ -102,8 +102,11 @@ def nan_in_fresh_memory():
     """Memory that nobody has written holds NaN, as torch fills it where it is to be deterministic."""
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
-    assert torch.utils.deterministic.fill_uninitialized_memory and torch.empty(1).isnan()
+    filled = torch.utils.deterministic.fill_uninitialized_memory
+    torch.utils.deterministic.fill_uninitialized_memory = True  # a stage that ran before has switched it off
+    assert torch.empty(1).isnan()
     yield
+    torch.utils.deterministic.fill_uninitialized_memory = filled
     torch.use_deterministic_algorithms(before)
 
 
