@@ -39,7 +39,7 @@ def run(subject: Subject, targets: Targets, settings: AttackSettings, seed: int)
     tables = []
     for layer in range(scores.shape[1]):
         likeliest = [
-            max(options, key=lambda token, logits=logits: float(logits[token]))  # type: ignore[misc]
+            max(options, key=logits.tolist().__getitem__)
             for options, logits in zip(tokens, scores[:, layer], strict=True)
         ]
         replies = ([options[token]] for options, token in zip(tokens, likeliest, strict=True))

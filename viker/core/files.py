@@ -56,9 +56,9 @@ def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
         )
         if not elsewhere and not hasattr(error, "output"):
             with suppress(AttributeError, OSError):
-                error.output = path  # type: ignore[attr-defined]
+                error.output = path  # type: ignore[attr-defined]  # what the handler names
                 files = [target] if target.is_file() else target.rglob("*")
-                error.written = sum(file.lstat().st_size for file in files)  # type: ignore[attr-defined]
+                error.written = sum(file.lstat().st_size for file in files)  # type: ignore[attr-defined]  # as above
         raise
 
 

@@ -34,8 +34,8 @@ def seed_everything(seed: int, threads: int) -> None:
     torch.set_num_threads(threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
-    # each new tensor would be written twice; mypy doesn't see that torch makes it a property of its module
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    # each new tensor would be written twice
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # made when torch starts
     transformers_logging.disable_progress_bar()
 
 

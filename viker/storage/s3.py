@@ -24,7 +24,7 @@ from boto3.s3.transfer import S3Transfer, TransferConfig
 from botocore import exceptions as boto
 from botocore.config import Config
 from filelock import FileLock, Timeout
-from s3transfer.exceptions import S3DownloadFailedError  # type: ignore[import-untyped]
+from s3transfer.exceptions import S3DownloadFailedError  # type: ignore[import-untyped]  # has no types
 from tqdm import tqdm
 
 from viker.core.errors import UserError

@@ -71,7 +71,7 @@ class SilentSubject:
 
 def rehearsed(attack: Attack, subject: SilentSubject, targets: Targets, settings: AttackSettings, seed: int) -> Outcome:
     """Return the outcome of an attack on ``subject``. Raises NotApplicable: as the attack does."""
-    return attack.run(subject, targets, settings, seed)  # type: ignore[arg-type]
+    return attack.run(subject, targets, settings, seed)  # type: ignore[arg-type]  # stands in for it
 
 
 def questions_of(

@@ -19,7 +19,8 @@ def check_sections(values: Any) -> Any:
     Raises ValidationError: no such attack, or a setting that it doesn't have or doesn't allow.
     """
     attacks = load_attacks()
-    sections: Any = TypedDict("Attacks", {name: one.settings for name, one in attacks.items()}, total=False)  # type: ignore[misc]
+    fields = {name: one.settings for name, one in attacks.items()}
+    sections: Any = TypedDict("Attacks", fields, total=False)  # type: ignore[misc]  # mypy wants a literal
     adapter: TypeAdapter[Any] = TypeAdapter(with_config(extra="forbid")(sections))
     try:
         checked: dict[str, AttackSettings] = adapter.validate_python(values)
