@@ -8,6 +8,7 @@ from components.contract.params import Params
 from components.contract.stages import NOBODY, Personal, stages
 from viker.core.mlflow_store import ARTIFACTS, database, tracking_uri
 from viker.core.pseudonyms import privacy_folder
+from viker.core.result_cache import cache_folder
 from viker.storage import is_remote
 from viker.tracking.outbox import outbox
 
@@ -30,6 +31,9 @@ ENCRYPTED = Personal(
     "pseudonyms' key, encrypted guard sets and replies to them, receipts, audit log",
     kept="as long as a version's coverage is to be known",
     copies=(),
+)
+RESULTS = Personal(
+    "everybody", "replies, and what the teacher expects of answers", kept="until a purge or the limit", copies=()
 )
 SOURCE = Personal("everybody", "the data itself, which is yours: nothing here removes it", kept="as you say", copies=())
 
@@ -68,6 +72,7 @@ def _around(params: Params) -> Iterator[Place]:
     if (file := database(tracking_uri())) is not None:
         yield Place(file, "MLflow", published)
         yield Place(file.parent / ARTIFACTS, "MLflow", published)
+    yield Place(cache_folder(), "unlearn and evaluate", RESULTS)
     yield Place(Path("work"), "sweeps, tuning and benchmarks", CACHED)
     yield Place(Path("dvc_plots"), "dvc plots", NOBODY)
     yield Place(privacy_folder(), "viker purge", ENCRYPTED, searched=False)

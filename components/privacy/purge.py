@@ -29,6 +29,7 @@ from viker.core.errors import UserError
 from viker.core.files import new_file, read_json, sha256_bytes, sha256_path
 from viker.core.pseudonyms import privacy_folder, salt
 from viker.core.redact import without_secrets
+from viker.core.result_cache import cache_folder
 from viker.core.run_store import INPUTS
 from viker.core.settings import validated
 from viker.data import guard
@@ -223,10 +224,12 @@ def _keep_guard(purge: Purge, gathered: Gathered | None, say: Callable[[str], No
 
 
 def _stale_states(params: Params, purge: Purge, finder: Finder) -> Iterator[Path]:
-    """Yield the state folders of runs that were not over, but for runs on data that name none of these people.
+    """Yield the cache, and the state folders of runs that were not over, but for data that name none of these people.
 
     What they hold of people is numbers and bare replies, which no search tells: the data's hash does.
     """
+    if cache_folder().is_dir():  # of all runs, on whatever data
+        yield cache_folder()
     harmless = {
         sha256_path(path)
         for path in _files(params, purge.also)
