@@ -25,7 +25,7 @@ def cache_folder() -> Path:
 
 
 def limit() -> float:
-    """Return how many bytes the results may take; 0: none are kept. Raises UserError: the variable is no such number."""
+    """Return how many bytes the results may take; 0: none are kept. Raises UserError: it is no such number."""
     text = os.environ.get(SIZE) or "5"
     try:
         size = float(text)
