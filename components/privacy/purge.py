@@ -228,8 +228,11 @@ def _stale_states(params: Params, purge: Purge, finder: Finder) -> Iterator[Path
 
     What they hold of people is numbers and bare replies, which no search tells: the data's hash does.
     """
-    if cache_folder().is_dir():  # of all runs, on whatever data
-        yield cache_folder()
+    caches = [
+        cache_folder(),
+        *(path for one in purge.also if not is_remote(one) for path in Path(one).rglob("work/cache")),
+    ]
+    yield from {path.resolve(): path for path in caches if path.is_dir()}.values()  # of runs on whatever data
     harmless = {
         sha256_path(path)
         for path in _files(params, purge.also)

@@ -137,7 +137,10 @@ def teacher_key(params: UnlearnParams, decided: Mapping[str, Any]) -> str | None
         return None
     names = ("seed", "threads", "data", "vanilla", "irrelevant", "start_from", "questions")
     settings = params.model_dump(include={"precision", "load_in_4bit", "attention", "text_questions"})
-    deciding = {"teachers": list((params.method.teachers or {"irrelevant": 1.0}).items()), "torch": torch.__version__}
+    deciding: dict[str, Any] = {
+        "teachers": list((params.method.teachers or {"irrelevant": 1.0}).items()),
+        "torch": torch.__version__,
+    }
     deciding |= {"device": str(device()), "settings": settings, **{name: decided[name] for name in names}}
     return key_of("teacher", deciding)
 
