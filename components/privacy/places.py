@@ -1,6 +1,6 @@
 """Where a work tree holds something of people: what the stages declare, and what lies around them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,6 +51,12 @@ def searched(params: Params) -> list[Path]:
 def weights() -> list[Path]:
     """Return where models and adapters lie in the work tree."""
     return [one.path for one in _of_stages() if one.personal.form == "weights"]
+
+
+def caches(also: Sequence[str]) -> list[Path]:
+    """Return the caches of results, of runs on whatever data: the work tree's, and those in the folders ``also``."""
+    below = (path for one in also if not is_remote(one) for path in Path(one).rglob("work/cache"))
+    return list({path.resolve(): path for path in (cache_folder(), *below) if path.is_dir()}.values())
 
 
 def _of_stages() -> Iterator[Place]:

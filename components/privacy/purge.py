@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from components.contract.params import Params
 from components.privacy.marking import mark, mark_in_s3
 from components.privacy.objects import away
-from components.privacy.places import searched, weights
+from components.privacy.places import caches, searched, weights
 from components.privacy.removal import remove_folder, treat
 from components.privacy.search import Finder, Traces, files_below
 from components.privacy.server import WEIGHTS
@@ -29,7 +29,6 @@ from viker.core.errors import UserError
 from viker.core.files import new_file, read_json, sha256_bytes, sha256_path
 from viker.core.pseudonyms import privacy_folder, salt
 from viker.core.redact import without_secrets
-from viker.core.result_cache import cache_folder
 from viker.core.run_store import INPUTS
 from viker.core.settings import validated
 from viker.data import guard
@@ -228,11 +227,7 @@ def _stale_states(params: Params, purge: Purge, finder: Finder) -> Iterator[Path
 
     What they hold of people is numbers and bare replies, which no search tells: the data's hash does.
     """
-    caches = [
-        cache_folder(),
-        *(path for one in purge.also if not is_remote(one) for path in Path(one).rglob("work/cache")),
-    ]
-    yield from {path.resolve(): path for path in caches if path.is_dir()}.values()  # of runs on whatever data
+    yield from caches(purge.also)
     harmless = {
         sha256_path(path)
         for path in _files(params, purge.also)
