@@ -223,7 +223,7 @@ def _keep_guard(purge: Purge, gathered: Gathered | None, say: Callable[[str], No
 
 
 def _stale_states(params: Params, purge: Purge, finder: Finder) -> Iterator[Path]:
-    """Yield the cache, and the state folders of runs that were not over, but for data that name none of these people."""
+    """Yield the cache, and the state folders of runs not yet over, but for data that name none of these people."""
     yield from caches(purge.also)
     # what they hold is numbers and bare replies, which no search tells: the data's hash does
     harmless = {
