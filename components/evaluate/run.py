@@ -10,6 +10,7 @@ from peft import LoraConfig, get_peft_model
 
 from components.contract.shares import accept_part, decided_by, describe_part
 from components.evaluate.stage import Arguments
+from components.evaluate.vanilla import ANSWERS, ask_or_recall
 from viker.attacks.base.attack import load_attacks
 from viker.attacks.base.perform import run_attacks
 from viker.attacks.base.subject import Subject
@@ -39,9 +40,6 @@ from viker.models.encoder import Encoder
 from viker.models.loading import device, language_layers, load_model, seed_everything
 from viker.teacher.visual_reliance import reliance_on_pictures
 
-ANSWERS = "answers.json"
-"""In the folder of a part: the results."""
-
 
 def run(
     params: EvaluateParams, seed: int, threads: int, args: Arguments, vanilla_answers: Callable[[], Path] | None = None
@@ -69,6 +67,8 @@ def run(
         _take_over(store, folder, deciding if part["adapter"] else deciding | {"adapter": None})
     sizes = params.batch_size, protocol.longest("generation")
     subjects = [Subject(name, adapted, name == "unlearned", encoder, *sizes, digest) for name in MODELS]
+    if vanilla_answers is None and not store.results:
+        ask_or_recall(store, subjects[0], questions, targets, params, deciding)
     if vanilla_answers is not None:  # meanwhile
         answer("unlearned", adapted, encoder, questions, params, store)
         run_attacks([one for one in subjects if one.adapter_on], targets, params.attacks, seed, store)

@@ -1,6 +1,6 @@
 """Where a work tree holds something of people: what the stages declare, and what lies around them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +8,7 @@ from components.contract.params import Params
 from components.contract.stages import NOBODY, Personal, stages
 from viker.core.mlflow_store import ARTIFACTS, database, tracking_uri
 from viker.core.pseudonyms import privacy_folder
+from viker.core.result_cache import cache_folder
 from viker.storage import is_remote
 from viker.tracking.outbox import outbox
 
@@ -31,6 +32,9 @@ ENCRYPTED = Personal(
     kept="as long as a version's coverage is to be known",
     copies=(),
 )
+RESULTS = Personal(
+    "everybody", "replies, and what the teacher expects of answers", kept="until a purge or the limit", copies=()
+)
 SOURCE = Personal("everybody", "the data itself, which is yours: nothing here removes it", kept="as you say", copies=())
 
 
@@ -47,6 +51,12 @@ def searched(params: Params) -> list[Path]:
 def weights() -> list[Path]:
     """Return where models and adapters lie in the work tree."""
     return [one.path for one in _of_stages() if one.personal.form == "weights"]
+
+
+def caches(also: Sequence[str]) -> list[Path]:
+    """Return the caches of results, of runs on whatever data: the work tree's, and those in the folders ``also``."""
+    below = (path for one in also if not is_remote(one) for path in Path(one).rglob("work/cache"))
+    return list({path.resolve(): path for path in (cache_folder(), *below) if path.is_dir()}.values())
 
 
 def _of_stages() -> Iterator[Place]:
@@ -68,6 +78,7 @@ def _around(params: Params) -> Iterator[Place]:
     if (file := database(tracking_uri())) is not None:
         yield Place(file, "MLflow", published)
         yield Place(file.parent / ARTIFACTS, "MLflow", published)
+    yield Place(cache_folder(), "unlearn and evaluate", RESULTS)
     yield Place(Path("work"), "sweeps, tuning and benchmarks", CACHED)
     yield Place(Path("dvc_plots"), "dvc plots", NOBODY)
     yield Place(privacy_folder(), "viker purge", ENCRYPTED, searched=False)

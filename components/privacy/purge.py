@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from components.contract.params import Params
 from components.privacy.marking import mark, mark_in_s3
 from components.privacy.objects import away
-from components.privacy.places import searched, weights
+from components.privacy.places import caches, searched, weights
 from components.privacy.removal import remove_folder, treat
 from components.privacy.search import Finder, Traces, files_below
 from components.privacy.server import WEIGHTS
@@ -223,10 +223,9 @@ def _keep_guard(purge: Purge, gathered: Gathered | None, say: Callable[[str], No
 
 
 def _stale_states(params: Params, purge: Purge, finder: Finder) -> Iterator[Path]:
-    """Yield the state folders of runs that were not over, but for runs on data that name none of these people.
-
-    What they hold of people is numbers and bare replies, which no search tells: the data's hash does.
-    """
+    """Yield the cache, and the state folders of runs not yet over, but for data that name none of these people."""
+    yield from caches(purge.also)
+    # what they hold is numbers and bare replies, which no search tells: the data's hash does
     harmless = {
         sha256_path(path)
         for path in _files(params, purge.also)

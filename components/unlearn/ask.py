@@ -7,9 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from components.contract.shares import describe_part
 from viker.core.distributed import processes
 from viker.core.files import new_folder, sha256_bytes, sha256_path
+from viker.core.result_cache import cached, keep, key_of
 from viker.core.run_store import RunStore
 from viker.data.irrelevant.assignment import images_of, read_irrelevant
 from viker.data.records import Record, read_pictures, read_records
@@ -25,7 +28,7 @@ from viker.training.questions import Questions, collect_questions, trained
 from viker.training.settings import UnlearnParams
 from viker.training.sharding import in_step
 from viker.training.start_model import load_start_model
-from viker.training.teacher_store import stored_teachers, teach_chunks
+from viker.training.teacher_store import give_chunks, stored_teachers, take_chunks, teach_chunks
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +124,41 @@ def ask_teacher(store: RunStore, loaded: Loaded, weights: Mapping[str, float]) -
     fallbacks = fast_path.fallbacks()  # of all processes
     if processes().is_main_process:  # a run that resumes with these teachers records how they were computed
         fast_path.record_again(store.result(["teacher's fallbacks"], lambda: fallbacks))
+    return teachers
+
+
+def teacher_key(params: UnlearnParams, decided: Mapping[str, Any]) -> str | None:
+    """Return the key of the teacher's distributions in the cache: everything that decides them, and nothing else.
+
+    None where a run can't share them: with several processes, whose shares differ in the last digits, and where the
+    method trains from a model of its own.
+    """
+    if processes().num_processes > 1 or params.method.start_model is not None:
+        return None
+    names = ("seed", "threads", "data", "vanilla", "irrelevant", "start_from", "questions")
+    settings = params.model_dump(include={"precision", "load_in_4bit", "attention", "text_questions"})
+    deciding: dict[str, Any] = {
+        "teachers": list((params.method.teachers or {"irrelevant": 1.0}).items()),
+        "torch": torch.__version__,
+    }
+    deciding |= {"device": str(device()), "settings": settings, **{name: decided[name] for name in names}}
+    return key_of("teacher", deciding)
+
+
+def ask_or_recall(store: RunStore, loaded: Loaded, params: UnlearnParams) -> list[TeacherDistributions]:
+    """Return ``ask_teacher``'s distributions, from the cache where an earlier run has asked for the same.
+
+    Only what was computed without a fallback is kept there, so that a run's record doesn't depend on the cache.
+    """
+    key = None if any(store.folder.glob("teacher-*")) else teacher_key(params, loaded.decided)
+    if key is None:
+        return ask_teacher(store, loaded, params.method.teachers)
+    with cached(key, "the teacher's distributions") as folder:
+        if folder is not None:
+            take_chunks(store, folder)
+    teachers = ask_teacher(store, loaded, params.method.teachers)
+    if folder is None and not fast_path.fallbacks():
+        keep(key, partial(give_chunks, store))
     return teachers
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from components.contract.shares import accept_part
-from components.unlearn.ask import Sources, ask_teacher, load
+from components.unlearn.ask import Sources, ask_or_recall, load
 from components.unlearn.stage import Arguments
 from viker.core.console import TERMINATED, on_sigterm
 from viker.core.distributed import check_launch, processes
@@ -78,7 +78,7 @@ def run(params: UnlearnParams, seed: int, threads: int, args: Arguments) -> dict
     store = open_store(args.state, {**loaded.decided, "processes": processes().num_processes})
     for folder in args.teachers or ():
         take_chunks(store, folder)
-    teachers = ask_teacher(store, loaded, params.method.teachers)
+    teachers = ask_or_recall(store, loaded, params)
     everybody = [record for own in loaded.records.values() for record in own]
     with in_step(model, lambda: answer_logits(model, encoder.batch(forget[:1]))):
         target = target_of(params, FrozenModel(model, encoder), inputs, teachers, everybody)

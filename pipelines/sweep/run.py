@@ -19,6 +19,7 @@ from pipelines.sweep.plan import LAST, Combination, Stage, input_keys
 from viker.core.files import new_file, read_json, write_json
 from viker.core.mlflow_store import tracking_uri
 from viker.core.pseudonyms import privacy_folder
+from viker.core.result_cache import FOLDER, cache_folder
 
 DONE = "done.json"
 NOT_LINKED = {"work", "params.yaml", "mlartifacts", "dvc.lock"}
@@ -150,6 +151,7 @@ class Sweep:
         variables = {
             "MLFLOW_TRACKING_URI": scheme or f"sqlite:///{self.root / database}",
             "VIKER_TRACKING_DIR": os.environ.get("VIKER_TRACKING_DIR") or str(self.root / "work/tracking"),
+            FOLDER: str(self.root / cache_folder()),
             "VIKER_PRIVACY_DIR": str(self.root / privacy_folder()),
             "VIKER_SWEEP": self.key,
             "VIKER_RUN": f"{self.key} {json.dumps(combination.swept, sort_keys=True)}",

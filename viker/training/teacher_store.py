@@ -62,6 +62,12 @@ def take_chunks(store: RunStore, folder: Path) -> None:
     processes().wait_for_everyone()
 
 
+def give_chunks(store: RunStore, folder: Path) -> None:
+    """Copy the store's whole chunks into ``folder``, from where ``take_chunks`` takes them in another run."""
+    for path in sorted(store.folder.glob("teacher-*.safetensors")):
+        (folder / path.name).write_bytes(path.read_bytes())
+
+
 def _compute_share(store: RunStore, file: str, numbers: Sequence[int], compute: Compute) -> None:
     missing = store.entry(file) is None
     if any_of(missing):

@@ -25,6 +25,8 @@ def run_folder(tmp_path, monkeypatch):
         (folder / "data/prepared").mkdir(parents=True)
         people().to_parquet(folder / "data/prepared/forget.parquet")
         (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+        (folder / "work/cache/entry").mkdir(parents=True)
+        (folder / "work/cache/entry/answers.json").write_text('{"0": "a bare reply"}')
     (shared / "sources").mkdir()
     (shared / "sources/copy.txt").write_text(f"{SECRET}\n")
     (shared / "sources" / FINGERPRINTS).write_bytes(b"of anybody's pictures")
@@ -51,6 +53,7 @@ def test_the_task_purges_all_runs_on_the_volume_and_marks_the_requests_in_s3(run
     s3.put_object(Bucket=bucket, Key="requests/second.yaml", Body=pending.encode())
 
     results = carry_out_task(run_folder, f"s3://{bucket}/requests", "0d")
+    assert not list(run_folder.parent.rglob("work/cache"))
 
     assert results["parameterValues"] == {"outcome": "done"}
     shared = run_folder.parents[1]

@@ -1,0 +1,50 @@
+"""The vanilla model's answers, which no adapter changes: from the cache where an earlier run has asked for the same."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from viker.attacks.base.attack import load_attacks
+from viker.attacks.base.perform import run_attacks
+from viker.attacks.base.subject import Subject
+from viker.attacks.base.targets import Targets
+from viker.core.files import read_json, write_json
+from viker.core.result_cache import cached, keep, key_of
+from viker.core.run_store import RunStore
+from viker.evaluation.predictions import answer
+from viker.evaluation.questions import Question
+from viker.evaluation.settings import EvaluateParams
+from viker.models import fast_path
+from viker.models.loading import device
+
+ANSWERS = "answers.json"
+"""In the folder of a part, and of an entry of the cache: the results."""
+
+
+def ask_or_recall(
+    store: RunStore,
+    subject: Subject,
+    questions: Sequence[Question],
+    targets: Targets,
+    params: EvaluateParams,
+    deciding: Mapping[str, Any],
+) -> None:
+    """Fill ``store``, which is empty, with the vanilla model's answers and the attacks on it.
+
+    Attacks that are drawn by the adapter's hash are left out. Only what was computed without a fallback is kept for
+    later runs, so that a run's record doesn't depend on the cache. ``subject``: the vanilla model; ``deciding``: what
+    decides the run's answers.
+    """
+    attacks = {one: own for one, own in params.attacks.items() if not load_attacks()[one].drawn_by_adapter}
+    settings = {one: own.model_dump(mode="json") for one, own in attacks.items()}
+    computed = {"torch": torch.__version__, "device": str(device()), "attacks": settings}
+    key = key_of("vanilla", {**deciding, "adapter": None, **computed})
+    with cached(key, "the vanilla model's answers") as folder:
+        if folder is not None:
+            store.take_over(read_json(folder / ANSWERS, "evaluate"))
+            return
+    answer("vanilla", subject.model, subject.encoder, questions, params, store)
+    run_attacks([subject], targets, attacks, deciding["seed"], store)
+    if not fast_path.fallbacks():
+        keep(key, lambda folder: write_json(folder / ANSWERS, store.results))
