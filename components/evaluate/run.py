@@ -11,7 +11,6 @@ from peft import LoraConfig, get_peft_model
 from components.contract.shares import accept_part, decided_by, describe_part
 from components.evaluate.stage import Arguments
 from components.evaluate.vanilla import ANSWERS, ask_or_recall
-from viker.attacks.base.attack import load_attacks
 from viker.attacks.base.perform import run_attacks
 from viker.attacks.base.subject import Subject
 from viker.attacks.base.targets import read_targets
@@ -67,9 +66,9 @@ def run(
         _take_over(store, folder, deciding if part["adapter"] else deciding | {"adapter": None})
     sizes = params.batch_size, protocol.longest("generation")
     subjects = [Subject(name, adapted, name == "unlearned", encoder, *sizes, digest) for name in MODELS]
-    if vanilla_answers is None and not store.results:
+    if vanilla_answers is None:
         ask_or_recall(store, subjects[0], questions, targets, params, deciding)
-    if vanilla_answers is not None:  # meanwhile
+    else:  # meanwhile
         answer("unlearned", adapted, encoder, questions, params, store)
         run_attacks([one for one in subjects if one.adapter_on], targets, params.attacks, seed, store)
         _take_over(store, vanilla_answers(), deciding | {"adapter": None})
@@ -136,12 +135,15 @@ def ask_part(
     name = "vanilla" if inputs.adapter is None else "unlearned"
     deciding = _deciding(params, seed, threads, inputs, image)
     store = RunStore(work, deciding, share)
-    answer(name, adapted, encoder, questions, params, store)
     sizes = params.batch_size, params.in_force().longest("generation")
     digest = None if inputs.adapter is None else sha256_path(inputs.adapter)
     subject = Subject(name, adapted, name == "unlearned", encoder, *sizes, digest)
-    attacks = {one: settings for one, settings in params.attacks.items() if digest or not _drawn_by_adapter(one)}
-    run_attacks([subject], read_targets(inputs.prepared), attacks, seed, store)
+    targets = read_targets(inputs.prepared)
+    if inputs.adapter is None:
+        ask_or_recall(store, subject, questions, targets, params, deciding)
+    else:
+        answer(name, adapted, encoder, questions, params, store)
+        run_attacks([subject], targets, params.attacks, seed, store)
     with new_folder(out) as folder:
         describe_part(folder, deciding)
         write_json(folder / ANSWERS, store.results)
@@ -166,10 +168,6 @@ def vanilla_metrics(
 def _take_over(store: RunStore, folder: Path, deciding: dict[str, Any]) -> None:
     accept_part("--answers", folder, "evaluate", deciding)
     store.take_over(read_json(folder / ANSWERS, "evaluate"))
-
-
-def _drawn_by_adapter(attack: str) -> bool:
-    return load_attacks()[attack].drawn_by_adapter
 
 
 def _load(

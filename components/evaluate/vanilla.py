@@ -30,21 +30,21 @@ def ask_or_recall(
     params: EvaluateParams,
     deciding: Mapping[str, Any],
 ) -> None:
-    """Fill ``store``, which is empty, with the vanilla model's answers and the attacks on it.
+    """Fill ``store`` with the vanilla model's answers and the attacks on it, or with its share of them.
 
-    Attacks that are drawn by the adapter's hash are left out. Only what was computed without a fallback is kept for
-    later runs, so that a run's record doesn't depend on the cache. ``subject``: the vanilla model; ``deciding``: what
-    decides the run's answers.
+    Attacks that are drawn by the adapter's hash are left out. Only what was computed in one go and without a fallback
+    is kept for later runs, so that a run's record doesn't depend on the cache. ``subject``: the vanilla model;
+    ``deciding``: what decides the run's answers.
     """
     attacks = {one: own for one, own in params.attacks.items() if not load_attacks()[one].drawn_by_adapter}
     settings = {one: own.model_dump(mode="json") for one, own in attacks.items()}
-    computed = {"torch": torch.__version__, "device": str(device()), "attacks": settings}
-    key = key_of("vanilla", {**deciding, "adapter": None, **computed})
+    computed = {"torch": torch.__version__, "device": str(device()), "attacks": settings, "share": store.share}
+    key = None if store.results else key_of("vanilla", {**deciding, "adapter": None, **computed})
     with cached(key, "the vanilla model's answers") as folder:
         if folder is not None:
             store.take_over(read_json(folder / ANSWERS, "evaluate"))
             return
     answer("vanilla", subject.model, subject.encoder, questions, params, store)
     run_attacks([subject], targets, attacks, deciding["seed"], store)
-    if not fast_path.fallbacks():
+    if key is not None and not fast_path.fallbacks():
         keep(key, lambda folder: write_json(folder / ANSWERS, store.results))

@@ -151,13 +151,11 @@ def ask_or_recall(store: RunStore, loaded: Loaded, params: UnlearnParams) -> lis
     Only what was computed without a fallback is kept there, so that a run's record doesn't depend on the cache.
     """
     key = None if any(store.folder.glob("teacher-*")) else teacher_key(params, loaded.decided)
-    if key is None:
-        return ask_teacher(store, loaded, params.method.teachers)
     with cached(key, "the teacher's distributions") as folder:
         if folder is not None:
             take_chunks(store, folder)
     teachers = ask_teacher(store, loaded, params.method.teachers)
-    if folder is None and not fast_path.fallbacks():
+    if key is not None and folder is None and not fast_path.fallbacks():
         keep(key, partial(give_chunks, store))
     return teachers
 

@@ -44,12 +44,13 @@ def key_of(what: str, deciding: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def cached(key: str, what: str) -> Iterator[Path | None]:
+def cached(key: str | None, what: str) -> Iterator[Path | None]:
     """Yield the folder of a whole entry, or None; meanwhile no other process changes the cache. A torn one is removed.
 
-    ``what``: the results, for the line that says where they come from.
+    ``key``: None where this run's results can't be those of another. ``what``: the results, for the line that says
+    where they come from.
     """
-    if not limit() or not (cache_folder() / key).is_dir():
+    if key is None or not limit() or not (cache_folder() / key).is_dir():
         yield None
         return
     with private_files(), locked(cache_folder()):

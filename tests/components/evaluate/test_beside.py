@@ -23,9 +23,9 @@ def project(prepared, tmp_path) -> Path:
     return tmp_path
 
 
-def evaluate(project: Path, processes: int) -> Path:
-    """Run the program with a few attacks, one of them drawn by the adapter; return where it wrote."""
-    yaml, out = YAML(), project / f"by-{processes}"
+def evaluate(project: Path, processes: int, name: str, cached: bool = False) -> tuple[Path, str]:
+    """Run the program with a few attacks, one of them drawn by the adapter; return where it wrote, and its messages."""
+    yaml, out = YAML(), project / name
     params = yaml.load(ROOT / "params.yaml")
     params["threads"] = 1
     attacks = {"paraphrase": {"enabled": True, "questions": 3, "wordings": 2}, "random": {"questions": 3}}
@@ -38,15 +38,21 @@ def evaluate(project: Path, processes: int) -> Path:
     options += [f"--predictions={out}/p.parquet", f"--attacks={out}/a.parquet", f"--metrics={out}/m.json"]
     command = [sys.executable, "-m", "components.evaluate", *options, f"--work={out}/work", "--params=params.yaml"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "VIKER_TRACKING": "off"}
-    subprocess.run(command, cwd=out, env=environment, check=True, stdout=subprocess.DEVNULL)
-    return out
+    environment |= {"VIKER_CACHE_DIR": str(project / "cache"), "VIKER_CACHE_GIB": "1" if cached else "0"}
+    run = subprocess.run(command, cwd=out, env=environment, check=True, capture_output=True, text=True)
+    return out, run.stderr
 
 
 @pytest.mark.slow
 def test_two_processes_write_what_one_writes_and_leave_nothing(project) -> None:
-    one, two = evaluate(project, 1), evaluate(project, 2)
+    one, _ = evaluate(project, 1, "one")
+    two, asked = evaluate(project, 2, "two", cached=True)
+    again, recalled = evaluate(project, 2, "again", cached=True)
+    line = "the vanilla model's answers: taken from"
+    assert line not in asked and line in recalled
     for name in ("p.parquet", "a.parquet"):
-        assert (one / name).read_bytes() == (two / name).read_bytes()
+        assert (one / name).read_bytes() == (two / name).read_bytes() == (again / name).read_bytes()
+    assert (two / "m.json").read_bytes() == (again / "m.json").read_bytes()
     metrics = [read_json(folder / "m.json", "evaluate") for folder in (one, two)]
     for measured in metrics:
         assert measured["inputs"].pop("params")
