@@ -63,7 +63,7 @@ def benchmark(
         Console().print(_table(result["tasks"]))
         typer.echo(f"{out}: {result['harness']}, {name}")
     if least_kept is not None and (fallen := lost(result["tasks"], least_kept)):
-        typer.echo(f"lost: below {least_kept:.0%} of the vanilla model's: {'; '.join(fallen)}", err=True)
+        typer.echo(f"lost: below {100 * least_kept:.0f} % of the vanilla model's: {'; '.join(fallen)}", err=True)
         raise typer.Exit(LOST)
 
 

@@ -78,7 +78,7 @@ def _metric(
 
 def _lowest(name: str, heading: str, share: float) -> tuple[Metric, Metric]:
     """Return Min-K and Min-K++ of the least likely ``share`` of the tokens; None of an answer of an end token alone."""
-    of_tokens = f"mean of the least likely {share:.0%} of the tokens, end token left out,"
+    of_tokens = f"mean of the least likely {100 * share:.0f} % of the tokens, end token left out,"
     return (
         _metric(
             f"min_k{name}_auc",

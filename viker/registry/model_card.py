@@ -91,7 +91,7 @@ def _people(block: Mapping[str, Any], forgotten: int) -> str:
     if not isinstance(share, int | float) or not counted:
         return f"{forgotten} people; how many are still given away was not measured"
     bounds = (block.get("intervals") or {}).get("people_leaked_rate")
-    most = f", so at most {bounds[1]:.0%} of such people, with 95 % confidence" if bounds else ""
+    most = f", so at most {100 * bounds[1]:.0f} % of such people, with 95 % confidence" if bounds else ""
     return f"asked directly, the model gives away {round(share * counted)} of {counted} people{most}"
 
 

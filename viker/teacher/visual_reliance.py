@@ -74,10 +74,11 @@ def reliance_on_pictures(
 
 def described(told: Mapping[str, float]) -> str:
     """Return the shares of ``visual_reliance`` in words."""
+    own, another, irrelevant, none = (f"{100 * told[of]:.0f} %" for of in ("own", "another", "irrelevant", "none"))
     return (
-        f"of {told['values']:.0f} private values the model tells {told['own']:.0%} with the person's own picture, "
-        f"{told['another']:.0%} with another person's, {told['irrelevant']:.0%} with an irrelevant one, "
-        f"{told['none']:.0%} with none: visual reliance {told['reliance']:.2f}"
+        f"of {told['values']:.0f} private values the model tells {own} with the person's own picture, {another} with "
+        f"another person's, {irrelevant} with an irrelevant one, {none} with none: visual reliance "
+        f"{told['reliance']:.2f}"
     )
 
 

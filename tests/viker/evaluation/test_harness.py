@@ -159,6 +159,6 @@ def test_the_command_shows_and_writes_both_and_exits_with_3_where_too_much_was_l
     assert done.exit_code == 3, done.output
     (row,) = (line for line in done.output.splitlines() if "exact_match" in line and "│" in line)
     assert "1.000 ± 0.000" in row and "seen_here" in row
-    assert "lost: below 95% of the vanilla model's: seen_here exact_match,strict" in done.output
+    assert "lost: below 95 % of the vanilla model's: seen_here exact_match,strict" in done.output
     written = json.loads(Path("metrics/benchmarks.json").read_text())
     assert (written["limit"], written["chat"], written["tasks"]["seen_here"]["samples"]) == (8, True, 8)
