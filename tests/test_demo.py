@@ -143,17 +143,14 @@ def test_the_summary_shows_verdict_and_places(demo):
 def test_an_experiment_is_compared_and_changes_no_byte_that_it_leaves_alone(demo):
     run(demo, "git", "add", "-A")
     run(demo, "git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-q", "-m", "the demo's run")
-    names = ["models/adapter/adapter_model.safetensors", "evaluation/predictions.parquet"]
-    names += [f"unlearning/{name}" for name in ("loss.csv", "key_tokens.parquet", "summary.json")]
-    before = {name: (demo / name).read_bytes() for name in names}
+    predictions = (demo / "evaluation/predictions.parquet").read_bytes()
     attacks = pd.read_parquet(demo / "evaluation/attacks.parquet")
-    changed = ("unlearn.checkpoint_steps=50", "evaluate.attacks.jailbreak.enabled=true")
-    run(demo, "dvc", "exp", "run", *(word for change in changed for word in ("-S", change)))
-    assert [name for name in names if (demo / name).read_bytes() != before[name]] == []
+    run(demo, "dvc", "exp", "run", "-S", "evaluate.attacks.jailbreak.enabled=true")
+    assert (demo / "evaluation/predictions.parquet").read_bytes() == predictions
     again = pd.read_parquet(demo / "evaluation/attacks.parquet").query("attack != 'jailbreak'")
     pd.testing.assert_frame_equal(again.reset_index(drop=True), attacks)
     assert "unlearned.attacks.jailbreak.leakage_rate" in run(demo, "dvc", "metrics", "diff")
-    assert "unlearn.checkpoint_steps" in run(demo, "dvc", "params", "diff")
+    assert "evaluate.attacks.jailbreak.enabled" in run(demo, "dvc", "params", "diff")
     assert "unlearned.forget.leakage_rate" in run(demo, "dvc", "exp", "show", "--csv")
     run(demo, "dvc", "plots", "show")
     assert (demo / "dvc_plots/index.html").is_file()
