@@ -64,10 +64,11 @@ def information(rows: pd.DataFrame, domain: pd.DataFrame, seed: int) -> dict[str
     statistics: dict[str, Callable[[np.ndarray], float]] = {
         "mutual_information": lambda values: _mutual_information(groups, values, said),
         "shift": lambda values: _shift(values, said, sizes),
-        "one_other": lambda values: _one_other(people, keys, said, _owners(people, keys, values.tolist())),
+        "one_other": _one_other(able["person_id"], groups, said, sizes),
     }
     facts = able.groupby(["person_id", "attribute", "value"], sort=False).ngroup().to_numpy()
-    drawn = [_permuted(groups, facts, truth, rng) for rng in np.random.default_rng(seed).spawn(DRAWS)]
+    permuted = _permutation(groups, facts)
+    drawn = [permuted(truth, rng) for rng in np.random.default_rng(seed).spawn(DRAWS)]
     result: dict[str, Any] = {}
     for name, statistic in statistics.items():
         observed = statistic(truth)
@@ -83,17 +84,21 @@ def information(rows: pd.DataFrame, domain: pd.DataFrame, seed: int) -> dict[str
     return result | {"samples": len(able)}
 
 
-def _permuted(
-    groups: Sequence[np.ndarray], facts: np.ndarray, truth: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Return ``truth`` with the values of each group's facts permuted; ``facts``: a number per person and value."""
+def _permutation(
+    groups: Sequence[np.ndarray], facts: np.ndarray
+) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
+    """Return what permutes the values of each group's facts; ``facts``: a number per person and value."""
     import numpy as np
 
-    shuffled = truth.copy()
-    for group in groups:
-        _, first, fact = np.unique(facts[group], return_index=True, return_inverse=True)
-        shuffled[group] = truth[group][rng.permutation(first)][fact]
-    return shuffled
+    unique = [np.unique(facts[group], return_index=True, return_inverse=True)[1:] for group in groups]
+
+    def permuted(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        shuffled = truth.copy()
+        for group, (first, fact) in zip(groups, unique, strict=True):
+            shuffled[group] = truth[group][rng.permutation(first)][fact]
+        return shuffled
+
+    return permuted
 
 
 def _grouped(rows: pd.DataFrame) -> np.ndarray:
@@ -150,14 +155,31 @@ def _owners(people: Sequence[str], attributes: Sequence[str], truth: Sequence[in
 
 
 def _one_other(
-    people: Sequence[str], attributes: Sequence[str], said: np.ndarray, owners: dict[tuple[str, int], set[str]]
-) -> float:
-    """Return the share of replies that are values of the one other person who fits the replies about someone best."""
-    hits: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for person, key, reply in zip(people, attributes, said, strict=True):
-        for other in owners.get((key, int(reply)), set()) - {person}:
-            hits[person][other] += 1
-    return sum(max(of_person.values()) for of_person in hits.values()) / len(said)
+    people: pd.Series, groups: Sequence[np.ndarray], said: np.ndarray, sizes: np.ndarray
+) -> Callable[[np.ndarray], float]:
+    """Return what gives the share of replies that are values of the one other person who fits those about someone best.
+
+    Its argument are the true values, by their places in the lists of the replies' attributes, ``sizes`` long.
+    """
+    import numpy as np
+
+    persons, starts = people.factorize()[0], np.zeros(len(said), dtype=int)
+    for group, start in zip(groups, np.cumsum([0, *(sizes[group[0]] for group in groups[:-1])]), strict=True):
+        starts[group] = start
+    asked = np.argsort(persons, kind="stable")
+    asked = asked[said[asked] >= 0]
+    about, first = np.unique(persons[asked], return_index=True)
+
+    def one_other(truth: np.ndarray) -> float:
+        if not len(asked):
+            return 0.0
+        owned = np.zeros((int((starts + sizes).max()), int(persons.max()) + 1), dtype=int)
+        owned[starts + truth, persons] = 1
+        hits = np.add.reduceat(owned[starts[asked] + said[asked]], first)
+        hits[np.arange(len(about)), about] = 0
+        return float(hits.max(axis=1).sum() / len(said))
+
+    return one_other
 
 
 def _others_excess(
