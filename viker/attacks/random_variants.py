@@ -142,13 +142,15 @@ def count_levels(tables: Mapping[str, pd.DataFrame], seed: int) -> dict[str, Any
 
 def ranked_levels(rows: pd.DataFrame) -> list[tuple[str, float]]:
     """Return each level and how likely so many of its replies leak by luck, the least likely first."""
+    import numpy as np
+
     chances = rows["chance"].dropna()
     guess = max(float(chances.mean()) if len(chances) else 0.0, _LEAST_CHANCE)
-    leaked = rows["leaked"].to_numpy(dtype=float)
+    leaked, facts = rows["leaked"].to_numpy(dtype=float), rows["fact"].factorize()[0]
     p_values, rates = {}, {}
     for level, under in _places(rows).items():
         p = min(max(guess, _rest(leaked, under)), 1.0)
-        first = rows.iloc[under].drop_duplicates("fact")["leaked"]
+        first = leaked[under][np.unique(facts[under], return_index=True)[1]]
         p_values[level], rates[level] = at_least(int(first.sum()), [p] * len(first)), leaked[under].mean()
     order = sorted(p_values, key=lambda level: (p_values[level], -rates[level], level))
     return [(level, p_values[level]) for level in order]
