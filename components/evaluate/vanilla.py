@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
 from viker.attacks.base.attack import load_attacks
 from viker.attacks.base.perform import run_attacks
 from viker.attacks.base.subject import Subject
@@ -16,7 +14,7 @@ from viker.evaluation.predictions import answer
 from viker.evaluation.questions import Question
 from viker.evaluation.settings import EvaluateParams
 from viker.models import fast_path
-from viker.models.loading import device
+from viker.models.loading import computed_by
 
 ANSWERS = "answers.json"
 """In the folder of a part, and of an entry of the cache: the results."""
@@ -38,8 +36,8 @@ def ask_or_recall(
     """
     attacks = {one: own for one, own in params.attacks.items() if not load_attacks()[one].drawn_by_adapter}
     settings = {one: own.model_dump(mode="json") for one, own in attacks.items()}
-    computed = {"torch": torch.__version__, "device": str(device()), "attacks": settings, "share": store.share}
-    key = None if store.results else key_of("vanilla", {**deciding, "adapter": None, **computed})
+    asked = {**deciding, "adapter": None, "attacks": settings, "share": store.share}
+    key = None if store.results else key_of("vanilla", {**asked, **computed_by()})
     with cached(key, "the vanilla model's answers") as folder:
         if folder is not None:
             store.take_over(read_json(folder / ANSWERS, "evaluate"))

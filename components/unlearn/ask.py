@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from components.contract.shares import describe_part
 from viker.core.distributed import processes
 from viker.core.files import new_folder, sha256_bytes, sha256_path
@@ -18,7 +16,7 @@ from viker.data.irrelevant.assignment import images_of, read_irrelevant
 from viker.data.records import Record, read_pictures, read_records
 from viker.models import fast_path
 from viker.models.encoder import Encoder
-from viker.models.loading import device, seed_everything
+from viker.models.loading import computed_by, device, seed_everything
 from viker.models.logits import answer_logits
 from viker.teacher.distributions import TeacherDistributions
 from viker.teacher.stand_ins import FrozenModel
@@ -137,12 +135,9 @@ def teacher_key(params: UnlearnParams, decided: Mapping[str, Any]) -> str | None
         return None
     names = ("seed", "threads", "data", "vanilla", "irrelevant", "start_from", "questions")
     settings = params.model_dump(include={"precision", "load_in_4bit", "attention", "text_questions"})
-    deciding: dict[str, Any] = {
-        "teachers": list((params.method.teachers or {"irrelevant": 1.0}).items()),
-        "torch": torch.__version__,
-    }
-    deciding |= {"device": str(device()), "settings": settings, **{name: decided[name] for name in names}}
-    return key_of("teacher", deciding)
+    teachers = list((params.method.teachers or {"irrelevant": 1.0}).items())
+    deciding = {"teachers": teachers, "settings": settings, **{name: decided[name] for name in names}}
+    return key_of("teacher", {**deciding, **computed_by()})
 
 
 def ask_or_recall(store: RunStore, loaded: Loaded, params: UnlearnParams) -> list[TeacherDistributions]:

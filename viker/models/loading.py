@@ -46,6 +46,12 @@ def device() -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
 
 
+def computed_by() -> dict[str, str]:
+    """Return what decides the last digits besides inputs and code: torch's version, and the GPU or instructions."""
+    where, cpu = device(), torch.backends.cpu.get_cpu_capability()
+    return {"torch": torch.__version__, "device": torch.cuda.get_device_name(where) if where.type == "cuda" else cpu}
+
+
 def load_model(
     name: str, where: str, in_4bit: bool = False, on: torch.device | None = None, revision: str | None = None
 ) -> tuple[Any, Any]:
