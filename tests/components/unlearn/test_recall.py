@@ -1,5 +1,7 @@
 """A second run with another lambda asks the teacher nothing, and makes the bytes that it makes without the cache."""
 
+import torch
+
 from components.sample.run import run as sample
 from components.unlearn import ask
 from components.unlearn.run import run as unlearn
@@ -32,6 +34,9 @@ def test_another_lambda_asks_the_teacher_nothing(prepared, params, tmp_path, mon
     assert run("again", 1.0) == (cold[0], 0)
     assert run("seed", 1.0, seed=8)[1] >= 1
     assert run("teacher", 1.0, teacher={"irrelevant": 1.0, "population": 1.0})[1] >= 1
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "other instructions")
+        assert run("machine", 1.0)[1] >= 1
     weights = tmp_path / "vanilla/config.json"
     weights.write_text(weights.read_text() + "\n")
     assert run("model", 1.0)[1] >= 1
