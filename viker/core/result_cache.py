@@ -4,7 +4,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,20 +59,27 @@ def cached(key: str | None, what: str) -> Iterator[Path | None]:
             shutil.rmtree(folder, ignore_errors=True)
             yield None
             return
-        os.utime(folder / SEAL)
+        with suppress(OSError):  # read-only: nothing is removed there either
+            os.utime(folder / SEAL)
         log.warning("%s: taken from %s, asked by an earlier run; %s=0 asks again", what, folder, SIZE)
         yield folder
 
 
 def keep(key: str, write: Callable[[Path], None]) -> None:
-    """Keep what ``write`` puts into the folder that it gets; above the limit, what wasn't used for longest goes."""
+    """Keep what ``write`` puts into the folder that it gets; above the limit, what wasn't used for longest goes.
+
+    Where the cache can't be written, a warning says so and the run goes on: only a later one would need it.
+    """
     if not limit():
         return
-    with private_files(), locked(cache_folder()):
-        with new_folder(cache_folder() / key) as folder:
-            write(folder)
-            write_json(folder / SEAL, _hashes(folder))
-        _shrink()
+    try:
+        with private_files(), locked(cache_folder()):
+            with new_folder(cache_folder() / key) as folder:
+                write(folder)
+                write_json(folder / SEAL, _hashes(folder))
+            _shrink()
+    except OSError as error:
+        log.warning("%s: nothing is kept there for later runs: %s", cache_folder(), error.strerror or error)
 
 
 def _shrink() -> None:

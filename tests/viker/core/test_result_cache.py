@@ -59,3 +59,19 @@ def test_zero_switches_it_off(folder, monkeypatch):
     monkeypatch.setenv(SIZE, "much")
     with pytest.raises(UserError, match="VIKER_CACHE_GIB is 'much': expected a number of GiB"):
         put("three")
+
+
+def test_a_cache_that_cannot_be_written_is_a_warning(folder, caplog):
+    folder.parent.mkdir(exist_ok=True)
+    folder.write_text("a file in its place")
+    put("key")
+    assert "nothing is kept there for later runs" in caplog.text and folder.is_file()
+
+
+def test_a_torn_write_leaves_no_entry(folder, caplog):
+    def torn(there):
+        (there / "a").write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    keep("key", torn)
+    assert "No space left on device" in caplog.text and not has("key") and not list(folder.iterdir())
