@@ -50,8 +50,13 @@ def accept_part(option: str, folder: Path, stage: str, deciding: Mapping[str, An
 
     Raises UserError: other values than ``deciding`` decided its results; ``option`` is where the user named it.
     """
-    from viker.models import fast_path
-
     if differing := differences(decided_by(folder, stage), deciding):
         raise UserError(f"{option}: {folder} was made for something else than this run: {'; '.join(differing)}.")
+    record_fallbacks(folder, stage)
+
+
+def record_fallbacks(folder: Path, stage: str) -> None:
+    """Record a part's fallbacks as this run's."""
+    from viker.models import fast_path
+
     fast_path.record_again(read_json(folder / PART, stage)["fallbacks"])

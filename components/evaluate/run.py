@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 from peft import LoraConfig, get_peft_model
 
-from components.contract.shares import accept_part, decided_by, describe_part
+from components.contract.shares import accept_part, decided_by
 from components.evaluate.stage import Arguments
-from components.evaluate.vanilla import ANSWERS, ask_or_recall
+from components.evaluate.vanilla import ANSWERS, ask_or_recall, write_answers
 from viker.attacks.base.perform import run_attacks
 from viker.attacks.base.subject import Subject
 from viker.attacks.base.targets import read_targets
@@ -145,8 +145,7 @@ def ask_part(
         answer(name, adapted, encoder, questions, params, store)
         run_attacks([subject], targets, params.attacks, seed, store)
     with new_folder(out) as folder:
-        describe_part(folder, deciding)
-        write_json(folder / ANSWERS, store.results)
+        write_answers(store, deciding, folder)
     count = len(store.results)
     store.close()
     return count

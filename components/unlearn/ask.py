@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from components.contract.shares import describe_part
+from components.contract.shares import describe_part, record_fallbacks
 from viker.core.distributed import processes
 from viker.core.files import new_folder, sha256_bytes, sha256_path
 from viker.core.result_cache import cached, keep, key_of
@@ -141,18 +141,21 @@ def teacher_key(params: UnlearnParams, decided: Mapping[str, Any]) -> str | None
 
 
 def ask_or_recall(store: RunStore, loaded: Loaded, params: UnlearnParams) -> list[TeacherDistributions]:
-    """Return ``ask_teacher``'s distributions, from the cache where an earlier run has asked for the same.
-
-    Only what was computed without a fallback is kept there, so that a run's record doesn't depend on the cache.
-    """
+    """Return ``ask_teacher``'s distributions, from the cache where an earlier run has asked for the same."""
     key = None if any(store.folder.glob("teacher-*")) else teacher_key(params, loaded.decided)
     with cached(key, "the teacher's distributions") as folder:
         if folder is not None:
+            record_fallbacks(folder, "unlearn")
             take_chunks(store, folder)
     teachers = ask_teacher(store, loaded, params.method.teachers)
-    if key is not None and folder is None and not fast_path.fallbacks():
-        keep(key, partial(give_chunks, store))
+    if key is not None and folder is None:
+        keep(key, partial(_write, store, loaded.decided))
     return teachers
+
+
+def _write(store: RunStore, decided: Mapping[str, Any], folder: Path) -> None:
+    describe_part(folder, decided)
+    give_chunks(store, folder)
 
 
 def _ask(loaded: Loaded, weights: Mapping[str, float]) -> Any:

@@ -7,7 +7,8 @@ from safetensors.torch import load_file, save_file
 from components.evaluate import vanilla
 from tests.components.evaluate.test_part import few_attacks
 from tests.components.evaluate.whole import evaluate, settings, write_inputs
-from viker.core.files import sha256_path
+from viker.core.files import read_json, sha256_path
+from viker.models.fallback import record
 
 MADE = ("predictions.parquet", "attacks.parquet", "evaluate.json")
 
@@ -32,3 +33,10 @@ def test_another_adapter_asks_the_vanilla_model_nothing(prepared, tmp_path, monk
     assert run("adapter")[1] == 1
     assert run("other") == (off[0], 0)
     assert run("other", max_new_tokens=5)[1] == 1
+
+    # what the answers were computed without is recorded again with them
+    monkeypatch.setattr(vanilla, "answer", lambda *given: record("a way", "a reason", "slower") or answer(*given))
+    cold, warm = (run("other", max_new_tokens=4)[0] for _ in range(2))
+    assert cold == warm
+    recorded = read_json(tmp_path / "evaluate.json", "evaluate")["engine"]["fallbacks"]
+    assert [one["what"] for one in recorded] == ["a way"]
