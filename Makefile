@@ -157,7 +157,7 @@ ui: $(INSTALLED) ## open the MLflow UI on this machine; UI_PORT=5000
 	@$(IN_VENV) viker track views --url http://127.0.0.1:$(UI_PORT)
 	@$(IN_VENV) mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(UI_PORT)
 
-clean: ## remove the stages' outputs; keeps MLflow's runs, DVC's cache and the virtual environment
+clean: ## remove the outputs of stages; keeps MLflow's runs, the caches (work/cache, DVC's) and the virtual environment
 	rm -rf data/prepared data/irrelevant data/tofu models/vanilla models/adapter
 	rm -rf evaluation metrics report unlearning validation work/unlearn work/evaluate
 
