@@ -10,8 +10,11 @@ from benchmarks.gpu.operations import step_operations
 from benchmarks.gpu.row import Row
 from benchmarks.gpu.setup import Setup
 from benchmarks.gpu.timing import GIB, in_turns, measured
+from benchmarks.unlearn.model import METHODS
 from pipelines.cli.plan import RESERVE, estimate
+from viker.methods.base.method import RetainTerm
 from viker.training.memory import sizes_of
+from viker.training.settings import UnlearnParams
 
 STEPS = 3
 CARDS = {"7b": 24, "13b": 40}
@@ -23,12 +26,12 @@ def training(setup: Setup, batch: int, checkpointing: bool) -> list[Row]:
     ceiling = setup.ceiling  # before anything else takes memory
     name = ("checkpointed, " if checkpointing else "") + f"batch {batch}"
     memory = training_memory(setup, batch, checkpointing, name)
-    steps = {method: forward_and_backward(setup, method, batch, checkpointing) for method in ("viker", "ga")}
+    sections = {method: setup.section(method, batch, checkpointing) for method in ("viker", "ga")}
+    steps = {method: forward_and_backward(setup, section) for method, section in sections.items()}
     cost = in_turns(setup.device, setup.rounds, steps)
     viker, ga = cost["viker"], cost["ga"]
-    section = setup.section("viker", batch)
     sequence, answer = lengths(setup, batch)
-    operations = step_operations(sizes_of(setup.bench.model), section.lora_r, batch, sequence, answer)
+    operations = step_operations(sizes_of(setup.bench.model), sections["viker"].lora_r, batch, sequence, answer)
     return [
         Row(
             f"step, {name}",
@@ -51,11 +54,26 @@ def training(setup: Setup, batch: int, checkpointing: bool) -> list[Row]:
     ]
 
 
-def forward_and_backward(setup: Setup, method: str, batch: int, checkpointing: bool) -> Callable[[], None]:
+def retaining(setup: Setup, batch: int) -> list[Row]:
+    """Return the time of a step with as many retain samples and a term on them, in one pass versus in two."""
+    method = METHODS["viker"].model_copy(update={"retain": RetainTerm(term="kl", weight=1.0)})
+    changes = {"method": method, "retain_batch_size": batch}
+    steps = {}
+    for kernels in ("auto", "plain"):
+        section = setup.section("viker", batch).model_copy(update={**changes, "kernels": kernels})
+        steps[kernels] = forward_and_backward(setup, section)
+    cost = in_turns(setup.device, setup.rounds, steps)
+    auto, plain = cost["auto"], cost["plain"]
+    name = f"step with a retain term, {batch} and {batch} samples"
+    times = 1000 * auto.seconds, "ms", 1000 * plain.seconds, auto.seconds / plain.seconds
+    return [Row(name, *times, "one pass / two with a mask", peak_gib=auto.peak)]
+
+
+def forward_and_backward(setup: Setup, section: UnlearnParams) -> Callable[[], None]:
     """Return one training step without the optimiser, which all methods have alike."""
-    trainer = setup.trainer(setup.section(method, batch, checkpointing), setup.taken(batch))
+    trainer = setup.trainer(section, setup.taken(section.batch_size))
     model = trainer.model.train()
-    if checkpointing:
+    if section.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=trainer.args.gradient_checkpointing_kwargs)
     rows = list(trainer.train_dataset)
 

@@ -95,7 +95,7 @@ def test_the_formula_counts_what_torch_counts(setup):
     # attention that torch's counter sees as products of matrices
     unlearn = setup.params.unlearn.model_copy(update={"attention": "eager"})
     setup.params = setup.params.model_copy(update={"unlearn": unlearn})
-    step = forward_and_backward(setup, "viker", 2, False)
+    step = forward_and_backward(setup, setup.section("viker", 2))
     step()  # the pictures' features are kept from now on
     with FlopCounterMode(display=False) as counter:
         step()

@@ -136,10 +136,12 @@ def kept_per_token(sizes: Sizes, params: UnlearnParams, sequence: int) -> int:
 
 
 def batches(params: UnlearnParams) -> list[int]:
-    """Return the samples of each batch that a step keeps activations of: forget, retain, refusals, what is held."""
+    """Return the samples of each pass that a step keeps activations of: forget, retain, refusals, what is held."""
     refused = "refusal_logits" in method_of(params.method).needs
     held = params.retain_batch_size * params.holds
-    return [size for size in (params.batch_size, retained(params), params.batch_size * refused, held) if size]
+    asked = [params.batch_size, retained(params)]
+    asked = [sum(asked)] if params.in_one_pass else asked
+    return [size for size in (*asked, params.batch_size * refused, held) if size]
 
 
 def retained(params: UnlearnParams) -> int:
@@ -149,10 +151,10 @@ def retained(params: UnlearnParams) -> int:
 
 
 def activation_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
-    """Return the activations kept for the backward pass: L B S ``kept_per_token``, B over all of the step's batches.
+    """Return the activations kept for the backward pass: L B S ``kept_per_token``, B over all of the step's passes.
 
-    And ``cast_bytes`` for each batch. With gradient checkpointing it is the inputs of the layers, L B S e d, and one
-    layer of the largest batch.
+    And ``cast_bytes`` for each pass. With gradient checkpointing it is the inputs of the layers, L B S e d, and one
+    layer of the largest pass.
     """
     casts = cast_bytes(sizes, params)
     layer = kept_per_token(sizes, params, load.sequence) * load.sequence
@@ -163,7 +165,7 @@ def activation_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
 
 
 def backward_bytes(sizes: Sizes, params: UnlearnParams, load: Load) -> int:
-    """Return the temporaries in the backward pass of a layer: B S e (3m + 2d) of the largest batch.
+    """Return the temporaries in the backward pass of a layer: B S e (3m + 2d) of the largest pass.
 
     These are the gradients of the MLP's product, of its two factors, and of the residual stream.
     """

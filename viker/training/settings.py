@@ -88,7 +88,8 @@ class UnlearnParams(Section):
     attention: Literal["sdpa", "eager"]
     """torch's fused attention, or the plain one."""
     kernels: Literal["auto", "plain"] = "auto"
-    """How the model is computed on a GPU: ``auto`` by batches without an attention mask; on a CPU both are plain."""
+    """How the model is computed on a GPU: ``auto`` by batches without an attention mask, the forget and the retain batch
+    in one pass where ``in_one_pass``; on a CPU both are plain."""
     gradient_checkpointing: bool
     """Whether activations are computed again in the backward pass: less memory, a third more time."""
     start_from: str | None
@@ -118,6 +119,14 @@ class UnlearnParams(Section):
         """The fields of ``Inputs`` that a step computes: those of method, retain term and target."""
         of_target = REFUSED if self.target == "refuse" else ()
         return method_of(self.method).inputs_of(self.method) | frozenset(of_target)
+
+    @property
+    def in_one_pass(self) -> bool:
+        """Whether a GPU computes a step's forget and retain samples in one pass.
+
+        Not where checkpointing saves memory, which holds a layer of the whole pass, nor where hidden states are taken.
+        """
+        return self.kernels == "auto" and not self.gradient_checkpointing and "hidden" not in self.inputs
 
     @property
     def described(self) -> str:

@@ -153,16 +153,15 @@ class UnlearnTrainer(Trainer):
     def _inputs(self, model: Any, forget: Batch, teacher: torch.Tensor | None) -> Inputs:
         """Compute the tensors that the method and the retain term take, and nothing else."""
         needs = self.needs
-        logits, hidden = self._forward(model, forget)
+        retain = self._draw_retain() if "retain_answers" in needs else None
+        (logits, hidden), *of_retain = self._forward_all(model, [forget] if retain is None else [forget, retain])
         tensors = Inputs(logits, forget.answers, hidden=hidden)
         if "teacher" in needs and teacher is not None:
             tensors.teacher = teacher.to(tensors.logits.device)
         if "vanilla_logits" in needs:
             tensors.vanilla_logits, _ = self._vanilla(model, forget)
-        if "retain_answers" in needs:
-            retain = self._draw_retain()
-            tensors.retain_logits, tensors.retain_hidden = self._forward(model, retain)
-            tensors.retain_answers = retain.answers
+        if retain is not None:
+            [(tensors.retain_logits, tensors.retain_hidden)], tensors.retain_answers = of_retain, retain.answers
             if needs & {"retain_vanilla", "retain_vanilla_hidden"}:
                 vanilla, tensors.retain_vanilla_hidden = self._vanilla(model, retain)
                 if "retain_vanilla" in needs:
@@ -173,6 +172,14 @@ class UnlearnTrainer(Trainer):
             if "refusal_vanilla_logits" in needs:
                 tensors.refusal_vanilla_logits, _ = self._vanilla(model, refusal)
         return tensors
+
+    def _forward_all(self, model: Any, batches: Sequence[Batch]) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
+        """Return ``_forward`` of each batch, in one pass where they have no mask: a GPU launches half as many kernels."""
+        if len(batches) == 1 or not (self.encoder.right_padded and self.params.in_one_pass):
+            return [self._forward(model, batch) for batch in batches]
+        logits = answer_logits(model, self.encoder.batch([sample for batch in batches for sample in batch.samples]))
+        parts = logits.split([len(batch.samples) for batch in batches])
+        return [(part[:, -batch.answers.shape[1] :], None) for part, batch in zip(parts, batches, strict=True)]
 
     def _forward(self, model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return the batch's logits [B, N, V], and [B, N, D] of ``hidden_layer`` where the method takes it."""

@@ -12,6 +12,7 @@ from viker.models.fast_path import fallbacks
 from viker.models.hidden_states import kept_states
 from viker.models.logits import answer_logits
 from viker.models.right_padding import without_mask
+from viker.training import trainer as training
 
 LONG = Sample("a", "Where was this person born?", "This person was born in Oslo, I think.", "scene-0")
 SHORT = Sample("b", "Which?", "A", "")
@@ -52,10 +53,12 @@ def test_no_layer_gets_a_mask(small_model):
     assert seen == [None] * len(layers)
 
 
-def test_a_training_step_has_the_loss_and_the_gradient_of_one_with_a_mask(trainer_of):  # noqa: F811
-    gradients, losses = [], []
+@pytest.mark.parametrize("term", ["nll", "kl"])
+def test_a_training_step_has_the_loss_and_the_gradient_of_one_with_a_mask(trainer_of, monkeypatch, term):  # noqa: F811
+    gradients, losses, passes = [], [], []
+    monkeypatch.setattr(training, "answer_logits", lambda *given: passes.append(len(losses)) or answer_logits(*given))
     for padded in (False, True):
-        trainer = trainer_of(method={"name": "viker", "retain": {"term": "nll"}})
+        trainer = trainer_of(method={"name": "viker", "retain": {"term": term}})
         rows = list(trainer.train_dataset)
         if padded:
             trainer.encoder = without_mask(trainer.model, trainer.encoder, [sample for sample, _ in rows])
@@ -64,6 +67,8 @@ def test_a_training_step_has_the_loss_and_the_gradient_of_one_with_a_mask(traine
         loss.backward()
         losses.append(loss.detach())
         gradients.append([p.grad for p in trainer.model.parameters() if p.grad is not None])
+    vanilla = ["kl"].count(term)
+    assert (passes.count(0), passes.count(1)) == (2 + vanilla, 1 + vanilla)  # forget and retain together
     torch.testing.assert_close(*losses, atol=1e-5, rtol=1e-4)
     assert any(gradient.abs().max() > 1e-3 for gradient in gradients[0])
     for one, other in zip(*gradients, strict=True):
