@@ -14,7 +14,8 @@ from tests.viker.tracking.tree import ROOT, change, read, run, small_tree, start
 
 
 @pytest.mark.slow
-def test_a_study_that_is_killed_goes_on_and_ends_with_values_or_the_rule_that_is_not_met(tmp_path):
+def test_a_study_that_is_killed_goes_on_and_ends_with_values_or_the_rule_that_is_not_met(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIKER_CACHE_GIB", "1")  # trials share what doesn't depend on the adapter
     tree = small_tree(tmp_path / "tree", epochs=1)
     (tree / "benchmarks").symlink_to(ROOT / "benchmarks")
     space = {"unlearn.lr": {"low": 0.001, "high": 0.01, "log": True}, "unlearn.epochs": {"low": 1, "high": 2}}
@@ -35,6 +36,8 @@ def test_a_study_that_is_killed_goes_on_and_ends_with_values_or_the_rule_that_is
     assert code == 0, err
     assert done_before_kill.items() <= finished(tree).items()
     assert [one["number"] for one in told["trials"]] == [0, 1]
+    recalled = [path for path in (tree / "work/tune").glob("unlearn-*/log.txt") if "taken from" in path.read_text()]
+    assert len(recalled) == 1 and len(list((tree / "work/cache").glob("*/teacher-*"))) == 1
     assert told["trials"][0]["values"] == {"unlearn.lr": 0.001, "unlearn.epochs": 1}
     assert "trial 2 of 2" in err and told["cost"]["seconds"]["evaluate"] > 0
     values = told["chosen"]["values"]
