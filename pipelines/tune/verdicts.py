@@ -68,19 +68,18 @@ def _differs(before: Probe, after: Probe) -> set[str]:
         "forget more": after.forget < before.forget,
         "forget less": after.forget > before.forget,
         "keep more": after.retain < before.retain,
+        "keep more elsewhere": True,  # no probe says
     }
     return {name for name, holds in differences.items() if holds}
 
 
-_KEPT = (
-    *("unlearned.retain.", "unlearned.real.", "unlearned.fluency.", "unlearned.general_ability."),
-    "unlearned.attacks.identity_agnostic.agreement.",
-)
-"""How the metrics of what is to stay begin."""
+_KEPT = ("unlearned.retain.", "unlearned.fluency.", "unlearned.attacks.identity_agnostic.agreement.")
+_KEPT_ELSEWHERE = ("unlearned.real.", "unlearned.general_ability.")
+"""How the metrics of what is to stay begin; the second, where the probes don't look."""
 
 
 def direction(rule: Mapping[str, Any]) -> str | None:
-    """Return what meets a rule that fails: to forget more, to forget less, or to keep more of others.
+    """Return what meets a failed rule: to forget more or less, or to keep more, of the retained people or elsewhere.
 
     None for one that the probes say nothing about: a requirement on the data, the vanilla model or the questions, the
     floors of private tokens, people of earlier requests.
@@ -90,6 +89,8 @@ def direction(rule: Mapping[str, Any]) -> str | None:
         return None
     if metric.startswith(_KEPT):
         return "keep more"
+    if metric.startswith(_KEPT_ELSEWHERE):
+        return "keep more elsewhere"
     too_unlikely = metric.startswith("unlearned.membership.") and str(rule["operator"]).startswith(">")
     return "forget less" if too_unlikely or metric.endswith("gibberish_rate") else "forget more"
 

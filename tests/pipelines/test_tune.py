@@ -161,6 +161,7 @@ def missed(metric: str, operator: str, value: float | None, threshold: float) ->
 
 LEAKS = missed("unlearned.forget.leakage_rate", "<=", 0.3, 0.1)
 UNLIKELY = missed("unlearned.membership.loss_auc", ">=", 0.01, 0.05)
+FIGURES = missed("unlearned.real.leakage_rate", ">=", 0.5, 0.6)
 LOST = missed("unlearned.retain.leakage_rate", ">=", 0.6, 0.8)
 
 
@@ -179,6 +180,8 @@ class TestVerdicts:
             ([(2, (UNLIKELY,))], 0),
             ([(0, (UNLIKELY,))], 3),
             ([(0, ())], 3),
+            ([(3, (FIGURES,))], 0),
+            ([(0, (FIGURES, LOST)), (1, (LOST,))], 3),
             ([(0, (missed("vanilla.forget.leakage_rate", ">=", 0.1, 0.3),))], None),
         ],
     )
@@ -194,13 +197,14 @@ class TestVerdicts:
             rule = parse_rule(one.rule)
             rules.setdefault(direction({"metric": rule.metric.path, "operator": rule.operator}), []).append(one.rule)
         assert {rule.split(".")[0] for rule in rules.pop(None)} == {"earlier", "unlearning"}
-        assert set(rules) == {"forget more", "forget less", "keep more"}
+        assert set(rules) == {"forget more", "forget less", "keep more", "keep more elsewhere"}
         assert rules["forget less"] == [
             "unlearned.membership.loss_auc >= 0.05",
             "unlearned.forget.gibberish_rate <= 0.10",
         ]
         kept = {rule.split(".")[1] for rule in rules["keep more"]}
-        assert kept - {"attacks"} == {"retain", "real", "fluency", "general_ability"}
+        assert kept - {"attacks"} == {"retain", "fluency"}
+        assert {rule.split(".")[1] for rule in rules["keep more elsewhere"]} == {"real", "general_ability"}
         assert all("agreement" in rule for rule in rules["keep more"] if ".attacks." in rule)
         assert not any("agreement" in rule for rule in rules["forget more"])
         for required in policy.require:
