@@ -16,12 +16,11 @@ from components.register.run import run
 from components.register.stage import Arguments
 from viker.core.files import sha256_path, write_json
 from viker.evidence.seal import params_digest, seal
-from viker.evidence.training_summary import NAME, RECORDS, write_summary
+from viker.evidence.training_summary import NAME, RECORDS, with_training, write_summary
 from viker.gate.doubts import Policy
 from viker.gate.integrity import CHECKS
 from viker.gate.judge import judge, requirement
 from viker.gate.policies import load_policy
-from viker.gate.training import with_training
 from viker.registry.versions import FORCED, PROMOTION, Registry
 
 ROOT = Path(__file__).parents[1]

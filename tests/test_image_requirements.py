@@ -110,6 +110,21 @@ def test_requirements_cover_what_a_stage_imports(stage: str) -> None:
     assert not missing, f"add what {stage} imports to requirements/"
 
 
+@pytest.mark.parametrize("stage", sorted(NEVER_CALLED))
+def test_what_a_stage_never_calls_is_not_imported_with_it(stage: str) -> None:
+    folder = f"components.{stage}"
+    programs = sorted({folder, *graph().find_descendants(folder)})
+    script = f"""
+import importlib, sys
+for name in {sorted(NEVER_CALLED[stage])}:
+    sys.modules[name] = None  # importing it raises ImportError
+for program in {programs}:
+    importlib.import_module(program)
+"""
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
 def test_params_yaml_can_be_validated_in_every_image() -> None:
     """Each image reads the settings of all stages and plug-ins, and not every image has what these compute with."""
     script = f"""

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.gate.tree import Tree
-from viker.evidence.training_summary import NAME
+from viker.evidence.training_summary import NAME, with_training
 from viker.gate.policies import FOLDER, read_policy
 from viker.gate.rules import Term, parse_path, parse_rule
-from viker.gate.training import with_training
 
 MODELS = ("vanilla", "unlearned")
 HEAD = ("adapter or metrics", "kind", "verdict", "caught by", "value", "unmet besides")

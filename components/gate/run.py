@@ -6,13 +6,14 @@ from components.contract.params import Params
 from components.gate.stage import Arguments
 from viker.core.files import read_json, write_json
 from viker.evidence.seal import hash_inputs, params_digest, seal
+from viker.evidence.training_summary import with_training
 from viker.gate.integrity import check_integrity
 from viker.gate.judge import judge
 from viker.gate.policies import load_policy
 from viker.gate.recount import recount
 from viker.gate.recount_attacks import recount_attacks
 from viker.gate.recount_earlier import recount_earlier
-from viker.gate.training import read_training, with_training
+from viker.gate.training import read_training
 
 
 def run(params: Params, args: Arguments) -> dict[str, Any]:

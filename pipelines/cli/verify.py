@@ -19,11 +19,11 @@ from viker.core.files import finite_json, sha256_bytes, sha256_path
 from viker.evidence.bundle import unpack
 from viker.evidence.seal import check_seal, params_digest
 from viker.evidence.signature import verify_file
+from viker.evidence.training_summary import KEY, with_training
 from viker.gate.evidence import rule_of
 from viker.gate.judge import judge
 from viker.gate.policies import Policy, Requirement, load_policy, policy_path
 from viker.gate.settings import GateParams
-from viker.gate.training import KEY, with_training
 
 FAILED = 3
 """Exit code if the bundle is unchanged and its gate failed, the same as that of the gate."""

@@ -9,6 +9,8 @@ from viker.core.files import need_file, read_json, sha256_path, write_json
 from viker.evidence.seal import check_seal, seal
 
 NAME = "summary.json"
+KEY = "unlearning"
+"""Where a rule finds the summary, beside the metrics."""
 RECORDS = ("key_tokens.parquet", "private_tokens.parquet", "entropy.csv", "loss.csv")
 
 
@@ -43,3 +45,9 @@ def read_summary(folder: Path, adapter: str) -> dict[str, Any]:
             "'viker unlearn' again."
         )
     return summary
+
+
+def with_training(metrics: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what rules are about: the metrics, and under ``unlearning`` the run's summary, {} where there is none."""
+    rest = {name: value for name, value in metrics.items() if name != KEY}
+    return rest | ({KEY: training} if training else {})

@@ -7,11 +7,11 @@ from typing import Any
 from viker.core.errors import UserError
 from viker.core.files import finite_json
 from viker.evidence.seal import check_seal
+from viker.evidence.training_summary import KEY, with_training
 from viker.gate.integrity import CHECKS
 from viker.gate.judge import judge
 from viker.gate.policies import load_policy
 from viker.gate.settings import GateParams
-from viker.gate.training import KEY, with_training
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ Rules name its figures as ``unlearning.private_tokens.values_kept``, next to the
 """
 
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,14 @@ from viker.core.errors import UserError
 from viker.core.files import read_json
 from viker.data.records import read_columns, read_records
 from viker.data.samples import sample_of
-from viker.evidence.training_summary import NAME, read_summary
+from viker.evidence.training_summary import KEY, NAME, read_summary
 from viker.gate.integrity import FLOORS_COUNTED
 from viker.gate.judge import Result, recounted, requirement
 from viker.gate.policies import Policy
 from viker.metrics.base.floors import COLUMNS, spans_of_values, summarised
 from viker.metrics.base.private_values import judged
 
-KEY = "unlearning"
 PROTECTS = "Settings under which private values can't be forgotten, hidden by another run's summary or a partial one."
-
-
-def with_training(metrics: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what rules are about: the metrics, and under ``unlearning`` the run's summary, {} where there is none."""
-    rest = {name: value for name, value in metrics.items() if name != KEY}
-    return rest | ({KEY: training} if training else {})
 
 
 def read_training(folder: Path, adapter: str, prepared: Path, policy: Policy) -> tuple[dict[str, Any], Result]:

@@ -14,11 +14,12 @@ from viker.core.files import sha256_path
 from viker.data.guard import write_guard
 from viker.data.records import Record
 from viker.evaluation.earlier import count_earlier, keep_replies, kept_replies, read_guarded
+from viker.evidence.training_summary import with_training
 from viker.gate.integrity import EARLIER_COUNTED
 from viker.gate.judge import judge
 from viker.gate.policies import load_policy
 from viker.gate.recount_earlier import recount_earlier
-from viker.gate.training import read_training, with_training
+from viker.gate.training import read_training
 
 FACT = Record(
     *("0/generation/0", "0", "generation", "text", "Where was Qzabo Qzilo born?", "In Qzoslo."), secrets=("Qzoslo",)

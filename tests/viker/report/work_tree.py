@@ -14,11 +14,10 @@ from components.report.run import run
 from tests.registry import passed_checks
 from viker.core.files import sha256_path, write_json
 from viker.evidence.seal import hash_inputs, params_digest, seal
-from viker.evidence.training_summary import NAME, RECORDS
+from viker.evidence.training_summary import NAME, RECORDS, with_training
 from viker.gate.integrity import ATTACKS_COUNTED, COMPLETE, COUNTED, FLOORS_COUNTED, check_integrity
 from viker.gate.judge import judge
 from viker.gate.policies import load_policy
-from viker.gate.training import with_training
 from viker.report.load import Paths
 
 PREDICTIONS = pa.schema(
