@@ -99,9 +99,7 @@ def ask_part(
     store = RunStore(work, loaded.decided, share)
     files = teach_chunks(store, len(loaded.inputs.samples), _ask(loaded, params.method.teachers))
     with new_folder(out) as folder:
-        describe_part(folder, loaded.decided)
-        for file in files:
-            (folder / file.name).write_bytes(file.read_bytes())
+        _write(store, loaded.decided, folder)
     store.close()
     return len(files)
 

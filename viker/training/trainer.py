@@ -174,7 +174,7 @@ class UnlearnTrainer(Trainer):
         return tensors
 
     def _forward_all(self, model: Any, batches: Sequence[Batch]) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
-        """Return ``_forward`` of each batch; without a mask in one pass, which takes a GPU half as many kernels."""
+        """Return ``_forward`` of each batch; without a mask in one pass, since a GPU waits for each pass's launches."""
         if len(batches) == 1 or not (self.encoder.right_padded and self.params.in_one_pass):
             return [self._forward(model, batch) for batch in batches]
         logits = answer_logits(model, self.encoder.batch([sample for batch in batches for sample in batch.samples]))
