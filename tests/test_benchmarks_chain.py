@@ -36,7 +36,7 @@ SMALL = {
     "prepare": {"source": "source", "requests": "no requests"},
     "finetune": {"deployed_model": None, "memorise_epochs": 1, "model": MODEL | {"heads": 2, "vocabulary": 600}},
     "unlearn": {"epochs": 1, "batch_size": 8},
-    "evaluate": {"max_new_tokens": 8},
+    "evaluate": {"max_new_tokens": 8, "processes": 1},
     "gate": {"policy": None, "rules": ["unlearned.forget.samples >= 1", "unlearned.real.samples >= 1"]},
 }
 

@@ -138,19 +138,3 @@ def test_the_summary_shows_verdict_and_places(demo):
     for part in ("0 of 4 people", "at most 53 %", "ROUGE-L", "gibberish", "report/report.html", "mlflow ui"):
         assert part in shown
     assert "Passed" in shown
-
-
-def test_an_experiment_is_compared_and_changes_no_byte_that_it_leaves_alone(demo):
-    run(demo, "git", "add", "-A")
-    run(demo, "git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-q", "-m", "the demo's run")
-    predictions = (demo / "evaluation/predictions.parquet").read_bytes()
-    attacks = pd.read_parquet(demo / "evaluation/attacks.parquet")
-    run(demo, "dvc", "exp", "run", "-S", "evaluate.attacks.jailbreak.enabled=true")
-    assert (demo / "evaluation/predictions.parquet").read_bytes() == predictions
-    again = pd.read_parquet(demo / "evaluation/attacks.parquet").query("attack != 'jailbreak'")
-    pd.testing.assert_frame_equal(again.reset_index(drop=True), attacks)
-    assert "unlearned.attacks.jailbreak.leakage_rate" in run(demo, "dvc", "metrics", "diff")
-    assert "evaluate.attacks.jailbreak.enabled" in run(demo, "dvc", "params", "diff")
-    assert "unlearned.forget.leakage_rate" in run(demo, "dvc", "exp", "show", "--csv")
-    run(demo, "dvc", "plots", "show")
-    assert (demo / "dvc_plots/index.html").is_file()

@@ -62,10 +62,10 @@ ELSEWHERE = {
     "viker doctor": "tests/pipelines/test_doctor.py::",
     "viker repro": "tests/pipelines/test_repro.py::",
     "dvc repro": "tests/test_demo.py::test_a_second_repro_runs_nothing",
-    "dvc exp run -S *": "tests/test_demo.py::test_an_experiment_is_compared_and_changes_no_byte_that_it_leaves_alone",
-    "dvc metrics diff": "tests/test_demo.py::test_an_experiment_is_compared_and_changes_no_byte_that_it_leaves_alone",
-    "dvc params diff": "tests/test_demo.py::test_an_experiment_is_compared_and_changes_no_byte_that_it_leaves_alone",
-    "dvc exp show": "tests/test_demo.py::test_an_experiment_is_compared_and_changes_no_byte_that_it_leaves_alone",
+    "dvc exp run -S *": "tests/test_own_data.py::test_an_experiment_is_compared_and_leaves_every_other_byte",
+    "dvc metrics diff": "tests/test_own_data.py::test_an_experiment_is_compared_and_leaves_every_other_byte",
+    "dvc params diff": "tests/test_own_data.py::test_an_experiment_is_compared_and_leaves_every_other_byte",
+    "dvc exp show": "tests/test_own_data.py::test_an_experiment_is_compared_and_leaves_every_other_byte",
     "dvc plots show": "tests/test_dvc.py::test_the_page_of_plots_draws_them_and_asks_no_other_host",
     "dvc remote add *": (
         "tests/pipelines/test_data.py::test_data_from_s3_are_tracked_pushed_wiped_pulled_and_nothing_reruns"

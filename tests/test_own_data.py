@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
@@ -108,6 +109,22 @@ def test_the_report_names_no_value_and_its_bundle_verifies(project):
     assert "Where was this person born?" in page
     assert not [value for value in ("Cairo", "pilot", *FORGOTTEN) if value in page]
     assert "gate: pass" in run(project, "viker", "verify", "report/evidence.zip")
+
+
+def test_an_experiment_is_compared_and_leaves_every_other_byte(project):
+    run(project, "git", "add", "-A")
+    run(project, "git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-q", "-m", "the run")
+    predictions = (project / "evaluation/predictions.parquet").read_bytes()
+    attacks = pd.read_parquet(project / "evaluation/attacks.parquet")
+    run(project, "dvc", "exp", "run", "-S", "evaluate.attacks.jailbreak.enabled=true")
+    assert (project / "evaluation/predictions.parquet").read_bytes() == predictions
+    again = pd.read_parquet(project / "evaluation/attacks.parquet").query("attack != 'jailbreak'")
+    pd.testing.assert_frame_equal(again.reset_index(drop=True), attacks)
+    assert "unlearned.attacks.jailbreak.leakage_rate" in run(project, "dvc", "metrics", "diff")
+    assert "evaluate.attacks.jailbreak.enabled" in run(project, "dvc", "params", "diff")
+    assert "unlearned.forget.leakage_rate" in run(project, "dvc", "exp", "show", "--csv")
+    run(project, "dvc", "plots", "show")
+    assert (project / "dvc_plots/index.html").is_file()
 
 
 def test_promotion_carries_out_the_request(project):

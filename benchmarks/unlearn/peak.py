@@ -1,5 +1,6 @@
 """Runs real unlearning steps on a model from a configuration and prints the peak of torch's allocations, in bytes."""
 
+import gc
 import json
 import sys
 from collections.abc import Callable
@@ -31,6 +32,7 @@ def peak(sizes: ModelParams, params: UnlearnParams) -> dict[str, int]:
 
 def allocated(run: Callable[[], object]) -> int:
     """Return the largest sum of what torch has allocated on the CPU since ``run`` began, in bytes."""
+    gc.collect()  # or it might be freed meanwhile, and count
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         run()
     events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]

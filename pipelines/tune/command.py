@@ -34,7 +34,7 @@ def tune(
     don't ask, or the vanilla model knows too little of the people to forget, no trial could pass, and the search
     doesn't start. Exit codes: 0 found, 3 no finalist passes the gate, 1 an error.
     """
-    from pipelines.tune.run import Tuning, as_json_values, lines_of, nested  # not before: it loads much
+    from pipelines.tune.run import Tuning, as_json_values, lines_of, nested
     from pipelines.tune.verdicts import chosen
 
     base = load_params(params)

@@ -12,7 +12,6 @@ from typing import Any
 from rich.console import Console
 
 from components.contract.params import Params
-from components.evaluate.run import Inputs, vanilla_metrics
 from pipelines.cli.profile import round_trip
 from pipelines.sweep.command import sweep_key
 from pipelines.sweep.plan import Combination, Stage, combinations, content, reached, read_stages
@@ -93,10 +92,8 @@ class Tuning:
         kept = self.folder / "vanilla.json"
         if not kept.exists():
             self._print("asking the vanilla model what it knows of the people to forget")
-            prepared, vanilla, irrelevant = (self.root / place for place in INPUTS)
-            base, inputs = self.base, Inputs(prepared, vanilla, irrelevant, adapter=None)
             with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-                asked = pool.submit(vanilla_metrics, base.evaluate, base.seed, base.threads, inputs, SPLITS)
+                asked = pool.submit(_ask_vanilla, self.base, *(self.root / place for place in INPUTS))
                 write_json(kept, finite_json(asked.result()))
         if problems := not_known(self.base.gate, read_json(kept, "tune")):
             raise UserError(
@@ -177,6 +174,14 @@ class Tuning:
         parts = ", ".join(f"{name} {cost['seconds'][name]:.0f} s" for name in cost["seconds"])
         self._print(f"{cost['trials']} trials, {cost['pruned']} pruned, {cost['failed']} failed; {parts}")
         self._print(f"table, frontier and page: {found['folder']}/trials.csv, frontier.png, tune.html")
+
+
+def _ask_vanilla(base: Params, prepared: Path, vanilla: Path, irrelevant: Path) -> dict[str, Any]:
+    """Return what the vanilla model knows; in a process of its own, so that the study holds no model libraries."""
+    from components.evaluate.run import Inputs, vanilla_metrics
+
+    inputs = Inputs(prepared, vanilla, irrelevant, adapter=None)
+    return vanilla_metrics(base.evaluate, base.seed, base.threads, inputs, SPLITS)
 
 
 def _probing(stage: Stage) -> Stage:

@@ -23,7 +23,7 @@ SMALL = {
     "prepare": {"base_set": True},
     "finetune": {"deployed_model": None, "base_steps": 2, "memorise_epochs": 1, "model": MODEL},
     "unlearn": {"epochs": 1},
-    "evaluate": {"max_new_tokens": 4},
+    "evaluate": {"max_new_tokens": 4, "processes": 1},
     "gate": {"policy": str(ROOT / POLICY), "rules": []},
 }
 REQUEST = "id: r1\ndate: 2026-11-01\npeople: ['001']  # as asked\nreason: erasure\ndeadline: 2026-12-01\n"

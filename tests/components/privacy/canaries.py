@@ -13,7 +13,7 @@ SMALL = {
     "prepare": {"base_set": True},
     "finetune": {"deployed_model": None, "base_steps": 2, "memorise_epochs": 1, "model": MODEL},
     "unlearn": {"epochs": 1, "batch_size": 8},
-    "evaluate": {"max_new_tokens": 4},
+    "evaluate": {"max_new_tokens": 4, "processes": 1},
     "gate": {"policy": POLICY, "rules": []},
 }
 CANARY = r"qz[a-z]{3}(?:fa|fb|v[a-z]{3})"

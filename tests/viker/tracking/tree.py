@@ -33,7 +33,7 @@ def small_tree(folder: Path, **unlearn: Any) -> Path:
     change(folder, unlearn={"epochs": 2, "checkpoint_steps": 4, "retain_batch_size": 2} | unlearn)
     attacks = read(folder)["evaluate"]["attacks"]
     change(folder, evaluate={"attacks": {name: values | {"enabled": False} for name, values in attacks.items()}})
-    change(folder, evaluate={"max_new_tokens": 4})
+    change(folder, evaluate={"max_new_tokens": 4, "processes": 1})
     git = ("git", "-c", "user.name=test", "-c", "user.email=test@localhost", "-C", str(folder))
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "add", "params.yaml", "small.yaml", "dvc.yaml", ".gitignore", ".dvcignore"], check=True)

@@ -127,10 +127,11 @@ def summary(
     """
     result: dict[str, Any] = {"counts": {}, "intervals": {}}
     for name, table in values.items():
-        present = table.dropna(subset="value")
-        result[name] = mean(present["value"].tolist())
-        result["counts"][name] = len(present)
-        numbers, people = present["value"].tolist(), present["person_id"].tolist()
+        given = table["value"].to_numpy()
+        present = given == given  # of NaN it isn't
+        numbers, people = given[present].tolist(), table["person_id"].to_numpy()[present].tolist()
+        result[name] = mean(numbers)
+        result["counts"][name] = len(numbers)
         result["intervals"][name] = interval(numbers, people, seed, (within or {}).get(name))
     return result
 
