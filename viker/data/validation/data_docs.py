@@ -84,14 +84,10 @@ def _check(
             )
             definition = gx.ValidationDefinition(name=name, data=batch, suite=context.suites.add(rules))
             complete = {"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]}
-            checkpoint = gx.Checkpoint(
-                name=name,
-                validation_definitions=[context.validation_definitions.add(definition)],
-                result_format="SUMMARY" if name == "people" else complete,
+            result = context.validation_definitions.add(definition).run(
+                batch_parameters={"dataframe": rows}, result_format="SUMMARY" if name == "people" else complete
             )
-            result = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": rows})
-            for run in result.run_results.values():
-                outcomes += [_outcome(name, item) for item in run.results]
+            outcomes += [_outcome(name, item) for item in result.results]
         if data_docs:
             with _rendered_whole():
                 context.build_data_docs()
