@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from components.contract.params import Params
+from components.contract.params import Params, load_params
 from pipelines.cli.profile import round_trip
 from pipelines.sweep.command import sweep_key
 from pipelines.sweep.plan import Combination, Stage, combinations, content, reached, read_stages
@@ -93,7 +93,7 @@ class Tuning:
         if not kept.exists():
             self._print("asking the vanilla model what it knows of the people to forget")
             with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-                asked = pool.submit(_ask_vanilla, self.base, *(self.root / place for place in INPUTS))
+                asked = pool.submit(_ask_vanilla, self.params, *(self.root / place for place in INPUTS))
                 write_json(kept, finite_json(asked.result()))
         if problems := not_known(self.base.gate, read_json(kept, "tune")):
             raise UserError(
@@ -176,11 +176,11 @@ class Tuning:
         self._print(f"table, frontier and page: {found['folder']}/trials.csv, frontier.png, tune.html")
 
 
-def _ask_vanilla(base: Params, prepared: Path, vanilla: Path, irrelevant: Path) -> dict[str, Any]:
+def _ask_vanilla(params: Path, prepared: Path, vanilla: Path, irrelevant: Path) -> dict[str, Any]:
     """Return what the vanilla model knows; in a process of its own, so that the study holds no model libraries."""
     from components.evaluate.run import Inputs, vanilla_metrics
 
-    inputs = Inputs(prepared, vanilla, irrelevant, adapter=None)
+    base, inputs = load_params(params), Inputs(prepared, vanilla, irrelevant, adapter=None)
     return vanilla_metrics(base.evaluate, base.seed, base.threads, inputs, SPLITS)
 
 
