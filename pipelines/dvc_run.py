@@ -38,8 +38,6 @@ PLAIN_EVERY = 30.0
 REDRAW_EVERY = 0.5
 IDLE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
 """Torch's threads sleep while they wait: beside other work, threads that spin take several times as long."""
-SILENT = {"DVC_NO_ANALYTICS": "1"}
-"""DVC reports nothing to its makers."""
 SHOWN = 80
 """The most lines of a failed stage that are shown; the log has all."""
 
@@ -119,7 +117,7 @@ def run_dvc(arguments: list[str], lines: Lines, log: IO[str], environment: Mappi
     is stopped, the stage that runs gets SIGTERM and ends first.
     """
     command = [sys.executable, "-m", "dvc", *arguments]
-    environment = {**IDLE, **SILENT, **environment, "PYTHONUNBUFFERED": "1"}
+    environment = {**IDLE, **environment, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment) as process:  # noqa: S603 - no shell
         try:
             printed = _follow(process, lines, log)

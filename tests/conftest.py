@@ -29,7 +29,7 @@ from viker.models.encoder import Encoder
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
 os.environ["TORCHDYNAMO_DISABLE"] = "1"  # bitsandbytes compiles when it is imported: a second of each child process
-os.environ["DVC_NO_ANALYTICS"] = "1"  # tests talk to this machine only
+os.environ["DVC_NO_ANALYTICS"] = "1"  # of DVC that tests start without viker: they talk to this machine only
 os.environ["VIKER_CACHE_GIB"] = "0"  # each test computes by itself
 gc.set_threshold(COLLECTED_AFTER)
 

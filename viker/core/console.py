@@ -163,7 +163,12 @@ def on_sigterm(action: Callable[[], object]) -> Iterator[None]:
 
 
 def quiet_libraries() -> None:
-    """Keep the libraries' own chatter off the console: progress and results are ours to print."""
+    """Keep the libraries' own chatter off the console, as progress and results are ours to print, and off the network.
+
+    MLflow and Great Expectations are told not to report where they are imported.
+    """
+    os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

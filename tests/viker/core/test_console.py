@@ -41,3 +41,15 @@ def test_exit_codes(arguments, code):
     )
     assert done.returncode == code
     assert "Traceback" not in done.stderr
+
+
+def test_a_program_and_what_it_starts_report_no_usage(monkeypatch, tmp_path, capsys):
+    for name in ("DVC_NO_ANALYTICS", "HF_HUB_DISABLE_TELEMETRY"):
+        monkeypatch.setenv(name, "")  # so that it is put back as it was
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)  # away from the project's own configuration of DVC
+    asked = "from dvc import analytics; from huggingface_hub import constants; print(analytics.is_enabled(), "
+    asked = [sys.executable, "-c", asked + "not constants.HF_HUB_DISABLE_TELEMETRY)"]
+    assert subprocess.check_output(asked, text=True) == "True True\n"
+    console.run(lambda: print(subprocess.check_output(asked, text=True), end=""))
+    assert capsys.readouterr().out == "False False\n"
