@@ -51,6 +51,13 @@ def test_params_are_read_without_loading_torch() -> None:
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.parametrize("module", ["pipelines.sweep.run", "pipelines.tune.run", "pipelines.dvc_run"])
+def test_what_only_waits_for_stages_holds_no_model_libraries(module: str) -> None:
+    code = f"import sys, {module}; sys.exit(sorted({{'torch', 'transformers'}} & set(sys.modules)) or 0)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_has_the_same_options_either_way(stage: str) -> None:
     programs = ((f"components.{stage}",), ("pipelines.cli.main", stage))

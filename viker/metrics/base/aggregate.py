@@ -127,9 +127,8 @@ def summary(
     """
     result: dict[str, Any] = {"counts": {}, "intervals": {}}
     for name, table in values.items():
-        given = table["value"].to_numpy()
-        present = given == given  # of NaN it isn't
-        numbers, people = given[present].tolist(), table["person_id"].to_numpy()[present].tolist()
+        present = table["value"].notna().to_numpy()
+        numbers, people = (table[column].to_numpy()[present].tolist() for column in ("value", "person_id"))
         result[name] = mean(numbers)
         result["counts"][name] = len(numbers)
         result["intervals"][name] = interval(numbers, people, seed, (within or {}).get(name))
