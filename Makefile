@@ -146,7 +146,7 @@ bench-tune: $(INSTALLED) ## viker tune with untouched defaults on a table and a 
 	$(IN_VENV) python -m benchmarks.tune "$(DATA)" --text "$(TOFU_TEXT)"
 
 # With the machine's own Python where there is no environment: a machine with a GPU may have no network.
-bench-gpu: ## training, teacher and replies at the sizes of LLaVA-1.5, versus naive ways; needs a GPU; SIZE=7b or 13b
+bench-gpu: ## training, teacher, replies and a whole run at the sizes of LLaVA-1.5, versus naive ways; needs a GPU; SIZE=7b or 13b
 	$(or $(wildcard $(VENV)/bin/python),python3) -m benchmarks.gpu --size "$(SIZE)"
 
 torture: $(INSTALLED) ## kill, starve, race and misfeed the pipeline, and count what goes wrong; needs root; about an hour

@@ -18,6 +18,18 @@ from viker.models.fast_path import fallbacks, start_run
 Case = Callable[[Setup], list[Row]]
 
 
+def whole(setup: Setup) -> list[Row]:
+    """Return the minutes of a whole run; or why there is none, such as a package that the other cases do without."""
+    try:
+        from benchmarks.gpu.whole import whole_run
+
+        return whole_run(setup)
+    except ModuleNotFoundError as error:
+        return [Row("whole run, all three", note=f"not measured: {error.name} is not installed")]
+    except UserError as error:
+        return [Row("whole run, all three", note=f"not measured: {error}")]
+
+
 def machine(setup: Setup) -> list[Row]:
     """Return what the device can do at most."""
     copies = copy_bandwidth(setup.device, setup.rounds)
@@ -40,6 +52,7 @@ CASES: dict[str, Case] = {
     "replies-unlearned": unlearned_replies,
     "likelihoods": likelihoods,
     "repeated": repeated,
+    "whole": whole,
 }
 
 

@@ -12,6 +12,7 @@ GOALS = {
     ("7b", "teacher"): "at least 20",
     ("7b", "replies of the vanilla model"): "at least 6,000 tokens/s in at most 40 GiB",
     ("7b", "replies of the unlearned model"): "1",
+    ("7b", "whole run, all three"): "at most 15 min, on an H100",
     ("7b", "two runs end with the same adapter"): "yes",
 }
 """By size of the model and the beginning of a row's name: what is to be reached, on an H200."""

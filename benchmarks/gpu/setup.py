@@ -124,12 +124,17 @@ def with_model(size: str, params: Params) -> Params:
 
 def random_model(config: Any, processor: Any, dtype: torch.dtype) -> Any:
     """Return a model of ``config`` with random weights, in evaluation mode, which knows the processor's tokens."""
-    tokenizer = processor.tokenizer
-    config.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
-    special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
-    for name, number in special.items():
-        setattr(config.get_text_config(), name, number)
+    special = know_tokens(config, processor.tokenizer)
     with device():
         model = AutoModelForImageTextToText.from_config(config, dtype=dtype).eval()
     model.generation_config.update(**special)
     return model
+
+
+def know_tokens(config: Any, tokenizer: Any) -> dict[str, int]:
+    """Tell a model's configuration the numbers of the tokenizer's special tokens; return those of its text."""
+    config.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+    special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
+    for name, number in special.items():
+        setattr(config.get_text_config(), name, number)
+    return special

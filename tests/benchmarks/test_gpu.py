@@ -68,7 +68,7 @@ def test_the_toy_runs_on_the_model_extras_alone(tmp_path):
     page, out = tmp_path / "page.md", tmp_path / "toy.json"
     page.write_text("before\n<!-- make bench-gpu SIZE=toy -->\n\nnothing\n\n<!-- end -->\nafter\n")
     options = ["--size", "toy", "--samples", "3", "--rounds", "1", "--out", str(out), "--page", str(page)]
-    allowed = ",".join(sorted({*modules, "viker", "components", "pipelines", "benchmarks"}))
+    allowed = ",".join(sorted({*modules, "viker", "components", "pipelines", "benchmarks", "tests"}))
     result = subprocess.run(
         [sys.executable, "-c", ALONE, allowed, *options], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -80,15 +80,32 @@ def test_the_toy_runs_on_the_model_extras_alone(tmp_path):
     assert rows["two runs end with the same adapter"]["value"] == "yes"
     assert [row["name"] for row in rows.values() if "without" in row["note"] or "memory" in row["note"]] == []
     for name, row in rows.items():
-        assert row["value"] is not None or name.startswith("memory"), name
+        assert row["value"] is not None or name.startswith(("memory", "whole run")), name
         assert row["naive"] is None or row["ratio"] is None or row["naive"] * row["ratio"] > 0
     assert next(row["note"] for name, row in rows.items() if "of the vanilla model" in name) == "3 of 3 the same"
+    assert rows["whole run, all three"]["note"] == "not measured: cryptography is not installed"
     share = rows["share of the ceiling, batch 8"]
     assert share["ratio"] == pytest.approx(share["value"] / share["naive"])
     assert share["naive"] == pytest.approx(rows["matrix product, the ceiling"]["value"])
     text = page.read_text()
     assert text.startswith("before\n") and text.endswith("<!-- end -->\nafter\n") and "nothing" not in text
     assert all(f"| {name} |" in text and f"| {name} |" in result.stdout for name in rows)
+
+
+def test_a_whole_run_is_timed_stage_by_stage_and_adds_up(setup):
+    evaluate = setup.params.evaluate.model_copy(update={"attacks": {}, "max_new_tokens": 2})
+    setup.params = setup.params.model_copy(update={"evaluate": evaluate})
+    rows = measure(setup, chosen("whole"), str)
+    assert [row.name for row in rows] == [f"whole run, {name}" for name in ("unlearn", "evaluate", "gate", "all three")]
+    assert rows[-1].value == pytest.approx(sum(row.value for row in rows[:-1]))
+    assert rows[-1].note == "people to forget: 1, to keep: 4, public figures: 2"
+
+
+def test_a_whole_run_that_a_stage_refuses_says_why(setup):
+    sample = setup.params.sample.model_copy(update={"kinds": ["folder"], "folder": "nowhere"})
+    setup.params = setup.params.model_copy(update={"sample": sample})
+    (row,) = measure(setup, chosen("whole"), str)
+    assert row.value is None and row.note.startswith("not measured: ") and "nowhere" in row.note
 
 
 def test_the_formula_counts_what_torch_counts(setup):
