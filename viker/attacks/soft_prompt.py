@@ -44,10 +44,10 @@ def run(subject: Subject, targets: Targets, settings: SoftPromptSettings, seed: 
     """
 
     def learn(lessons: Sequence[Record], held_out: Sequence[Record]) -> pd.DataFrame:
-        samples = [_with_signs(sample_of(record), settings.signs) for record in lessons]
+        samples = [with_signs(sample_of(record), settings.signs) for record in lessons]
         with soft_tokens(subject, samples[0], settings.signs) as soft:
-            _optimise(subject, samples, soft, settings, seed)
-            attempts = [Attempt(record, _with_signs(sample_of(record), settings.signs)) for record in held_out]
+            optimise(subject, samples, soft, settings, seed)
+            attempts = [Attempt(record, with_signs(sample_of(record), settings.signs)) for record in held_out]
             return ask(subject, attempts, "soft prompt")
 
     return cross_attacked(targets, settings, seed, NAME, learn)
@@ -86,7 +86,8 @@ def soft_tokens(subject: Subject, sample: Sample, signs: int) -> Iterator[Tensor
         hook.remove()
 
 
-def _optimise(subject: Subject, lessons: list[Sample], soft: Tensor, settings: SoftPromptSettings, seed: int) -> None:
+def optimise(subject: Subject, lessons: list[Sample], soft: Tensor, settings: SoftPromptSettings, seed: int) -> None:
+    """Change ``soft``, see ``soft_tokens``, so that the lessons' true answers become likelier."""
     import torch
     from tqdm import tqdm
 
@@ -99,7 +100,8 @@ def _optimise(subject: Subject, lessons: list[Sample], soft: Tensor, settings: S
             optimizer.step()
 
 
-def _with_signs(sample: Sample, signs: int) -> Sample:
+def with_signs(sample: Sample, signs: int) -> Sample:
+    """Return the sample with so many asterisks before its question."""
     return replace(sample, prompt=f"{' '.join('*' * signs)} {sample.prompt}")
 
 

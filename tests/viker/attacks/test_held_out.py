@@ -16,7 +16,7 @@ from viker.attacks.base.targets import NotApplicable, words_before_secret
 from viker.attacks.identity_agnostic import count_agreement
 from viker.attacks.logit_lens import lens, next_tokens
 from viker.attacks.multi_turn import OPENINGS
-from viker.attacks.soft_prompt import SoftPromptSettings, _with_signs, soft_tokens
+from viker.attacks.soft_prompt import SoftPromptSettings, soft_tokens, with_signs
 from viker.attacks.universal_perturbation import UniversalPerturbationSettings, frames_of, optimised
 from viker.data.records import open_picture
 from viker.data.samples import sample_of
@@ -76,7 +76,7 @@ def test_an_epoch_has_every_lesson_once_and_the_seed_decides_its_order():
 
 def test_soft_tokens_stand_in_place_of_the_signs_alone_and_are_gone_afterwards(subjects, targets):
     subject = subjects[1]
-    sample = _with_signs(sample_of(targets.questions(1, SEED)[0]), 3)
+    sample = with_signs(sample_of(targets.questions(1, SEED)[0]), 3)
     ids = subject.encoder.prompts([sample])["input_ids"]
     embeddings = subject.model.get_input_embeddings()
     before = embeddings(ids).detach()
