@@ -1,5 +1,6 @@
 """A whole run on data of MLLMU-Bench's published size: unlearn, evaluate with the attacks of params.yaml, gate."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,6 +34,7 @@ LR = 1e-6
 
 def whole_run(setup: Setup) -> list[Row]:
     """Return the minutes of each stage, and of all three; preparing the data and writing the model don't count."""
+    os.environ["VIKER_CACHE_GIB"] = "0"  # or a second measurement would recall what the first one asked
     with TemporaryDirectory() as name:
         folder = Path(name)
         stages = _stages(_prepared(setup, folder), folder)

@@ -124,7 +124,7 @@ def run(app: Callable[..., Any]) -> None:
     try:
         with on_sigterm(lambda: sys.exit(TERMINATED)):  # temporary files are removed on the way out
             app()
-    except Exception as error:
+    except Exception as error:  # a person's or the system's is said in a paragraph; any other is raised again
         problem = error if isinstance(error, UserError) else system_error(error)
         if problem is None:
             raise

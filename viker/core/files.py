@@ -49,7 +49,7 @@ def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
     target = temporary or path
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # whatever it is, it is raised again; the system's names the file
         named = getattr(error, "filename", None)
         elsewhere = isinstance(named, str | bytes) and not Path(os.fsdecode(named)).absolute().is_relative_to(
             target.absolute()

@@ -182,8 +182,9 @@ def relocate(uri: str) -> None:
             log.warning("%s was moved or copied: its artifacts are now those in %s, not in %s", path, here, original)
             for table, column in _ADDRESSES:
                 if column in {row[1] for row in store.execute(f"PRAGMA table_info({table})")}:
+                    change = f"UPDATE {table} SET {column} = ? || substr({column}, ?)"  # noqa: S608 - _ADDRESSES' names
                     store.execute(
-                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE {column} = ? OR {column} LIKE ?",  # noqa: S608
+                        f"{change} WHERE {column} = ? OR {column} LIKE ?",
                         (here.as_uri(), len(before) + 1, before, f"{before}/%"),
                     )
         store.commit()
