@@ -76,7 +76,7 @@ def test_the_method_is_a_choice_and_its_loss_falls_with_the_answers_likelihood(p
     assert losses[1] > losses[0] > 0
 
 
-def test_the_attack_is_made(package, subjects, targets, tmp_path):  # noqa: F811
+def test_the_attack_is_made(package, subjects, targets, tmp_path):  # noqa: F811 - a fixture
     from viker.attacks.base.perform import run_attacks
 
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")

@@ -34,7 +34,7 @@ def picture(tmp_path) -> Path:
 
 
 @pytest.fixture
-def champion(work, base, adapter, monkeypatch):  # noqa: F811
+def champion(work, base, adapter, monkeypatch):  # noqa: F811 - a fixture
     """A work tree whose champion is the adapter, on the base model."""
     monkeypatch.chdir(work.folder)
     for name, folder in (("vanilla", base), ("adapter", adapter)):
@@ -62,7 +62,7 @@ def test_an_adapter_on_disk_answers_on_the_vanilla_model(champion, picture):
     assert call(QUESTION, "--image", str(picture), "--model", "models/adapter").strip() == expected
 
 
-def test_a_packed_model_on_disk_answers(packed, work, monkeypatch):  # noqa: F811
+def test_a_packed_model_on_disk_answers(packed, work, monkeypatch):  # noqa: F811 - a fixture
     monkeypatch.chdir(work.folder)
     assert (packed / ADAPTER).is_dir() and call(QUESTION, "--model", str(packed)).strip()
 

@@ -42,7 +42,7 @@ def texts(folder: Path) -> str:
     return "".join(file.read_text() for file in sorted(folder.rglob("*")) if file.suffix in (".json", ".md", ".jinja"))
 
 
-def test_the_champions_adapter_is_exported_alone_and_pefts_loader_takes_it(champion, base, adapter):  # noqa: F811
+def test_the_champions_adapter_is_exported_alone_and_pefts_loader_takes_it(champion, base, adapter):  # noqa: F811 - a fixture
     said = call()
     folder = Path(f"work/export/{champion[0].name}-1")
     assert {file.name for file in folder.iterdir()} == {"adapter_model.safetensors", "adapter_config.json", "README.md"}
@@ -53,7 +53,7 @@ def test_the_champions_adapter_is_exported_alone_and_pefts_loader_takes_it(champ
     assert "vllm serve models/vanilla" in said and "export with --merge" in said
 
 
-def test_the_merged_model_says_what_base_and_adapter_say(champion, base, adapter, small_model):  # noqa: F811
+def test_the_merged_model_says_what_base_and_adapter_say(champion, base, adapter, small_model):  # noqa: F811 - a fixture
     said = json.loads(call("--merge", "--json"))
     folder = Path(said["folder"])
     model, _ = load_model(str(base), "test")
@@ -76,7 +76,7 @@ def test_the_merged_model_says_what_base_and_adapter_say(champion, base, adapter
     assert "model.safetensors" in said["files"] and "tokenizer.json" in said["files"]
 
 
-def test_the_same_export_again_has_the_same_bytes_and_nothing_of_this_machine(champion, tmp_path):  # noqa: F811
+def test_the_same_export_again_has_the_same_bytes_and_nothing_of_this_machine(champion, tmp_path):  # noqa: F811 - a fixture
     for options in ([], ["--merge"]):
         one, two = (tmp_path / f"{len(options)}-{again}" for again in "ab")
         for out in (one, two):
@@ -85,7 +85,7 @@ def test_the_same_export_again_has_the_same_bytes_and_nothing_of_this_machine(ch
         assert str(tmp_path) not in texts(one) and str(champion[0].folder) not in texts(one)
 
 
-def test_an_adapter_on_disk_is_exported_with_what_the_stages_measured(champion):  # noqa: F811
+def test_an_adapter_on_disk_is_exported_with_what_the_stages_measured(champion):  # noqa: F811 - a fixture
     call("models/adapter", "--out", "exported")
     card = ModelCard.load("exported/README.md")
     assert (card.data.library_name, card.data.pipeline_tag) == ("peft", "image-text-to-text")
@@ -96,7 +96,7 @@ def test_an_adapter_on_disk_is_exported_with_what_the_stages_measured(champion):
         call("elsewhere")
 
 
-def test_the_front_matter_names_a_base_model_of_the_hub_and_only_that(champion):  # noqa: F811
+def test_the_front_matter_names_a_base_model_of_the_hub_and_only_that(champion):  # noqa: F811 - a fixture
     call("--out", "local")
     assert ModelCard.load("local/README.md").data.base_model is None
     call("--out", "known", "--base-model", "llava-hf/llava-1.5-7b-hf")
@@ -130,7 +130,7 @@ def test_the_card_has_counts_and_names_nobody(history, monkeypatch):
     assert not re.search(r"\b(001|002|r1|r2)\b", text)
 
 
-def test_a_merge_that_fails_leaves_nothing(champion):  # noqa: F811
+def test_a_merge_that_fails_leaves_nothing(champion):  # noqa: F811 - a fixture
     weights = Path("models/vanilla/model.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(UserError, match=r"was not trained on the base model .*VIKER_BASE_MODEL"):
@@ -149,7 +149,7 @@ def pushed(endpoint: str, home: Path, *arguments: str, token: str = TOKEN) -> su
     return done
 
 
-def test_it_is_pushed_in_one_commit_to_a_private_repository_and_unchanged_makes_no_other(champion, tmp_path):  # noqa: F811
+def test_it_is_pushed_in_one_commit_to_a_private_repository_and_unchanged_makes_no_other(champion, tmp_path):  # noqa: F811 - a fixture
     with accepting() as state:
         for again in ("one", "two"):
             done = pushed(state.endpoint, tmp_path / "home", "--out", again, "--push", f"{OWNER}/forgets", "--json")
@@ -240,7 +240,7 @@ def test_a_folder_that_looks_like_a_name_on_the_hub_is_told_by_its_digest():
     assert Base("models/vanilla", "a" * 64, "owner/copy").shown == "owner/copy"
 
 
-def test_the_front_matter_is_yaml(champion):  # noqa: F811
+def test_the_front_matter_is_yaml(champion):  # noqa: F811 - a fixture
     call("--out", "yaml")
     text = Path("yaml/README.md").read_text()
     values = YAML(typ="safe", pure=True).load(text.split("---")[1])

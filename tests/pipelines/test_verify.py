@@ -27,7 +27,7 @@ Change = Callable[[dict[str, Any]], object]
 
 
 @pytest.fixture(scope="module")
-def once(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+def once(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811 - a fixture
     made = Inputs(tmp_path_factory.mktemp("passed") / "work")
     shutil.copytree(finished, made.folder)
     made.set("upper(unlearned.test.leakage_rate) <= 0.15", "upper(unlearned.test.leakage_rate) <= 0.5")
@@ -57,7 +57,7 @@ def test_a_whole_bundle_of_a_passed_gate_is_told_so(passed: Inputs, capsys: pyte
     assert re.search(r"SHA-256 [0-9a-f]{64}", said)
 
 
-def test_exit_codes_tell_a_failed_gate_from_a_changed_bundle(inputs: Inputs) -> None:  # noqa: F811
+def test_exit_codes_tell_a_failed_gate_from_a_changed_bundle(inputs: Inputs) -> None:  # noqa: F811 - a fixture
     inputs.write()
     failed = viker(str(inputs.bundle))
     assert (failed.returncode, failed.stderr) == (3, "")
@@ -189,7 +189,7 @@ def test_a_file_that_is_no_json_is_said_so(passed: Inputs, content: bytes) -> No
         check(unpack(passed.bundle) | {"metrics/gate.json": content})
 
 
-def test_the_rules_of_a_shipped_policy_are_held_to_the_policy(inputs: Inputs) -> None:  # noqa: F811
+def test_the_rules_of_a_shipped_policy_are_held_to_the_policy(inputs: Inputs) -> None:  # noqa: F811 - a fixture
     inputs.set("policy: null", "policy: default")
     inputs.judge()
     inputs.write()
@@ -198,7 +198,7 @@ def test_the_rules_of_a_shipped_policy_are_held_to_the_policy(inputs: Inputs) ->
     assert any("are not those of the policy 'default'" in problem for problem in check(files))
 
 
-def test_rules_on_the_unlearning_run_are_judged_again_from_its_summary(inputs: Inputs) -> None:  # noqa: F811
+def test_rules_on_the_unlearning_run_are_judged_again_from_its_summary(inputs: Inputs) -> None:  # noqa: F811 - a fixture
     inputs.set('  rules: ["', '  rules: ["unlearning.private_tokens.values_kept <= 12", "')
     inputs.judge()
     inputs.write()
@@ -207,7 +207,7 @@ def test_rules_on_the_unlearning_run_are_judged_again_from_its_summary(inputs: I
     assert any("values_kept <= 12' has another result" in problem for problem in check(files))
 
 
-def test_a_policy_of_ones_own_is_compared_where_its_file_is(inputs: Inputs, tmp_path: Path) -> None:  # noqa: F811
+def test_a_policy_of_ones_own_is_compared_where_its_file_is(inputs: Inputs, tmp_path: Path) -> None:  # noqa: F811 - a fixture
     policy = tmp_path / "mine.yaml"
     text = "about: Ours.\nrequire: []\nrules: [{rule: unlearned.forget.leakage_rate <= 0.2, protects: Leaks.}]\n"
     policy.write_text(text)
@@ -221,7 +221,7 @@ def test_a_policy_of_ones_own_is_compared_where_its_file_is(inputs: Inputs, tmp_
     assert not any("are not those of the policy" in problem for problem in check(unpack(inputs.bundle)))
 
 
-def test_a_policy_of_another_version_is_judged_by_what_the_bundle_names(inputs: Inputs) -> None:  # noqa: F811
+def test_a_policy_of_another_version_is_judged_by_what_the_bundle_names(inputs: Inputs) -> None:  # noqa: F811 - a fixture
     inputs.set("policy: null", "policy: default")
     inputs.judge()
     inputs.write()
@@ -229,7 +229,7 @@ def test_a_policy_of_another_version_is_judged_by_what_the_bundle_names(inputs: 
     assert not any("are not those of the policy" in problem for problem in check(files))
 
 
-def test_metrics_that_were_stale_and_failed_for_it_are_honest_evidence(inputs: Inputs) -> None:  # noqa: F811
+def test_metrics_that_were_stale_and_failed_for_it_are_honest_evidence(inputs: Inputs) -> None:  # noqa: F811 - a fixture
     (inputs.folder / "models/adapter/weights").write_bytes(b"trained on")
     inputs.judge()
     inputs.write()

@@ -54,7 +54,7 @@ def test_no_layer_gets_a_mask(small_model):
 
 
 @pytest.mark.parametrize("term", ["nll", "kl"])
-def test_a_training_step_has_the_loss_and_the_gradient_of_one_with_a_mask(trainer_of, monkeypatch, term):  # noqa: F811
+def test_a_training_step_has_the_loss_and_the_gradient_of_one_with_a_mask(trainer_of, monkeypatch, term):  # noqa: F811 - a fixture
     gradients, losses, passes = [], [], []
     monkeypatch.setattr(training, "answer_logits", lambda *given: passes.append(len(losses)) or answer_logits(*given))
     for padded in (False, True):

@@ -16,7 +16,7 @@ QUESTION, TRUTH = "Where was this person born?", "This person was born in Oslo."
 
 
 @pytest.fixture(scope="module")
-def answerer(base, adapters) -> Answerer:  # noqa: F811
+def answerer(base, adapters) -> Answerer:  # noqa: F811 - a fixture
     return Answerer(str(base), None, adapters[0], 8, "")
 
 

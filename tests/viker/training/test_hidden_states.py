@@ -10,7 +10,7 @@ from viker.models.logits import answer_logits
 
 
 @pytest.mark.parametrize("layer", [0, 1])
-def test_the_kept_states_are_those_that_predict_the_answers(small_model, samples, layer):  # noqa: F811
+def test_the_kept_states_are_those_that_predict_the_answers(small_model, samples, layer):  # noqa: F811 - a fixture
     model, encoder = small_model
     batch = encoder.batch(samples["forget"][:3])
     with torch.no_grad(), kept_states(model, layer, batch) as kept:
@@ -22,7 +22,7 @@ def test_the_kept_states_are_those_that_predict_the_answers(small_model, samples
         torch.testing.assert_close(kept[0], states[1][:, -batch.answers.shape[1] - 1 : -1])
 
 
-def test_the_adapter_above_the_layer_stays_as_it_is(trainer_of):  # noqa: F811
+def test_the_adapter_above_the_layer_stays_as_it_is(trainer_of):  # noqa: F811 - a fixture
     trainer = trainer_of(method={"name": "rmu", "layer": 0}, lr=0.01, gradient_checkpointing=True)
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
     trainer.train()
@@ -32,6 +32,6 @@ def test_the_adapter_above_the_layer_stays_as_it_is(trainer_of):  # noqa: F811
     assert trainer.parts["steer"][-1] < trainer.parts["steer"][0]
 
 
-def test_a_layer_that_the_model_lacks_is_a_users_error(trainer_of):  # noqa: F811
+def test_a_layer_that_the_model_lacks_is_a_users_error(trainer_of):  # noqa: F811 - a fixture
     with pytest.raises(UserError, match=r"unlearn\.method\.layer is 5"):
         trainer_of(method={"name": "rmu", "layer": 5})

@@ -22,7 +22,7 @@ def test_ascent_reaches_the_unmasked_weights_alone_and_the_rest_of_the_loss_all(
         torch.testing.assert_close(weight.grad, m * g + n, rtol=1e-12, atol=1e-14)
 
 
-def test_the_squared_gradients_are_means_over_the_batches(trainer_of, samples):  # noqa: F811
+def test_the_squared_gradients_are_means_over_the_batches(trainer_of, samples):  # noqa: F811 - a fixture
     trainer = trainer_of(method="mmunlearner")
     found = mean_squared_gradients(trainer.model, trainer.encoder, samples["forget"][:4], 2)
     expected = {name: torch.zeros_like(value) for name, value in found.items()}
@@ -38,7 +38,7 @@ def test_the_squared_gradients_are_means_over_the_batches(trainer_of, samples): 
     assert any("lora_B" in name and value.any() for name, value in found.items())
 
 
-def test_where_every_weight_may_forget_it_is_graddiff_and_elsewhere_not(trainer_of):  # noqa: F811
+def test_where_every_weight_may_forget_it_is_graddiff_and_elsewhere_not(trainer_of):  # noqa: F811 - a fixture
     trained = {}
     for threshold in (1e-30, 1e30):
         trainer = trainer_of(method={"name": "mmunlearner", "threshold": threshold}, max_grad_norm=0.0)
@@ -52,7 +52,7 @@ def test_where_every_weight_may_forget_it_is_graddiff_and_elsewhere_not(trainer_
     assert any(not torch.allclose(trained[1e30][name], value, atol=1e-4) for name, value in free.items())
 
 
-def test_the_mask_of_a_run_is_found_again(trainer_of):  # noqa: F811
+def test_the_mask_of_a_run_is_found_again(trainer_of):  # noqa: F811 - a fixture
     one, other = (trainer_of(method="mmunlearner") for _ in range(2))
     shares = [float(mask.float().mean()) for name, mask in one.saliency.items() if "lora_B" in name]
     assert 0 < sum(shares) / len(shares) < 1
