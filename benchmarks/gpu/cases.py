@@ -11,7 +11,7 @@ from benchmarks.gpu.asking import likelihoods, teacher, unlearned_replies, vanil
 from benchmarks.gpu.row import Row, goal
 from benchmarks.gpu.setup import Setup
 from benchmarks.gpu.timing import copy_bandwidth
-from benchmarks.gpu.training import repeated, retaining, training
+from benchmarks.gpu.training import kernels, repeated, retaining, training
 from viker.core.errors import UserError, did_you_mean
 from viker.models.fast_path import fallbacks, start_run
 
@@ -45,6 +45,8 @@ CASES: dict[str, Case] = {
     "train-8": partial(training, batch=8, checkpointing=False),
     "train-2-checkpointed": partial(training, batch=2, checkpointing=True),
     "train-8-checkpointed": partial(training, batch=8, checkpointing=True),
+    "train-2-kernels": partial(kernels, batch=2),
+    "train-8-kernels": partial(kernels, batch=8),
     "train-2-retain": partial(retaining, batch=2),
     "teacher-8": partial(teacher, pass_size=8),
     "teacher-32": partial(teacher, pass_size=32),

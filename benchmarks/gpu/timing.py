@@ -2,9 +2,10 @@
 
 import statistics
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.timing import seconds
 
@@ -47,6 +48,25 @@ def measured(device: torch.device, work: Callable[[], object]) -> Cost:
     torch.cuda.reset_peak_memory_stats(device)
     took = seconds(to_the_end)
     return Cost(took, torch.cuda.max_memory_allocated(device) / GIB)
+
+
+class _Launches(TorchDispatchMode):
+    """Counts the operations that compute: all but views, at least one kernel each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += not func.is_view
+        return func(*args, **(kwargs or {}))
+
+
+def launches(work: Callable[[], object]) -> int:
+    """Return how many of torch's operations ``work`` launches, views apart; its backward pass counts too."""
+    with _Launches() as counted:
+        work()
+    return counted.count
 
 
 def product_ceiling(device: torch.device, dtype: torch.dtype, rounds: int) -> float:

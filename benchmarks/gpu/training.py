@@ -1,7 +1,7 @@
 """Steps of ViKeR versus steps of gradient ascent, the memory that training takes, and whether it can be repeated."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ import torch
 from benchmarks.gpu.operations import step_operations
 from benchmarks.gpu.row import Row
 from benchmarks.gpu.setup import Setup
-from benchmarks.gpu.timing import GIB, in_turns, measured
+from benchmarks.gpu.timing import GIB, in_turns, launches, measured
 from benchmarks.unlearn.model import METHODS
 from pipelines.cli.plan import RESERVE, estimate
 from viker.methods.base.method import RetainTerm
@@ -54,19 +54,37 @@ def training(setup: Setup, batch: int, checkpointing: bool) -> list[Row]:
     ]
 
 
+def kernels(setup: Setup, batch: int) -> list[Row]:
+    """Return time and launches of a step as ``unlearn.kernels: auto`` computes it, versus plain."""
+    steps = by_kernels(setup, setup.section("viker", batch))
+    timed = auto_to_plain(setup, f"step by kernels auto, batch {batch}", "auto / plain", steps)
+    launched = {name: launches(step) for name, step in steps.items()}
+    ratio = launched["auto"] / launched["plain"]
+    name = f"operations that a step launches, batch {batch}"
+    return [timed, Row(name, launched["auto"], "", launched["plain"], ratio, "auto / plain")]
+
+
 def retaining(setup: Setup, batch: int) -> list[Row]:
     """Return the time of a step with as many retain samples and a term on them, in one pass versus in two."""
     method = METHODS["viker"].model_copy(update={"retain": RetainTerm(term="kl", weight=1.0)})
-    changes = {"method": method, "retain_batch_size": batch}
-    steps = {}
-    for kernels in ("auto", "plain"):
-        section = setup.section("viker", batch).model_copy(update={**changes, "kernels": kernels})
-        steps[kernels] = forward_and_backward(setup, section)
+    section = setup.section("viker", batch).model_copy(update={"method": method, "retain_batch_size": batch})
+    name = f"step with a retain term, {batch} and {batch} samples"
+    return [auto_to_plain(setup, name, "one pass / two with a mask", by_kernels(setup, section))]
+
+
+def by_kernels(setup: Setup, section: UnlearnParams) -> dict[str, Callable[[], None]]:
+    """Return a step under each value of ``unlearn.kernels``."""
+    ways = ("auto", "plain")
+    return {way: forward_and_backward(setup, section.model_copy(update={"kernels": way})) for way in ways}
+
+
+def auto_to_plain(setup: Setup, name: str, of: str, steps: Mapping[str, Callable[[], None]]) -> Row:
+    """Return the time of the step ``auto``, and its ratio to that of ``plain``."""
     cost = in_turns(setup.device, setup.rounds, steps)
     auto, plain = cost["auto"], cost["plain"]
-    name = f"step with a retain term, {batch} and {batch} samples"
     times = 1000 * auto.seconds, "ms", 1000 * plain.seconds, auto.seconds / plain.seconds
-    return [Row(name, *times, "one pass / two with a mask", peak_gib=auto.peak)]
+    peak = "" if plain.peak is None else f"plain: {plain.peak:.1f} GiB"
+    return Row(name, *times, of, peak_gib=auto.peak, note=peak)
 
 
 def forward_and_backward(setup: Setup, section: UnlearnParams) -> Callable[[], None]:

@@ -104,7 +104,7 @@ def _attacks(
 def _relearn_bytes(unlearn: UnlearnParams, sizes: memory.Sizes, load: memory.Load, stored: int, samples: int) -> int:
     """Return the peak of a step of relearning besides weights and adapter: a step of GA with one more adapter."""
     plain = {"method": GA(), "target": "none", "start_from": None, "attention": "sdpa"}
-    plain |= {"gradient_checkpointing": False, "load_in_4bit": False, "batch_size": samples}
+    plain |= {"gradient_checkpointing": False, "load_in_4bit": False, "batch_size": samples, "kernels": "plain"}
     step = unlearn.model_copy(update=plain | {"precision": "float32" if stored == 4 else "bfloat16"})
     trained = 4 * memory.adapter_bytes(sizes, step)  # weights, gradients, and two moments of AdamW
     return trained + memory.activation_bytes(sizes, step, load) + memory.working_bytes(sizes, step, load)

@@ -20,6 +20,7 @@ from viker.methods.base.method import RetainTerm, methods
 from viker.methods.viker import ViKeR
 from viker.models.loading import empty_model, language_layers
 from viker.training.adapter import put_adapter
+from viker.training.fused_layers import fused_forwards
 from viker.training.memory import (
     Load,
     activation_bytes,
@@ -100,11 +101,12 @@ def test_sharded_each_gpu_holds_its_part_and_the_head_and_what_sees(small):
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_layer_keeps_what_autograd_saves(precision, attention):
-    from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRotaryEmbedding
+@pytest.mark.parametrize("kernels", ["plain", "auto"])
+def test_a_layer_keeps_what_autograd_saves(kernels, precision, attention):
+    from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRMSNorm, LlamaRotaryEmbedding
 
     config = build_config(ModelParams(**VISION, **SIZES["8M"]), 500)
-    unlearn = PARAMS.unlearn.model_copy(update={"precision": precision, "attention": attention})
+    unlearn = PARAMS.unlearn.model_copy(update={"precision": precision, "attention": attention, "kernels": kernels})
     dtype = getattr(torch, precision)
     frozen = empty_model(config, "finetune.model").to_empty(device="cpu").to(dtype)
     frozen.set_attn_implementation(attention)
@@ -117,6 +119,14 @@ def test_a_layer_keeps_what_autograd_saves(precision, attention):
         t.untyped_storage().data_ptr() for t in around
     }
     kept: dict[int, torch.Tensor] = {}
+    planned = 64 * kept_per_token(sizes, unlearn, 64) + cast_bytes(sizes, unlearn) // sizes.layers
+    if kernels == "auto":
+        forwards = fused_forwards(model)
+        fused = {module: forward for module, forward in forwards.items() if not isinstance(module, LlamaRMSNorm)}
+        assert len(forwards) - len(fused) == 2 * 6 + 1
+        for module, forward in fused.items():
+            vars(module)["forward"] = forward
+        planned += 64 * 2 * (4 * 320 - (number_bytes(unlearn) * 320 + 4))  # only a GPU has norms of one kernel
 
     def keep(tensor):
         kept.setdefault(tensor.untyped_storage().data_ptr(), tensor)
@@ -125,7 +135,6 @@ def test_a_layer_keeps_what_autograd_saves(precision, attention):
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         layer(shown, position_embeddings=around)
     measured = sum(t.untyped_storage().nbytes() for place, t in kept.items() if place not in own)
-    planned = 64 * kept_per_token(sizes, unlearn, 64) + cast_bytes(sizes, unlearn) // sizes.layers
     assert planned == pytest.approx(measured, rel=0.02)
 
 

@@ -8,14 +8,15 @@ from torch.nn import functional
 
 
 class CastLinear(nn.Linear):
-    """A linear layer that casts its weight to its input's precision; the weight's gradient has the weight's own.
+    """A linear layer that casts its weight to its input's precision, and its bias; their gradients have their own.
 
     PEFT casts the input instead: in a model of half precision a copy of all activations, and products in float32.
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """Return x W^T [..., out] for x [..., in]."""
-        return functional.linear(input, self.weight.to(input.dtype))
+        """Return x W^T + bias [..., out] for x [..., in]."""
+        bias = None if self.bias is None else self.bias.to(input.dtype)
+        return functional.linear(input, self.weight.to(input.dtype), bias)
 
 
 def compute_in_model_precision(adapted: Any) -> Any:
@@ -34,6 +35,6 @@ def compute_in_model_precision(adapted: Any) -> Any:
 
 
 def _casting(matrix: nn.Linear) -> CastLinear:
-    casting = CastLinear(matrix.in_features, matrix.out_features, bias=False, device="meta")
-    casting.weight = matrix.weight
+    casting = CastLinear(matrix.in_features, matrix.out_features, device="meta")
+    casting.weight, casting.bias = matrix.weight, matrix.bias
     return casting.train(matrix.training)

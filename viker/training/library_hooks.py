@@ -1,6 +1,8 @@
 """The one place that reaches into a library's private parts; its test fails where the library changes them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import FunctionType
+from typing import Any
 
 from torch.nn import Module
 from torch.nn.parallel import DistributedDataParallel
@@ -13,3 +15,17 @@ def leave_out_of_ddp(module: Module, names: Sequence[str]) -> None:
     has sharded.
     """
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, list(names))
+
+
+def with_global(function: Callable[..., Any], name: str, value: object) -> Callable[..., Any] | None:
+    """Return a copy of ``function`` that finds ``value`` under the global ``name``, or None where it refers to none.
+
+    transformers' attention calls the function that rotates queries and keys by its name in the module, and takes no
+    other; replacing it there would change every model of the family.
+    """
+    if not isinstance(function, FunctionType) or name not in function.__code__.co_names:
+        return None
+    names = {**function.__globals__, name: value}
+    copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy

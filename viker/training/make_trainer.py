@@ -17,6 +17,7 @@ from viker.teacher.distributions import TeacherDistributions
 from viker.teacher.key_tokens import find_key_tokens
 from viker.training.adapter import freeze_above, put_adapter
 from viker.training.early_stop import StopWhenForgotten
+from viker.training.fused_layers import fuse_layers
 from viker.training.hold import HOLD_BATCH, most_changed
 from viker.training.settings import UnlearnParams
 from viker.training.sharding import leave_to_fsdp
@@ -52,9 +53,12 @@ def make_trainer(
     no_teachers: list[TeacherDistributions | None] = [None] * len(samples)
     model.set_attn_implementation(params.attention)
     trained_on = reuse_features(model, encoder, forget)
-    if params.kernels == "auto" and model.device.type == "cuda":
+    on_gpu = params.kernels == "auto" and model.device.type == "cuda"
+    if on_gpu:
         trained_on = without_mask(model, trained_on, forget)
     adapted = put_adapter(params, model)
+    if on_gpu:
+        fuse_layers(adapted, trained_on, forget)
     freeze_above(params, adapted)
     leave_to_fsdp(adapted)
     trainer = UnlearnTrainer(

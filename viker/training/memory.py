@@ -129,10 +129,15 @@ def kept_per_token(sizes: Sizes, params: UnlearnParams, sequence: int) -> int:
     - fused attention: 4h, to find its probabilities again; 'eager' keeps them, 4hS, in bfloat16 also cast, 2hS.
 
     The first layer's norm keeps nothing, for its input has no gradient; the norm after the last layer makes up for it.
+    Fused, as a GPU computes by ``unlearn.kernels``, norms keep their inputs in the model's precision, with a scale in
+    float32, 2 (e d + 4); and the MLP its gate and up alone, e (2m), but 3m if 4 bits leave down plain.
     """
     e, d, q, m = number_bytes(params), sizes.width, sizes.queries, sizes.mlp
     probabilities = 4 if params.attention == "sdpa" else (4 if e == 4 else 6) * sequence
-    return 8 * d + e * (2 * d + 4 * q + 4 * m + 7 * params.lora_r) + probabilities * sizes.heads
+    norms, mlp = 8 * d, 4 * m
+    if params.kernels == "auto":
+        norms, mlp = 2 * (e * d + 4), (3 if params.load_in_4bit else 2) * m
+    return norms + e * (2 * d + 4 * q + mlp + 7 * params.lora_r) + probabilities * sizes.heads
 
 
 def batches(params: UnlearnParams) -> list[int]:

@@ -88,8 +88,8 @@ class UnlearnParams(Section):
     attention: Literal["sdpa", "eager"]
     """torch's fused attention, or the plain one."""
     kernels: Literal["auto", "plain"] = "auto"
-    """How the model is computed on a GPU: ``auto`` by batches without an attention mask, and the forget and the retain
-    batch in one pass where ``in_one_pass``; on a CPU both are plain."""
+    """How the model is computed on a GPU: ``auto`` by fused layers, batches without an attention mask, and with the
+    forget and the retain batch in one pass where ``in_one_pass``; on a CPU both are plain."""
     gradient_checkpointing: bool
     """Whether activations are computed again in the backward pass: less memory, a third more time."""
     start_from: str | None

@@ -22,10 +22,10 @@ def adapted(small_model):
     """Return a function: the small model of a precision, with an adapter that changes what it says."""
     model, encoder = small_model
 
-    def adapt(precision: torch.dtype):
+    def adapt(precision: torch.dtype, **changes):
         torch.manual_seed(3)
         own = copy.deepcopy(model).to(precision)
-        lora = get_peft_model(own, LoraConfig(r=4, lora_alpha=8, target_modules=language_layers(own)))
+        lora = get_peft_model(own, LoraConfig(r=4, lora_alpha=8, target_modules=language_layers(own), **changes))
         for name, parameter in lora.named_parameters():
             if "lora_B" in name:
                 torch.nn.init.normal_(parameter, std=0.1)
@@ -34,9 +34,10 @@ def adapted(small_model):
     return adapt, encoder.batch(SAMPLES)
 
 
-def test_a_float32_model_computes_the_same_bytes(adapted):
+@pytest.mark.parametrize("changes", [{}, {"lora_bias": True}])
+def test_a_float32_model_computes_the_same_bytes(adapted, changes):
     adapt, batch = adapted
-    peft, ours = adapt(torch.float32), compute_in_model_precision(adapt(torch.float32))
+    peft, ours = adapt(torch.float32, **changes), compute_in_model_precision(adapt(torch.float32, **changes))
     logits = answer_logits(peft, batch), answer_logits(ours, batch)
     for each in logits:
         each.square().mean().backward()

@@ -1,0 +1,212 @@
+"""Fused layers have the values and gradients of plain ones, in fewer operations, with less kept."""
+
+import copy
+import random
+from collections import Counter
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from PIL import Image
+from torch.nn import functional
+from transformers.models.llama.modeling_llama import LlamaAttention, apply_rotary_pos_emb
+
+from benchmarks.gpu.timing import launches
+from tests.conftest import png
+from tests.viker.training.families import FAMILIES, build
+from viker.data.samples import Sample
+from viker.models.encoder import Encoder
+from viker.models.fast_path import fallbacks
+from viker.models.loading import language_layers
+from viker.models.logits import answer_logits
+from viker.models.lora_precision import compute_in_model_precision
+from viker.training import fused_layers
+from viker.training.fused_layers import fuse_layers, fused_forwards
+from viker.training.fused_operations import GatedProduct, LoraProduct, rotate
+from viker.training.library_hooks import with_global
+
+SAMPLES = [
+    Sample("a", "Where was this person born?", "In Oslo, by the sea.", "wide"),
+    Sample("b", "Which?", "A", ""),
+    Sample("c", "Where?", "By the sea.", "square"),
+]
+
+
+def numbers(*shape):
+    return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+
+
+def test_the_gated_product_has_the_gradient_of_its_formula():
+    gate, up = numbers(2, 3, 8), numbers(2, 3, 8)
+    assert torch.equal(GatedProduct.apply(gate, up), functional.silu(gate) * up)
+    assert torch.autograd.gradcheck(GatedProduct.apply, (gate, up))
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_rotation_is_that_of_transformers_with_its_gradient(axis):
+    shape = (2, 3, 5, 8) if axis == 1 else (2, 5, 3, 8)
+    queries, keys, angles = numbers(*shape), numbers(*shape), torch.randn(2, 5, 8, dtype=torch.float64)
+    cos, sin = angles.cos(), angles.sin()
+    for ours, theirs in zip(
+        rotate(queries, keys, cos, sin, axis), apply_rotary_pos_emb(queries, keys, cos, sin, axis), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs)
+    assert torch.autograd.gradcheck(lambda q, k: rotate(q, k, cos, sin, axis), (queries, keys))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_linear_layer_with_an_adapter_has_the_gradient_of_its_formula(bias, first):
+    states, a, b = numbers(2, 3, 8), numbers(4, 8), numbers(6, 4)
+    weight, added = torch.randn(6, 8, dtype=torch.float64), torch.randn(6, dtype=torch.float64) if bias else None
+    states.requires_grad_(not first)  # the first layer's input has no gradient
+    plain = functional.linear(states, weight, added) + 0.5 * functional.linear(functional.linear(states, a), b)
+    torch.testing.assert_close(LoraProduct.apply(states, weight, added, a, b, 0.5), plain)
+    assert torch.autograd.gradcheck(
+        lambda *given: LoraProduct.apply(given[0], weight, added, *given[1:], 0.5), (states, a, b)
+    )
+
+
+def adapted(model, precision=torch.float32, **changes):
+    torch.manual_seed(3)
+    own = copy.deepcopy(model).to(precision)
+    lora = LoraConfig(r=4, lora_alpha=8, target_modules=language_layers(own), **changes)
+    own = compute_in_model_precision(get_peft_model(own, lora))
+    for name, parameter in own.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    return own
+
+
+@pytest.fixture(scope="module", params=list(FAMILIES))
+def family(request):
+    model, processor = build(request.param)
+    rng = random.Random(1)
+    pictures = {
+        name: png(Image.frombytes("RGB", size, rng.randbytes(3 * size[0] * size[1])))
+        for name, size in {"wide": (60, 30), "square": (40, 40)}.items()
+    }
+    return request.param, model, Encoder(processor, pictures, torch.device("cpu"))
+
+
+def gradients(model, encoder):
+    """Return the logits of all answers, and the gradients of a loss on them."""
+    batch = encoder.batch(SAMPLES)
+    logits = answer_logits(model, batch)[batch.mask]
+    logits.float().log_softmax(-1).square().mean().backward()
+    taken = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    return logits.detach(), taken
+
+
+def fused_types(model):
+    return Counter(type(module).__name__ for module in model.modules() if "forward" in vars(module))
+
+
+def test_each_family_computes_what_it_does_plain(family):
+    name, model, encoder = family
+    ours = adapted(model)
+    logits, plain = gradients(ours, encoder)
+    fuse_layers(ours, encoder, SAMPLES)
+    assert fallbacks() == []
+    taken = fused_types(ours)
+    assert taken.pop("Linear") == 2 * 7
+    attention, *others = sorted(taken.items(), key=lambda one: "Attention" not in one[0])
+    assert attention[1] == 2
+    norms, mlps = (5, 2) if "gemma" not in name else (0, 0)  # Gemma's compute in their own way
+    assert sum(count for kind, count in others if "Norm" in kind) == norms
+    assert sum(count for kind, count in others if "MLP" in kind) == mlps
+    fused_logits, fused = gradients(ours, encoder)
+    torch.testing.assert_close(fused_logits, logits, atol=1e-5, rtol=1e-4)
+    assert fused.keys() == plain.keys() and len(fused) == 2 * 2 * 7
+    for key, gradient in plain.items():
+        torch.testing.assert_close(fused[key], gradient, atol=1e-4 * gradient.abs().max().item(), rtol=1e-3)
+
+
+@pytest.fixture
+def small(small_model):
+    model, encoder = small_model
+    own = Encoder(
+        encoder.processor, {"wide": encoder.pictures["scene-0"], "square": encoder.pictures["scene-1"]}, encoder.device
+    )
+    return model, own
+
+
+def test_in_half_precision_gradients_are_as_near_to_float32_as_plain_ones(small):
+    model, encoder = small
+    _, exact = gradients(adapted(model), encoder)
+    half = adapted(model, torch.bfloat16)
+    _, plain = gradients(half, encoder)
+    fuse_layers(half, encoder, SAMPLES)
+    _, fused = gradients(half, encoder)
+    assert fallbacks() == [] and {gradient.dtype for gradient in fused.values()} == {torch.float32}
+
+    def error(found):
+        return sum((found[name] - gradient).square().sum() for name, gradient in exact.items()).sqrt()
+
+    assert 0 < error(fused) < 1.2 * error(plain)
+
+
+@pytest.mark.parametrize("changes", [{"lora_dropout": 0.1}, {"use_dora": True}, {"lora_bias": True}])
+def test_adapters_that_do_more_stay_plain(small, changes):
+    model, encoder = small
+    ours = adapted(model, **changes)
+    assert not any("Linear" in type(module).__name__ for module in fused_forwards(ours))
+    with torch.no_grad():
+        before = answer_logits(ours.eval(), encoder.batch(SAMPLES))
+        fuse_layers(ours, encoder, SAMPLES)
+        torch.testing.assert_close(answer_logits(ours, encoder.batch(SAMPLES)), before, atol=1e-5, rtol=1e-4)
+    assert fused_types(ours)["LlamaMLP"] and fallbacks() == []
+
+
+def test_the_model_without_its_adapter_is_the_vanilla_one(small):
+    model, encoder = small
+    ours, batch = adapted(model), encoder.batch(SAMPLES)
+    fuse_layers(ours, encoder, SAMPLES)
+    with torch.no_grad(), ours.disable_adapter():
+        torch.testing.assert_close(answer_logits(ours, batch), answer_logits(model, batch), atol=1e-5, rtol=1e-4)
+    with torch.no_grad():
+        told = answer_logits(ours, batch)
+        ours.merge_adapter()
+        torch.testing.assert_close(answer_logits(ours, batch), told, atol=1e-4, rtol=1e-3)
+
+
+def test_with_checkpointing_the_gradients_are_the_same(small):
+    model, encoder = small
+    ours = adapted(model)
+    fuse_layers(ours, encoder, SAMPLES)
+    _, kept = gradients(ours.train(), encoder)
+    ours.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    _, again = gradients(ours, encoder)
+    for name, gradient in kept.items():
+        torch.testing.assert_close(again[name], gradient, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_layers_that_compute_something_else_stay_plain(small, monkeypatch, precision):
+    model, encoder = small
+    ours, batch = adapted(model, precision), encoder.batch(SAMPLES)
+    with torch.no_grad():
+        before = answer_logits(ours, batch)
+        monkeypatch.setattr(fused_layers, "rotate", lambda q, k, cos, sin: rotate(q, k, cos, -sin))
+        fuse_layers(ours, encoder, SAMPLES)
+        assert torch.equal(answer_logits(ours, batch), before)
+    assert fused_types(ours) == {} and [each["what"] for each in fallbacks()] == ["fused layers"]
+
+
+def test_a_step_launches_fewer_operations(small):
+    model, encoder = small
+    ours = adapted(model, torch.bfloat16)
+    plain = launches(lambda: gradients(ours, encoder))
+    fuse_layers(ours, encoder, SAMPLES)
+    layers = len(ours.get_base_model().get_decoder().layers)
+    assert plain - launches(lambda: gradients(ours, encoder)) >= 30 * layers
+
+
+def test_attention_of_transformers_calls_the_rotation_by_its_name():
+    calls = []
+    forward = with_global(LlamaAttention.forward, "apply_rotary_pos_emb", calls)
+    assert forward is not None and forward.__globals__["apply_rotary_pos_emb"] is calls
+    assert LlamaAttention.forward.__globals__["apply_rotary_pos_emb"] is apply_rotary_pos_emb
+    assert with_global(LlamaAttention.forward, "no_such_name", calls) is None
+    assert with_global(torch.nn.Linear.forward, "F", functional).__kwdefaults__ is None
