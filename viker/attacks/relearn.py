@@ -110,6 +110,8 @@ def adapter_to_teach(subject: Subject, seed: int) -> Iterator[Subject]:
     import torch
     from peft import LoraConfig
 
+    from viker.models.lora_precision import compute_in_model_precision
+
     model = subject.model
     active = [*model.active_adapters]
     trainable = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
@@ -118,6 +120,7 @@ def adapter_to_teach(subject: Subject, seed: int) -> Iterator[Subject]:
         torch.manual_seed(seed)
         sizes = ("r", "lora_alpha", "target_modules", "exclude_modules")
         model.add_adapter(_NAME, LoraConfig(**{name: getattr(first, name) for name in sizes}))
+        compute_in_model_precision(model)
     try:
         model.base_model.set_adapter([*(active if subject.adapter_on else ()), _NAME])
         for name, parameter in model.named_parameters():

@@ -67,7 +67,7 @@ def soft_tokens(subject: Subject, sample: Sample, signs: int) -> Iterator[Tensor
     pattern = torch.tensor([i for i, signs_own in zip(ids[-len(places) :], inside, strict=True) if signs_own])
     pattern = pattern.to(subject.encoder.device)
     embeddings = subject.model.get_input_embeddings()
-    soft = embeddings(pattern).detach().clone().requires_grad_()
+    soft = embeddings(pattern).detach().float().clone().requires_grad_()  # in float16, Adam's squares would vanish
 
     def put(_: Any, args: tuple[Tensor, ...], out: Tensor) -> Tensor:
         if args[0].ndim < 2 or args[0].shape[1] < len(pattern):

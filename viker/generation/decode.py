@@ -11,6 +11,7 @@ from viker.data.samples import Sample
 from viker.generation.fixed_steps import CASCADE, cascades, decode_in_fixed_steps
 from viker.generation.inputs import end_tokens, right_aligned
 from viker.models.encoder import Encoder
+from viker.models.logits import need_finite
 from viker.models.preallocated_cache import preallocated
 from viker.models.shared_prefix import DECODING, Prefixes, Prompt, select
 
@@ -22,6 +23,7 @@ def decode(prefixes: Prefixes, prompts: Sequence[Prompt], most: int, cascade: bo
     None: as ``cascades`` has it. Logits then differ in the last digits.
 
     Raises NoFastPath: the first prompt's logits aren't those of the plain way.
+    Raises UserError: the first tokens' logits are NaN or infinite.
     """
     copying = partial(_decode_copies, prefixes, prompts, most)
     if cascades(prefixes.model.device) if cascade is None else cascade:
@@ -45,6 +47,7 @@ def _decode_copies(prefixes: Prefixes, prompts: Sequence[Prompt], most: int) -> 
         out = model(**inputs, use_cache=True, logits_to_keep=1)
         logits, cache = out.logits[:, -1], out.past_key_values
         if step == 0:
+            need_finite(logits, "the model's logits")
             plain = partial(_plain_logits, model, encoder, prompts[0].sample)
             DECODING.verify(model, logits[0], plain, partial(_repeated_logits, model, encoder, prompts[0].sample))
         likeliest = logits.argmax(-1)

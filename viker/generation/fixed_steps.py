@@ -12,6 +12,7 @@ from viker.models.cascade import CURRENT, CascadeCache, cascading
 from viker.models.cuda_graph import Replayed, cuda_capture
 from viker.models.encoder import Encoder
 from viker.models.fast_path import FastPath
+from viker.models.logits import need_finite
 from viker.models.shared_prefix import Prefixes, Prompt
 
 CASCADE = FastPath(
@@ -38,6 +39,7 @@ def decode_in_fixed_steps(prefixes: Prefixes, prompts: Sequence[Prompt], most: i
     Rows that have ended stay: however few rows a step has, the GPU reads all weights for it.
 
     Raises NoFastPath: the model doesn't allow it, or the first prompt's logits aren't those of the plain way.
+    Raises UserError: the first tokens' logits are NaN or infinite.
     """
     model, encoder, device = prefixes.model, prefixes.encoder, prefixes.model.device
     ends = torch.tensor(sorted(end_tokens(model, encoder)), device=device)
@@ -47,7 +49,7 @@ def decode_in_fixed_steps(prefixes: Prefixes, prompts: Sequence[Prompt], most: i
     steps = Steps(prefixes, prompts, most)
     recorded = device.type == "cuda" and most >= RECORDED_FROM
     compute = Replayed(steps.logits, cuda_capture) if recorded else steps.logits
-    logits = of_texts = steps.first_logits()
+    logits = of_texts = need_finite(steps.first_logits(), "the model's logits")
     for step in range(most):
         if step == min(1, most - 1):  # by now both ways were taken that attention is computed in
             compared = torch.stack([of_texts[0], logits[0]][: step + 1])

@@ -15,7 +15,7 @@ from viker.generation.batches import chunks, length, question_batches, stored
 from viker.generation.memory import ROWS, likelihoods_bytes
 from viker.models.encoder import Encoder
 from viker.models.kept_prefixes import KeptPrefixes
-from viker.models.logits import answer_logits
+from viker.models.logits import answer_logits, need_finite
 from viker.models.pass_size import PassSize
 from viker.models.scores import Scores
 from viker.models.shared_prefix import TREE
@@ -110,13 +110,15 @@ def _columns(logits: Tensor, places: Tensor, truth: Tensor, counts: Sequence[int
         places: [N], the row of ``logits`` that predicts each answer token, of all answers one after the other.
         truth: [N], the tokens.
         counts: how many tokens each answer has; their sum is N.
+
+    Raises UserError: some logits are NaN or infinite.
     """
     columns: Columns = [[], [], [], []]
     for rows, tokens in zip(places.split(ROWS), truth.split(ROWS), strict=True):
         log_p = logits[rows].float().log_softmax(-1)
         p = log_p.exp()
         weighted = p * log_p
-        mean = weighted.sum(-1)
+        mean = need_finite(weighted.sum(-1), "the answers' expected log p")
         square = torch.linalg.vecdot(weighted, log_p)
         true = log_p.gather(-1, tokens[:, None])[:, 0]
         deviation = (square - mean.square()).clamp(min=0).sqrt()

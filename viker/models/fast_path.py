@@ -12,7 +12,7 @@ from torch import Tensor
 from viker.core.distributed import processes
 from viker.models.fallback import NOTED, record
 from viker.models.float32 import HALF, in_float32
-from viker.models.logits import unwrapped
+from viker.models.logits import need_finite, unwrapped
 from viker.models.pass_size import LIMITS
 
 Result = TypeVar("Result")
@@ -64,6 +64,7 @@ class FastPath:
             repeat: computes the fast ones again, from the beginning, without verifying them.
 
         Raises NoFastPath: they differ by more than rounding explains, now or when they were compared.
+        Raises UserError: the plain ones are NaN or infinite.
         """
         verdicts = _verdicts.setdefault(unwrapped(model), {})
         if self not in verdicts:
@@ -73,7 +74,7 @@ class FastPath:
     def _verdict(
         self, model: Any, fast: Tensor, plain: Callable[[], Tensor], repeat: Callable[[], Tensor]
     ) -> str | None:
-        rounded = plain()
+        rounded = need_finite(plain(), "the model's logits")
         if rounded.dtype not in HALF or getattr(unwrapped(model), "is_quantized", False):
             return self.difference(fast, rounded)
         with in_float32():

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from viker.core.errors import UserError
 from viker.models.encoder import Batch
 
 
@@ -21,6 +22,24 @@ def answer_logits(model: Any, batch: Batch) -> torch.Tensor:
     finally:
         hook.remove()
     return logits
+
+
+def need_finite(values: torch.Tensor, what: str) -> torch.Tensor:
+    """Return ``values``, such as logits, whose name in an error is ``what``.
+
+    A model whose logits are NaN says nothing that it knows, and would pass for one that has forgotten.
+
+    Raises UserError: some of them are NaN or infinite.
+    """
+    broken = values.numel() - int(values.isfinite().sum())
+    if broken:
+        precision = str(values.dtype).removeprefix("torch.")
+        raise UserError(
+            f"{broken} of {values.numel()} numbers of {what} are NaN or infinite, computed in {precision}. "
+            "float16 may be too narrow for this model: save it in bfloat16 or float32. In these, look for very large "
+            "weights."
+        )
+    return values
 
 
 def unwrapped(model: Any) -> Any:

@@ -30,7 +30,8 @@ def compute_in_model_precision(adapted: Any) -> Any:
             layer.cast_input_dtype_enabled = False
             for matrices in (layer.lora_A, layer.lora_B):
                 for name, matrix in matrices.items():
-                    matrices[name] = _casting(matrix)
+                    if not isinstance(matrix, CastLinear):
+                        matrices[name] = _casting(matrix)
     return adapted
 
 

@@ -29,11 +29,11 @@ def settings(**changes: Any) -> EvaluateParams:
     return EvaluateParams(**section | {"attacks": {}, "max_new_tokens": 6} | changes)
 
 
-def write_inputs(folder: Path, prepared: Path) -> None:
-    """Write an untrained model, an adapter that changes what it says, and an irrelevant image."""
+def write_inputs(folder: Path, prepared: Path, precision: torch.dtype = torch.float32) -> None:
+    """Write an untrained model of a precision, an adapter that changes what it says, and an irrelevant image."""
     torch.manual_seed(5)
     processor = build_processor(tokenizer_texts([r for split in SPLITS for r in read_records(prepared, split)]), SIZES)
-    model = build_model(processor, SIZES).eval()
+    model = build_model(processor, SIZES).eval().to(precision)
     model.save_pretrained(folder / "vanilla")
     processor.save_pretrained(folder / "vanilla")
     model.name_or_path = str(folder / "vanilla")

@@ -12,11 +12,15 @@ from tqdm import tqdm
 from viker.data.samples import Sample
 from viker.generation.generate import log_likelihoods, replies
 from viker.models.encoder import IGNORED, Encoder
-from viker.models.logits import answer_logits
+from viker.models.logits import answer_logits, need_finite
 from viker.models.pass_size import PassSize
 
 PASS = PassSize("full batch of continued or drawn replies")
 GRADIENTS = PassSize("full batch of an attack's gradients")
+LOSS_SCALES = (2.0**12, 2.0**8, 2.0**4, 1.0)
+"""What a loss in float16 is multiplied by, since small gradients vanish there (Micikevicius et al., arXiv 1710.03740).
+
+The first that is small enough for all gradients to be finite counts."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +91,15 @@ class Subject:
 
         Where the memory doesn't hold all samples at once, they are sums over parts, weighted by their tokens.
         ``pixels``: makes the model's input of the pictures of some samples.
+
+        Raises UserError: some of them are NaN or infinite, so that there is nothing that an attack could follow.
         """
 
         def compute(part: Sequence[Sample]) -> list[tuple[torch.Tensor, ...]]:
             loss = self.loss(part, pixels and pixels(part))
             if len(part) < len(samples):
                 loss = loss * self._tokens(part) / self._tokens(samples)
-            return [torch.autograd.grad(loss, wanted)]
+            return [_gradients(loss, wanted)]
 
         first, *others = GRADIENTS.each(self.model, samples, len(samples), compute)
         return [sum(of_parts[1:], of_parts[0]) for of_parts in zip(first, *others, strict=True)]
@@ -117,3 +123,18 @@ class Subject:
                 return [text.strip() for text in self.encoder.tokenizer.batch_decode(new, skip_special_tokens=True)]
 
             return list(PASS.each(model, samples, size, compute))
+
+
+def _gradients(loss: torch.Tensor, wanted: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    """Return the gradients of ``loss`` with respect to ``wanted``; in float16 by ``LOSS_SCALES``.
+
+    Raises UserError: some of them are NaN or infinite.
+    """
+    need_finite(loss.detach(), "an attack's loss")
+    scales = LOSS_SCALES if loss.dtype == torch.float16 else (1.0,)
+    for scale in scales:
+        scaled = loss.float() * scale if scale > 1 else loss
+        gradients = torch.autograd.grad(scaled, wanted, retain_graph=scale != scales[-1])
+        if all(bool(gradient.isfinite().all()) for gradient in gradients):
+            break
+    return tuple(need_finite(gradient, "an attack's gradient") / scale for gradient in gradients)
