@@ -1,7 +1,6 @@
 """``python -m benchmarks.prepare``: prepare, of new and of known pictures, versus a plain copy of the same bytes."""
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from benchmarks.timing import seconds
 from components.contract.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
+from viker.core.peak_memory import peak_bytes
 
 
 def command(
@@ -78,8 +78,8 @@ def _prepare(params: Path, data: Path, out: Path) -> None:
         setattr(stage, name, _timed(getattr(stage, name), parts, name))
     before = time.process_time()
     took = seconds(lambda: stage.run(section, settings.seed, out / "prepared", out / "validation", known=out))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    figures = {"seconds": took, "cpu_seconds": time.process_time() - before, "peak_mib": peak, "parts": parts}
+    spent, peak = time.process_time() - before, peak_bytes() / 2**20
+    figures = {"seconds": took, "cpu_seconds": spent, "peak_mib": peak, "parts": parts}
     print(json.dumps(figures))
 
 

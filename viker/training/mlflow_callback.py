@@ -1,6 +1,5 @@
 """The steps of a run, recorded in MLflow while it is under way."""
 
-import resource
 import time
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from transformers import TrainerCallback
 
 from viker import tracking
+from viker.core.peak_memory import peak_bytes
 
 
 class StepLogger(TrainerCallback):
@@ -36,4 +36,4 @@ def memory_megabytes() -> float:
     """Return the most memory taken so far: of the GPU where there is one, else of this process."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return peak_bytes() / 1e6
