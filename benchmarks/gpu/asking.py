@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -12,6 +13,7 @@ from benchmarks.gpu.timing import Cost, in_turns
 from benchmarks.unlearn.model import IMAGES, Bench
 from benchmarks.unlearn.naive import naive_teacher
 from viker.generation.generate import log_likelihoods, replies
+from viker.models.fused_layers import ASKING, fuse_layers
 from viker.teacher.visual import compute_teachers
 
 BATCH = 64
@@ -21,14 +23,14 @@ NAIVE = 2
 
 def teacher(setup: Setup, pass_size: int) -> list[Row]:
     """Return the seconds of the teacher with k = 5, ``pass_size`` samples after an image in one pass."""
-    bench, count = setup.bench, len(setup.bench.samples)
+    bench, fused, count = setup.bench, as_in_stages(setup), len(setup.bench.samples)
     few = bench.samples[:NAIVE]
     cost = in_turns(
         setup.device,
         setup.rounds,
         {
             "naive": lambda: [naive_teacher(bench.model, bench.encoder, sample, IMAGES) for sample in few],
-            "fast": lambda: compute_teachers(bench.model, bench.encoder, bench.samples, [IMAGES] * count, pass_size),
+            "fast": lambda: compute_teachers(fused, bench.encoder, bench.samples, [IMAGES] * count, pass_size),
         },
     )
     naive = cost["naive"].seconds * count / len(few)
@@ -41,9 +43,10 @@ def teacher(setup: Setup, pass_size: int) -> list[Row]:
 def vanilla_replies(setup: Setup) -> list[Row]:
     """Return the tokens per second of greedy replies, versus ``generate`` of transformers in the same batch."""
     bench, count = asked(setup), len(asked(setup).samples)
-    cost = in_turns(setup.device, setup.rounds, {"ours": partial(reply, bench), "plain": partial(generate, bench)})
+    fused = replace(bench, model=as_in_stages(setup))
+    cost = in_turns(setup.device, setup.rounds, {"ours": partial(reply, fused), "plain": partial(generate, bench)})
     ours, plain = (speed(cost[name], count) for name in ("ours", "plain"))
-    same = sum(one == other for one, other in zip(reply(bench), generate(bench), strict=True))
+    same = sum(one == other for one, other in zip(reply(fused), generate(bench), strict=True))
     name = f"replies of the vanilla model, batch {count}, {TOKENS} tokens"
     note = f"{same} of {count} the same"
     return [Row(name, ours, "tokens/s", plain, ours / plain, "ours / generate", peak_gib=cost["ours"].peak, note=note)]
@@ -51,7 +54,7 @@ def vanilla_replies(setup: Setup) -> list[Row]:
 
 def unlearned_replies(setup: Setup) -> list[Row]:
     """Return the tokens per second of the model with an adapter, versus without one."""
-    bench, count = asked(setup), len(asked(setup).samples)
+    bench, count = replace(asked(setup), model=as_in_stages(setup)), len(asked(setup).samples)
     trainer = setup.trainer(setup.section("viker", 2), setup.taken(2))
     adapted = replace(bench, model=trainer.model.eval())
     cost = in_turns(setup.device, setup.rounds, {"adapted": partial(reply, adapted), "vanilla": partial(reply, bench)})
@@ -69,12 +72,12 @@ def likelihoods(setup: Setup) -> list[Row]:
         for i, sample in enumerate(bench.samples)
         for j in range(OPTIONS)
     ]
-    few = options[: ALONE * OPTIONS]
+    few, fused = options[: ALONE * OPTIONS], as_in_stages(setup)
     cost = in_turns(
         setup.device,
         setup.rounds,
         {
-            "ours": lambda: log_likelihoods(bench.model, fresh(bench), options, BATCH),
+            "ours": lambda: log_likelihoods(fused, fresh(bench), options, BATCH),
             "plain": lambda: one_likelihood(bench, few),
         },
     )
@@ -82,6 +85,14 @@ def likelihoods(setup: Setup) -> list[Row]:
     name = f"likelihoods of {OPTIONS} answers to each of {len(bench.samples)} questions"
     note = f"one at a time timed on {len(few)}"
     return [Row(name, ours, "answers/s", plain, ours / plain, "ours / plain", peak_gib=cost["ours"].peak, note=note)]
+
+
+def as_in_stages(setup: Setup) -> Any:
+    """Return the model as unlearn and evaluate ask it: on a GPU by fused layers."""
+    model = setup.twin()
+    if setup.device.type == "cuda":
+        fuse_layers(model, setup.bench.encoder, setup.bench.samples, ASKING)
+    return model
 
 
 def asked(setup: Setup) -> Bench:

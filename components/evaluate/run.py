@@ -36,6 +36,7 @@ from viker.models.adapter import load_adapter
 from viker.models.base_model import check_adapter_base, resolve_model
 from viker.models.context_length import need_context
 from viker.models.encoder import Encoder
+from viker.models.fused_layers import ASKING, fuse_layers
 from viker.models.loading import device, language_layers, load_model, seed_everything
 from viker.teacher.visual_reliance import reliance_on_pictures
 
@@ -185,9 +186,13 @@ def _load(
     encoder = Encoder(processor, pictures, device(), protocol.line_before_reply)
     need_context(model, encoder, (question.sample for question in questions), str(inputs.prepared))
     if inputs.adapter is not None:
-        return load_adapter(model, inputs.adapter), encoder, questions, image
-    unused = LoraConfig(r=1, target_modules=language_layers(model))  # the vanilla model is one with its adapter off
-    return get_peft_model(model, unused).eval(), encoder, questions, image
+        adapted = load_adapter(model, inputs.adapter)
+    else:
+        unused = LoraConfig(r=1, target_modules=language_layers(model))  # the vanilla model is one with its adapter off
+        adapted = get_peft_model(model, unused).eval()
+    if adapted.device.type == "cuda":
+        fuse_layers(adapted, encoder, [question.sample for question in questions], ASKING)
+    return adapted, encoder, questions, image
 
 
 def _first_image(irrelevant: Path) -> Path:

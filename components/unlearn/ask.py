@@ -16,6 +16,7 @@ from viker.data.irrelevant.assignment import images_of, read_irrelevant
 from viker.data.records import Record, read_pictures, read_records
 from viker.models import fast_path
 from viker.models.encoder import Encoder
+from viker.models.fused_layers import ASKING, fuse_layers
 from viker.models.loading import computed_by, device, seed_everything
 from viker.models.logits import answer_logits
 from viker.teacher.distributions import TeacherDistributions
@@ -67,6 +68,8 @@ def load(params: UnlearnParams, seed: int, threads: int, sources: Sources) -> Lo
     model, processor = load_start_model(params, sources.vanilla)
     encoder = Encoder(processor, read_pictures(sources.prepared) | irrelevant, device())
     questions = collect_questions(params, seed, model, encoder, records, str(sources.prepared))
+    if params.on_gpu(model.device.type):
+        fuse_layers(model, encoder, questions.forget, ASKING)
     decided = deciding(params, seed, threads, sources)
     decided |= {"questions": sha256_bytes(repr(questions.forget).encode())}
     return Loaded(model, encoder, records, questions, questions.teacher_inputs(images), decided)

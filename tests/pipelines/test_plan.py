@@ -18,9 +18,9 @@ from viker.finetuning.settings import ModelParams
 from viker.finetuning.small_llava import build_config
 from viker.methods.base.method import RetainTerm, methods
 from viker.methods.viker import ViKeR
+from viker.models.fused_layers import fused_forwards
 from viker.models.loading import empty_model, language_layers
 from viker.training.adapter import put_adapter
-from viker.training.fused_layers import fused_forwards
 from viker.training.memory import (
     Load,
     activation_bytes,

@@ -26,8 +26,7 @@ def without_mask(model: Any, encoder: Encoder, samples: Sequence[Sample]) -> Enc
 
     The shortest and the longest of ``samples`` are computed both ways to verify that they agree.
     """
-    ordered = sorted(samples, key=lambda sample: len(encoder.encode(sample)[0]))
-    ends = [ordered[0], ordered[-1]]
+    ends = shortest_and_longest(encoder, samples)
 
     def pad_right() -> Encoder:
         if "position_ids" not in encoder.batch(ends).inputs:
@@ -40,6 +39,12 @@ def without_mask(model: Any, encoder: Encoder, samples: Sequence[Sample]) -> Enc
         return padding
 
     return NO_MASK.take(model, pad_right, lambda: encoder)
+
+
+def shortest_and_longest(encoder: Encoder, samples: Sequence[Sample]) -> list[Sample]:
+    """Return the two samples of the fewest and of the most tokens, on which ways to compute are compared."""
+    ordered = sorted(samples, key=lambda sample: len(encoder.encode(sample)[0]))
+    return [ordered[0], ordered[-1]]
 
 
 def _logits(model: Any, encoder: Encoder, samples: Sequence[Sample]) -> Tensor:

@@ -11,13 +11,13 @@ from viker.data.samples import Sample
 from viker.methods.base.method import method_of
 from viker.methods.base.refusals import REFUSALS
 from viker.models.encoder import Encoder
+from viker.models.fused_layers import fuse_layers
 from viker.models.right_padding import without_mask
 from viker.models.vision_features import reuse_features
 from viker.teacher.distributions import TeacherDistributions
 from viker.teacher.key_tokens import find_key_tokens
 from viker.training.adapter import freeze_above, put_adapter
 from viker.training.early_stop import StopWhenForgotten
-from viker.training.fused_layers import fuse_layers
 from viker.training.hold import HOLD_BATCH, most_changed
 from viker.training.settings import UnlearnParams
 from viker.training.sharding import leave_to_fsdp
@@ -53,7 +53,7 @@ def make_trainer(
     no_teachers: list[TeacherDistributions | None] = [None] * len(samples)
     model.set_attn_implementation(params.attention)
     trained_on = reuse_features(model, encoder, forget)
-    on_gpu = params.kernels == "auto" and model.device.type == "cuda"
+    on_gpu = params.on_gpu(model.device.type)
     if on_gpu:
         trained_on = without_mask(model, trained_on, forget)
     adapted = put_adapter(params, model)

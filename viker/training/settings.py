@@ -128,6 +128,10 @@ class UnlearnParams(Section):
         """
         return self.kernels == "auto" and not self.gradient_checkpointing and "hidden" not in self.inputs
 
+    def on_gpu(self, device: str) -> bool:
+        """Return whether a device of that type, such as cuda, computes as ``kernels`` says of a GPU."""
+        return self.kernels == "auto" and device == "cuda"
+
     @property
     def described(self) -> str:
         """The method as tables and reports call it, with the retain term and the target, if there are any."""

@@ -13,7 +13,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from viker.core.distributed import any_of, processes
 from viker.core.errors import UserError
-from viker.training.library_hooks import leave_out_of_ddp
+from viker.models.library_hooks import leave_out_of_ddp
 
 log = logging.getLogger(__name__)
 

@@ -14,16 +14,22 @@ from transformers.models.llama.modeling_llama import LlamaAttention, apply_rotar
 from benchmarks.gpu.timing import launches
 from tests.conftest import png
 from tests.viker.training.families import FAMILIES, build
+from viker.attacks.base.subject import Subject
+from viker.attacks.relearn import adapter_to_teach
 from viker.data.samples import Sample
+from viker.generation.decode import decode
+from viker.generation.generate import log_likelihoods, replies
+from viker.models import fused_layers
 from viker.models.encoder import Encoder
 from viker.models.fast_path import fallbacks
+from viker.models.fused_layers import ASKING, fuse_layers, fused_forwards
+from viker.models.fused_operations import GatedProduct, LoraProduct, rotate
+from viker.models.library_hooks import with_global
 from viker.models.loading import language_layers
 from viker.models.logits import answer_logits
 from viker.models.lora_precision import compute_in_model_precision
-from viker.training import fused_layers
-from viker.training.fused_layers import fuse_layers, fused_forwards
-from viker.training.fused_operations import GatedProduct, LoraProduct, rotate
-from viker.training.library_hooks import with_global
+from viker.models.shared_prefix import Prefixes
+from viker.teacher.visual import teacher_probabilities
 
 SAMPLES = [
     Sample("a", "Where was this person born?", "In Oslo, by the sea.", "wide"),
@@ -147,6 +153,7 @@ def test_in_half_precision_gradients_are_as_near_to_float32_as_plain_ones(small)
     assert 0 < error(fused) < 1.2 * error(plain)
 
 
+@pytest.mark.filterwarnings("ignore:.lora_bias")  # such adapters can't be merged
 @pytest.mark.parametrize("changes", [{"lora_dropout": 0.1}, {"use_dora": True}, {"lora_bias": True}])
 def test_adapters_that_do_more_stay_plain(small, changes):
     model, encoder = small
@@ -210,3 +217,44 @@ def test_attention_of_transformers_calls_the_rotation_by_its_name():
     assert LlamaAttention.forward.__globals__["apply_rotary_pos_emb"] is apply_rotary_pos_emb
     assert with_global(LlamaAttention.forward, "no_such_name", calls) is None
     assert with_global(torch.nn.Linear.forward, "F", functional).__kwdefaults__ is None
+
+
+@torch.no_grad()
+def test_replies_likelihoods_and_the_teacher_are_those_of_plain_layers(small):
+    model, encoder = small
+    ours = adapted(model).eval()
+
+    def told():
+        teachers = teacher_probabilities(ours, encoder, SAMPLES, [["square", "wide"]] * 3, 2)
+        likelihoods = torch.tensor(log_likelihoods(ours, encoder, SAMPLES, 2))
+        return replies(ours, encoder, SAMPLES, 2, 6, "test"), [*teachers, likelihoods]
+
+    plain_replies, plain = told()
+    fuse_layers(ours, encoder, SAMPLES, ASKING)
+    fused_replies, fused = told()
+    assert fused_types(ours) and fallbacks() == [] and fused_replies == plain_replies
+    torch.testing.assert_close(fused, plain, atol=1e-5, rtol=1e-4)
+    steps = decode(*prefixed(ours, encoder), 4, cascade=True)
+    assert steps == decode(*prefixed(ours, encoder), 4, cascade=False) and fallbacks() == []
+
+
+def prefixed(model, encoder):
+    prefixes = Prefixes(model, encoder, SAMPLES[::2])
+    return prefixes, prefixes.prompts
+
+
+def test_another_adapter_is_taught_on_top_and_taken_away_again(small):
+    model, encoder = small
+    ours = adapted(model).eval()
+    fuse_layers(ours, encoder, SAMPLES, ASKING)
+    subject = Subject("unlearned", ours, True, encoder, 4, 4)
+    before = torch.tensor(subject.likelihoods(SAMPLES))
+    with adapter_to_teach(subject, 3) as learner:
+        taught = [p for p in ours.parameters() if p.requires_grad]
+        gradients = learner.gradients(SAMPLES, taught)
+        assert any(gradient.abs().max() > 1e-4 for gradient in gradients)
+        with torch.no_grad():
+            for parameter, gradient in zip(taught, gradients, strict=True):
+                parameter.sub_(gradient, alpha=5.0)
+        assert sum(learner.likelihoods(SAMPLES)) > before.sum() + 0.01
+    torch.testing.assert_close(torch.tensor(subject.likelihoods(SAMPLES)), before, atol=1e-5, rtol=1e-4)

@@ -3,7 +3,7 @@
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from viker.training.library_hooks import leave_out_of_ddp
+from viker.models.library_hooks import leave_out_of_ddp
 
 
 def test_ddp_leaves_out_the_parameters_that_it_is_told(tmp_path):

@@ -11,28 +11,31 @@ from torch import Tensor, nn
 from viker.data.samples import Sample
 from viker.models.encoder import Encoder
 from viker.models.fast_path import FastPath
+from viker.models.fused_operations import GatedLoraProduct, GatedProduct, LoraProduct, rms_norm, rotate
+from viker.models.library_hooks import with_global
 from viker.models.logits import answer_logits, unwrapped
-from viker.training.fused_operations import GatedLoraProduct, GatedProduct, LoraProduct, rms_norm, rotate
-from viker.training.library_hooks import with_global
+from viker.models.right_padding import shortest_and_longest
 
-FUSED = FastPath("fused layers", "each operation of a layer is launched by itself", "training", 1e-4, 5e-2)
+TRAINING, ASKING = (
+    FastPath("fused layers", "each operation of a layer is launched by itself", step, 1e-4, 5e-2)
+    for step in ("training", "asking")
+)
 Forward = Callable[..., Any]
 
 
-def fuse_layers(adapted: Any, encoder: Encoder, samples: Sequence[Sample]) -> None:
-    """Fuse the layers of a language model with an adapter; parameters and gradients are what they were, up to rounding.
+def fuse_layers(model: Any, encoder: Encoder, samples: Sequence[Sample], path: FastPath = TRAINING) -> None:
+    """Fuse a language model's layers, and its adapter's; parameters and gradients are what they were, up to rounding.
 
     The shortest and the longest of ``samples`` are computed both ways to verify that they agree; if they don't, every
     layer stays as it is. So do modules that a family or a kind of adapter computes in a way of its own.
     """
-    ordered = sorted(samples, key=lambda sample: len(encoder.encode(sample)[0]))
-    batch = encoder.batch([ordered[0], ordered[-1]])
-    forwards = fused_forwards(adapted)
+    batch = encoder.batch(shortest_and_longest(encoder, samples))
+    forwards = fused_forwards(model)
 
     @torch.no_grad()
     def logits(of_modules: dict[nn.Module, Forward]) -> Tensor:
         use(of_modules)
-        return answer_logits(adapted, batch)[batch.mask]
+        return answer_logits(model, batch)[batch.mask]
 
     def use(of_modules: dict[nn.Module, Forward]) -> None:
         for module in forwards:
@@ -42,16 +45,16 @@ def fuse_layers(adapted: Any, encoder: Encoder, samples: Sequence[Sample]) -> No
 
     def fuse() -> None:
         fused, plain = partial(logits, forwards), partial(logits, {})
-        FUSED.verify(adapted, fused(), plain, fused)
+        path.verify(model, fused(), plain, fused)
         use(forwards)
 
-    FUSED.take(adapted, fuse, partial(use, {}))
+    path.take(model, fuse, partial(use, {}))
 
 
-def fused_forwards(adapted: Any) -> dict[nn.Module, Forward]:
+def fused_forwards(model: Any) -> dict[nn.Module, Forward]:
     """Return the modules of the language model that can be fused, and what computes each."""
     forwards: dict[nn.Module, Forward] = {}
-    for module in unwrapped(adapted).get_decoder().modules():
+    for module in unwrapped(model).get_decoder().modules():
         parts = {name for name, _ in module.named_children()}
         if type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon"):
             forwards[module] = partial(rms_norm, module)
@@ -92,8 +95,9 @@ def _lora_linear(layer: Any, states: Tensor) -> Any:
 
 
 def _adds(layer: Any) -> bool:
-    """Return whether the adapter is added now: it is neither off nor merged into the weights."""
-    return not (layer.disable_adapters or layer.merged)
+    """Return whether its adapter is added now: there is no other, and it is neither off nor merged into the weights."""
+    names = list(layer.lora_A)
+    return len(names) == 1 and layer.active_adapters == names and not (layer.disable_adapters or layer.merged)
 
 
 def _layer(layer: Any) -> tuple[Any, ...]:
