@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from viker.data.samples import Sample
 from viker.models.encoder import Encoder
-from viker.models.fast_path import FastPath
+from viker.models.fast_path import FastPath, NoFastPath
 from viker.models.fused_operations import GatedLoraProduct, GatedProduct, LoraProduct, rms_norm, rotate
 from viker.models.library_hooks import with_global
+from viker.models.loading import one_line
 from viker.models.logits import answer_logits, unwrapped
 from viker.models.right_padding import shortest_and_longest
 
@@ -45,7 +46,13 @@ def fuse_layers(model: Any, encoder: Encoder, samples: Sequence[Sample], path: F
 
     def fuse() -> None:
         fused, plain = partial(logits, forwards), partial(logits, {})
-        path.verify(model, fused(), plain, fused)
+        try:
+            path.verify(model, fused(), plain, fused)
+        except (
+            TypeError,
+            RuntimeError,
+        ) as error:  # a family calls one of them in another way, or a GPU can't compute it
+            raise NoFastPath(one_line(error)) from error
         use(forwards)
 
     path.take(model, fuse, partial(use, {}))

@@ -189,13 +189,26 @@ def test_with_checkpointing_the_gradients_are_the_same(small):
         torch.testing.assert_close(again[name], gradient, atol=0, rtol=0)
 
 
+def turned_back(queries, keys, cos, sin):
+    return rotate(queries, keys, cos, -sin)
+
+
+def of_other_arguments(queries, keys):
+    raise AssertionError("never called")
+
+
+def not_computed(queries, keys, cos, sin):
+    raise RuntimeError("not implemented for this GPU")
+
+
+@pytest.mark.parametrize("wrong", [turned_back, of_other_arguments, not_computed])
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_layers_that_compute_something_else_stay_plain(small, monkeypatch, precision):
+def test_layers_that_compute_something_else_or_cannot_stay_plain(small, monkeypatch, precision, wrong):
     model, encoder = small
     ours, batch = adapted(model, precision), encoder.batch(SAMPLES)
     with torch.no_grad():
         before = answer_logits(ours, batch)
-        monkeypatch.setattr(fused_layers, "rotate", lambda q, k, cos, sin: rotate(q, k, cos, -sin))
+        monkeypatch.setattr(fused_layers, "rotate", wrong)
         fuse_layers(ours, encoder, SAMPLES)
         assert torch.equal(answer_logits(ours, batch), before)
     assert fused_types(ours) == {} and [each["what"] for each in fallbacks()] == ["fused layers"]
