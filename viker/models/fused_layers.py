@@ -48,10 +48,7 @@ def fuse_layers(model: Any, encoder: Encoder, samples: Sequence[Sample], path: F
         fused, plain = partial(logits, forwards), partial(logits, {})
         try:
             path.verify(model, fused(), plain, fused)
-        except (
-            TypeError,
-            RuntimeError,
-        ) as error:  # a family calls one of them in another way, or a GPU can't compute it
+        except (TypeError, RuntimeError) as error:  # of a family that calls one in another way, or of the GPU
             raise NoFastPath(one_line(error)) from error
         use(forwards)
 
