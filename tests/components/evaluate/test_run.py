@@ -11,7 +11,6 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-import torch
 from scipy.stats import ks_2samp
 
 from components.prepare.run import run as prepare
@@ -42,8 +41,7 @@ def found(request, tmp_path_factory):
     share = 0.05 if request.param == "umu" else 0.1
     source = WRITERS[request.param](folder / "source")
     prepare(prepare_params(source=str(source), forget_share=share), 1, folder / "prepared", folder / "validation")
-    precision = torch.float16 if request.param == "umu" else torch.float32  # as LLaVA-1.5 is published
-    write_inputs(folder, folder / "prepared", precision)
+    write_inputs(folder, folder / "prepared", published=request.param == "umu")
     return evaluate(folder, folder / "prepared", settings_of(request.param)), folder, request.param
 
 

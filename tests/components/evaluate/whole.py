@@ -1,5 +1,6 @@
 """A whole run of evaluate on a small untrained model, for any prepared data."""
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -29,13 +30,20 @@ def settings(**changes: Any) -> EvaluateParams:
     return EvaluateParams(**section | {"attacks": {}, "max_new_tokens": 6} | changes)
 
 
-def write_inputs(folder: Path, prepared: Path, precision: torch.dtype = torch.float32) -> None:
-    """Write an untrained model of a precision, an adapter that changes what it says, and an irrelevant image."""
+def write_inputs(folder: Path, prepared: Path, published: bool = False) -> None:
+    """Write an untrained model, an adapter that changes what it says, and an irrelevant image.
+
+    ``published``: the model in the files of llava-hf/llava-1.5-7b-hf, float16 in several shards.
+    """
     torch.manual_seed(5)
     processor = build_processor(tokenizer_texts([r for split in SPLITS for r in read_records(prepared, split)]), SIZES)
-    model = build_model(processor, SIZES).eval().to(precision)
-    model.save_pretrained(folder / "vanilla")
+    model = build_model(processor, SIZES).eval()
+    if published:
+        model = model.half()
+    model.save_pretrained(folder / "vanilla", max_shard_size="50KB" if published else "5GB")
     processor.save_pretrained(folder / "vanilla")
+    if published:
+        _divide(folder / "vanilla")
     model.name_or_path = str(folder / "vanilla")
     adapted = get_peft_model(model, LoraConfig(r=4, target_modules=language_layers(model)))
     for name, parameter in adapted.named_parameters():
@@ -44,6 +52,17 @@ def write_inputs(folder: Path, prepared: Path, precision: torch.dtype = torch.fl
     adapted.save_pretrained(folder / "adapter")
     (folder / "irrelevant").mkdir(parents=True, exist_ok=True)
     draw_scene(random.Random(1)).save(folder / "irrelevant/scene-0.png")
+
+
+def _divide(folder: Path) -> None:
+    """Put the picture processor and the chat template into files of their own, as that model's repository has them."""
+    assert len([*folder.glob("model-*-of-*.safetensors")]) > 1
+    whole = json.loads((folder / "processor_config.json").read_text())
+    (folder / "preprocessor_config.json").write_text(json.dumps(whole.pop("image_processor")))
+    (folder / "processor_config.json").write_text(json.dumps(whole))
+    template = folder / "chat_template.jinja"
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": template.read_text()}))
+    template.unlink()
 
 
 def evaluate(folder: Path, prepared: Path, params: EvaluateParams, **changes: Path) -> dict[str, Any]:
