@@ -63,7 +63,7 @@ def fused_forwards(model: Any) -> dict[nn.Module, Forward]:
         if type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon"):
             forwards[module] = partial(rms_norm, module)
         elif parts == {"gate_proj", "up_proj", "down_proj", "act_fn"} and _silu(module.act_fn):
-            forwards[module] = partial(_gated_mlp, module)
+            forwards[module] = partial(_gated_mlp, module, _plain_lora(module.down_proj))
         elif parts >= {"q_proj", "k_proj"}:
             forward = with_global(type(module).forward, "apply_rotary_pos_emb", rotate)
             if forward is not None:
@@ -85,9 +85,9 @@ def _plain_lora(module: nn.Module) -> bool:
     return len(b) == 1 and b[0].bias is None and isinstance(dropout[0], nn.Identity)
 
 
-def _gated_mlp(mlp: Any, states: Tensor) -> Any:
+def _gated_mlp(mlp: Any, plain_lora: bool, states: Tensor) -> Any:
     gate, up, down = mlp.gate_proj(states), mlp.up_proj(states), mlp.down_proj
-    if _plain_lora(down) and _adds(down):
+    if plain_lora and _adds(down):
         return GatedLoraProduct.apply(gate, up, *_layer(down))
     return down(GatedProduct.apply(gate, up))
 

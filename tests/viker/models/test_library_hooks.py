@@ -2,8 +2,9 @@
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
+from transformers.models.llama.modeling_llama import LlamaAttention, apply_rotary_pos_emb
 
-from viker.models.library_hooks import leave_out_of_ddp
+from viker.models.library_hooks import leave_out_of_ddp, with_global
 
 
 def test_ddp_leaves_out_the_parameters_that_it_is_told(tmp_path):
@@ -25,3 +26,11 @@ def test_ddp_leaves_out_the_parameters_that_it_is_told(tmp_path):
     finally:
         torch.distributed.destroy_process_group()
     assert sorted(reduced) == [2, 4]  # of the second layer alone
+
+
+def test_attention_of_transformers_calls_the_rotation_by_its_name():
+    calls = []
+    forward = with_global(LlamaAttention.forward, "apply_rotary_pos_emb", calls)
+    assert forward is not None and forward.__globals__["apply_rotary_pos_emb"] is calls
+    assert LlamaAttention.forward.__globals__["apply_rotary_pos_emb"] is apply_rotary_pos_emb
+    assert with_global(LlamaAttention.forward, "no_such_name", calls) is None
