@@ -65,7 +65,7 @@ def passes(
     evaluated = stored * sizes.parameters + memory.adapter_bytes(sizes, params.unlearn)  # never in 4 bits
 
     def teacher(samples: int) -> int:
-        return teacher_pass_bytes(sizes, memory.number_bytes(params.unlearn), lengths, samples)
+        return teacher_pass_bytes(sizes, memory.number_bytes(params.unlearn), lengths, samples, load.samples)
 
     def replies(rows: int) -> int:
         return replies_bytes(sizes, stored, lengths, rows, rows, longest)

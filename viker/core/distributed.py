@@ -59,5 +59,7 @@ def token_mean(values: Tensor) -> Tensor:
 
 
 def any_of(flag: bool) -> bool:
-    """Return whether the flag is set in any process."""
+    """Return whether the flag is set in any process; a single one doesn't wait for its GPU."""
+    if processes().num_processes == 1:
+        return flag
     return bool(mean(torch.tensor(float(flag), device=processes().device)).item() > 0)

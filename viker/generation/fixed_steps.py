@@ -61,7 +61,8 @@ def decode_in_fixed_steps(prefixes: Prefixes, prompts: Sequence[Prompt], most: i
         steps.take(tokens[:, step])
         logits = compute()
         steps.keep()
-    return [_up_to_end(reply, ends.tolist()) for reply in tokens.tolist()]
+    numbers = ends.tolist()
+    return [_up_to_end(reply, numbers) for reply in tokens.tolist()]
 
 
 class Steps:

@@ -113,17 +113,20 @@ def _columns(logits: Tensor, places: Tensor, truth: Tensor, counts: Sequence[int
 
     Raises UserError: some logits are NaN or infinite.
     """
-    columns: Columns = [[], [], [], []]
+    floats, hits = [], []
     for rows, tokens in zip(places.split(ROWS), truth.split(ROWS), strict=True):
         log_p = logits[rows].float().log_softmax(-1)
         p = log_p.exp()
         weighted = p * log_p
-        mean = need_finite(weighted.sum(-1), "the answers' expected log p")
+        mean = weighted.sum(-1)
         square = torch.linalg.vecdot(weighted, log_p)
         true = log_p.gather(-1, tokens[:, None])[:, 0]
         deviation = (square - mean.square()).clamp(min=0).sqrt()
-        for column, values in zip(columns, (true, log_p.argmax(-1) == tokens, mean, deviation), strict=True):
-            column += values.tolist()
+        floats.append(torch.stack([true, mean, deviation]))
+        hits.append(log_p.argmax(-1) == tokens)
+    true, mean, deviation = torch.cat(floats, -1)
+    need_finite(mean, "the answers' expected log p")
+    columns = [values.tolist() for values in (true, torch.cat(hits), mean, deviation)]
     answers, start = [], 0
     for count in counts:
         answers.append([column[start : start + count] for column in columns])

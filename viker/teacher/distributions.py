@@ -30,6 +30,10 @@ class CompactDistributions:
         """Return T."""
         return len(self.scaled)
 
+    def cpu(self) -> "CompactDistributions":
+        """Return the same distributions on the CPU."""
+        return CompactDistributions(self.scaled.cpu(), self.exact.cpu(), self.places.cpu())
+
     def full(self) -> Tensor:
         """Return the distributions [T, V], float32: the ``EXACT`` largest entries to the bit, others rounded."""
         return (self.scaled.float() / SCALE).scatter(-1, self.places.long(), self.exact)

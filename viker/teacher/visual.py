@@ -18,10 +18,7 @@ from viker.models.pass_size import PassSize, free_bytes
 from viker.models.shared_prefix import TREE, split_at_picture
 from viker.models.sizes import language_sizes, lengths_of
 from viker.teacher.distributions import TeacherDistributions, compact, full
-from viker.teacher.memory import teacher_batch
-
-BLOCK_BYTES = 2**30
-"""The most memory that the running sums of the distributions take, in float32."""
+from viker.teacher.memory import BLOCK_BYTES, teacher_batch
 
 TEACHER_BATCH = 8
 """Samples that a run lets follow an image in one pass on the CPU; on a GPU see ``teacher_batch``."""
@@ -86,7 +83,7 @@ def _after_shared_prefixes(
                 for i, answer in zip(numbers, answers, strict=True):
                     sums[i] = sums[i].add_(answer) if i in sums else answer
                     bar.update()
-            teachers += [compact(sums[i].div_(len(images[i]))) for i in block]
+            teachers += [compact(sums[i].div_(len(images[i]))).cpu() for i in block]
     return teachers
 
 
@@ -97,15 +94,16 @@ def begin_with(model: Any, encoder: Encoder, samples: Sequence[Sample], images: 
         return TEACHER_BATCH
     shown = [replace(sample, picture=names[0]) for sample, names in zip(samples, images, strict=True)]
     sizes, lengths = language_sizes(model.config), lengths_of(encoder, model, shown)
-    return teacher_batch(sizes, model.dtype.itemsize, lengths, free)
+    return teacher_batch(sizes, model.dtype.itemsize, lengths, len(samples), free)
 
 
 def _probabilities(prefix: KeptPrefixes, samples: Sequence[Sample]) -> list[Tensor]:
-    """Return p [T, V] of each sample after one picture, float32, on the CPU."""
+    """Return p [T, V] of each sample after one picture, float32, where the model is: the sums are made there."""
     prefixes, prompts = prefix.of(samples)
     logits, places = prefixes.tree_logits([prompts])
-    p = logits.float().softmax(-1).cpu()
-    return [p[place.cpu()] for place in places]
+    p = logits.float().softmax(-1)
+    del logits
+    return [p[place] for place in places]
 
 
 def _plain(
@@ -117,7 +115,7 @@ def _plain(
             for column in zip(*(names for _, names in group), strict=True)
         ]
         mean = torch.stack([answer_logits(model, batch).float().softmax(-1) for batch in batches]).mean(0)
-        return [compact(row[mask].cpu()) for row, mask in zip(mean, batches[0].mask, strict=True)]
+        return [compact(row[mask]).cpu() for row, mask in zip(mean, batches[0].mask, strict=True)]
 
     teachers = PASS.each(model, list(zip(samples, images, strict=True)), batch_size, compute)
     quiet = not processes().is_main_process

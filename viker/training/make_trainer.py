@@ -99,6 +99,7 @@ def training_arguments(params: UnlearnParams, seed: int, checkpoints: Path | Non
         seed=seed,
         data_seed=seed,
         logging_steps=1,
+        logging_nan_inf_filter=False,  # ``UnlearnTrainer`` stops at such a loss
         save_strategy="steps" if checkpoints else "no",
         save_steps=params.checkpoint_steps,
         save_total_limit=2,

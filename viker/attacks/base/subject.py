@@ -135,6 +135,8 @@ def _gradients(loss: torch.Tensor, wanted: Sequence[torch.Tensor]) -> tuple[torc
     for scale in scales:
         scaled = loss.float() * scale if scale > 1 else loss
         gradients = torch.autograd.grad(scaled, wanted, retain_graph=scale != scales[-1])
-        if all(bool(gradient.isfinite().all()) for gradient in gradients):
+        if torch.stack([gradient.isfinite().all() for gradient in gradients]).all():  # waits once for a GPU
             break
-    return tuple(need_finite(gradient, "an attack's gradient") / scale for gradient in gradients)
+    else:
+        gradients = tuple(need_finite(gradient, "an attack's gradient") for gradient in gradients)
+    return tuple(gradient / scale for gradient in gradients)
