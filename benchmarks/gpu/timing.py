@@ -51,14 +51,14 @@ def measured(device: torch.device, work: Callable[[], object]) -> Cost:
 
 
 class _Launches(TorchDispatchMode):
-    """Counts the operations that compute: all but views, at least one kernel each."""
+    """Counts the operations that compute, at least one kernel each: not views, nor what only takes memory."""
 
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += not func.is_view
+        self.count += not func.is_view and not func.__name__.startswith(("empty", "new_empty", "_unsafe_view"))
         return func(*args, **(kwargs or {}))
 
 

@@ -145,7 +145,8 @@ def test_activations_grow_with_the_samples_and_shrink_with_checkpointing(small):
     again = plain.model_copy(update={"gradient_checkpointing": True})
     assert batches(both) == [2 * plain.batch_size]
     assert batches(both.model_copy(update={"kernels": "plain"})) == [plain.batch_size] * 2
-    assert activation_bytes(sizes, both, load) == 2 * activation_bytes(sizes, plain, load)
+    cast = cast_bytes(sizes, plain)  # once, for one pass
+    assert activation_bytes(sizes, both, load) == 2 * activation_bytes(sizes, plain, load) - cast
     held = plain.model_copy(update={"start_from": "adapter", "retain_batch_size": plain.batch_size})
     assert activation_bytes(sizes, held, load) == 2 * activation_bytes(sizes, plain, load)
     assert activation_bytes(sizes, again, load) < activation_bytes(sizes, plain, load)

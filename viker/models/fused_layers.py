@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
 from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from viker.data.samples import Sample
 from viker.models.encoder import Encoder
 from viker.models.fast_path import FastPath, NoFastPath
-from viker.models.fused_operations import GatedLoraProduct, GatedProduct, LoraProduct, rms_norm, rotate
+from viker.models.fused_operations import Cast, GatedLoraProduct, GatedProduct, LoraProducts, rms_norm, rotate
 from viker.models.library_hooks import with_global
 from viker.models.loading import one_line
 from viker.models.logits import answer_logits, unwrapped
@@ -57,20 +59,110 @@ def fuse_layers(model: Any, encoder: Encoder, samples: Sequence[Sample], path: F
 
 def fused_forwards(model: Any) -> dict[nn.Module, Forward]:
     """Return the modules of the language model that can be fused, and what computes each."""
+    decoder = unwrapped(model).get_decoder()
     forwards: dict[nn.Module, Forward] = {}
-    for module in unwrapped(model).get_decoder().modules():
-        parts = {name for name, _ in module.named_children()}
+    groups: list[LayerGroup] = []
+    for module in decoder.modules():
+        parts = dict(module.named_children())
         if type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon"):
             forwards[module] = partial(rms_norm, module)
-        elif parts == {"gate_proj", "up_proj", "down_proj", "act_fn"} and _silu(module.act_fn):
-            forwards[module] = partial(_gated_mlp, module, _plain_lora(module.down_proj))
-        elif parts >= {"q_proj", "k_proj"}:
+        elif parts.keys() == {"gate_proj", "up_proj", "down_proj", "act_fn"} and _silu(module.act_fn):
+            together = LayerGroup.of(parts["gate_proj"], parts["up_proj"])
+            down = LayerGroup.of(parts["down_proj"])
+            forwards[module] = partial(_gated_mlp, module, down)
+            groups += [group for group in (together, down) if group]
+        elif parts.keys() >= {"q_proj", "k_proj"}:
             forward = with_global(type(module).forward, "apply_rotary_pos_emb", rotate)
             if forward is not None:
                 forwards[module] = partial(forward, module)
-        elif _plain_lora(module):
-            forwards[module] = partial(_lora_linear, module)
+            together = LayerGroup.of(*(parts[name] for name in ("q_proj", "k_proj", "v_proj") if name in parts))
+            groups += [together] if together else []
+        elif _plain_lora(module) and not any(module in group.layers for group in groups):
+            groups.append(LayerGroup([module]))
+    for group in groups:
+        forwards |= {layer: partial(group.forward, layer) for layer in group.layers}
+    if groups:
+        forwards[decoder] = partial(_casting, decoder, groups)
     return forwards
+
+
+class LayerGroup:
+    """Linear layers with adapters that a module calls one after the other on the same input: one node of the graph.
+
+    The first call computes all of them, and the next ones find their result. ``cast``: A of all layers, one below the
+    other, and B of each, in the model's precision; empty while there are none.
+    """
+
+    def __init__(self, layers: list[Any]) -> None:
+        """Take the layers."""
+        self.layers = layers
+        self.cast: tuple[Tensor, ...] = ()
+        self._input: Tensor | None = None
+        self._outs: dict[Any, Tensor] = {}
+
+    @classmethod
+    def of(cls, *layers: Any) -> "LayerGroup | None":
+        """Return the layers as a group, or None if some compute more than W x + s B A x."""
+        return cls(list(layers)) if all(map(_plain_lora, layers)) else None
+
+    def forward(self, layer: Any, states: Tensor) -> Any:
+        """Return what one of the layers makes of its input."""
+        if states is not self._input or layer not in self._outs:
+            if not self.adds():
+                return LoraLinear.forward(layer, states)
+            self._input, self._outs = states, dict(zip(self.layers, self.compute(states), strict=True))
+        out = self._outs.pop(layer)
+        if not self._outs:
+            self._input = None
+        return out
+
+    def compute(self, states: Tensor) -> tuple[Tensor, ...]:
+        """Return what each of the layers makes of the input."""
+        outs: tuple[Tensor, ...] = LoraProducts.apply(states, *self.arguments())
+        return outs
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Return what ``LoraProducts`` takes besides the input."""
+        of_a, bs = self.matrices()
+        a, *bs = self.cast or (torch.cat(of_a) if len(of_a) > 1 else of_a[0], *bs)
+        bases = ((layer.base_layer.weight, layer.base_layer.bias) for layer in self.layers)
+        scales = (layer.scaling[name] for layer in self.layers for name in layer.lora_A)
+        return a, *(each for base, b, scale in zip(bases, bs, scales, strict=True) for each in (*base, b, scale))
+
+    def matrices(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Return A of all layers, and B of all."""
+        pairs = [(layer.lora_A[name], layer.lora_B[name]) for layer in self.layers for name in layer.lora_A]
+        return [a.weight for a, _ in pairs], [b.weight for _, b in pairs]
+
+    def adds(self) -> bool:
+        """Return whether all adapters are added now: there are no others, and none is off or merged into its layer."""
+        return all(
+            len(layer.lora_A) == 1
+            and layer.active_adapters == list(layer.lora_A)
+            and not (layer.disable_adapters or layer.merged)
+            for layer in self.layers
+        )
+
+
+def _casting(decoder: Any, groups: list[LayerGroup], *args: Any, **kwargs: Any) -> Any:
+    """Compute the language model after its adapter's matrices were cast, all at once."""
+    _cast([group for group in groups if group.adds()])
+    try:
+        return type(decoder).forward(decoder, *args, **kwargs)
+    finally:
+        for group in groups:
+            group.cast = ()
+
+
+def _cast(groups: list[LayerGroup]) -> None:
+    """Cast the groups' matrices where the model has another precision; a shard of them is cast by its layer."""
+    pieces = [piece for of_a, bs in (group.matrices() for group in groups) for piece in (of_a, *([b] for b in bs))]
+    matrices = [matrix for piece in pieces for matrix in piece]
+    dtypes = {group.layers[0].base_layer.weight.dtype for group in groups}
+    if len(dtypes) == 1 and dtypes != {matrices[0].dtype} and not isinstance(matrices[0], DTensor):
+        cast = iter(Cast.apply(dtypes.pop(), [len(piece) for piece in pieces], *matrices))
+        for group in groups:
+            group.cast = tuple(islice(cast, 1 + len(group.layers)))
 
 
 def _silu(activation: Any) -> bool:
@@ -85,26 +177,8 @@ def _plain_lora(module: nn.Module) -> bool:
     return len(b) == 1 and b[0].bias is None and isinstance(dropout[0], nn.Identity)
 
 
-def _gated_mlp(mlp: Any, plain_lora: bool, states: Tensor) -> Any:
-    gate, up, down = mlp.gate_proj(states), mlp.up_proj(states), mlp.down_proj
-    if plain_lora and _adds(down):
-        return GatedLoraProduct.apply(gate, up, *_layer(down))
-    return down(GatedProduct.apply(gate, up))
-
-
-def _lora_linear(layer: Any, states: Tensor) -> Any:
-    if _adds(layer):
-        return LoraProduct.apply(states, *_layer(layer))
-    return LoraLinear.forward(layer, states)
-
-
-def _adds(layer: Any) -> bool:
-    """Return whether its adapter is added now: there is no other, and it is neither off nor merged into the weights."""
-    names = list(layer.lora_A)
-    return len(names) == 1 and layer.active_adapters == names and not (layer.disable_adapters or layer.merged)
-
-
-def _layer(layer: Any) -> tuple[Any, ...]:
-    """Return what ``LoraProduct`` takes of a layer: W, bias, A, B and s."""
-    base, [name] = layer.base_layer, layer.lora_A.keys()
-    return base.weight, base.bias, layer.lora_A[name].weight, layer.lora_B[name].weight, layer.scaling[name]
+def _gated_mlp(mlp: Any, down: LayerGroup | None, states: Tensor) -> Any:
+    gate, up = mlp.gate_proj(states), mlp.up_proj(states)
+    if down and down.adds():
+        return GatedLoraProduct.apply(gate, up, *down.arguments())
+    return mlp.down_proj(GatedProduct.apply(gate, up))

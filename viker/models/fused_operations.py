@@ -4,6 +4,7 @@ Each has the value and the gradients that autograd finds of the plain operations
 and m widths, r rank of the adapter.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -78,39 +79,73 @@ def rotate(queries: Tensor, keys: Tensor, cos: Tensor, sin: Tensor, unsqueeze_di
     return turned[0], turned[1]
 
 
-class LoraProduct(Function):
-    """x W^T + bias + s (x A^T) B^T [..., out]: a frozen linear layer and its adapter, added within the product.
+class LoraProducts(Function):
+    """x W^T + bias + s (x A^T) B^T [..., out] for n frozen linear layers of the same input x, each with its adapter.
 
-    A [r, in] and B [out, r] are computed with in the precision of x, see ``viker.models.lora_precision``.
+    Called with x, the layers' A one below the other [r_1 + ... + r_n, in], and W [out, in], bias or None, B [out, r]
+    and s of each layer. Where A and B aren't in the precision of x, they are cast, see ``viker.models.lora_precision``.
     """
 
     @staticmethod
-    def forward(ctx: Any, states: Tensor, *layer: Any) -> Tensor:
-        """Return the sum; ``layer``: W [out, in], bias or None, A, B and s."""
-        return _with_adapter(ctx, states, (states,), *layer)
+    def forward(ctx: Any, states: Tensor, a: Tensor, *layers: Any) -> tuple[Tensor, ...]:
+        """Return what each layer makes of x."""
+        return _with_adapters(ctx, states, (states,), a, layers)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of x, A and B; W and bias are frozen."""
-        return _of_layer(ctx, ctx.needs_input_grad[0], gradient, *ctx.saved_tensors)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of x, of A, and of each B; W and bias are frozen."""
+        return _of_layers(ctx, ctx.needs_input_grad[0], ctx.needs_input_grad[1:], gradients, *ctx.saved_tensors)
 
 
 class GatedLoraProduct(Function):
-    """``LoraProduct`` of ``GatedProduct``: what comes between the two isn't kept but computed again."""
+    """``LoraProducts`` of ``GatedProduct`` for a single layer: what comes between isn't kept but computed again."""
 
     @staticmethod
-    def forward(ctx: Any, gate: Tensor, up: Tensor, *layer: Any) -> Tensor:
-        """Return what the layer makes of silu(gate) * up; ``layer`` as in ``LoraProduct``."""
-        return _with_adapter(ctx, functional.silu(gate) * up, (gate, up), *layer)
+    def forward(ctx: Any, gate: Tensor, up: Tensor, a: Tensor, *layer: Any) -> Tensor:
+        """Return what the layer makes of silu(gate) * up."""
+        return _with_adapters(ctx, functional.silu(gate) * up, (gate, up), a, layer)[0]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of gate, up, A and B."""
         gate, up, *kept = ctx.saved_tensors
-        below, *of_layer = _of_layer(ctx, True, gradient, functional.silu(gate) * up, *kept)
+        states = functional.silu(gate) * up
+        below, *of_layer = _of_layers(ctx, True, ctx.needs_input_grad[2:], (gradient,), states, *kept)
         return *_of_factors(below, gate, up), *of_layer
+
+
+class Cast(Function):
+    """Matrices in another precision, several one below the other where they belong together, all by one operation."""
+
+    @staticmethod
+    def forward(ctx: Any, dtype: torch.dtype, counts: Sequence[int], *matrices: Tensor) -> tuple[Tensor, ...]:
+        """Return one tensor [sum of rows, columns] for each of ``counts``, of as many matrices [rows, columns]."""
+        ctx.stored, ctx.rows, rest = matrices[0].dtype, [], list(matrices)
+        whole, parts = [], []
+        for count in counts:
+            rows = [len(matrix) for matrix in rest[:count]]
+            whole.append(rest[0].new_empty(sum(rows), rest[0].shape[1], dtype=dtype))
+            parts += whole[-1].split(rows)
+            ctx.rows.append(rows)
+            del rest[:count]
+        torch._foreach_copy_(parts, matrices)
+        ctx.set_materialize_grads(False)
+        return tuple(whole)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
+        """Return the gradients of the matrices, in their precision."""
+        parts: list[Tensor | None] = []
+        for rows, gradient in zip(ctx.rows, gradients, strict=True):
+            parts += [None] * len(rows) if gradient is None else gradient.split(rows)
+        there = [part for part in parts if part is not None]
+        stored = [torch.empty_like(part, dtype=ctx.stored) for part in there]
+        if there:
+            torch._foreach_copy_(stored, there)
+        return None, None, *(None if part is None else stored.pop(0) for part in parts)
 
 
 def _of_factors(gradient: Tensor, gate: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,40 +153,55 @@ def _of_factors(gradient: Tensor, gate: Tensor, up: Tensor) -> tuple[Tensor, Ten
     return torch.ops.aten.silu_backward(gradient * up, gate), functional.silu(gate).mul_(gradient)
 
 
-def _with_adapter(
+def _with_adapters(
+    ctx: Any, states: Tensor, kept: tuple[Tensor, ...], a: Tensor, layers: tuple[Any, ...]
+) -> tuple[Tensor, ...]:
+    """Return ``LoraProducts``' value, and save ``kept`` and what ``_of_layers`` takes for the backward pass."""
+    weights, biases, bs, ctx.scales = (layers[place::4] for place in range(4))
+    ctx.stored = a.dtype
+    a, bs = a.to(states.dtype), tuple(b.to(states.dtype) for b in bs)
+    low = functional.linear(states, a)
+    outs = tuple(map(functional.linear, [states] * len(bs), weights, biases))
+    for out, part, b, scale in zip(outs, _rows(low).split(_ranks(bs), 1), bs, ctx.scales, strict=True):
+        _rows(out).addmm_(part, b.T, alpha=scale)
+    ctx.save_for_backward(*kept, low, a, *weights, *bs)
+    return outs
+
+
+def _of_layers(
     ctx: Any,
+    below: bool,
+    needed: Sequence[bool],
+    gradients: Sequence[Tensor],
     states: Tensor,
-    kept: tuple[Tensor, ...],
-    weight: Tensor,
-    bias: Tensor | None,
+    low: Tensor,
     a: Tensor,
-    b: Tensor,
-    scale: float,
-) -> Tensor:
-    """Return ``LoraProduct``'s value, and save ``kept`` and what ``_of_layer`` takes for the backward pass."""
-    ctx.scale, ctx.stored = scale, a.dtype
-    a, b = a.to(states.dtype), b.to(states.dtype)
-    out, low = functional.linear(states, weight, bias), functional.linear(states, a)
-    ctx.save_for_backward(*kept, low, weight, a, b)
-    _rows(out).addmm_(_rows(low), b.T, alpha=scale)
-    return out
-
-
-def _of_layer(
-    ctx: Any, below: bool, gradient: Tensor, states: Tensor, low: Tensor, weight: Tensor, a: Tensor, b: Tensor
+    *layers: Tensor,
 ) -> tuple[Any, ...]:
-    """Return the gradients of x, if ``below`` is wanted, W, bias, A, B and s; those of W, bias and s are None."""
-    *_, of_a, of_b, _ = ctx.needs_input_grad
-    gradient, low, rows = gradient.reshape(-1, gradient.shape[-1]), _rows(low), states.reshape(-1, states.shape[-1])
-    of_low = torch.addmm(low, gradient, b, beta=0, alpha=ctx.scale)  # with beta 0, what is added to doesn't count
-    return (
-        (gradient @ weight).addmm_(of_low, a).view(states.shape) if below else None,
-        None,
-        None,
-        (of_low.T @ rows).to(ctx.stored) if of_a else None,
-        torch.addmm(b, gradient.T, low, beta=0, alpha=ctx.scale).to(ctx.stored) if of_b else None,
-        None,
-    )
+    """Return the gradients of x, if ``below`` is wanted, of A, and of each layer's W, bias, B and s.
+
+    ``needed``: whether those of A and of each layer's tensors are; those of W, bias and s are None.
+    """
+    weights, bs = layers[: len(gradients)], layers[len(gradients) :]
+    rows, of_outs = states.reshape(-1, states.shape[-1]), [each.reshape(-1, each.shape[-1]) for each in gradients]
+    lows, of_low = _rows(low).split(_ranks(bs), 1), torch.empty_like(_rows(low))
+    for part, of_out, b, scale in zip(of_low.split(_ranks(bs), 1), of_outs, bs, ctx.scales, strict=True):
+        part.addmm_(of_out, b, beta=0, alpha=scale)  # with beta 0, what was there doesn't count
+    of_states = None
+    if below:
+        of_states = of_outs[0] @ weights[0]
+        for of_out, weight in [*zip(of_outs[1:], weights[1:], strict=True), (of_low, a)]:
+            of_states.addmm_(of_out, weight)
+        of_states = of_states.view(states.shape)
+    of_layers: list[Tensor | None] = []
+    for wanted, of_out, part, b, scale in zip(needed[3::4], of_outs, lows, bs, ctx.scales, strict=True):
+        of_b = torch.addmm(b, of_out.T, part, beta=0, alpha=scale).to(ctx.stored) if wanted else None
+        of_layers += [None, None, of_b, None]
+    return of_states, (of_low.T @ rows).to(ctx.stored) if needed[0] else None, *of_layers
+
+
+def _ranks(bs: Sequence[Tensor]) -> list[int]:
+    return [b.shape[1] for b in bs]
 
 
 def _rows(states: Tensor) -> Tensor:

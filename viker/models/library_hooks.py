@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch.nn import Module
 from torch.nn.parallel import DistributedDataParallel
 
@@ -29,3 +30,13 @@ def with_global(function: Callable[..., Any], name: str, value: object) -> Calla
     copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
     copy.__kwdefaults__ = function.__kwdefaults__
     return copy
+
+
+def switch_adapter(layers: Sequence[BaseTunerLayer], on: bool) -> None:
+    """Switch the adapter of ``layers`` on or off, for a pass without gradients.
+
+    PEFT's ``disable_adapter_layers`` looks for the layers in the whole model, and freezes their weights: with 32 layers
+    it takes milliseconds, twice in each training step, while a GPU waits.
+    """
+    for layer in layers:
+        layer._disable_adapters = not on

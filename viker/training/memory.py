@@ -111,8 +111,13 @@ def adapter_bytes(sizes: Sizes, params: UnlearnParams) -> int:
 
 
 def cast_bytes(sizes: Sizes, params: UnlearnParams) -> int:
-    """Return 2 r sum(in + out), in half precision: A and B as a pass casts them, kept for its backward pass."""
-    return 2 * params.lora_r * sizes.adapted if number_bytes(params) < 4 else 0
+    """Return 2 r sum(in + out), in half precision: A and B as a pass casts them, kept for its backward pass.
+
+    In float32, 4 r (5d) for each fused layer: A of query, key and value, and of gate and up, are put together.
+    """
+    if number_bytes(params) < 4:
+        return 2 * params.lora_r * sizes.adapted
+    return 20 * params.lora_r * sizes.width * sizes.layers if params.kernels == "auto" else 0
 
 
 def kept_per_token(sizes: Sizes, params: UnlearnParams, sequence: int) -> int:

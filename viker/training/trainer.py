@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch.nn.utils import get_total_norm
 from torch.utils.data import DataLoader
 from transformers import ProgressCallback, Trainer
@@ -18,6 +19,7 @@ from viker.methods.base.refusals import REFUSALS
 from viker.methods.base.tokens import mean_kl, mean_log_likelihood
 from viker.models.encoder import Batch, Encoder
 from viker.models.hidden_states import decoder_layers, kept_states
+from viker.models.library_hooks import switch_adapter
 from viker.models.logits import answer_logits
 from viker.teacher.distributions import TeacherDistributions, pad_teachers
 from viker.training.divergence_guard import check
@@ -67,6 +69,7 @@ class UnlearnTrainer(Trainer):
         self.step_parts: list[dict[str, float]] = []
         self.step_samples: list[Sequence[Sample]] = []
         self.tokens = 0
+        self.adapter_layers = [module for module in self.model.modules() if isinstance(module, BaseTunerLayer)]
 
     def progress(self) -> dict[str, Any]:
         """Return, as JSON values, what a checkpoint must hold besides what Trainer saves in it."""
@@ -107,7 +110,8 @@ class UnlearnTrainer(Trainer):
         """
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         if self.accelerator.sync_gradients:
-            norm = get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+            trained = (p for group in self.optimizer.param_groups for p in group["params"])
+            norm = get_total_norm([p.grad for p in trained if p.grad is not None])
             check("gradient's norm", float(norm), self.state.global_step + 1, self.step_samples)
             for name in self.step_parts[0]:
                 values = [parts[name] for parts in self.step_parts]
@@ -189,13 +193,12 @@ class UnlearnTrainer(Trainer):
             return answer_logits(model, batch), kept[0]
 
     def _vanilla(self, model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
-        tuner = self.accelerator.unwrap_model(model).base_model  # disable_adapter() examines every layer each time
-        tuner.disable_adapter_layers()
+        switch_adapter(self.adapter_layers, on=False)
         try:
             with torch.no_grad():
                 return self._forward(model, batch)
         finally:
-            tuner.enable_adapter_layers()
+            switch_adapter(self.adapter_layers, on=True)
 
     def _refuse(self, forget: Batch) -> Batch:
         """Answer the forget batch's questions with refusals; every process draws those of all, and takes its own."""

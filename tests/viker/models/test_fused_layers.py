@@ -3,10 +3,12 @@
 import copy
 import random
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from peft.tuners.lora import Linear as LoraLinear
 from PIL import Image
 
 from benchmarks.gpu.timing import launches
@@ -24,7 +26,7 @@ from viker.models import fused_layers
 from viker.models.encoder import Encoder
 from viker.models.fast_path import fallbacks
 from viker.models.fused_layers import ASKING, fuse_layers, fused_forwards
-from viker.models.fused_operations import rotate
+from viker.models.fused_operations import LoraProducts, rotate
 from viker.models.loading import language_layers
 from viker.models.logits import answer_logits
 from viker.models.lora_precision import compute_in_model_precision
@@ -169,9 +171,10 @@ def test_a_step_of_each_method_has_its_loss_and_gradient(trainer_of, method):  #
         torch.testing.assert_close(found[1][name], gradient, atol=1e-4 * gradient.abs().max().item(), rtol=1e-3)
 
 
-def test_with_checkpointing_the_gradients_are_the_same(small):
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_with_checkpointing_the_gradients_are_the_same(small, precision):
     model, encoder = small
-    ours = adapted(model)
+    ours = adapted(model, precision)
     fuse_layers(ours, encoder, SAMPLES)
     _, kept = gradients(ours.train(), encoder)
     ours.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -211,7 +214,30 @@ def test_a_step_launches_fewer_operations(small):
     plain = launches(lambda: gradients(ours, encoder))
     fuse_layers(ours, encoder, SAMPLES)
     layers = len(ours.get_base_model().get_decoder().layers)
-    assert plain - launches(lambda: gradients(ours, encoder)) >= 30 * layers
+    assert plain - launches(lambda: gradients(ours, encoder)) >= 70 * layers
+
+
+def test_layers_of_one_input_are_one_node_and_their_matrices_are_cast_before(small, monkeypatch):
+    model, encoder = small
+    ours, given = adapted(model, torch.bfloat16), []
+
+    def counted(states, a, *layers):
+        given.append((a.dtype, len(layers) // 4))
+        return LoraProducts.apply(states, a, *layers)
+
+    monkeypatch.setattr(fused_layers, "LoraProducts", SimpleNamespace(apply=counted))
+    fuse_layers(ours, encoder, SAMPLES)
+    given.clear()
+    gradients(ours, encoder)
+    layers = len(ours.get_base_model().get_decoder().layers)
+    assert given == [(torch.bfloat16, 3), (torch.bfloat16, 1), (torch.bfloat16, 2)] * layers
+    groups = {id(forward.func.__self__): forward.func.__self__ for forward in forwards_of(ours)}
+    assert len(groups) == 4 * layers and not any(group.cast or group._outs for group in groups.values())
+
+
+def forwards_of(model):
+    """Return what computes the linear layers: methods of their groups."""
+    return [vars(module)["forward"] for module in model.modules() if isinstance(module, LoraLinear)]
 
 
 @torch.no_grad()

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from torch.nn import functional
+from torch.nn.functional import linear, silu
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-from viker.models.fused_operations import GatedLoraProduct, GatedProduct, LoraProduct, rotate
+from viker.models.fused_operations import Cast, GatedLoraProduct, GatedProduct, LoraProducts, rotate
 
 
 def numbers(*shape):
@@ -14,7 +14,7 @@ def numbers(*shape):
 
 def test_the_gated_product_has_the_gradient_of_its_formula():
     gate, up = numbers(2, 3, 8), numbers(2, 3, 8)
-    assert torch.equal(GatedProduct.apply(gate, up), functional.silu(gate) * up)
+    assert torch.equal(GatedProduct.apply(gate, up), silu(gate) * up)
     assert torch.autograd.gradcheck(GatedProduct.apply, (gate, up))
 
 
@@ -32,22 +32,43 @@ def test_a_rotation_is_that_of_transformers_with_its_gradient(axis):
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("first", [True, False])
-def test_a_linear_layer_with_an_adapter_has_the_gradient_of_its_formula(bias, first):
-    states, a, b = numbers(2, 3, 8), numbers(4, 8), numbers(6, 4)
-    weight, added = torch.randn(6, 8, dtype=torch.float64), torch.randn(6, dtype=torch.float64) if bias else None
+@pytest.mark.parametrize("ranks", [[4], [4, 2, 3]])
+def test_linear_layers_with_adapters_have_the_gradients_of_their_formula(bias, first, ranks):
+    states, a = numbers(2, 3, 8), numbers(sum(ranks), 8)
     states.requires_grad_(not first)  # the first layer's input has no gradient
-    plain = functional.linear(states, weight, added) + 0.5 * functional.linear(functional.linear(states, a), b)
-    torch.testing.assert_close(LoraProduct.apply(states, weight, added, a, b, 0.5), plain)
-    assert torch.autograd.gradcheck(
-        lambda *given: LoraProduct.apply(given[0], weight, added, *given[1:], 0.5), (states, a, b)
-    )
+    bs, scales = [numbers(6 + rank, rank) for rank in ranks], [0.5, 2.0, 1.0]
+    bases = [(torch.randn(len(b), 8).double(), torch.randn(len(b)).double() if bias else None) for b in bs]
+
+    def ours(states, a, *bs):
+        layers = zip(bases, bs, scales, strict=False)
+        return LoraProducts.apply(states, a, *(each for base, b, scale in layers for each in (*base, b, scale)))
+
+    def plain(states, a, *bs):
+        layers = zip(bases, a.split(ranks), bs, scales, strict=False)
+        return tuple(linear(states, *base) + scale * linear(linear(states, a), b) for base, a, b, scale in layers)
+
+    for value, expected in zip(ours(states, a, *bs), plain(states, a, *bs), strict=True):
+        torch.testing.assert_close(value, expected)
+    assert torch.autograd.gradcheck(ours, (states, a, *bs))
 
 
 def test_the_product_and_its_layer_in_one_have_the_gradient_of_both():
     gate, up, a, b = numbers(2, 3, 8), numbers(2, 3, 8), numbers(4, 8), numbers(6, 4)
     weight = torch.randn(6, 8, dtype=torch.float64)
-    apart = LoraProduct.apply(GatedProduct.apply(gate, up), weight, None, a, b, 0.5)
-    assert torch.equal(GatedLoraProduct.apply(gate, up, weight, None, a, b, 0.5), apart)
+    [apart] = LoraProducts.apply(GatedProduct.apply(gate, up), a, weight, None, b, 0.5)
+    assert torch.equal(GatedLoraProduct.apply(gate, up, a, weight, None, b, 0.5), apart)
     assert torch.autograd.gradcheck(
-        lambda *given: GatedLoraProduct.apply(*given[:2], weight, None, *given[2:], 0.5), (gate, up, a, b)
+        lambda gate, up, a, b: GatedLoraProduct.apply(gate, up, a, weight, None, b, 0.5), (gate, up, a, b)
     )
+
+
+def test_matrices_are_cast_together_and_their_gradients_back():
+    matrices = [torch.randn(rows, columns, requires_grad=True) for rows, columns in ((2, 5), (3, 5), (4, 2), (1, 3))]
+    above, alone, unused = Cast.apply(torch.bfloat16, [2, 1, 1], *matrices)
+    assert torch.equal(above, torch.cat(matrices[:2]).bfloat16()) and torch.equal(alone, matrices[2].bfloat16())
+    assert unused.shape == (1, 3)
+    weights = torch.randn(5, 5).bfloat16(), torch.randn(4, 2).bfloat16()
+    ((above * weights[0]).sum() + (alone * weights[1]).sum()).backward()
+    taken = [matrix.grad for matrix in matrices]
+    assert taken[3] is None and {gradient.dtype for gradient in taken[:3]} == {torch.float32}
+    assert torch.equal(torch.cat(taken[:2]), weights[0].float()) and torch.equal(taken[2], weights[1].float())

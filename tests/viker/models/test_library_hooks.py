@@ -1,10 +1,12 @@
 """The private parts of libraries that the project reaches into: these fail where a new version changes them."""
 
 import torch
+from peft import LoraConfig, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch.nn.parallel import DistributedDataParallel
 from transformers.models.llama.modeling_llama import LlamaAttention, apply_rotary_pos_emb
 
-from viker.models.library_hooks import leave_out_of_ddp, with_global
+from viker.models.library_hooks import leave_out_of_ddp, switch_adapter, with_global
 
 
 def test_ddp_leaves_out_the_parameters_that_it_is_told(tmp_path):
@@ -34,3 +36,16 @@ def test_attention_of_transformers_calls_the_rotation_by_its_name():
     assert forward is not None and forward.__globals__["apply_rotary_pos_emb"] is calls
     assert LlamaAttention.forward.__globals__["apply_rotary_pos_emb"] is apply_rotary_pos_emb
     assert with_global(LlamaAttention.forward, "no_such_name", calls) is None
+
+
+def test_an_adapter_switched_off_adds_nothing_and_goes_on_where_it_was():
+    base = torch.nn.Sequential(torch.nn.Linear(3, 3))
+    given, plain = torch.ones(1, 3), base(torch.ones(1, 3))
+    adapted = get_peft_model(base, LoraConfig(target_modules=["0"], init_lora_weights=False))
+    told = adapted(given)
+    layers = [module for module in adapted.modules() if isinstance(module, BaseTunerLayer)]
+    switch_adapter(layers, on=False)
+    assert len(layers) == 1 and torch.equal(adapted(given), plain) and not torch.equal(told, plain)
+    switch_adapter(layers, on=True)
+    assert torch.equal(adapted(given), told)
+    assert [p.requires_grad for name, p in adapted.named_parameters() if "lora" in name] == [True, True]
