@@ -158,7 +158,7 @@ def _cast(groups: list[LayerGroup]) -> None:
     """Cast the groups' matrices where the model has another precision; a shard of them is cast by its layer."""
     pieces = [piece for of_a, bs in (group.matrices() for group in groups) for piece in (of_a, *([b] for b in bs))]
     matrices = [matrix for piece in pieces for matrix in piece]
-    dtypes = {group.layers[0].base_layer.weight.dtype for group in groups}
+    dtypes = {group.layers[0].base_layer.weight.dtype for group in groups}  # float32 while that verifies a model
     if len(dtypes) == 1 and dtypes != {matrices[0].dtype} and not isinstance(matrices[0], DTensor):
         cast = iter(Cast.apply(dtypes.pop(), [len(piece) for piece in pieces], *matrices))
         for group in groups:

@@ -25,6 +25,7 @@ from viker.methods.base.method import methods
 from viker.models import fused_layers
 from viker.models.encoder import Encoder
 from viker.models.fast_path import fallbacks
+from viker.models.float32 import in_float32
 from viker.models.fused_layers import ASKING, fuse_layers, fused_forwards
 from viker.models.fused_operations import LoraProducts, rotate
 from viker.models.loading import language_layers
@@ -123,6 +124,18 @@ def test_in_half_precision_gradients_are_as_near_to_float32_as_plain_ones(small)
         return sum((found[name] - gradient).square().sum() for name, gradient in exact.items()).sqrt()
 
     assert 0 < error(fused) < 2 * error(plain), "a wrong gradient is many times as far"
+
+
+@torch.no_grad()
+def test_what_verifies_half_precision_rounds_no_matrix(small):
+    model, encoder = small
+    ours, batch = adapted(model, torch.bfloat16), encoder.batch(SAMPLES)
+    with in_float32():
+        exact = answer_logits(ours, batch)
+    fuse_layers(ours, encoder, SAMPLES)
+    assert fused_types(ours) and fallbacks() == []
+    with in_float32():
+        torch.testing.assert_close(answer_logits(ours, batch), exact, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore:.lora_bias")  # such adapters can't be merged
