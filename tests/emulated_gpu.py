@@ -119,7 +119,9 @@ class EmulatedGpu(TorchFunctionMode):
     def _bmm(self, func: Operation, one: Tensor, other: Tensor, out_dtype: torch.dtype | None = None) -> Tensor:
         """Stand for a product whose precision isn't that of its factors, which a CPU has no kernel for."""
         factors = (one, other) if out_dtype is None else (one.to(out_dtype), other.to(out_dtype))
-        return self._compute(func, "bmm", None, tuple(put(f, on_gpu(g)) for f, g in zip(factors, (one, other), strict=True)), {})
+        return self._compute(
+            func, "bmm", None, tuple(put(f, on_gpu(g)) for f, g in zip(factors, (one, other), strict=True)), {}
+        )
 
     def _pin_memory(self, func: Operation, tensor: Tensor) -> Tensor:
         return tensor
