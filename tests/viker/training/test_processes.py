@@ -52,7 +52,7 @@ def unlearn(project: Path, count: int, runs: dict[str, dict[str, object]]) -> "s
         yaml.dump(params, folder / "params.yaml")
     launch = (*LAUNCH, "--num_processes", str(count), "--dynamo_backend", "no", "-m") if count > 1 else ()
     command = [sys.executable, "-m", *launch, "tests.viker.training.launched", *(str(project / name) for name in runs)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(project)}  # the launcher leaves folders there
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=PIPE, stderr=PIPE, text=True)
 
 
