@@ -20,6 +20,7 @@ from tests.components.evaluate.whole import evaluate, settings, write_inputs
 from tests.conftest import ROOT
 from tests.emulated_gpu import emulated_gpu
 from viker.attacks.base.attack import load_attacks
+from viker.generation import fixed_steps
 from viker.models.fast_path import fallbacks
 from viker.teacher.visual import compute_teachers
 
@@ -38,6 +39,10 @@ def test_it_refuses_what_a_gpu_refuses(gpu):
             refused()
     with pytest.raises(TypeError, match="numpy"):
         there.numpy()
+    for refused in (lambda: there * there.sum().item(), lambda: there + here.to("cuda"), lambda: there[there > 0]):
+        with pytest.raises(RuntimeError, match="capturing"):
+            fixed_steps.cuda_capture(refused)
+    assert fixed_steps.cuda_capture(lambda: 2 * there)().is_cuda
     assert (there + torch.tensor(1.0)).is_cuda, "a number on the CPU goes with any device"
     assert there[torch.tensor([0, 2])].is_cuda and torch.nn.Linear(2, 2).to("cuda").weight.is_cuda
 
