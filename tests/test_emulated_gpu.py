@@ -19,10 +19,13 @@ from components.unlearn.stage import Arguments
 from tests.components.evaluate.whole import evaluate, settings, write_inputs
 from tests.conftest import ROOT
 from tests.emulated_gpu import emulated_gpu
+from tests.viker.methods.checks import settings_of
 from viker.attacks.base.attack import load_attacks
 from viker.generation import fixed_steps
+from viker.methods.base.method import methods
 from viker.models.fast_path import fallbacks
 from viker.teacher.visual import compute_teachers
+from viker.training.settings import StopWhen
 
 
 @pytest.fixture
@@ -95,10 +98,19 @@ def test_evaluate_finds_there_what_it_finds_on_the_cpu(tmp_path, prepared):
     )
 
 
-def test_unlearn_learns_there_what_it_learns_on_the_cpu(tmp_path, prepared, params):
+CHANGES = {
+    "as it is": {},
+    **{name: {"method": settings_of(methods()[name])} for name in ("rmu", "mmunlearner", "idk")},
+    "refuse": {"target": "refuse"},
+    "stop": {"stop_when": StopWhen(key_token_probability=0.001)},
+}
+
+
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+def test_unlearn_learns_there_what_it_learns_on_the_cpu(tmp_path, prepared, params, changes):
     write_inputs(tmp_path, prepared)
     sample(params.sample, 1, prepared, tmp_path / "images")
-    short = params.unlearn.model_copy(update={"epochs": 1})
+    short = params.unlearn.model_copy(update={"epochs": 1, **changes})
 
     def learnt(name):
         inputs = (prepared, tmp_path / "vanilla", tmp_path / "images")
