@@ -24,6 +24,8 @@ from viker.attacks.base.attack import load_attacks
 from viker.generation import fixed_steps
 from viker.methods.base.method import methods
 from viker.models.fast_path import fallbacks
+from viker.teacher import distributions
+from viker.teacher.distributions import to_tensors
 from viker.teacher.visual import compute_teachers
 from viker.training.settings import StopWhen
 
@@ -71,14 +73,18 @@ def test_a_reply_waits_for_the_gpu_once_in_eight_steps(gpu):
     assert steps == {"viker/generation/fixed_steps.py, decode_in_fixed_steps": TOKENS // 8 + 1 + 1}
 
 
-def test_the_teacher_waits_once_for_a_sample_whatever_its_images(gpu):
+@pytest.mark.parametrize(("compact", "tensors"), [(False, 1), (True, 3)])
+def test_the_teacher_waits_for_its_samples_and_not_for_each_image(gpu, monkeypatch, compact, tensors):
     setup = build("toy", load_params(ROOT / "params.yaml"), 4, 1)
+    if compact:
+        monkeypatch.setattr(distributions, "LARGE", 100)
     given = setup.bench.model, setup.bench.encoder, setup.bench.samples, [IMAGES] * 4
     compute_teachers(*given)
     gpu.waits.clear()
     teachers = compute_teachers(*given)
-    assert not any(teacher.is_cuda for teacher in teachers) and len(IMAGES) > 1
-    assert sum(count for place, count in gpu.waits.items() if "teacher" in place) == len(teachers) == 4
+    held = [tensor for teacher in teachers for tensor in to_tensors(teacher).values()]
+    assert not any(tensor.is_cuda for tensor in held) and len(IMAGES) > 1
+    assert sum(count for place, count in gpu.waits.items() if "teacher" in place) == len(held) == tensors * 4
 
 
 def test_evaluate_finds_there_what_it_finds_on_the_cpu(tmp_path, prepared):
