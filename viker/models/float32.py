@@ -1,7 +1,9 @@
 """A model of half precision computed in float32, an operation at a time: what its rounding is measured by."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import torch
@@ -16,7 +18,7 @@ class _InFloat32(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
-        if not _writes(name):
+        if not _writes(name) and not _communicates(sys._getframe(1)):
             args, kwargs = tree_map(_widened, (args, kwargs or {}))
         return func(*args, **(kwargs or {}))
 
@@ -30,6 +32,17 @@ def in_float32() -> Iterator[None]:
     """
     with torch.no_grad(), _InFloat32():
         yield
+
+
+def _communicates(caller: FrameType | None) -> bool:
+    """Return whether an operation gathers or frees what processes share: FSDP does so around a layer's forward."""
+    while caller and (module := caller.f_globals["__name__"]).startswith("torch."):
+        if module.startswith("torch.distributed"):
+            return True
+        if module.startswith("torch.nn"):
+            return False
+        caller = caller.f_back
+    return False
 
 
 def _writes(name: str) -> bool:

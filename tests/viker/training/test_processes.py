@@ -72,6 +72,7 @@ VIKER = {"name": "viker", "retain": {"term": "kl", "weight": 5.0}}
 METHODS = {"viker": VIKER} | {name: {"name": name} for name in ("graddiff", "idk", "rmu", "mmunlearner")}
 """With a teacher and a retain term; with retain samples; refusals drawn; part of the adapter frozen; weights masked."""
 SHARDED = {"method": VIKER, "shard": True}
+HALF = {"method": VIKER, "precision": "bfloat16"}
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,7 @@ def log(project) -> str:
     (project / "sharded/state/teacher-00000-1-of-2.safetensors").unlink()
     one = {f"{name}-1": {"method": method} for name, method in METHODS.items()}
     two = {f"{name}-2": {"method": method} for name, method in METHODS.items()} | {"sharded": SHARDED}
+    two |= {"half": HALF, "half-sharded": HALF | SHARDED}
     ended(unlearn(project, 1, one), len(one))
     return ended(unlearn(project, 2, two), len(two))
 
@@ -123,6 +125,13 @@ def test_shared_out_and_killed_it_gives_the_same_bytes_though_one_process_alone_
 ):
     for name in ("out/adapter_model.safetensors", "out/adapter_config.json", "records/loss.csv"):
         assert (project / "sharded" / name).read_bytes() == (project / "viker-2" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_in_half_precision_a_shared_model_is_verified_too_and_gives_the_same_bytes(project, log):
+    assert "which is slower" not in log
+    for name in ("out/adapter_model.safetensors", "records/loss.csv"):
+        assert (project / "half-sharded" / name).read_bytes() == (project / "half" / name).read_bytes()
 
 
 @pytest.mark.slow
