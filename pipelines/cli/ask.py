@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -84,5 +85,7 @@ def load_answerer(settings: Params, wanted: str, vanilla: Path) -> "tuple[Answer
 def _registered(address: str) -> "Answerer":
     import mlflow
 
-    answerer: Answerer = mlflow.pyfunc.load_model(address).unwrap_python_model().answerer
+    with TemporaryDirectory() as folder:  # of its own accord MLflow leaves what it has downloaded
+        model = mlflow.pyfunc.load_model(address, dst_path=folder)
+        answerer: Answerer = model.unwrap_python_model().answerer
     return answerer

@@ -1,8 +1,10 @@
 """``viker ask``: a question to the champion, to a version, to an adapter on disk, and to the vanilla model."""
 
 import shutil
+import tempfile
 from pathlib import Path
 
+import mlflow
 import pytest
 from typer.testing import CliRunner
 
@@ -54,6 +56,22 @@ def test_the_champion_answers_and_the_vanilla_model_beside_it(champion, picture)
     compared = " ".join(call(QUESTION, "--image", str(picture), "--compare").split())
     assert answerer.answer(QUESTION, image, vanilla=True) in compared and answerer.answer(QUESTION, image) in compared
     assert "champion (version 1)" in compared and "vanilla" in compared
+
+
+def test_a_version_that_was_downloaded_is_not_left_on_the_disk(champion, tmp_path, monkeypatch):
+    temporary, loaded = tmp_path / "temporary", []
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    load_model = mlflow.pyfunc.load_model
+
+    def noted(address, dst_path):  # a server's version is downloaded to there
+        model = load_model(address, dst_path=dst_path)
+        loaded.extend(path.name for path in temporary.rglob("*"))
+        return model
+
+    monkeypatch.setattr(mlflow.pyfunc, "load_model", noted)
+    assert call(QUESTION).strip()
+    assert "adapter_model.safetensors" in loaded and not any(temporary.iterdir())
 
 
 def test_an_adapter_on_disk_answers_on_the_vanilla_model(champion, picture):
