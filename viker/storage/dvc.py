@@ -1,8 +1,10 @@
 """``dvc+GIT#PATH``: data that DVC tracks in a git repository, at one commit, fetched from DVC's remote."""
 
+import atexit
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,7 @@ def explained(uri: str, revision: str) -> Iterator[None]:
     from dvc.exceptions import DvcException
     from dvc.scm import CloneError, RevError, SCMError
 
+    _clean_up_at_exit()
     try:
         yield
     except RevError:
@@ -84,3 +87,11 @@ def explained(uri: str, revision: str) -> Iterator[None]:
             f"{uri} at '{revision}': {reason} Possible causes: 'dvc push' was not run there, or there is no access to "
             "DVC's remote, or no network."
         ) from None
+
+
+@cache
+def _clean_up_at_exit() -> None:
+    """Have the repositories that DVC clones removed at the end of this process, as DVC's own command line does."""
+    from dvc.repo.open_repo import clean_repos
+
+    atexit.register(clean_repos)

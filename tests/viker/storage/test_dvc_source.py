@@ -1,5 +1,6 @@
 """``dvc+GIT#PATH``: data at a revision of a git repository, from DVC's remote on S3."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,15 @@ def test_data_come_at_the_revision_that_is_named_whatever_the_branch_says_now(s3
     folder = fetch(uri, commit, tmp_path / "cache")
     assert {path.name: path.read_text() for path in folder.iterdir()} == {"a.jsonl": "first"}
     assert (fetch(uri, pin(uri, "v2"), tmp_path / "cache") / "a.jsonl").read_text() == "second"
+
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    program = (
+        f"from viker.storage import fetch, pin; fetch({uri!r}, pin({uri!r}, 'v2'), Path({str(tmp_path / 'third')!r}))"
+    )
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    subprocess.run([sys.executable, "-c", f"from pathlib import Path; {program}"], env=environment, check=True)
+    assert [*(tmp_path / "third").rglob("a.jsonl")] and not any(temporary.iterdir())
 
     for key in s3.list_objects_v2(Bucket=bucket)["Contents"]:
         s3.delete_object(Bucket=bucket, Key=key["Key"])
