@@ -75,7 +75,7 @@ def container_component(
 
     keyword = Parameter.POSITIONAL_OR_KEYWORD
     positional.__name__, positional.__doc__, positional.__annotations__ = name, about, annotations
-    positional.__signature__ = Signature(  # type: ignore[attr-defined]  # kfp reads it
+    positional.__signature__ = Signature(  # type: ignore[attr-defined]  # kfp reads it; mypy knows no such attribute
         [Parameter(name, keyword, annotation=annotation) for name, annotation in annotations.items()]
     )
     return dsl.container_component(positional)

@@ -106,7 +106,7 @@ class LayerGroup:
         return cls(list(layers)) if all(map(_plain_lora, layers)) else None
 
     def forward(self, layer: Any, states: Tensor) -> Any:
-        """Return what one of the layers makes of its input."""
+        """Compute one of the layers; the others are computed with it and kept for their own calls."""
         if states is not self._input or layer not in self._outs:
             if not self.adds():
                 return LoraLinear.forward(layer, states)
@@ -117,7 +117,7 @@ class LayerGroup:
         return out
 
     def compute(self, states: Tensor) -> tuple[Tensor, ...]:
-        """Return what each of the layers makes of the input."""
+        """Return the output of each layer."""
         outs: tuple[Tensor, ...] = LoraProducts.apply(states, *self.arguments())
         return outs
 

@@ -88,7 +88,7 @@ class LoraProducts(Function):
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, a: Tensor, *layers: Any) -> tuple[Tensor, ...]:
-        """Return what each layer makes of x."""
+        """Return the output of each layer."""
         return _with_adapters(ctx, states, (states,), a, layers)
 
     @staticmethod
@@ -103,7 +103,7 @@ class GatedLoraProduct(Function):
 
     @staticmethod
     def forward(ctx: Any, gate: Tensor, up: Tensor, a: Tensor, *layer: Any) -> Tensor:
-        """Return what the layer makes of silu(gate) * up."""
+        """Return the layer's output."""
         return _with_adapters(ctx, functional.silu(gate) * up, (gate, up), a, layer)[0]
 
     @staticmethod
