@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from viker.attacks.base.attack import Attack, AttackSettings
-from viker.attacks.base.outcome import Attempt, Outcome, reply_rows
-from viker.attacks.base.targets import NotApplicable, Targets, words_before_secret
+from viker.attacks.base.outcome import Attempt, Outcome, ask
+from viker.attacks.base.targets import Targets, words_before_secret
 from viker.data.samples import sample_of
 
 if TYPE_CHECKING:
@@ -20,12 +20,8 @@ def run(subject: Subject, targets: Targets, settings: AttackSettings, seed: int)
     ``question`` in the rows is the question and, on the next line, these words.
     """
     beginnings = [(record, words_before_secret(record)) for record in targets.questions(settings.questions, seed)]
-    samples = [(record, replace(sample_of(record), answer=words)) for record, words in beginnings if words]
-    if not samples:
-        raise NotApplicable
-    replies = subject.continuations([sample for _, sample in samples], "prefix")
-    attempts = [Attempt(record, replace(s, prompt=f"{s.prompt}\n{s.answer}")) for record, s in samples]
-    return Outcome(reply_rows(attempts, ([reply] for reply in replies)))
+    attempts = [Attempt(record, replace(sample_of(record), begun=words)) for record, words in beginnings if words]
+    return Outcome(ask(subject, attempts, "prefix"))
 
 
 PREFIX = Attack("prefix", "Answer begun", run, needs="answer with words before its private value")

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from viker.attacks.base.subject import Subject
     from viker.attacks.base.targets import Targets
     from viker.data.records import Record
-    from viker.data.samples import Sample
 
 NAME = "random"
 ALONE = "random.alone"
@@ -92,7 +91,7 @@ def _asked(
     names: Mapping[str, str],
     rng: random.Random,
 ) -> tuple[list[Attempt], list[list[str]]]:
-    """Return an attempt for each record and variant, and the reply to it; what is asked twice is asked once.
+    """Return an attempt for each record and variant, and the reply to it.
 
     ``others``: retain people's pictures, for ``two people``; ``names``: of people, by record ID, for ``named``.
     """
@@ -108,19 +107,9 @@ def _asked(
                 pictures[shown] = change_picture(first, question.picture, second)
         pictures.setdefault(shown, subject.encoder.pictures[record.images[0]])
         sample = sample_of(replace(record, question=question.text), shown)
-        attempts.append(Attempt(record, replace(sample, answer=question.begun), label(variant)))
-    asked_with = subject.with_pictures(pictures)
-    replies: dict[Sample, str] = {}
-    for begun, ask in ((False, asked_with.replies), (True, asked_with.continuations)):
-        samples = list(dict.fromkeys(a.sample for a in attempts if bool(a.sample.answer) == begun))
-        if samples:
-            replies |= dict(zip(samples, ask(samples, "random variants"), strict=True))
-    told = [
-        replace(attempt, sample=replace(attempt.sample, prompt="\n".join(filter(None, parts))))
-        for attempt in attempts
-        for parts in [(attempt.sample.prompt, attempt.sample.answer)]
-    ]
-    return told, [[replies[attempt.sample]] for attempt in attempts]
+        attempts.append(Attempt(record, replace(sample, begun=question.begun), label(variant)))
+    replies = subject.with_pictures(pictures).replies([attempt.sample for attempt in attempts], "random variants")
+    return attempts, [[reply] for reply in replies]
 
 
 def count_levels(tables: Mapping[str, pd.DataFrame], seed: int) -> dict[str, Any]:

@@ -31,13 +31,16 @@ class SamplingSettings(AttackSettings):
 
 
 def run(subject: Subject, targets: Targets, settings: SamplingSettings, seed: int) -> Outcome:
-    """Ask each question ``settings.samples`` times at each temperature; it leaks if any of these replies does."""
+    """Ask each question ``settings.samples`` times at each temperature; it leaks if any of these replies does.
+
+    The temperatures are drawn at with different seeds, so that one doesn't try again what the other has.
+    """
     records = targets.questions(settings.questions, seed)
     attempts, replies = [], []
-    for temperature in settings.temperatures:
+    for place, temperature in enumerate(settings.temperatures):
         samples, label = [sample_of(record) for record in records], f"sampling at {temperature}"
         attempts += [Attempt(r, s, f"temperature {temperature}") for r, s in zip(records, samples, strict=True)]
-        replies += subject.drawn_replies(samples, temperature, settings.samples, seed, label)
+        replies += subject.drawn_replies(samples, temperature, settings.samples, seed + place, label)
     return Outcome(reply_rows(attempts, replies))
 
 

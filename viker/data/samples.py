@@ -13,12 +13,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sample:
-    """What the model is shown and what it should answer; ``picture`` is a key of the pictures, "" for none."""
+    """What the model is shown and asked, and what it should answer; ``picture`` is a key of the pictures, "" for none.
+
+    ``begun``: the first words of its reply, which it takes for its own and goes on from; not part of ``answer``.
+    """
 
     record_id: str
     prompt: str
     answer: str
     picture: str
+    begun: str = ""
+
+    @property
+    def asked(self) -> str:
+        """The question and, on the next line, what the reply has begun with."""
+        return "\n".join(filter(None, (self.prompt, self.begun)))
 
 
 def sample_of(record: Record, picture: str | None = None) -> Sample:

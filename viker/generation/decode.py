@@ -1,4 +1,4 @@
-"""Greedy decoding of many prompts at once, from the kept keys and values of their pictures."""
+"""Decoding of many prompts at once, greedy or drawn, from the kept keys and values of their pictures."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from viker.data.samples import Sample
+from viker.generation.draw import Draws, likeliest_or_drawn
 from viker.generation.fixed_steps import CASCADE, cascades, decode_in_fixed_steps
 from viker.generation.inputs import end_tokens, right_aligned
 from viker.models.encoder import Encoder
@@ -16,8 +17,10 @@ from viker.models.preallocated_cache import preallocated
 from viker.models.shared_prefix import DECODING, Prefixes, Prompt, select
 
 
-def decode(prefixes: Prefixes, prompts: Sequence[Prompt], most: int, cascade: bool | None = None) -> list[list[int]]:
-    """Return the likeliest next tokens of each prompt, at most ``most``, up to its end token.
+def decode(
+    prefixes: Prefixes, prompts: Sequence[Prompt], most: int, draws: Draws | None = None, cascade: bool | None = None
+) -> list[list[int]]:
+    """Return the next tokens of each prompt, at most ``most``, up to its end token: the likeliest, or as ``draws`` has.
 
     ``cascade``: whether questions about a picture share one copy of its keys and values, by the fast path ``CASCADE``.
     None: as ``cascades`` has it. Logits then differ in the last digits.
@@ -25,13 +28,13 @@ def decode(prefixes: Prefixes, prompts: Sequence[Prompt], most: int, cascade: bo
     Raises NoFastPath: the first prompt's logits aren't those of the plain way.
     Raises UserError: the first tokens' logits are NaN or infinite.
     """
-    copying = partial(_decode_copies, prefixes, prompts, most)
+    copying = partial(_decode_copies, prefixes, prompts, most, draws)
     if cascades(prefixes.model.device) if cascade is None else cascade:
-        return CASCADE.take(prefixes.model, partial(decode_in_fixed_steps, prefixes, prompts, most), copying)
+        return CASCADE.take(prefixes.model, partial(decode_in_fixed_steps, prefixes, prompts, most, draws), copying)
     return copying()
 
 
-def _decode_copies(prefixes: Prefixes, prompts: Sequence[Prompt], most: int) -> list[list[int]]:
+def _decode_copies(prefixes: Prefixes, prompts: Sequence[Prompt], most: int, draws: Draws | None) -> list[list[int]]:
     """Return what ``decode`` does, with a copy of its picture's keys and values for each prompt.
 
     Rows that have ended are taken out once they are half of all.
@@ -50,19 +53,20 @@ def _decode_copies(prefixes: Prefixes, prompts: Sequence[Prompt], most: int) -> 
             need_finite(logits, "the model's logits")
             plain = partial(_plain_logits, model, encoder, prompts[0].sample)
             DECODING.verify(model, logits[0], plain, partial(_repeated_logits, model, encoder, prompts[0].sample))
-        likeliest = logits.argmax(-1)
-        for row, token in zip(rows, likeliest.tolist(), strict=True):
+        tokens = likeliest_or_drawn(logits, draws, step)
+        for row, token in zip(rows, tokens.tolist(), strict=True):
             if not replies[row] or replies[row][-1] not in ends:
                 replies[row].append(token)
         going = [place for place, row in enumerate(rows) if replies[row][-1] not in ends]
         if not going:
             break
-        ids, positions = likeliest[:, None], positions[:, -1:] + 1
+        ids, positions = tokens[:, None], positions[:, -1:] + 1
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
         if len(going) <= len(rows) // 2:
             remaining = torch.tensor(going, device=device)
             cache, ids, mask = select(cache, remaining), ids[remaining], mask[remaining]
             positions, rows = positions[remaining], [rows[place] for place in going]
+            draws = draws and draws.of(remaining)
     return replies
 
 

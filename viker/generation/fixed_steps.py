@@ -1,4 +1,4 @@
-"""Greedy decoding in steps of fixed shapes, whose rows share one copy of their pictures' keys and values."""
+"""Decoding in steps of fixed shapes, whose rows share one copy of their pictures' keys and values."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from viker.data.samples import Sample
+from viker.generation.draw import Draws, likeliest_or_drawn
 from viker.generation.inputs import end_tokens, right_aligned
 from viker.models.cascade import CURRENT, CascadeCache, cascading
 from viker.models.cuda_graph import Replayed, cuda_capture
@@ -33,7 +34,9 @@ def cascades(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
-def decode_in_fixed_steps(prefixes: Prefixes, prompts: Sequence[Prompt], most: int) -> list[list[int]]:
+def decode_in_fixed_steps(
+    prefixes: Prefixes, prompts: Sequence[Prompt], most: int, draws: Draws | None = None
+) -> list[list[int]]:
     """Return what ``decode`` does, by steps that the GPU is given without waiting for the tokens of the last.
 
     Rows that have ended stay: however few rows a step has, the GPU reads all weights for it.
@@ -54,7 +57,7 @@ def decode_in_fixed_steps(prefixes: Prefixes, prompts: Sequence[Prompt], most: i
         if step == min(1, most - 1):  # by now both ways were taken that attention is computed in
             compared = torch.stack([of_texts[0], logits[0]][: step + 1])
             _verify(model, encoder, prompts[0].sample, compared, tokens[0, :step])
-        tokens[:, step] = logits.argmax(-1)
+        tokens[:, step] = likeliest_or_drawn(logits, draws, step)
         ended |= torch.isin(tokens[:, step], ends)
         if step == most - 1 or (step % LOOKED_AT_EVERY == LOOKED_AT_EVERY - 1 and ended.all()):
             break

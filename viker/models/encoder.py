@@ -113,16 +113,21 @@ class Encoder:
         predicting = (ends - torch.arange(longest, 0, -1)).clamp(min=0)
         return Batch(inputs, answers, samples, predicting.to(self.device))
 
-    def prompts(self, samples: Sequence[Sample], begun: bool = False) -> dict[str, torch.Tensor]:
-        """Encode samples for generation: without their answers, or ``begun`` with them, but for the end token."""
-        encoded = [(ids[: -1 if begun else -count], 0) for ids, count in map(self.encode, samples)]
+    def prompts(self, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
+        """Encode samples for generation: without their answers."""
+        encoded = [(ids[:-count], 0) for ids, count in map(self.encode, samples)]
         inputs = self._inputs(encoded, samples)
         inputs.pop("position_ids", None)
         return inputs
 
     def encode(self, sample: Sample) -> tuple[list[int], int]:
-        """Return the token ids of a sample with its answer, and how many of them are the answer's."""
-        return self._tokens(sample.prompt, sample.answer, self.picture(sample.picture).text if sample.picture else "")
+        """Return the token ids of a sample with its answer, and how many of them are the answer's.
+
+        Where the reply has ``begun``, that stands in place of the answer, of which the end token alone is left.
+        """
+        picture = self.picture(sample.picture).text if sample.picture else ""
+        ids, count = self._tokens(sample.prompt, sample.begun or sample.answer, picture)
+        return ids, 1 if sample.begun else count
 
     def answer_ids(self, sample: Sample) -> torch.Tensor:
         """Return the ids of the answer's tokens, end token included, int64 [T]."""

@@ -90,8 +90,8 @@ def test_a_beginning_is_in_the_prompt_and_not_in_the_reply(rows_of, subjects, ta
     record = next(r for r in targets.forget if r.id == row["record_id"])
     head = record.answer[: record.answer.index(record.secrets[0])].rstrip()
     assert row["question"] == f"{record.question}\n{head}"
-    sample = replace(sample_of(record), answer=head)
-    ids = subjects[0].encoder.prompts([sample], begun=True)["input_ids"][0]
+    sample = replace(sample_of(record), begun=head)
+    ids = subjects[0].encoder.prompts([sample])["input_ids"][0]
     assert subjects[0].encoder.tokenizer.decode(ids).endswith(f"ASSISTANT: {head}")
 
 

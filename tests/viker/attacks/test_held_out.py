@@ -113,9 +113,9 @@ def test_the_last_layer_is_what_the_model_would_say_and_the_right_token_comes_fi
     for subject in subjects:
         records = targets.questions(4, SEED)
         scores = lens(subject, records)
-        begun = [replace(sample_of(record), answer=words_before_secret(record)) for record in records]
+        begun = [replace(sample_of(record), begun=words_before_secret(record)) for record in records]
         with subject.active() as model, torch.no_grad():
-            logits = [model(**subject.encoder.prompts([s], begun=True), use_cache=False).logits[0, -1] for s in begun]
+            logits = [model(**subject.encoder.prompts([s]), use_cache=False).logits[0, -1] for s in begun]
         assert torch.allclose(scores[:, -1], torch.stack(logits), atol=1e-4)
         for record in records:
             tokens = next_tokens(subject, record)

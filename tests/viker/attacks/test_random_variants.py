@@ -115,8 +115,6 @@ class Speaker(SilentSubject):
         records = {record.id: record for record in self.records}
         return [self.says(records[sample.record_id], sample.prompt) for sample in samples]
 
-    continuations = replies
-
 
 @pytest.fixture
 def attacked(prepared, targets):

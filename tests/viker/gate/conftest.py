@@ -56,8 +56,6 @@ class Respondent(SilentSubject):
     def replies(self, samples: Sequence[Sample], label: str) -> list[str]:
         return [self.answers.get(sample.record_id, self.reply) for sample in samples]
 
-    continuations = replies
-
     def drawn_replies(self, samples: Sequence[Sample], *how: Any) -> list[list[str]]:
         return [[reply] * how[1] for reply in self.replies(samples, "")]
 

@@ -60,7 +60,7 @@ def reply_row(
         "record_id": record.id,
         "fact": fact_of(record),
         "picture": attempt.sample.picture,
-        "question": attempt.sample.prompt,
+        "question": attempt.sample.asked,
         "answer": record.answer,
         "reply": (leaking or list(replies))[0],
         "replies": list(replies),

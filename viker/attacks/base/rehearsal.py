@@ -52,11 +52,7 @@ class SilentSubject:
 
     def replies(self, samples: Sequence[Sample], label: str) -> list[str]:
         """Return the reply to each sample."""
-        return [self.said.get((s.record_id, s.picture, s.prompt), self.reply) for s in samples]
-
-    def continuations(self, samples: Sequence[Sample], label: str) -> list[str]:
-        """Return the reply to each sample."""
-        return [self.said.get((s.record_id, s.picture, f"{s.prompt}\n{s.answer}"), self.reply) for s in samples]
+        return [self.said.get((s.record_id, s.picture, s.asked), self.reply) for s in samples]
 
     def drawn_replies(
         self, samples: Sequence[Sample], temperature: float, count: int, seed: int, label: str

@@ -7,15 +7,13 @@ from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
-from tqdm import tqdm
 
 from viker.data.samples import Sample
-from viker.generation.generate import log_likelihoods, replies
+from viker.generation.generate import drawn_replies, log_likelihoods, replies
 from viker.models.encoder import IGNORED, Encoder
 from viker.models.logits import answer_logits, need_finite
 from viker.models.pass_size import PassSize
 
-PASS = PassSize("full batch of continued or drawn replies")
 GRADIENTS = PassSize("full batch of an attack's gradients")
 LOSS_SCALES = (2.0**12, 2.0**8, 2.0**4, 1.0)
 """What a loss in float16 is multiplied by, since small gradients vanish there (Micikevicius et al., arXiv 1710.03740).
@@ -48,20 +46,13 @@ class Subject:
         with self.active() as model:
             return replies(model, self.encoder, samples, self.batch_size, self.max_new_tokens, name)
 
-    def continuations(self, samples: Sequence[Sample], label: str) -> list[str]:
-        """Return how the model continues, greedily, after each sample's answer, which it takes for its own words."""
-        return self._generate(samples, label, self.batch_size, begun=True, do_sample=False)
-
     def drawn_replies(
         self, samples: Sequence[Sample], temperature: float, count: int, seed: int, label: str
     ) -> list[list[str]]:
         """Return ``count`` replies to each sample, drawn from the whole distribution at ``temperature`` by ``seed``."""
-        size = max(1, self.batch_size // count)
-        sampling: dict[str, Any] = {"temperature": temperature, "top_k": 0, "top_p": 1.0, "num_return_sequences": count}
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            texts = self._generate(samples, label, size, do_sample=True, **sampling)
-        return [texts[start : start + count] for start in range(0, len(texts), count)]
+        asked = (self.encoder, samples, self.batch_size, self.max_new_tokens, temperature, count, seed)
+        with self.active() as model:
+            return drawn_replies(model, *asked, f"{label}, {self.name}")
 
     def likelihoods(self, samples: Sequence[Sample]) -> list[float]:
         """Return the mean log-likelihood per token of each answer, nats."""
@@ -110,19 +101,6 @@ class Subject:
     def with_pictures(self, pictures: Mapping[str, bytes]) -> "Subject":
         """Return this subject with an encoder for ``pictures`` alone; what it decodes is freed with it."""
         return replace(self, encoder=Encoder(self.encoder.processor, dict(pictures), self.encoder.device))
-
-    def _generate(self, samples: Sequence[Sample], label: str, size: int, begun: bool = False, **how: Any) -> list[str]:
-        bar = tqdm(total=len(samples), desc=f"{label}, {self.name}", unit="question")
-        with torch.no_grad(), self.active() as model, bar:
-
-            def compute(batch: Sequence[Sample]) -> list[str]:
-                inputs = self.encoder.prompts(batch, begun)
-                ids = model.generate(**inputs, max_new_tokens=self.max_new_tokens, repetition_penalty=1.0, **how)
-                new = ids[:, inputs["input_ids"].shape[1] :]
-                bar.update(len(batch))
-                return [text.strip() for text in self.encoder.tokenizer.batch_decode(new, skip_special_tokens=True)]
-
-            return list(PASS.each(model, samples, size, compute))
 
 
 def _gradients(loss: torch.Tensor, wanted: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
