@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     Fact = tuple[Record, str]
     """A record and its private value, normalised."""
 
-_BATCH = 16
-"""Samples at once: the states of all layers are held until those of the last word are taken out."""
 _FEWEST = 2
 """People with a value before a probe can learn it."""
 
@@ -89,20 +87,8 @@ def _facts_by_form(records: Sequence[Record]) -> dict[tuple[str, str], list[Fact
 
 def states_before_value(subject: Subject, records: Sequence[Record], label: str) -> list[np.ndarray]:
     """Return for each record the states [layers + 1, width] at the last word before its private value."""
-    import torch
-    from tqdm import tqdm
-
-    samples = [replace(sample_of(record), answer=words_before_secret(record)) for record in records]
-    states: list[np.ndarray] = []
-    progress = tqdm(total=len(samples), desc=f"{label}, {subject.name}", unit="question")
-    with torch.no_grad(), subject.active() as model, progress as bar:
-        for start in range(0, len(samples), _BATCH):
-            batch = subject.encoder.batch(samples[start : start + _BATCH])
-            layers = model(**batch.inputs, output_hidden_states=True, use_cache=False).hidden_states
-            last = torch.stack([layer[:, -2] for layer in layers], 1)  # the very last is the end token's
-            states += list(last.float().cpu().numpy())
-            bar.update(len(last))
-    return states
+    samples = [replace(sample_of(record), begun=words_before_secret(record)) for record in records]
+    return [states.numpy() for states in subject.states(samples, label)]
 
 
 def _read(lesson_states: np.ndarray, values: Sequence[str], states: np.ndarray) -> tuple[int, list[str]]:

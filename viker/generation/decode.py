@@ -41,33 +41,49 @@ def _decode_copies(prefixes: Prefixes, prompts: Sequence[Prompt], most: int, dra
     """
     model, encoder = prefixes.model, prefixes.encoder
     device, ends = model.device, end_tokens(model, encoder)
-    ids, mask, positions, cache = _first_inputs(prefixes, prompts, most).values()
+    inputs, out = first_pass(prefixes, prompts, most, logits_to_keep=1)
+    mask, positions = inputs["attention_mask"], inputs["position_ids"]
 
     replies: list[list[int]] = [[] for _ in prompts]
     rows = list(range(len(prompts)))  # the prompt that each row of the batch answers
     for step in range(most):
-        inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "past_key_values": cache}
-        out = model(**inputs, use_cache=True, logits_to_keep=1)
-        logits, cache = out.logits[:, -1], out.past_key_values
-        if step == 0:
-            need_finite(logits, "the model's logits")
-            plain = partial(_plain_logits, model, encoder, prompts[0].sample)
-            DECODING.verify(model, logits[0], plain, partial(_repeated_logits, model, encoder, prompts[0].sample))
-        tokens = likeliest_or_drawn(logits, draws, step)
+        tokens = likeliest_or_drawn(out.logits[:, -1], draws, step)
         for row, token in zip(rows, tokens.tolist(), strict=True):
             if not replies[row] or replies[row][-1] not in ends:
                 replies[row].append(token)
         going = [place for place, row in enumerate(rows) if replies[row][-1] not in ends]
-        if not going:
+        if not going or step == most - 1:
             break
-        ids, positions = tokens[:, None], positions[:, -1:] + 1
+        ids, positions, cache = tokens[:, None], positions[:, -1:] + 1, out.past_key_values
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
         if len(going) <= len(rows) // 2:
             remaining = torch.tensor(going, device=device)
             cache, ids, mask = select(cache, remaining), ids[remaining], mask[remaining]
             positions, rows = positions[remaining], [rows[place] for place in going]
             draws = draws and draws.of(remaining)
+        inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "past_key_values": cache}
+        out = model(**inputs, use_cache=True, logits_to_keep=1)
     return replies
+
+
+def first_pass(
+    prefixes: Prefixes, prompts: Sequence[Prompt], most: int = 0, **options: Any
+) -> tuple[dict[str, Any], Any]:
+    """Compute the texts after the pictures, aligned on the right, with room for ``most`` tokens of each reply.
+
+    Returns:
+        the model's inputs, and what it returns for them and for ``options``, which have it return the last logits.
+
+    Raises NoFastPath: the first prompt's logits aren't those of the plain way.
+    Raises UserError: the last tokens' logits are NaN or infinite.
+    """
+    model, encoder, sample = prefixes.model, prefixes.encoder, prompts[0].sample
+    inputs = _first_inputs(prefixes, prompts, most)
+    out = model(**inputs, use_cache=True, **options)
+    logits = need_finite(out.logits[:, -1], "the model's logits")
+    plain, repeated = (partial(way, model, encoder, sample) for way in (_plain_logits, _repeated_logits))
+    DECODING.verify(model, logits[0], plain, repeated)
+    return inputs, out
 
 
 def _first_inputs(prefixes: Prefixes, prompts: Sequence[Prompt], most: int) -> dict[str, Any]:

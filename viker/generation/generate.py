@@ -1,30 +1,25 @@
 """Replies, greedy or drawn, and likelihoods, in batches, each picture read once for all that is asked about it."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
-from tqdm import tqdm
 from transformers import LogitsProcessorList
 
 from viker.core.run_store import RunStore
 from viker.data.samples import Sample
-from viker.generation.batches import chunks, length, stored
+from viker.generation.asking import Asking, question_of
 from viker.generation.decode import decode
 from viker.generation.draw import Drawing, DrawnTokens, Draws
-from viker.generation.fixed_steps import cascades
 from viker.generation.memory import replies_bytes
 from viker.generation.score import token_scores
 from viker.models.encoder import Encoder
-from viker.models.kept_prefixes import KeptPrefixes
 from viker.models.pass_size import PassSize
-from viker.models.shared_prefix import DECODING
+from viker.models.shared_prefix import Prefixes, Prompt
 
 PASS = PassSize("full batch of replies")
-Batch = tuple[Sequence[Sample], list[str]]
-"""Some samples and the replies to them."""
 
 
 def replies(
@@ -44,10 +39,10 @@ def replies(
     """
     questions: dict[tuple[str, ...], Sample] = {}
     for sample in samples:
-        questions.setdefault(_key(sample), sample)
-    asking = _Asking(model, encoder, batch_size, most, name, store)
-    answered = dict(zip(questions, asking.replies(list(questions.values())), strict=True))
-    return [answered[_key(sample)] for sample in samples]
+        questions.setdefault(question_of(sample), sample)
+    texts = _asking(model, encoder, batch_size, most, name, store).results(list(questions.values()))
+    answered = dict(zip(questions, texts, strict=True))
+    return [answered[question_of(sample)] for sample in samples]
 
 
 def drawn_replies(
@@ -69,7 +64,7 @@ def drawn_replies(
     generator = torch.Generator().manual_seed(seed)
     uniforms = torch.rand(len(copies), most, generator=generator, dtype=torch.float64)
     drawing = Drawing(temperature, dict(zip(map(id, copies), uniforms, strict=True)))
-    texts = _Asking(model, encoder, batch_size, most, name, None, drawing).replies(copies)
+    texts = _asking(model, encoder, batch_size, most, name, None, drawing).results(copies)
     return [texts[start : start + count] for start in range(0, len(texts), count)]
 
 
@@ -78,81 +73,30 @@ def log_likelihoods(model: Any, encoder: Encoder, samples: Sequence[Sample], bat
     return [scores.log_likelihood for scores in token_scores(model, encoder, samples, batch_size)]
 
 
-@dataclass(frozen=True)
-class _Asking:
-    """How a model is asked for replies; without ``drawing`` these are greedy."""
+def _asking(
+    model: Any,
+    encoder: Encoder,
+    batch_size: int,
+    most: int,
+    name: str,
+    store: RunStore | None,
+    drawing: Drawing | None = None,
+) -> Asking[str]:
+    def draws(samples: Sequence[Sample]) -> Draws | None:
+        return drawing.of(samples, model.device) if drawing else None
 
-    model: Any
-    encoder: Encoder
-    batch_size: int
-    most: int
-    name: str
-    store: RunStore | None
-    drawing: Drawing | None = None
+    def texts(ids: Any) -> list[str]:
+        return [text.strip() for text in encoder.tokenizer.batch_decode(ids, skip_special_tokens=True)]
 
-    @torch.no_grad()
-    def replies(self, samples: Sequence[Sample]) -> list[str]:
-        """Return the reply to each of ``samples``, all of them different objects, in order."""
-        answered: dict[int, str] = {}
-        with tqdm(total=len(samples), desc=self.name, unit="reply") as bar:
+    def shared(prefixes: Prefixes, prompts: list[Prompt]) -> list[str]:
+        return texts(decode(prefixes, prompts, most, draws([prompt.sample for prompt in prompts])))
 
-            def collect(way: Callable[[list[Sample]], Iterator[Batch]]) -> None:
-                for batch, texts in way([sample for sample in samples if id(sample) not in answered]):
-                    answered.update(zip(map(id, batch), texts, strict=True))
-                    bar.update(len(batch))
+    def plain(samples: Sequence[Sample]) -> list[str]:
+        inputs, drawn = encoder.prompts(samples), draws(samples)
+        prompt = inputs["input_ids"].shape[1]
+        chosen = LogitsProcessorList([DrawnTokens(drawn, prompt)] if drawn else [])
+        how: dict[str, Any] = {"do_sample": False, "repetition_penalty": 1.0, "logits_processor": chosen}
+        return texts(model.generate(**inputs, max_new_tokens=most, **how)[:, prompt:])
 
-            DECODING.take(self.model, lambda: collect(self._shared), lambda: collect(self._plain))
-        return [answered[id(sample)] for sample in samples]
-
-    def _shared(self, samples: list[Sample]) -> Iterator[Batch]:
-        needed = partial(replies_bytes, most=self.most)
-        for chunk in chunks(self.encoder, samples, self.batch_size):
-            prefixes = KeptPrefixes(self.model, self.encoder, chunk)
-
-            def compute(batch: list[Sample], prefixes: KeptPrefixes = prefixes) -> list[str]:
-                def reply(part: Sequence[Sample]) -> list[str]:
-                    return self._texts(decode(*prefixes.of(part), self.most, self._draws(part)))
-
-                size = prefixes.begin(PASS, len(batch), needed)
-                return list(PASS.each(self.model, batch, size, reply, prefixes.release))
-
-            yield from self._batches("replies", _ordered(self.encoder, chunk), compute)
-
-    def _plain(self, samples: list[Sample]) -> Iterator[Batch]:
-        def reply(part: Sequence[Sample]) -> list[str]:
-            inputs = self.encoder.prompts(part)
-            prompt, draws = inputs["input_ids"].shape[1], self._draws(part)
-            drawn = LogitsProcessorList([DrawnTokens(draws, prompt)] if draws else [])
-            how: dict[str, Any] = {"do_sample": False, "repetition_penalty": 1.0, "logits_processor": drawn}
-            return self._texts(self.model.generate(**inputs, max_new_tokens=self.most, **how)[:, prompt:])
-
-        def compute(batch: list[Sample]) -> list[str]:
-            return list(PASS.each(self.model, batch, len(batch), reply))
-
-        ordered = sorted(samples, key=lambda sample: (bool(sample.picture), length(self.encoder, sample)))
-        yield from self._batches("replies, plain", ordered, compute)
-
-    def _batches(
-        self, way: str, samples: list[Sample], compute: Callable[[list[Sample]], list[str]]
-    ) -> Iterator[Batch]:
-        for start in range(0, len(samples), self.batch_size):
-            batch = samples[start : start + self.batch_size]
-            key = (way, self.name, self.most)
-            yield batch, stored(self.store, key, map(_key, batch), partial(compute, batch), "")
-
-    def _draws(self, samples: Sequence[Sample]) -> Draws | None:
-        return self.drawing.of(samples, self.model.device) if self.drawing else None
-
-    def _texts(self, ids: Any) -> list[str]:
-        return [text.strip() for text in self.encoder.tokenizer.batch_decode(ids, skip_special_tokens=True)]
-
-
-def _ordered(encoder: Encoder, chunk: list[Sample]) -> list[Sample]:
-    """Return a chunk's samples so that batches cost little: short ones first, or, on a GPU, those of few pictures."""
-    if cascades(encoder.device) and chunk[0].picture:
-        return chunk
-    return sorted(chunk, key=lambda sample: length(encoder, sample))
-
-
-def _key(sample: Sample) -> tuple[str, ...]:
-    return sample.picture, sample.prompt, *filter(None, [sample.begun])
+    needed = partial(replies_bytes, most=most)
+    return Asking(model, encoder, batch_size, name, "reply", shared, plain, PASS, needed, store, (most,))

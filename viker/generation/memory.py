@@ -25,6 +25,24 @@ def replies_bytes(sizes: LanguageSizes, e: int, lengths: Lengths, rows: int, pic
     return max(reading, prefixes * sizes.cache_bytes(e) + texts + step)
 
 
+def states_bytes(sizes: LanguageSizes, e: int, lengths: Lengths, rows: int, pictures: int) -> int:
+    """Return the peak while ``rows`` prompts are computed at once and the states of all layers are kept.
+
+    - keys and values of the ``pictures`` prefixes, and of each row's copy of its picture's and its prompt: 2 e L g per
+      token;
+    - the mask: e T (picture + T) per row of T tokens;
+    - the states: e d (L + 1) per token of the prompts; and one layer, e (3m + 4d).
+
+    Before that, all pictures are read in one pass, as for replies.
+    """
+    prefixes, texts = pictures * lengths.picture, rows * lengths.prompt
+    reading = prefixes * (sizes.cache_bytes(e) + sizes.layer_bytes(e))
+    cache = (prefixes + rows * lengths.picture + texts) * sizes.cache_bytes(e)
+    mask = e * texts * (lengths.picture + lengths.prompt)
+    states = texts * (e * sizes.width * (sizes.layers + 1) + sizes.layer_bytes(e))
+    return max(reading, cache + mask + states)
+
+
 def likelihoods_bytes(
     sizes: LanguageSizes, e: int, lengths: Lengths, questions: int, pictures: int, answers: int = 1
 ) -> int:

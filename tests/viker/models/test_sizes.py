@@ -11,8 +11,9 @@ from viker.attacks.base.memory import soft_prompt_bytes, universal_perturbation_
 from viker.attacks.base.subject import Subject
 from viker.finetuning.settings import ModelParams
 from viker.generation.generate import replies
-from viker.generation.memory import likelihoods_bytes, replies_bytes
+from viker.generation.memory import likelihoods_bytes, replies_bytes, states_bytes
 from viker.generation.score import token_scores
+from viker.generation.states import states_before_reply
 from viker.models.kept_prefixes import KeptPrefixes
 from viker.models.sizes import LanguageSizes, Lengths, VisionSizes, language_sizes, lengths_of, vision_sizes
 from viker.teacher.memory import teacher_batch, teacher_pass_bytes
@@ -75,6 +76,15 @@ def test_replies_take_what_the_plan_counts_and_at_most_copies_of_what_rows_read(
     planned = replies_bytes(sizes, e, lengths, count, PICTURES, MOST)
     pictures, texts = (count * tokens * sizes.cache_bytes(e) for tokens in (lengths.picture, lengths.prompt + MOST))
     assert 0.95 * planned < peak < 1.05 * (planned + pictures + (pictures + texts) / 2)
+
+
+@pytest.mark.parametrize("count", [4, 16])
+def test_states_take_what_the_plan_counts(benched, count):
+    """In half precision the CPU takes memory besides, up to a third of the peak; the plan is for GPUs."""
+    sizes, e, lengths = of(benched)
+    peak = measured(lambda: states_before_reply(benched.model, benched.encoder, benched.samples[:count], count, ""))
+    planned = states_bytes(sizes, e, lengths, count, PICTURES)
+    assert planned == pytest.approx(peak, rel=0.05) if e == 4 else 0.6 * peak < planned < peak
 
 
 def test_pictures_take_what_the_plan_counts_while_they_are_read(benched):

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from viker.data.samples import Sample
 from viker.generation.generate import drawn_replies, log_likelihoods, replies
+from viker.generation.states import states_before_reply
 from viker.models.encoder import IGNORED, Encoder
 from viker.models.logits import answer_logits, need_finite
 from viker.models.pass_size import PassSize
@@ -53,6 +54,11 @@ class Subject:
         asked = (self.encoder, samples, self.batch_size, self.max_new_tokens, temperature, count, seed)
         with self.active() as model:
             return drawn_replies(model, *asked, f"{label}, {self.name}")
+
+    def states(self, samples: Sequence[Sample], label: str) -> list[torch.Tensor]:
+        """Return the states [layers + 1, width] that each reply begins from, float32, on the CPU."""
+        with self.active() as model:
+            return states_before_reply(model, self.encoder, samples, self.batch_size, f"{label}, {self.name}")
 
     def likelihoods(self, samples: Sequence[Sample]) -> list[float]:
         """Return the mean log-likelihood per token of each answer, nats."""
