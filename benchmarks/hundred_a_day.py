@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 
 from components.contract.params import load_params
 from pipelines.cli.plan import planned_model
+from viker.generation.memory import MORE_REPLIES
 from viker.training import memory
 from viker.training.settings import UnlearnParams
 
@@ -136,7 +137,7 @@ def main(
     questions, rows = round(len(trained) * grown), _attack_rows(work, grown)
     plain = sized["predictions"] / _size(work, "evaluation/predictions.parquet")
     asked = plain * len(pd.read_parquet(work / "evaluation/predictions.parquet", columns=["split"])) / 2 + rows["rows"]
-    batch = settings.evaluate.batch_size
+    batch = MORE_REPLIES * settings.evaluate.batch_size
     took = gpu_seconds(unlearn, sizes, questions, asked, batch, share * peak, share * bandwidth)
     lines += ["", "| on a GPU | what | hours |", "|---|---|---|"]
     lines.append(f"| unlearn | {questions:,} questions, {unlearn.epochs} epoch | {took['unlearn'] / 3600:.1f} |")

@@ -213,6 +213,7 @@ def emulated_gpu() -> Iterator[EmulatedGpu]:
         "is_bf16_supported": True,
         "device_count": 1,
         "mem_get_info": (MEMORY, MEMORY),
+        "get_per_process_memory_fraction": 1.0,
         "get_device_name": "emulated",
         "get_device_capability": (9, 0),
         "get_device_properties": properties,

@@ -19,13 +19,15 @@ def command(settings: Params, params: Path, args: Arguments) -> None:
 
     A run that was killed resumes where it stopped.
     """
-    from components.evaluate.beside import vanilla_beside
+    from components.evaluate.beside import PROCESSES, vanilla_beside
     from components.evaluate.run import run
+    from viker.models.pass_size import share_gpu
 
     with tracking.Stage("evaluate", settings.values(), params, live=True) as recorded:
         recorded.params({"evaluate": settings.evaluate.model_dump(mode="json"), "seed": settings.seed})
         recorded.data(args.prepared)
         several = settings.evaluate.processes > 1 and not args.answers
+        share_gpu(PROCESSES if several else 1)
         with vanilla_beside(params, args) if several else nullcontext() as vanilla_answers:
             measured = run(settings.evaluate, settings.seed, settings.threads, args, vanilla_answers)
         recorded.metrics({model: measured[model] for model in ("vanilla", "unlearned")})

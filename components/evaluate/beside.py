@@ -11,6 +11,8 @@ from pathlib import Path
 from components.evaluate.stage import Arguments
 from viker.core.errors import UserError
 
+PROCESSES = 2
+
 
 @contextmanager
 def vanilla_beside(params: Path, args: Arguments) -> Iterator[Callable[[], Path]]:
@@ -24,7 +26,7 @@ def vanilla_beside(params: Path, args: Arguments) -> Iterator[Callable[[], Path]
     out = work / "answers"
     places = {name: getattr(args, name) for name in ("prepared", "vanilla", "irrelevant")}
     places |= {"work": work / "state", "out": out, "params": params}
-    options = [f"--{name}={place}" for name, place in places.items()]
+    options = [*(f"--{name}={place}" for name, place in places.items()), f"--gpu-processes={PROCESSES}"]
     command = [sys.executable, "-m", "components.evaluate.part", *options]
     quiet = os.environ | {"TQDM_DISABLE": "1"}  # the bars are the first process's
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=quiet)  # noqa: S603 - a list, no shell

@@ -25,10 +25,15 @@ def command(
     params: ParamsOption = Path("params.yaml"),
     adapter: Annotated[Path | None, typer.Option(help="Ask the unlearned model; without it the vanilla one.")] = None,
     share: Share = "1/1",
+    gpu_processes: Annotated[
+        int, typer.Option(min=1, help="Processes on the same GPU at the same time; each takes its part of the memory.")
+    ] = 1,
 ) -> None:
     """Ask one of the models a share of all questions and attacks. A task that was killed resumes."""
     from components.evaluate.run import Inputs, ask_part
+    from viker.models.pass_size import share_gpu
 
+    share_gpu(gpu_processes)
     settings = load_params(params)
     inputs = Inputs(prepared, vanilla, irrelevant, adapter)
     count = ask_part(settings.evaluate, settings.seed, settings.threads, inputs, parse_share(share), work, out)

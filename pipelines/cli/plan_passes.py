@@ -11,7 +11,7 @@ from viker.attacks.relearn import RelearnSettings
 from viker.attacks.soft_prompt import SoftPromptSettings
 from viker.attacks.universal_perturbation import UniversalPerturbationSettings
 from viker.data.protocols import ASKED
-from viker.generation.memory import likelihoods_bytes, replies_bytes
+from viker.generation.memory import MORE_REPLIES, likelihoods_bytes, replies_bytes
 from viker.methods.ga import GA
 from viker.models.fitting import fitting
 from viker.models.sizes import vision_sizes
@@ -74,7 +74,7 @@ def passes(
         return likelihoods_bytes(sizes, stored, lengths, questions, questions)
 
     asking = {
-        "replies": (params.evaluate.batch_size, replies),
+        "replies": (MORE_REPLIES * params.evaluate.batch_size, replies),
         "likelihoods": (params.evaluate.batch_size, likelihoods),
     }
     evaluation = asking | dict(_attacks(params, config, sizes, load, stored))

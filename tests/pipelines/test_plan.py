@@ -172,10 +172,10 @@ def test_a_gpu_fits_a_stage_only_with_a_tenth_in_reserve(stage):
 def test_passes_are_as_large_as_the_gpu_holds_and_count_in_what_fits_with_one_sample():
     estimated = estimate(deployed(evaluate={"attacks": {}, "processes": 1}), 500, 40, 60)
     passes, peaks = estimated["passes"], estimated["peaks"]
-    assert {name: one["most"] for name, one in passes.items()} == {"teacher": 32, "replies": 64, "likelihoods": 64}
+    assert {name: one["most"] for name, one in passes.items()} == {"teacher": 32, "replies": 256, "likelihoods": 64}
     for name, one in passes.items():
         assert one["alone"] < peaks[name] and sorted(one["samples"].values()) == list(one["samples"].values())
-    assert passes["replies"]["samples"]["24"] == 16 and passes["replies"]["samples"]["80"] == 64
+    assert passes["replies"]["samples"]["24"] == 16 and passes["replies"]["samples"]["80"] == 128
     assert estimated["least"]["evaluate"] == max(passes[name]["alone"] for name in ("replies", "likelihoods"))
     assert estimated["least"]["unlearn"] == peaks["training"] > passes["teacher"]["alone"]
 

@@ -14,7 +14,7 @@ class EvaluateParams(Section):
     """How the models are questioned."""
 
     batch_size: Positive
-    """The most samples in one pass; fewer where the memory of a GPU holds fewer."""
+    """The most samples in one pass, on a GPU four times as many replies; fewer where its memory holds fewer."""
     protocol: str
     """The name of a file in viker/data/protocols, or the path of a protocol of your own."""
     max_new_tokens: Positive | None

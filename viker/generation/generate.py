@@ -13,7 +13,8 @@ from viker.data.samples import Sample
 from viker.generation.asking import Asking, question_of
 from viker.generation.decode import decode
 from viker.generation.draw import Drawing, DrawnTokens, Draws
-from viker.generation.memory import replies_bytes
+from viker.generation.fixed_steps import cascades
+from viker.generation.memory import MORE_REPLIES, replies_bytes
 from viker.generation.score import token_scores
 from viker.models.encoder import Encoder
 from viker.models.pass_size import PassSize
@@ -33,9 +34,10 @@ def replies(
 ) -> list[str]:
     """Return the greedy reply to each sample, at most ``most`` tokens, in the order of the samples.
 
-    What is asked twice is answered once. ``store``: where finished batches are kept, and taken from; ``name`` is part
-    of their key there, so it says which model is asked, and heads the progress bar. A model that doesn't allow the fast
-    path ``DECODING`` reads each picture again for each question.
+    What is asked twice is answered once. On a GPU, a pass has up to ``MORE_REPLIES`` times ``batch_size`` samples.
+    ``store``: where finished batches are kept, and taken from; ``name`` is part of their key there, so it says which
+    model is asked, and heads the progress bar. A model that doesn't allow the fast path ``DECODING`` reads each picture
+    again for each question.
     """
     questions: dict[tuple[str, ...], Sample] = {}
     for sample in samples:
@@ -99,4 +101,5 @@ def _asking(
         return texts(model.generate(**inputs, max_new_tokens=most, **how)[:, prompt:])
 
     needed = partial(replies_bytes, most=most)
-    return Asking(model, encoder, batch_size, name, "reply", shared, plain, PASS, needed, store, (most,))
+    size = MORE_REPLIES * batch_size if cascades(encoder.device) else batch_size
+    return Asking(model, encoder, size, name, "reply", shared, plain, PASS, needed, store, (most,))

@@ -5,6 +5,8 @@ Counted is what is there at once: the keys and values that are kept, and the lar
 
 from viker.models.sizes import LanguageSizes, Lengths
 
+MORE_REPLIES = 4
+"""On a GPU, so many times more replies than other samples in a pass, since a step reads all weights in any case."""
 ROWS = 256
 """Rows of the vocabulary's size that are looked at together when answers are scored."""
 

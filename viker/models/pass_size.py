@@ -116,5 +116,12 @@ def free_bytes(device: torch.device) -> int | None:
     """
     if device.type != "cuda":
         return None
-    free, _ = torch.cuda.mem_get_info(device)
-    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    free, whole = torch.cuda.mem_get_info(device)
+    share = int(torch.cuda.get_per_process_memory_fraction(device) * whole)
+    return min(free + torch.cuda.memory_reserved(device), share) - torch.cuda.memory_allocated(device)
+
+
+def share_gpu(processes: int) -> None:
+    """Leave other processes of a run their parts of the GPU's memory; to take more than its own is to run out of it."""
+    if torch.cuda.is_available() and processes > 1:
+        torch.cuda.set_per_process_memory_fraction(1 / processes)

@@ -17,7 +17,7 @@ from tests.conftest import png
 from tests.viker.training.families import build
 from viker.data.samples import Sample
 from viker.data.synthetic.scenes import draw_scene
-from viker.generation import decode, fixed_steps, generate
+from viker.generation import asking, decode, fixed_steps, generate
 from viker.generation.fixed_steps import CASCADE, Steps, decode_in_fixed_steps
 from viker.models import cascade
 from viker.models.encoder import Encoder
@@ -207,7 +207,7 @@ def test_every_family_is_asked_in_fixed_steps_or_as_before(family, reasons, monk
     expected = generate.replies(model, encoder, SAMPLES + WITHOUT, 4, 4, "asking")
     before = attentions(model)
     monkeypatch.setattr(generate, "decode", partial(decode.decode, cascade=True))
-    monkeypatch.setattr(generate, "cascades", lambda device: True)
+    monkeypatch.setattr(asking, "cascades", lambda device: True)
     assert generate.replies(model, encoder, SAMPLES + WITHOUT, 4, 4, "asking") == expected
     assert attentions(model) == before
     assert [fallback["reason"] for fallback in fallbacks()] == reasons
@@ -232,16 +232,24 @@ def test_an_adapted_model_is_asked_in_fixed_steps_with_its_adapter_and_without(s
     assert fallbacks() == []
 
 
+@pytest.mark.parametrize(("on_gpu", "sizes"), [(False, [2, 2, 2]), (True, [6])])
+def test_passes_on_a_gpu_have_four_times_as_many_replies(talkative, monkeypatch, on_gpu, sizes):
+    passes = []
+    monkeypatch.setattr(generate, "cascades", lambda device: on_gpu)
+    monkeypatch.setattr(generate, "decode", lambda *args: passes.append(len(args[1])) or decode.decode(*args))
+    assert len(generate.replies(*talkative, SAMPLES, 2, 2, "asking")) == len(SAMPLES) and passes == sizes
+
+
 def test_batches_on_a_gpu_are_of_few_pictures_and_else_of_like_lengths(small_model):
     _, encoder = small_model
     chunk = sorted(SAMPLES, key=lambda sample: sample.picture)
     cpu, gpu = encoder, copy.copy(encoder)
     gpu.device = torch.device("cuda")
-    by_length = generate._ordered(cpu, chunk)
+    by_length = asking._ordered(cpu, chunk)
     lengths = [len(encoder.encode(sample)[0]) for sample in by_length]
     assert lengths == sorted(lengths) and by_length != chunk
-    assert generate._ordered(gpu, chunk) == chunk
-    assert [sample.record_id for sample in generate._ordered(gpu, WITHOUT[::-1])] == ["g", "h"]
+    assert asking._ordered(gpu, chunk) == chunk
+    assert [sample.record_id for sample in asking._ordered(gpu, WITHOUT[::-1])] == ["g", "h"]
 
 
 @torch.no_grad()

@@ -102,5 +102,14 @@ def test_a_pass_begins_with_what_fits_nine_tenths_of_the_free_memory(free, size)
     assert fitting(32, free, lambda samples: 10 * samples) == size
 
 
+@pytest.mark.parametrize(("share", "free"), [(1.0, 70), (0.5, 20)])
+def test_a_process_that_shares_a_gpu_counts_on_its_part_alone(monkeypatch, share, free):
+    answers = {"memory_reserved": 40, "memory_allocated": 30, "mem_get_info": (60, 100)}
+    answers["get_per_process_memory_fraction"] = share
+    for name, answer in answers.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, answer=answer: answer)
+    assert free_bytes(torch.device("cuda", 0)) == free
+
+
 def test_the_cpu_tells_no_free_memory():
     assert free_bytes(torch.device("cpu")) is None
