@@ -22,8 +22,10 @@ from tests.emulated_gpu import emulated_gpu
 from tests.viker.methods.checks import settings_of
 from viker.attacks.base.attack import load_attacks
 from viker.generation import fixed_steps
+from viker.generation.beginnings import shared_beginnings
 from viker.methods.base.method import methods
 from viker.models.fast_path import fallbacks
+from viker.models.shared_prefix import Prefixes
 from viker.teacher import distributions
 from viker.teacher.distributions import to_tensors
 from viker.teacher.visual import compute_teachers
@@ -63,10 +65,17 @@ def test_every_row_of_the_benchmark_runs_there_by_its_fast_path(gpu, monkeypatch
     assert [row for row in rows if "without" in row.note or "memory" in row.note] == []
 
 
-def test_a_reply_waits_for_the_gpu_once_in_eight_steps(gpu):
+@pytest.mark.parametrize("examples", [0, 80])
+def test_a_reply_waits_for_the_gpu_once_in_eight_steps(gpu, examples):
     setup = build("toy", load_params(ROOT / "params.yaml"), 4, 1)
     bench = replace(asked(setup), model=as_in_stages(setup))
+    shown = " ".join(bench.samples[0].prompt.split()[:1] * examples)
+    prompts = [f"{shown} {one.prompt}".strip() for one in bench.samples]
+    samples = [replace(bench.samples[0], prompt=prompt) for prompt in prompts]
+    assert bool(shared_beginnings(Prefixes(bench.model, bench.encoder, samples).prompts)) == bool(examples)
+    bench = replace(bench, samples=samples)
     reply(bench)
+    assert fallbacks() == []
     gpu.waits.clear()
     reply(bench)
     steps = {place: count for place, count in gpu.waits.items() if "fixed_steps" in place}

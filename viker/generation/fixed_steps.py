@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from viker.data.samples import Sample
+from viker.generation.beginnings import shared_beginnings
 from viker.generation.draw import Draws, likeliest_or_drawn
 from viker.generation.inputs import end_tokens, right_aligned
 from viker.models.cascade import CURRENT, CascadeCache, cascading
@@ -81,22 +82,38 @@ class Steps:
         Raises NoFastPath: not all layers keep the keys and values of all tokens.
         """
         self._model, device = prefixes.model, prefixes.model.device
-        ids, mask = right_aligned(prompts, min(end_tokens(self._model, prefixes.encoder)))
-        width = ids.shape[1]
-        written = torch.zeros(len(prompts), 1, width + most, dtype=torch.bool)
+        filler = min(end_tokens(self._model, prefixes.encoder))
+        self._before, begun, rests = None, torch.zeros(len(prompts), 0, dtype=torch.long), prompts
+        if beginnings := shared_beginnings(prompts):
+            rests, lengths = beginnings.rests, torch.tensor(beginnings.lengths)
+            begun = (torch.arange(max(beginnings.lengths)) >= max(beginnings.lengths) - lengths[:, None]).long()
+            self._before = Steps(prefixes, beginnings.prompts, 1), torch.tensor(beginnings.rows, device=device)
+        ids, rest = right_aligned(rests, filler)
+        mask = torch.cat([begun, rest], 1)
+        length, width = mask.shape[1], rest.shape[1]
+        written = torch.zeros(len(prompts), 1, length + most, dtype=torch.bool)
         written[:, :, CURRENT] = True
-        written[:, 0, CURRENT + 1 : CURRENT + 1 + width] = mask
+        written[:, 0, CURRENT + 1 : CURRENT + 1 + length] = mask
         self._ids, self._written = ids.to(device), self._additive(written)
-        self._mask = self._additive(mask[:, None].bool() & torch.ones(width, width, dtype=torch.bool).tril())
-        self._positions = (prefixes.length + mask.cumsum(1) - 1).clamp(min=0).to(device)
-        self._cache = CascadeCache(self._model, prefixes.cache, [prompt.row for prompt in prompts], width + most)
+        causal = torch.ones(width, length, dtype=torch.bool).tril(length - width)
+        self._mask = self._additive(mask[:, None].bool() & causal)
+        positions = (prefixes.length + mask.cumsum(1) - 1).clamp(min=0)
+        self._positions = positions[:, length - width :].to(device)
+        self._cache = CascadeCache(self._model, prefixes.cache, [prompt.row for prompt in prompts], length + most)
 
     def first_logits(self) -> Tensor:
         """Compute the texts; return the logits [B, V] of the replies' first tokens."""
+        if self._before:
+            self._compute_beginnings(*self._before)
+            self._before = None
         logits = self.logits()
         self._ids, self._positions = (tensor[:, -1:].clone() for tensor in (self._ids, self._positions))
         self._mask = self._written
         return logits
+
+    def _compute_beginnings(self, steps: "Steps", rows: Tensor) -> None:
+        steps.logits()
+        self._cache.begin(steps._cache, rows)
 
     def take(self, tokens: Tensor) -> None:
         """Make the replies' newest ``tokens`` [B] the current ones."""

@@ -43,25 +43,37 @@ class CascadeLayer(DynamicLayer):
         self.prefix, self.room, self.used = prefix, room, CURRENT + 1
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Take the keys and values of the first tokens [B, heads, T, size], or those of the current one.
+        """Take the keys and values of the prompts' tokens [B, heads, T, size], or those of a reply's current one.
+
+        Prompts come in one pass, or in two of which the second has several tokens.
 
         Returns:
-            keys and values that the given tokens may see: the first ones', or all, places not yet written among them.
+            keys and values that the given tokens may see: the prompts', or all, places not yet written among them.
         """
-        if self.is_initialized:
+        if self.is_initialized and key_states.shape[2] == 1:
             self.keys[:, :, CURRENT : CURRENT + 1] = key_states
             self.values[:, :, CURRENT : CURRENT + 1] = value_states
             return self.keys, self.values
-        self.lazy_initialization(key_states, value_states)
+        if not self.is_initialized:
+            self._allocate(key_states, value_states)
+        more = slice(self.used, self.used + key_states.shape[2])
+        self.keys[:, :, more] = key_states
+        self.values[:, :, more] = value_states
+        self.used = more.stop
+        prompts = slice(CURRENT + 1, self.used)
+        return self.keys[:, :, prompts], self.values[:, :, prompts]
+
+    def begin(self, other: "CascadeLayer", rows: Tensor) -> None:
+        """Begin each of B rows with the tokens that a row of ``other`` has, ``rows`` [B]."""
+        self.used, begun = other.used, slice(CURRENT + 1, other.used)
+        keys, values = (states[rows, :, begun] for states in (other.keys, other.values))
+        self._allocate(keys, values)
+        self.keys[:, :, begun], self.values[:, :, begun] = keys, values
+
+    def _allocate(self, keys: Tensor, values: Tensor) -> None:
+        self.lazy_initialization(keys, values)
         # zeros, since weight 0 times a NaN in memory that was never written is NaN
-        self.keys, self.values = (
-            states.new_zeros(*states.shape[:2], self.room, states.shape[3]) for states in (key_states, value_states)
-        )
-        first = slice(self.used, self.used + key_states.shape[2])
-        self.keys[:, :, first] = key_states
-        self.values[:, :, first] = value_states
-        self.used = first.stop
-        return self.keys[:, :, first], self.values[:, :, first]
+        self.keys, self.values = (t.new_zeros(*t.shape[:2], self.room, t.shape[3]) for t in (keys, values))
 
     def keep(self) -> int:
         """Give the current token's key and value the next free place, and return it."""
@@ -104,6 +116,11 @@ class CascadeCache(Cache):
         self._members = tensor([row for group in groups for row in group + [0] * (self._size - len(group))])
         self._group = tensor([picture - first for picture in pictures])
         self._place = tensor([groups[picture - first].index(row) for row, picture in enumerate(pictures)])
+
+    def begin(self, other: "CascadeCache", rows: Tensor) -> None:
+        """Begin each of B rows with the tokens that a row of ``other`` has, ``rows`` [B]."""
+        for layer, begun in zip(self.layers, other.layers, strict=True):
+            layer.begin(begun, rows)
 
     def keep(self) -> int:
         """Give the current token of each row the next free place, and return it; all layers have the same."""
