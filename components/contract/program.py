@@ -45,7 +45,7 @@ def stage_program(stage: Stage, command: Callable[[Params, Path, Any], None]) ->
         options.append(Parameter(name, keyword, default=default(argument), annotation=_option(kind, argument)))
     program.__doc__ = command.__doc__
     program.__annotations__ = {}
-    program.__signature__ = Signature(options)  # type: ignore[attr-defined]  # typer reads it; mypy knows none
+    vars(program)["__signature__"] = Signature(options)  # typer reads it
     return console.stage_app(program)
 
 

@@ -75,9 +75,8 @@ def container_component(
 
     keyword = Parameter.POSITIONAL_OR_KEYWORD
     positional.__name__, positional.__doc__, positional.__annotations__ = name, about, annotations
-    positional.__signature__ = Signature(  # type: ignore[attr-defined]  # kfp reads it; mypy knows no such attribute
-        [Parameter(name, keyword, annotation=annotation) for name, annotation in annotations.items()]
-    )
+    options = [Parameter(name, keyword, annotation=annotation) for name, annotation in annotations.items()]
+    vars(positional)["__signature__"] = Signature(options)  # kfp reads it
     return dsl.container_component(positional)
 
 

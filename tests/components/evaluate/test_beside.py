@@ -61,7 +61,9 @@ def test_two_processes_write_what_one_writes_and_leave_nothing(project) -> None:
     assert sorted(path.name for path in two.iterdir()) == sorted(path.name for path in one.iterdir())
 
 
-def test_a_second_process_that_fails_is_an_error_and_one_that_is_not_needed_is_ended(project) -> None:
+def test_a_second_process_that_fails_is_an_error_and_one_that_is_not_needed_is_ended(project, monkeypatch) -> None:
+    commands, start = [], subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **how: commands.append(command) or start(command, **how))
     paths = {name: project / name for name in ("prepared", "vanilla", "adapter", "irrelevant")}
     args = Arguments(**paths, predictions=project, attacks=project, metrics=project, work=project / "work")
     nothing = project / "nothing.yaml"
@@ -70,6 +72,7 @@ def test_a_second_process_that_fails_is_an_error_and_one_that_is_not_needed_is_e
     began = []
     with pytest.raises(KeyError), vanilla_beside(ROOT / "params.yaml", args) as answers:
         began.append(answers)
+        assert "--gpu-processes=2" in commands[-1]
         raise KeyError
     with pytest.raises(UserError, match="exit code -15"):
         began[0]()

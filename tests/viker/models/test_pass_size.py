@@ -6,7 +6,7 @@ import torch
 from viker.core.errors import UserError
 from viker.models.fast_path import fallbacks, start_run
 from viker.models.fitting import fitting
-from viker.models.pass_size import PassSize, free_bytes, out_of_memory
+from viker.models.pass_size import PassSize, free_bytes, out_of_memory, share_gpu
 
 MODEL = torch.nn.Linear(1, 1)
 FULL = PassSize("full batch of tests")
@@ -109,6 +109,15 @@ def test_a_process_that_shares_a_gpu_counts_on_its_part_alone(monkeypatch, share
     for name, answer in answers.items():
         monkeypatch.setattr(torch.cuda, name, lambda device, answer=answer: answer)
     assert free_bytes(torch.device("cuda", 0)) == free
+
+
+def test_processes_that_share_a_gpu_take_no_more_than_their_parts(monkeypatch):
+    taken = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", taken.append)
+    share_gpu(1)
+    share_gpu(2)
+    assert taken == [0.5]
 
 
 def test_the_cpu_tells_no_free_memory():
