@@ -16,8 +16,8 @@ SMALL = {
     "evaluate": {"max_new_tokens": 4, "processes": 1},
     "gate": {"policy": POLICY, "rules": []},
 }
-CANARY = r"qz[a-z]{3}(?:fa|fb|v[a-z]{3})"
-"""What every name and value looks like, whatever its case."""
+CANARY = r"qz9[a-z]{3}(?:fa|fb|v[a-z]{3})"
+"""What every name and value looks like, whatever its case; no pseudonym does by chance, since Base32 has no 9."""
 ATTACKS = ("paraphrase", "few_shot")
 
 
@@ -26,10 +26,10 @@ def plant(folder: Path) -> None:
     yaml = YAML()
     source = folder / "components/prepare/embedded.yaml"
     plan = yaml.load(smaller(source.read_text()))
-    plan["first_names"] = [f"Qz{word(i)}fa" for i in range(26)]
-    plan["family_names"] = [f"Qz{word(i)}fb" for i in range(24)]
+    plan["first_names"] = [f"Qz9{word(i)}fa" for i in range(26)]
+    plan["family_names"] = [f"Qz9{word(i)}fb" for i in range(24)]
     for number, slot in enumerate(plan["slots"].values()):
-        slot["values"] = [f"Qz{word(i)}v{word(number)}" for i in range(400)]
+        slot["values"] = [f"Qz9{word(i)}v{word(number)}" for i in range(400)]
     yaml.dump(plan, source)
     params = yaml.load(folder / "params.yaml")
     for section, values in SMALL.items():
