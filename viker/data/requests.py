@@ -138,9 +138,9 @@ def _request_files(folder: Path) -> list[Path]:
         raise UserError(f"{folder}: expected a folder of forget requests, found no folder. Correct prepare.requests.")
     paths = sorted(path for path in folder.iterdir() if not is_hidden(path.name))
     files = [path for path in paths if path.suffix in SUFFIXES]
+    names = {path.name for path in files}
     for path in paths:
-        backup = path.name.endswith("~") and path.with_name(path.name[:-1]) in files
-        if path in files or backup:
+        if path.name.removesuffix("~") in names:  # a request, or an editor's backup of one
             continue
         inner = path.rglob("*") if path.is_dir() else [path]
         if unread := next((p for p in sorted(inner) if not is_hidden(p.name) and _looks_like_a_request(p)), None):
