@@ -1,6 +1,6 @@
 """``python -m benchmarks.gpu``: the engine at the sizes of LLaVA-1.5 7B and 13B, each figure versus a naive way."""
 
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,13 +9,14 @@ import transformers
 import typer
 
 from benchmarks.gate.__main__ import put
-from benchmarks.gpu.cases import chosen, measure
-from benchmarks.gpu.row import table
-from benchmarks.gpu.setup import build
+from benchmarks.gpu.cases import CASES, chosen, measure
+from benchmarks.gpu.figures import Figures, code
+from benchmarks.gpu.row import figure, table
+from benchmarks.gpu.setup import build, card, check_size
 from components.contract.params import load_params
 from viker.core import console
 from viker.core.console import ParamsOption, stage_app
-from viker.core.files import write_json
+from viker.core.files import read_json, sha256_json
 
 PAGE = Path("docs/gpu.md")
 MODELS = {"toy": "a toy model", "7b": "LLaVA-1.5 7B", "13b": "LLaVA-1.5 13B"}
@@ -24,7 +25,13 @@ MODELS = {"toy": "a toy model", "7b": "LLaVA-1.5 7B", "13b": "LLaVA-1.5 13B"}
 def command(
     params: ParamsOption = Path("params.yaml"),
     size: Annotated[str, typer.Option(help="7b or 13b, which need a GPU, or toy.")] = "7b",
-    rows: Annotated[str, typer.Option(help="What is measured: beginnings of names, comma-separated.")] = "all",
+    rows: Annotated[
+        str,
+        typer.Option(
+            help="What is measured, even if it was already: beginnings of names, comma-separated; all; or none, which "
+            "puts what was measured into the page. [default: what --out lacks]"
+        ),
+    ] = "",
     rounds: Annotated[int, typer.Option(min=1, help="How often each pair is timed, in turn.")] = 5,
     samples: Annotated[int, typer.Option(min=2, help="Samples of the teacher.")] = 200,
     out: Annotated[Path | None, typer.Option(help="All figures as JSON. [default: work/gpu/SIZE.json]")] = None,
@@ -34,21 +41,40 @@ def command(
 ) -> None:
     """Measure each row and its naive way in turn, write all figures as JSON, and put a table into the page.
 
-    A row that memory is too small for is reported as such, and the next one goes on.
+    Each row is written once it is measured. Stopped or killed, the same command goes on with those that are lacking,
+    and with a whole run where it was. A row that memory is too small for is reported as such, and the next one goes on.
     """
-    cases = chosen(rows)
-    setup = build(size, load_params(params), samples, rounds)
-    measured = measure(setup, cases, lambda name: typer.echo(f"{size}: {name}", err=True))
-    versions = {"torch": torch.__version__, "transformers": transformers.__version__}
-    figures = {
-        "device": setup.card,
+    say = partial(typer.echo, err=True)
+    path = out or Path(f"work/gpu/{size}.json")
+    if rows == "none":
+        show(Figures(path, read_json(path, "benchmarks.gpu"), say), size, page)
+        return
+    check_size(size)
+    settings = load_params(params)
+    about = {
+        "device": card(),
         "size": size,
-        **versions,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
         "rounds": rounds,
-        "rows": [asdict(row) for row in measured],
+        "samples": samples,
+        "params": sha256_json(settings.model_dump(mode="json", by_alias=True)),
+        "code": code(),
     }
-    write_json(out or Path(f"work/gpu/{size}.json"), figures)
-    text = f"{setup.card}, torch {torch.__version__}, {MODELS[size]}:\n\n{table(measured)}"
+    figures = Figures(path, about, say)
+    cases = chosen("" if rows == "all" else rows) if rows else {name: CASES[name] for name in figures.lacking(CASES)}
+    if cases:
+        setup = build(size, settings, samples, rounds, Path("work/gpu") / size, about)
+        for name, measured in measure(setup, cases, lambda name: say(f"{size}: {name}")):
+            figures.add(name, measured)
+            for row in measured:
+                say(f"  {row.name}: {figure(row.value)} {row.unit} {row.note}")
+    show(figures, size, page)
+
+
+def show(figures: Figures, size: str, page: Path | None) -> None:
+    """Print the table of all figures, and put it into the page."""
+    text = f"{figures.about['device']}, torch {figures.about['torch']}, {MODELS[size]}:\n\n{table(figures.rows(CASES))}"
     typer.echo(text)
     if page or size != "toy":
         put(text, mark(size), page or PAGE)

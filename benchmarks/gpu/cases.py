@@ -1,14 +1,14 @@
 """What is measured, each by itself: one that the memory is too small for doesn't stop the others."""
 
 import gc
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
 import torch
 
 from benchmarks.gpu.asking import likelihoods, teacher, unlearned_replies, vanilla_replies
-from benchmarks.gpu.row import Row, goal
+from benchmarks.gpu.row import OUT_OF_MEMORY, Row, goal
 from benchmarks.gpu.setup import Setup
 from benchmarks.gpu.timing import copy_bandwidth
 from benchmarks.gpu.training import kernels, repeated, retaining, training
@@ -16,18 +16,23 @@ from viker.core.errors import UserError, did_you_mean
 from viker.models.fast_path import fallbacks, start_run
 
 Case = Callable[[Setup], list[Row]]
+WHOLE = ("unlearn", "evaluate", "gate")
+"""The stages of a whole run, each a case: what the one leaves, the next one takes."""
 
 
-def whole(setup: Setup) -> list[Row]:
-    """Return the minutes of a whole run; or why there is none, such as a package that the other cases do without."""
+def whole(setup: Setup, stage: str) -> list[Row]:
+    """Return the minutes of a stage of a whole run, and with the last one those of all; or why there are none.
+
+    A package may be missing that the other cases do without.
+    """
     try:
-        from benchmarks.gpu.whole import whole_run
+        from benchmarks.gpu.whole import timed_stage
 
-        return whole_run(setup)
+        return timed_stage(setup, stage)
     except ModuleNotFoundError as error:
-        return [Row("whole run, all three", note=f"not measured: {error.name} is not installed")]
+        return [Row(f"whole run, {stage}", note=f"not measured: {error.name} is not installed")]
     except UserError as error:
-        return [Row("whole run, all three", note=f"not measured: {error}")]
+        return [Row(f"whole run, {stage}", note=f"not measured: {error}")]
 
 
 def machine(setup: Setup) -> list[Row]:
@@ -54,16 +59,16 @@ CASES: dict[str, Case] = {
     "replies-unlearned": unlearned_replies,
     "likelihoods": likelihoods,
     "repeated": repeated,
-    "whole": whole,
+    **{f"whole-{stage}": partial(whole, stage=stage) for stage in WHOLE},
 }
 
 
 def chosen(names: str) -> dict[str, Case]:
-    """Return the cases whose names begin with one of ``names``, comma-separated; "all" are all of them.
+    """Return the cases whose names begin with one of ``names``, comma-separated.
 
     Raises UserError: no case is named so.
     """
-    starts = [""] if names == "all" else [name.strip() for name in names.split(",")]
+    starts = [name.strip() for name in names.split(",")]
     for start in starts:
         if not any(name.startswith(start) for name in CASES):
             raise UserError(
@@ -72,13 +77,11 @@ def chosen(names: str) -> dict[str, Case]:
     return {name: case for name, case in CASES.items() if name.startswith(tuple(starts))}
 
 
-def measure(setup: Setup, cases: Mapping[str, Case], say: Callable[[str], object]) -> list[Row]:
-    """Return the rows of all cases; ``say`` is told the name of each case before it begins."""
-    rows: list[Row] = []
+def measure(setup: Setup, cases: Mapping[str, Case], say: Callable[[str], object]) -> Iterator[tuple[str, list[Row]]]:
+    """Yield each case's name and rows once it is measured; ``say`` is told its name before it begins."""
     for name, case in cases.items():
         say(name)
-        rows += of_case(setup, name, case)
-    return rows
+        yield name, of_case(setup, name, case)
 
 
 def of_case(setup: Setup, name: str, case: Case) -> list[Row]:
@@ -87,7 +90,7 @@ def of_case(setup: Setup, name: str, case: Case) -> list[Row]:
     try:
         rows: Iterable[Row] = case(setup)
     except torch.OutOfMemoryError:
-        rows = [Row(name, note="out of memory")]
+        rows = [Row(name, note=OUT_OF_MEMORY)]
     gc.collect()
     if setup.device.type == "cuda":
         torch.cuda.empty_cache()

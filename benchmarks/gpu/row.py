@@ -18,6 +18,9 @@ GOALS = {
 """By size of the model and the beginning of a row's name: what is to be reached, on an H200."""
 
 
+OUT_OF_MEMORY = "out of memory"
+
+
 @dataclass(frozen=True)
 class Row:
     """One figure. ``ratio`` is that of the figure and the naive way's, ``of`` says which to which."""
@@ -31,6 +34,11 @@ class Row:
     goal: str = ""
     peak_gib: float | None = None
     note: str = ""
+
+    @property
+    def is_measured(self) -> bool:
+        """Return whether there is a figure, or none to be had, since the memory is too small."""
+        return self.value is not None or self.note.startswith(OUT_OF_MEMORY)
 
 
 def goal(size: str, name: str) -> str:

@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,24 +32,21 @@ class Setup:
     """A model, what it is asked, and how often each pair is timed.
 
     ``params``: the project's, with this model as the deployed one. ``bench.samples``: the teacher's samples, of which
-    other rows take as many as they need.
+    other rows take as many as they need. ``folder``: where a whole run works. ``about``: what decides the figures.
     """
 
     size: str
     params: Params
     bench: Bench
     rounds: int
+    folder: Path
+    about: dict[str, Any]
 
     @property
     def device(self) -> torch.device:
         """Return where the model is."""
         where: torch.device = self.bench.model.device
         return where
-
-    @property
-    def card(self) -> str:
-        """Return the name of the GPU, or CPU."""
-        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
 
     @cached_property
     def ceiling(self) -> float:
@@ -92,11 +90,13 @@ class Setup:
         return make_trainer(section, self.params.seed, self.twin(), self.bench.encoder, samples, samples, teachers)
 
 
-def build(size: str, params: Params, samples: int, rounds: int) -> Setup:
-    """Return the model named ``size`` on the GPU, or the toy on the CPU where there is none.
+def card() -> str:
+    """Return the name of the GPU, or CPU."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 
-    Raises UserError: there is no such size, or it needs a GPU and there is none.
-    """
+
+def check_size(size: str) -> None:
+    """Raise UserError: there is no model of that size, or it needs a GPU and there is none."""
     if size != "toy" and size not in PUBLISHED:
         raise UserError(f"--size: '{size}' is unknown; expected toy, 7b or 13b{did_you_mean(size, PUBLISHED)}")
     if size in PUBLISHED and not torch.cuda.is_available():
@@ -104,13 +104,21 @@ def build(size: str, params: Params, samples: int, rounds: int) -> Setup:
             f"--size {size} needs a GPU, and torch {torch.__version__} finds none. Run it on a machine with one and a "
             "CUDA build of torch, or take --size toy, which runs on the CPU."
         )
+
+
+def build(size: str, params: Params, samples: int, rounds: int, folder: Path, about: dict[str, Any]) -> Setup:
+    """Return the model named ``size`` on the GPU, or the toy on the CPU where there is none.
+
+    For the other arguments see ``Setup``. Raises UserError: see ``check_size``.
+    """
+    check_size(size)
     seed_everything(params.seed, params.threads)
     params = with_model(size, params)
     rng = random.Random(0)
     words, processor = vocabulary(params.finetune.model, rng)
     precision = torch.float32 if size == "toy" else torch.bfloat16
     model = random_model(planned_model(params)[1].config, processor, precision)
-    return Setup(size, params, questions(model, processor, words, samples, rng), rounds)
+    return Setup(size, params, questions(model, processor, words, samples, rng), rounds, folder, about)
 
 
 def with_model(size: str, params: Params) -> Params:

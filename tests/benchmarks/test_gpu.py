@@ -13,16 +13,19 @@ from packaging.utils import canonicalize_name
 from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
+from benchmarks.gpu import clock
 from benchmarks.gpu.__main__ import app
 from benchmarks.gpu.cases import CASES, chosen, measure
 from benchmarks.gpu.operations import step_operations
 from benchmarks.gpu.row import GOALS, Row, figure, goal, table
-from benchmarks.gpu.setup import build, with_model
+from benchmarks.gpu.setup import build, check_size, with_model
 from benchmarks.gpu.timing import in_turns
 from benchmarks.gpu.training import forward_and_backward, image_tokens, lengths
 from benchmarks.unlearn.model import questions, vocabulary
 from pipelines.cli.plan import planned_model
 from tests.test_image_requirements import distributions
+from viker.attacks.base import perform
+from viker.attacks.base.attack import load_attacks
 from viker.core.errors import UserError
 from viker.finetuning.small_llava import IMAGE_TOKEN
 from viker.models import fallback
@@ -49,11 +52,15 @@ runpy.run_module("benchmarks.gpu", run_name="__main__")
 
 
 @pytest.fixture
-def setup(params):
+def setup(params, tmp_path):
     deterministic, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
-    yield build("toy", params, 3, 1)
+    yield build("toy", params, 3, 1, tmp_path, {"size": "toy"})
     torch.use_deterministic_algorithms(deterministic)
     torch.set_num_threads(threads)
+
+
+def all_of(setup, cases):
+    return [row for _, rows in measure(setup, cases, str) for row in rows]
 
 
 def test_the_toy_runs_on_the_model_extras_alone(tmp_path):
@@ -75,15 +82,16 @@ def test_the_toy_runs_on_the_model_extras_alone(tmp_path):
     assert result.returncode == 0, result.stderr
     measured = json.loads(out.read_text())
     assert measured["device"] == "CPU" and measured["size"] == "toy"
-    rows = {row["name"]: row for row in measured["rows"]}
-    assert [start for _, start in GOALS if not any(name.startswith(start) for name in rows)] == []
+    rows = {row["name"]: row for of_case in measured["cases"].values() for row in of_case}
+    named = [*rows, "whole run, all three"]
+    assert [start for _, start in GOALS if not any(name.startswith(start) for name in named)] == []
     assert rows["two runs end with the same adapter"]["value"] == "yes"
     assert [row["name"] for row in rows.values() if "without" in row["note"] or "memory" in row["note"]] == []
     for name, row in rows.items():
         assert row["value"] is not None or name.startswith(("memory", "whole run")), name
         assert row["naive"] is None or row["ratio"] is None or row["naive"] * row["ratio"] > 0
     assert next(row["note"] for name, row in rows.items() if "of the vanilla model" in name) == "3 of 3 the same"
-    assert rows["whole run, all three"]["note"] == "not measured: cryptography is not installed"
+    assert rows["whole run, unlearn"]["note"] == "not measured: cryptography is not installed"
     share = rows["share of the ceiling, batch 8"]
     assert share["ratio"] == pytest.approx(share["value"] / share["naive"])
     assert share["naive"] == pytest.approx(rows["matrix product, the ceiling"]["value"])
@@ -95,16 +103,50 @@ def test_the_toy_runs_on_the_model_extras_alone(tmp_path):
 def test_a_whole_run_is_timed_stage_by_stage_and_adds_up(setup):
     evaluate = setup.params.evaluate.model_copy(update={"attacks": {}, "max_new_tokens": 2})
     setup.params = setup.params.model_copy(update={"evaluate": evaluate})
-    rows = measure(setup, chosen("whole"), str)
+    rows = all_of(setup, chosen("whole"))
     assert [row.name for row in rows] == [f"whole run, {name}" for name in ("unlearn", "evaluate", "gate", "all three")]
     assert rows[-1].value == pytest.approx(sum(row.value for row in rows[:-1]))
     assert rows[-1].note == "people to forget: 1, to keep: 4, public figures: 2"
+    assert not list(setup.folder.iterdir())
+
+
+def test_a_whole_run_that_is_stopped_goes_on_where_it_was(setup, monkeypatch):
+    sections = {"paraphrase": {"questions": 1, "wordings": 1}, "text_only": {"questions": 1}}
+    attacks = {
+        name: attack.settings(enabled=True, **sections[name])
+        for name, attack in load_attacks().items()
+        if name in sections
+    }
+    evaluate = setup.params.evaluate.model_copy(update={"attacks": attacks, "max_new_tokens": 2})
+    setup.params = setup.params.model_copy(update={"evaluate": evaluate})
+    (early,) = all_of(setup, chosen("whole-evaluate"))
+    assert early.note == "not measured: whole-unlearn comes before it, and hasn't ended. Measure it first."
+    all_of(setup, chosen("whole-unlearn"))
+
+    made, compute = [], perform.perform
+
+    def stopped(attack, *rest):
+        if made:
+            raise KeyboardInterrupt
+        made.append(attack.name)
+        return compute(attack, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(perform, "perform", stopped)
+        patch.setattr(clock, "EVERY", 0.01)
+        with pytest.raises(KeyboardInterrupt):
+            all_of(setup, chosen("whole-evaluate"))
+    again, judged, whole = all_of(setup, chosen("whole-evaluate,whole-gate"))
+    assert again.note.startswith("in 2 parts, the start of each included; attacks ")
+    assert all(name in again.note for name in attacks)
+    assert again.value + judged.value < whole.value
+    assert not (setup.folder / "whole").exists()
 
 
 def test_a_whole_run_that_a_stage_refuses_says_why(setup):
     sample = setup.params.sample.model_copy(update={"kinds": ["folder"], "folder": "nowhere"})
     setup.params = setup.params.model_copy(update={"sample": sample})
-    (row,) = measure(setup, chosen("whole"), str)
+    row = all_of(setup, chosen("whole"))[0]
     assert row.value is None and row.note.startswith("not measured: ") and "nowhere" in row.note
 
 
@@ -130,7 +172,7 @@ def test_a_row_that_memory_is_too_small_for_is_reported_and_the_next_one_goes_on
         return [Row("teacher", 2.0, "s", 30.0, 15.0, "naive / fast", note="on two")]
 
     setup.size = "7b"
-    rows = measure(setup, {"train-8": too_large, "teacher-8": slow, "machine": lambda _: [Row("m", 1.0)]}, str)
+    rows = all_of(setup, {"train-8": too_large, "teacher-8": slow, "machine": lambda _: [Row("m", 1.0)]})
     assert [(row.name, row.value, row.note) for row in rows] == [
         ("train-8", None, "out of memory"),
         ("teacher", 2.0, "on two; without kept prefixes: it says so"),
@@ -168,9 +210,9 @@ def test_an_adapter_on_a_twin_leaves_the_model_as_it_is(setup):
 def test_what_it_cannot_measure_is_said(params, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="--size 7b needs a GPU"):
-        build("7b", params, 2, 1)
+        check_size("7b")
     with pytest.raises(UserError, match="expected toy, 7b or 13b; did you mean '13b'"):
-        build("13", params, 2, 1)
+        check_size("13")
     with pytest.raises(UserError, match=r"nothing is named 'teach-8'; .*did you mean 'teacher-8'"):
         chosen("machine,teach-8")
     assert isinstance(CliRunner().invoke(app, ["--size", "13b"]).exception, UserError)
@@ -178,7 +220,7 @@ def test_what_it_cannot_measure_is_said(params, monkeypatch):
 
 def test_rows_are_chosen_by_the_beginnings_of_their_names():
     assert list(chosen("teacher,machine")) == ["machine", "teacher-8", "teacher-32"]
-    assert chosen("all") == CASES
+    assert chosen("") == CASES
 
 
 def test_ways_take_turns_and_the_first_round_is_not_counted():
