@@ -1,6 +1,8 @@
 """YAML that people write: read, held to a pydantic model, and what is wrong said with file and key."""
 
 import reprlib
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -43,13 +45,19 @@ def read_yaml(path: Path, missing: str) -> Any:
     Raises UserError: it is missing (``missing`` says what to do then), can't be read, or isn't YAML.
     """
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return deepcopy(_parsed(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file. {missing}") from None
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror}). Expected a file that you may read.") from None
     except Exception as error:  # besides its own errors, the parser lets through those of int(), date() and recursion
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())[:300]}") from None
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Any:
+    """Return what YAML says; commands read the same parameters several times, and parsing them takes 30 ms."""
+    return YAML(typ="safe", pure=True).load(text)
 
 
 def validated(model: type[AnySection], values: Any, path: Path) -> AnySection:
