@@ -3,17 +3,18 @@
 import dataclasses
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 from safetensors.numpy import save_file
 
 from components.contract.params import Params, load_params
 from components.register.run import run
 from components.register.stage import Arguments
+from tests.shared import change_params
 from viker.core.files import sha256_path, write_json
 from viker.evidence.seal import params_digest, seal
 from viker.evidence.training_summary import NAME, RECORDS, with_training, write_summary
@@ -212,12 +213,11 @@ def new_work(folder: Path, tracking: str, patch: pytest.MonkeyPatch) -> Work:
     (folder / "data/prepared/manifest.json").write_text(json.dumps({"seed": 7, "forget_ids": ["003"]}))
     from mlflow import MlflowClient  # here: not every test that pytest collects needs it
 
-    yaml = YAML()
-    values = yaml.load(ROOT / "params.yaml")
-    values["register"] |= {"experiment": folder.name, "model_name": f"adapter-{folder.name}", "publish": "full"}
+    shutil.copy(ROOT / "params.yaml", folder)
     (folder / "policy.yaml").write_text(POLICY)
-    values["gate"] |= {"policy": str(folder / "policy.yaml"), "rules": [], "require": []}
-    yaml.dump(values, folder / "params.yaml")
+    names = {"experiment": folder.name, "model_name": f"adapter-{folder.name}"}
+    gate = {"policy": str(folder / "policy.yaml"), "rules": [], "require": []}
+    change_params(folder / "params.yaml", register=names | {"publish": "full"}, gate=gate)
     work = Work(folder, load_params(folder / "params.yaml"), MlflowClient(tracking))
     work.unlearn(seed=0)
     work.evaluate()

@@ -1,4 +1,4 @@
-"""What takes long to make, made once for all processes of a run of the tests."""
+"""What several tests need: what takes long to make, made once for all processes of a run, and changed parameters."""
 
 import os
 import shutil
@@ -7,6 +7,9 @@ from pathlib import Path
 
 from filelock import FileLock
 from pytest import TempPathFactory
+from ruamel.yaml import YAML
+
+from viker.core.settings import read_yaml
 
 
 def made_once(tmp_path_factory: TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
@@ -22,3 +25,12 @@ def made_once(tmp_path_factory: TempPathFactory, name: str, make: Callable[[Path
             make(folder)
             done.touch()
     return folder
+
+
+def change_params(path: Path, **sections: object) -> None:
+    """Lay values over sections of a file of parameters, and over other keys; comments go, which takes a tenth."""
+    params = read_yaml(path, "")
+    for name, values in sections.items():
+        params[name] = params[name] | values if isinstance(values, dict) else values
+    with path.open("w", encoding="utf-8") as stream:
+        YAML(typ="safe", pure=True).dump(params, stream)

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
+from tests.shared import change_params
 from viker.core import console
 from viker.data.synthetic.generate import generate
 
@@ -29,14 +29,7 @@ def project(tmp_path, monkeypatch) -> Path:
 
 
 def change(**sections: object) -> None:
-    yaml = YAML()
-    params = yaml.load(Path("params.yaml"))
-    for name, values in sections.items():
-        if isinstance(values, dict):
-            params[name] |= values
-        else:
-            params[name] = values
-    yaml.dump(params, Path("params.yaml"))
+    change_params(Path("params.yaml"), **sections)
 
 
 def call(stage: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

@@ -20,6 +20,7 @@ from ruamel.yaml import YAML
 
 from pipelines.cli.main import main
 from viker.core import console
+from viker.core.settings import read_yaml
 from viker.data.protocols import FOLDER
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +44,7 @@ def replace(values: Any, key: str, value: Any) -> None:
 def outcome(case: dict[str, Any]) -> dict[str, Any]:
     """Carry a case out in the current folder; return its exit code and message, without what differs by machine."""
     yaml = YAML(typ="safe", pure=True)
-    params = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = read_yaml(ROOT / "params.yaml", "")
     params["prepare"] |= {"source": "own.jsonl", "requests": "requests"}
     Path("own.jsonl").write_text(GOOD.replace("p1", "p2") + GOOD, encoding="utf-8")
     for key, value in case.get("set", {}).items():

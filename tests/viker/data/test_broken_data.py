@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from ruamel.yaml import YAML
 
+from tests.shared import change_params
 from tests.viker.data.damage import (
     ANIMATED,
     DOT,
@@ -49,10 +49,7 @@ def project(sound, tmp_path, monkeypatch) -> Path:
 
 
 def change(**values: object) -> None:
-    yaml = YAML()
-    params = yaml.load(Path("params.yaml"))
-    params["prepare"] |= values
-    yaml.dump(params, Path("params.yaml"))
+    change_params(Path("params.yaml"), prepare=values)
 
 
 def prepare(monkeypatch, capsys) -> tuple[int, str]:
