@@ -32,19 +32,25 @@ def chunks(encoder: Encoder, samples: Sequence[Sample], batch_size: int) -> Iter
             yield chunk
 
 
-def question_batches(encoder: Encoder, chunk: Sequence[Sample], batch_size: int) -> Iterator[list[list[Sample]]]:
-    """Yield questions, each with all its answers, the short ones first; ``batch_size`` answers or somewhat more."""
+def question_batches(encoder: Encoder, chunk: Sequence[Sample], batch_size: int) -> Iterator[list[Sample]]:
+    """Yield questions, all answers to each one after the other, short ones first; ``batch_size`` or somewhat more."""
     questions: dict[tuple[str, str], list[Sample]] = {}
     for sample in chunk:
         questions.setdefault((sample.picture, sample.prompt), []).append(sample)
-    batch: list[list[Sample]] = []
+    batch: list[Sample] = []
     for answers in sorted(questions.values(), key=lambda answers: sum(length(encoder, answer) for answer in answers)):
-        batch.append(answers)
-        if sum(map(len, batch)) >= batch_size:
+        batch += answers
+        if len(batch) >= batch_size:
             yield batch
             batch = []
     if batch:
         yield batch
+
+
+def sliced(samples: Sequence[Sample], batch_size: int) -> Iterator[list[Sample]]:
+    """Yield batches of ``batch_size`` samples, in order."""
+    for start in range(0, len(samples), batch_size):
+        yield list(samples[start : start + batch_size])
 
 
 def stored(

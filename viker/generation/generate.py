@@ -10,7 +10,7 @@ from transformers import LogitsProcessorList
 
 from viker.core.run_store import RunStore
 from viker.data.samples import Sample
-from viker.generation.asking import Asking, question_of
+from viker.generation.asking import Asking, Kind, by_length, question_of
 from viker.generation.decode import decode
 from viker.generation.draw import Drawing, DrawnTokens, Draws
 from viker.generation.fixed_steps import cascades
@@ -18,9 +18,9 @@ from viker.generation.memory import MORE_REPLIES, replies_bytes
 from viker.generation.score import token_scores
 from viker.models.encoder import Encoder
 from viker.models.pass_size import PassSize
-from viker.models.shared_prefix import Prefixes, Prompt
+from viker.models.shared_prefix import DECODING, Prefixes, Prompt
 
-PASS = PassSize("full batch of replies")
+REPLIES = Kind("replies", "reply", DECODING, PassSize("full batch of replies"), question_of, by_length, "")
 
 
 def replies(
@@ -102,4 +102,4 @@ def _asking(
 
     needed = partial(replies_bytes, most=most)
     size = MORE_REPLIES * batch_size if cascades(encoder.device) else batch_size
-    return Asking(model, encoder, size, name, "reply", shared, plain, PASS, needed, store, (most,))
+    return Asking(REPLIES, model, encoder, size, name, shared, plain, needed, store, (most,))

@@ -1,32 +1,34 @@
 """How likely a model finds given answers: each picture read once, all answers to a question in one pass."""
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from viker.core.run_store import RunStore
 from viker.data.samples import Sample
-from viker.generation.batches import chunks, length, question_batches, stored
+from viker.generation.asking import Asking, Kind
+from viker.generation.batches import question_batches
 from viker.generation.memory import ROWS, likelihoods_bytes
 from viker.models.encoder import Encoder
-from viker.models.kept_prefixes import KeptPrefixes
 from viker.models.logits import answer_logits, need_finite
 from viker.models.pass_size import PassSize
 from viker.models.scores import Scores
-from viker.models.shared_prefix import TREE
+from viker.models.shared_prefix import TREE, Prefixes, Prompt
 
-PASS = PassSize("full batch of likelihoods")
 Columns = list[list[Any]]
 """The fields of one ``Scores``, as JSON holds them."""
-NOT_ASKED: Columns = [[], [], [], []]
-"""In place of the scores of an answer that another task asks for."""
-Batch = tuple[list[Sample], list[Columns]]
-"""Some samples and the scores of their answers."""
+
+
+def _key(sample: Sample) -> tuple[str, ...]:
+    return sample.picture, sample.prompt, sample.answer
+
+
+SCORES: Kind[Columns] = Kind(
+    "scores", "answer", TREE, PassSize("full batch of likelihoods"), _key, question_batches, [[], [], [], []]
+)
 
 
 def token_scores(
@@ -43,63 +45,25 @@ def token_scores(
     twice is computed once. ``store`` and ``name``: see ``generate.replies``; without a name there is no progress bar.
     A model that doesn't allow the fast path ``TREE`` reads picture and question again for each answer.
     """
-    wanted = {_key(sample): sample for sample in samples}
-    scores: dict[tuple[str, str, str], Scores] = {}
-    with tqdm(total=len(wanted), desc=name, unit="answer", disable=not name) as bar:
 
-        def collect(way: Callable[..., Iterator[Batch]]) -> None:
-            waiting = [sample for key, sample in wanted.items() if key not in scores]
-            for batch, columns in way(model, encoder, waiting, batch_size, name, store):
-                scores.update((_key(sample), Scores(*fields)) for sample, fields in zip(batch, columns, strict=True))
-                bar.update(len(batch))
-
-        TREE.take(model, lambda: collect(_shared), lambda: collect(_plain))
-    return [scores[_key(sample)] for sample in samples]
-
-
-@torch.no_grad()
-def _shared(
-    model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, name: str, store: RunStore | None
-) -> Iterator[Batch]:
-    for chunk in chunks(encoder, samples, batch_size):
-        prefixes = KeptPrefixes(model, encoder, chunk)
-        for questions in question_batches(encoder, chunk, batch_size):
-            batch = [sample for answers in questions for sample in answers]
-
-            def compute(prefixes: KeptPrefixes = prefixes, batch: list[Sample] = batch) -> list[Columns]:
-                size = prefixes.begin(PASS, len(batch), likelihoods_bytes)
-                return list(PASS.each(model, batch, size, partial(_as_trees, prefixes), prefixes.release))
-
-            yield batch, stored(store, ("scores", name), map(_key, batch), compute, NOT_ASKED)
-
-
-def _as_trees(prefixes: KeptPrefixes, samples: Sequence[Sample]) -> list[Columns]:
-    """Return what ``_columns`` does for the answers of one pass, those to a question side by side."""
-    read, prompts = prefixes.of(samples)
-    rows = [list(answers) for _, answers in groupby(prompts, key=lambda p: (p.sample.picture, p.sample.prompt))]
-    logits, places = read.tree_logits(rows)
-    truth = torch.tensor([token for prompt in prompts for token in prompt.answer], device=logits.device)
-    return _columns(logits, torch.cat(places), truth, list(map(len, places)))
-
-
-@torch.no_grad()
-def _plain(
-    model: Any, encoder: Encoder, samples: list[Sample], batch_size: int, name: str, store: RunStore | None
-) -> Iterator[Batch]:
-    def score(part: Sequence[Sample]) -> list[Columns]:
+    def plain(part: Sequence[Sample]) -> list[Columns]:
         encoded = encoder.batch(part)
         logits, truth = answer_logits(model, encoded)[encoded.mask], encoded.answers[encoded.mask]
         rows = torch.arange(len(truth), device=truth.device)
         return _columns(logits, rows, truth, encoded.mask.sum(1).tolist())
 
-    ordered = sorted(samples, key=lambda sample: (bool(sample.picture), length(encoder, sample)))
-    for start in range(0, len(ordered), batch_size):
-        batch = ordered[start : start + batch_size]
+    wanted = {_key(sample): sample for sample in samples}
+    asking = Asking(SCORES, model, encoder, batch_size, name, _as_trees, plain, likelihoods_bytes, store)
+    columns = dict(zip(wanted, asking.results(list(wanted.values())), strict=True))
+    return [Scores(*columns[_key(sample)]) for sample in samples]
 
-        def compute(batch: list[Sample] = batch) -> list[Columns]:
-            return list(PASS.each(model, batch, len(batch), score))
 
-        yield batch, stored(store, ("scores, plain", name), map(_key, batch), compute, NOT_ASKED)
+def _as_trees(prefixes: Prefixes, prompts: list[Prompt]) -> list[Columns]:
+    """Return what ``_columns`` does for the answers of one pass, those to a question side by side."""
+    rows = [list(answers) for _, answers in groupby(prompts, key=lambda p: (p.sample.picture, p.sample.prompt))]
+    logits, places = prefixes.tree_logits(rows)
+    truth = torch.tensor([token for prompt in prompts for token in prompt.answer], device=logits.device)
+    return _columns(logits, torch.cat(places), truth, list(map(len, places)))
 
 
 def _columns(logits: Tensor, places: Tensor, truth: Tensor, counts: Sequence[int]) -> list[Columns]:
@@ -132,7 +96,3 @@ def _columns(logits: Tensor, places: Tensor, truth: Tensor, counts: Sequence[int
         answers.append([column[start : start + count] for column in columns])
         start += count
     return answers
-
-
-def _key(sample: Sample) -> tuple[str, str, str]:
-    return sample.picture, sample.prompt, sample.answer

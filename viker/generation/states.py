@@ -7,14 +7,16 @@ import torch
 from torch import Tensor
 
 from viker.data.samples import Sample
-from viker.generation.asking import Asking
+from viker.generation.asking import Asking, Kind, by_length, question_of
 from viker.generation.decode import first_pass
 from viker.generation.memory import states_bytes
 from viker.models.encoder import Encoder
 from viker.models.pass_size import PassSize
-from viker.models.shared_prefix import Prefixes, Prompt
+from viker.models.shared_prefix import DECODING, Prefixes, Prompt
 
-PASS = PassSize("full batch of hidden states")
+STATES: Kind[Any] = Kind(
+    "states", "question", DECODING, PassSize("full batch of hidden states"), question_of, by_length, None
+)
 KEPT: dict[str, Any] = {"output_hidden_states": True, "logits_to_keep": 1}
 
 
@@ -36,5 +38,4 @@ def states_before_reply(
     def plain(part: Sequence[Sample]) -> list[Tensor]:
         return last(model(**encoder.prompts(part), use_cache=False, **KEPT))
 
-    asking = Asking(model, encoder, batch_size, name, "question", shared, plain, PASS, states_bytes)
-    return asking.results(samples)
+    return Asking(STATES, model, encoder, batch_size, name, shared, plain, states_bytes).results(samples)

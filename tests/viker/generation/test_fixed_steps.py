@@ -18,6 +18,7 @@ from tests.viker.training.families import build
 from viker.data.samples import Sample
 from viker.data.synthetic.scenes import draw_scene
 from viker.generation import asking, decode, fixed_steps, generate
+from viker.generation.asking import by_length
 from viker.generation.fixed_steps import CASCADE, Steps, decode_in_fixed_steps
 from viker.models import cascade
 from viker.models.encoder import Encoder
@@ -245,11 +246,14 @@ def test_batches_on_a_gpu_are_of_few_pictures_and_else_of_like_lengths(small_mod
     chunk = sorted(SAMPLES, key=lambda sample: sample.picture)
     cpu, gpu = encoder, copy.copy(encoder)
     gpu.device = torch.device("cuda")
-    by_length = asking._ordered(cpu, chunk)
-    lengths = [len(encoder.encode(sample)[0]) for sample in by_length]
-    assert lengths == sorted(lengths) and by_length != chunk
-    assert asking._ordered(gpu, chunk) == chunk
-    assert [sample.record_id for sample in asking._ordered(gpu, WITHOUT[::-1])] == ["g", "h"]
+    sizes = range(1, len(chunk) + 1)
+    for size in sizes:
+        batches = list(by_length(cpu, chunk, size))
+        ordered = [sample for batch in batches for sample in batch]
+        lengths = [len(encoder.encode(sample)[0]) for sample in ordered]
+        assert lengths == sorted(lengths) and ordered != chunk and max(map(len, batches)) == size
+        assert [sample for batch in by_length(gpu, chunk, size) for sample in batch] == chunk
+    assert [sample.record_id for batch in by_length(gpu, WITHOUT[::-1], 1) for sample in batch] == ["g", "h"]
 
 
 @torch.no_grad()
