@@ -118,7 +118,7 @@ def run_dvc(arguments: list[str], lines: Lines, log: IO[str], environment: Mappi
     """
     command = [sys.executable, "-m", "dvc", *arguments]
     environment = {**IDLE, **environment, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment) as process:  # noqa: S603 - no shell
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment) as process:  # noqa: S603 - this interpreter's DVC, no shell
         try:
             printed = _follow(process, lines, log)
             code = process.wait()

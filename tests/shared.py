@@ -28,7 +28,7 @@ def made_once(tmp_path_factory: TempPathFactory, name: str, make: Callable[[Path
 
 
 def change_params(path: Path, **sections: object) -> None:
-    """Lay values over sections of a file of parameters, and over other keys; comments go, which takes a tenth."""
+    """Change keys of a parameter file, section by section; its comments are dropped."""
     params = read_yaml(path, "")
     for name, values in sections.items():
         params[name] = params[name] | values if isinstance(values, dict) else values

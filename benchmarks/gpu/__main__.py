@@ -28,8 +28,8 @@ def command(
     rows: Annotated[
         str,
         typer.Option(
-            help="What is measured, even if it was already: beginnings of names, comma-separated; all; or none, which "
-            "puts what was measured into the page. [default: what --out lacks]"
+            help="Rows to measure, even if already measured: beginnings of names, comma-separated; all; or none, which "
+            "only puts the existing figures into the page. [default: the rows missing from --out]"
         ),
     ] = "",
     rounds: Annotated[int, typer.Option(min=1, help="How often each pair is timed, in turn.")] = 5,
@@ -41,8 +41,8 @@ def command(
 ) -> None:
     """Measure each row and its naive way in turn, write all figures as JSON, and put a table into the page.
 
-    Each row is written once it is measured. Stopped or killed, the same command goes on with those that are lacking,
-    and with a whole run where it was. A row that memory is too small for is reported as such, and the next one goes on.
+    Each row is saved as soon as it is measured. After an interruption, the same command measures the missing rows and
+    resumes a whole run where it stopped. A row that runs out of memory says so, and the next one follows.
     """
     say = partial(typer.echo, err=True)
     path = out or Path(f"work/gpu/{size}.json")

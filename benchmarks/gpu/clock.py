@@ -1,4 +1,4 @@
-"""The time of work that may be stopped and begun again."""
+"""How long a stage takes, summed over interruptions."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from viker.attacks.base import perform
 from viker.core.files import read_json, write_json
 
 EVERY = 5.0
-"""Seconds after which the time is written down again: so much is lost at most where a stage is killed."""
+"""Seconds between saves: at most this much is lost when a stage is killed."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Taken:
 
 
 class Clock:
-    """The times of stages, in a file; that of a stage which was stopped goes on with the next run."""
+    """The time of each stage, saved to a file; an interrupted stage adds to its time when it resumes."""
 
     def __init__(self, path: Path) -> None:
-        """Read what earlier runs wrote down."""
+        """Read the times that earlier runs saved."""
         self._path = path
         before = read_json(path, "benchmarks.gpu") if path.is_file() else {}
         self.stages = {name: Taken(**taken) for name, taken in before.items()}
@@ -47,7 +47,7 @@ class Clock:
         return self.stages.get(name, Taken()).has_ended
 
     def time(self, device: torch.device, name: str, work: Callable[[], object]) -> Taken:
-        """Run a stage, and return what it took, earlier parts included; one that has ended begins at zero again."""
+        """Run a stage and return what it took, earlier parts included; a finished one starts again from zero."""
         before = Taken() if self.has_ended(name) else self.stages.get(name, Taken())
         self._attacks, began, ended = dict(before.attacks), time.perf_counter(), Event()
 
@@ -77,7 +77,7 @@ class Clock:
 
 @contextmanager
 def attacks_timed(clock: Clock) -> Iterator[None]:
-    """Time each attack that is made within it; those of a run that went on are counted once, where they were made."""
+    """Time each attack made in the block; one that was finished before an interruption isn't made or counted again."""
     plain = perform.perform
 
     def timed(attack: Any, *rest: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The figures measured so far: a case that is done stays, whenever the benchmark is stopped."""
+"""The figures measured so far, saved after each case so that an interrupted benchmark can resume."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
@@ -15,18 +15,18 @@ MEASURED = ("viker", "components", "benchmarks")
 
 
 class Figures:
-    """Rows by case, in a file that is written as soon as one is there; figures of anything else aren't kept.
+    """The rows of each case, in a JSON file that is rewritten after every case.
 
-    ``about``: what was measured on what; JSON values.
+    ``about``: the setup: device, versions, parameters, code; JSON values. Figures of another setup are dropped.
     """
 
     def __init__(self, path: Path, about: Mapping[str, Any], say: Callable[[str], object]) -> None:
-        """Read the figures of ``path``; ``say`` is told which are left out, and why."""
+        """Read the figures in ``path``; ``say`` is told what differs if they are dropped."""
         self.path, self.about = path, dict(about)
         before = read_json(path, "benchmarks.gpu") if path.is_file() else dict(about)
         self._cases: dict[str, list[Row]] = {}
         if changed := differences({name: before.get(name) for name in about}, about):
-            say(f"{path}: left by another run, measured anew: {'; '.join(changed)}")
+            say(f"{path}: from another setup, so everything is measured again: {'; '.join(changed)}")
             return
         self._cases = {name: [Row(**row) for row in rows] for name, rows in before.get("cases", {}).items()}
 

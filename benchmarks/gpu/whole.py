@@ -1,6 +1,6 @@
 """A whole run on data of MLLMU-Bench's published size: unlearn, evaluate with the attacks of params.yaml, gate.
 
-It takes longer than some machines are lent for at a time: a stage that was stopped goes on where it was.
+It can take longer than a GPU is available for, so an interrupted stage resumes where it stopped.
 """
 
 import os

@@ -153,7 +153,7 @@ def main(arguments: list[str]) -> None:
                 note_refusal()
                 _write_results(task, {OUTCOME: f"{program}: {problem}"})
                 return
-        except Exception as error:  # of several processes' launcher; its class is torch's, which not all images have
+        except Exception as error:  # torch's launcher turns SIGTERM into a class that images without torch can't import
             if getattr(error, "sigval", None) == signal.SIGTERM:
                 raise SystemExit(console.TERMINATED) from None
             raise

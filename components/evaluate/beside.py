@@ -29,7 +29,7 @@ def vanilla_beside(params: Path, args: Arguments) -> Iterator[Callable[[], Path]
     options = [*(f"--{name}={place}" for name, place in places.items()), f"--gpu-processes={PROCESSES}"]
     command = [sys.executable, "-m", "components.evaluate.part", *options]
     quiet = os.environ | {"TQDM_DISABLE": "1"}  # the bars are the first process's
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=quiet)  # noqa: S603 - a list, no shell
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=quiet)  # noqa: S603 - this interpreter and a module of the project, no shell
 
     def answers() -> Path:
         if code := process.wait():

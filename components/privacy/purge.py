@@ -296,4 +296,4 @@ def _not_covered(params: Params, purge: Purge, finder: Finder, remote: bool) -> 
 def _in_git(path: Path) -> bool:
     git = shutil.which("git")
     command = [git or "git", "ls-files", "--", f"{path}/*.yaml", f"{path}/*.yml"]
-    return bool(git) and bool(subprocess.run(command, capture_output=True, check=False).stdout)  # noqa: S603 - git, its arguments a list, no shell
+    return bool(git) and bool(subprocess.run(command, capture_output=True, check=False).stdout)  # noqa: S603 - git as found on PATH, paths after --, no shell

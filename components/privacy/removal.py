@@ -135,12 +135,12 @@ def _database(path: Path, finder: Finder) -> None:
         tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         for (table,) in tables:
             columns = [column[1] for column in database.execute(f"PRAGMA table_info({quoted(table)})")]
-            found = database.execute(f"SELECT rowid, * FROM {quoted(table)}").fetchall()  # noqa: S608 - quoted: names take no "?"
+            found = database.execute(f"SELECT rowid, * FROM {quoted(table)}").fetchall()  # noqa: S608 - SQLite can't bind names; quoted() escapes them
             for number, *cells in found:
                 named = finder.in_value(": ".join(map(str, cells[:2])))
                 for place, (column, cell) in enumerate(zip(columns, cells, strict=True)):
                     if finder.in_value(cell) or (named and place == 1):
-                        change = f"UPDATE {quoted(table)} SET {quoted(column)} = ? WHERE rowid = ?"  # noqa: S608 - quoted: names take no "?"
+                        change = f"UPDATE {quoted(table)} SET {quoted(column)} = ? WHERE rowid = ?"  # noqa: S608 - SQLite can't bind names; quoted() escapes them
                         database.execute(change, (REMOVED, number))
         database.commit()
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")

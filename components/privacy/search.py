@@ -140,7 +140,7 @@ def _opened(content: bytes) -> Iterator[Any] | None:
         return None
     try:
         return iter([*reader(content), Raw(content.decode("utf-8", "replace"))])
-    except Exception:  # each library has errors of its own for damaged files, whose bytes are searched instead
+    except Exception:  # Arrow, zipfile, gzip and sqlite3 share no error for damage; raw bytes are searched then
         return None
 
 
@@ -171,7 +171,7 @@ def _sqlite(content: bytes) -> Iterator[Any]:
     with closing(sqlite3.connect(":memory:")) as database:
         database.deserialize(content)
         for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            for row in database.execute(f"SELECT * FROM {quoted(table)}"):  # noqa: S608 - quoted: names take no "?"
+            for row in database.execute(f"SELECT * FROM {quoted(table)}"):  # noqa: S608 - SQLite can't bind names; quoted() escapes them
                 yield from row
                 yield ": ".join(map(str, row[:2]))  # such as the name and value of a parameter
 

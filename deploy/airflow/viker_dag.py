@@ -71,8 +71,8 @@ def on_failure(context: Any) -> None:
         ti = context["ti"]
         text = f"viker: the task {ti.task_id} of the run {context['run_id']} has failed: {context.get('exception')}"
         body = json.dumps({"text": text[:2000]}).encode()
-        request = urllib.request.Request(address, body, {"Content-Type": "application/json"})  # noqa: S310 - the operator sets the address
-        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - the operator sets the address
+        request = urllib.request.Request(address, body, {"Content-Type": "application/json"})  # noqa: S310 - the address comes from whoever deploys the DAG, never from a request
+        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - the address comes from whoever deploys the DAG, never from a request
 
 
 def task_of(described: dict[str, Any], first: bool = False) -> Any:

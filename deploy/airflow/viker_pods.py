@@ -9,10 +9,10 @@ VOLUMES = {
     "/cache": k8s.V1Volume(
         name="cache", persistent_volume_claim=k8s.V1PersistentVolumeClaimVolumeSource(claim_name="viker-cache")
     ),
-    "/dev/shm": k8s.V1Volume(  # noqa: S108 - a volume of the pod's own
+    "/dev/shm": k8s.V1Volume(  # noqa: S108 - a mount point in the pod, no file of this machine
         name="shm", empty_dir=k8s.V1EmptyDirVolumeSource(medium="Memory", size_limit="2Gi")
     ),
-    "/tmp": k8s.V1Volume(name="tmp", empty_dir=k8s.V1EmptyDirVolumeSource()),  # noqa: S108 - a volume of the pod's own
+    "/tmp": k8s.V1Volume(name="tmp", empty_dir=k8s.V1EmptyDirVolumeSource()),  # noqa: S108 - a mount point in the pod, no file of this machine
 }
 
 

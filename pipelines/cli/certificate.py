@@ -74,7 +74,7 @@ def write_pdf(html: Path, target: Path) -> str:
     with tempfile.TemporaryDirectory() as folder, new_file(target) as temporary:
         options = ("--headless", "--no-sandbox", "--no-pdf-header-footer", f"--user-data-dir={folder}")
         command = [browser, *options, f"--print-to-pdf={temporary.resolve()}", html.resolve().as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603 - a list, no shell
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603 - Chromium as found on PATH, no shell
         if done.returncode or not temporary.is_file():
             raise UserError(f"{target}: Chromium did not print it ({done.stderr.strip()[-200:]}); {reason}.")
     return f"{target}, printed by Chromium: {reason}"

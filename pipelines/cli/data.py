@@ -104,7 +104,7 @@ def _place(fetched: Path, target: Path, source: str, force: bool, move: bool) ->
 def _track(target: Path, source: str, commit: str | None) -> str:
     """Put ``target`` under DVC, note in its .dvc file where it came from, and return its hash."""
     command = [sys.executable, "-m", "dvc", "add", "--quiet", str(target)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - dvc, its arguments a list, no shell
+    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - this interpreter's DVC, a path as one argument, no shell
     if result.returncode:
         raise UserError(
             f"{target}: DVC can't track it: {' '.join(result.stderr.split())} The data is in place: once that is "

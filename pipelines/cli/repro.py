@@ -58,7 +58,7 @@ def protect(root: Path) -> None:
 def _repro(root: Path, verbose: bool) -> None:
     if verbose:
         dvc = [sys.executable, "-m", "dvc"]
-        _in_two(lambda said: subprocess.run([*dvc, *said], check=False).returncode)  # noqa: S603 - a list, no shell
+        _in_two(lambda said: subprocess.run([*dvc, *said], check=False).returncode)  # noqa: S603 - this interpreter's DVC, no shell
         return
     pending = due(root)
     if pending:

@@ -97,7 +97,7 @@ def _here(engine: Engine, params: Path) -> str:
 
 
 def _run(*command: str) -> None:
-    code = subprocess.run([sys.executable, *command], check=False).returncode  # noqa: S603 - a list, no shell
+    code = subprocess.run([sys.executable, *command], check=False).returncode  # noqa: S603 - this interpreter and modules of the project, no shell
     if code:
         raise typer.Exit(code)
 

@@ -126,7 +126,7 @@ class _Page:
             return _html(await run_in_threadpool(self._answered, wanted))
         except UserError as error:
             return _sentence(without_secrets(str(error)), 400)
-        except Exception as error:  # the system's, such as no memory, is said on the page; any other is raised again
+        except Exception as error:  # system_error decides: out of memory is said on the page, a bug is raised again
             if (problem := system_error(error)) is None:
                 raise
             return _sentence(without_secrets(str(problem)), 500)

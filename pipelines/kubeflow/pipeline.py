@@ -24,7 +24,7 @@ def pipeline(settle: Settle, shares: Mapping[str, int]) -> Any:
 
     @dsl.pipeline(name=NAME, description="Make a multimodal language model forget people on request, and prove it.")
     def viker(
-        params: dict = {},  # noqa: B006 - kfp reads the default, nobody changes it
+        params: dict = {},  # noqa: B006 - kfp compiles the default into the pipeline; it is never mutated
         source: str = "",
         revision: str = "",
         requests: str = "",

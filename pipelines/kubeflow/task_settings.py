@@ -35,7 +35,7 @@ def settle(task: PipelineTask, deploy: DeployParams) -> None:
 
     task.set_cpu_request(size.cpu).set_cpu_limit(size.cpu)
     task.set_memory_request(size.memory).set_memory_limit(size.memory)
-    shared = "/dev/shm"  # noqa: S108 - a volume of the pod's own
+    shared = "/dev/shm"  # noqa: S108 - a mount point in the pod, no file of this machine
     kubernetes.empty_dir_mount(task, "shm", shared, medium="Memory", size_limit=size.shared_memory)
     if large and profile.gpu:
         count = profile.gpu.count if stage is not None and stage.processes else 1

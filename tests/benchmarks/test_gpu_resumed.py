@@ -1,4 +1,4 @@
-"""Stopped, the benchmark of the engine on a GPU goes on where it was: its figures stay, and so does the time taken."""
+"""The GPU benchmark resumes after an interruption: finished figures are kept, and the time already spent counts."""
 
 import time
 
@@ -48,7 +48,7 @@ def test_what_was_measured_stays_as_long_as_it_is_the_same_that_is_measured(tmp_
     assert said == []
     other = Figures(path, {"torch": "3", "rounds": 5}, said.append)
     assert other.lacking("a") == ["a"] and said == [
-        f"{path}: left by another run, measured anew: torch was '2', is '3'"
+        f"{path}: from another setup, so everything is measured again: torch was '2', is '3'"
     ]
 
 

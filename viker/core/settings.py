@@ -56,7 +56,7 @@ def read_yaml(path: Path, missing: str) -> Any:
 
 @lru_cache(maxsize=8)
 def _parsed(text: str) -> Any:
-    """Return what YAML says; commands read the same parameters several times, and parsing them takes 30 ms."""
+    """Parse YAML once per text: a command reads the same parameters several times, at 30 ms each."""
     return YAML(typ="safe", pure=True).load(text)
 
 

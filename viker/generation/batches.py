@@ -33,7 +33,7 @@ def chunks(encoder: Encoder, samples: Sequence[Sample], batch_size: int) -> Iter
 
 
 def question_batches(encoder: Encoder, chunk: Sequence[Sample], batch_size: int) -> Iterator[list[Sample]]:
-    """Yield questions, all answers to each one after the other, short ones first; ``batch_size`` or somewhat more."""
+    """Yield batches of whole questions with all their answers, short ones first; ``batch_size`` or somewhat more."""
     questions: dict[tuple[str, str], list[Sample]] = {}
     for sample in chunk:
         questions.setdefault((sample.picture, sample.prompt), []).append(sample)
