@@ -17,10 +17,10 @@ from components.privacy.search import Finder, Traces, files_below
 from components.privacy.traces import gather
 from pipelines.cli.promote import rollback
 from pipelines.cli.purge import purge
-from tests.components.privacy.canaries import CANARY, FORGOTTEN
+from tests.components.privacy.canaries import CANARY, FORGOTTEN, word
 from tests.test_demo import ENVIRONMENT
 from viker.core.errors import UserError
-from viker.core.pseudonyms import pseudonym
+from viker.core.pseudonyms import is_pseudonym, pseudonym
 from viker.data.forget_list import read_forget_list
 from viker.data.guard import guard_file, read_guard
 from viker.data.guard import guard_key as cipher
@@ -75,6 +75,12 @@ def test_a_canary_is_only_where_the_map_says(finished, monkeypatch):
     for path in found:
         copied = cache in path.parents and path.parent.name + path.name.removesuffix(".dir") in copies
         assert path in allowed or copied, f"{path.relative_to(finished)} holds something of people"
+
+
+def test_no_pseudonym_can_be_taken_for_a_canary():
+    name = f"qz9{word(0)}fa"
+    assert re.fullmatch(CANARY, name)
+    assert not is_pseudonym(f"P-{name:a<16}") and is_pseudonym(f"P-{name.replace('9', ''):a<16}")
 
 
 def test_pictures_of_people_are_nowhere_else_either(finished):
