@@ -54,9 +54,14 @@ def file_of(module: str) -> Path:
 
 
 def dependencies(stage: str) -> list[str]:
-    """The rooms that a stage imports, for dvc.yaml: a room as a whole, or its files where most of it is not used."""
+    """What dvc.yaml names as the code that a stage imports."""
+    return paths_of(imported(stage))
+
+
+def paths_of(imports: set[str]) -> list[str]:
+    """The rooms of modules, for dvc.yaml: a room as a whole, or its files where most of it is not used."""
     rooms: dict[str, set[str]] = defaultdict(set)
-    for module in imported(stage):
+    for module in imports:
         parts = module.split(".")
         if len(parts) > 1:
             rooms[".".join(parts[:2])].add(module)

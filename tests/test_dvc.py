@@ -14,7 +14,8 @@ from ruamel.yaml import YAML
 
 from components.contract.params import load_params
 from components.contract.stages import artifacts, default, stages
-from tests.imports import dependencies
+from tests.examples import examples
+from tests.imports import closure, dependencies, graph, paths_of
 from viker.data.requests import read_requests
 
 ROOT = Path(__file__).parents[1]
@@ -53,6 +54,14 @@ def test_command_is_the_stages_own_program(stage: str) -> None:
 def test_a_stage_depends_on_just_the_code_that_it_imports(stage: str) -> None:
     code = [dep for dep in MAP[stage]["deps"] if dep.startswith(("components/", "viker/"))]
     assert code == dependencies(stage)
+
+
+def test_the_example_of_a_stage_depends_on_just_the_code_that_it_imports() -> None:
+    code = "\n".join(text for title, text in examples().items() if title.startswith("components/notice/"))
+    named = set(re.findall(r"^from ([\w.]+) import (\w+)", code, re.MULTILINE))
+    modules = {name for package, member in named for name in (package, f"{package}.{member}")} & graph().modules
+    deps = YAML(typ="safe", pure=True).load(examples()["dvc.yaml"])["notice"]["deps"]
+    assert deps == [*sorted({*paths_of(closure(modules)), "components/notice"}), "metrics/gate.json"]
 
 
 def test_a_change_in_the_code_for_s3_makes_only_prepare_and_sample_due() -> None:
