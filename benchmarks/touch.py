@@ -4,6 +4,7 @@ docs/extending.md has it, runs its tests, and lists the files that changed.
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -61,7 +62,7 @@ def copy_tree(tree: Path) -> Path:
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            (tree / name).write_bytes((ROOT / name).read_bytes())
+            shutil.copy(ROOT / name, tree / name)
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "before"]):
         run(tree, "git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", *command)
     return tree

@@ -71,7 +71,7 @@ def test_a_change_in_the_code_for_s3_makes_only_prepare_and_sample_due() -> None
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_are_those_that_the_stage_declares(stage: str) -> None:
-    params, sections = names(MAP[stage]["params"]), stages()[stage].sections
+    params, sections = names(MAP[stage].get("params", [])), stages()[stage].sections
     assert set(params) == ({"params.yaml"} if sections is None else set(sections))
 
 
