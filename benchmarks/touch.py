@@ -45,8 +45,7 @@ def main() -> None:
             tree = copy_tree(Path(folder) / "tree")
             add(kind, tree)
             tests = run(tree, sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *HELD[kind])
-            changed = run(tree, "git", "status", "--porcelain", "--untracked-files=all").stdout.splitlines()
-            files = sorted(line[3:] for line in changed)
+            files = changed(tree)
             written = [file for file in files if not GENERATED.match(file)]
             names = [file if file in written else f"[{file}]" for file in files]
             print(f"{kind:8} {BEFORE[kind]:>9} {len(written):4}  {', '.join(names)}", flush=True)
@@ -82,6 +81,12 @@ def add(kind: str, tree: Path) -> None:
             file.write_text(code, encoding="utf-8")
     if kind == "stage":
         run(tree, sys.executable, "-m", "pipelines.cli.main", "pipeline", "compile")
+
+
+def changed(tree: Path) -> list[str]:
+    """Return the files that differ from what ``copy_tree`` committed, new ones included."""
+    lines = run(tree, "git", "status", "--porcelain", "--untracked-files=all").stdout.splitlines()
+    return sorted(line[3:] for line in lines)
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:

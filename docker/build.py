@@ -13,7 +13,9 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pip_settings import secrets
 from sbom import write_sbom
@@ -35,7 +37,7 @@ def main() -> None:
         options += ["--build-arg", f"VERSION={project()['version']}", "--build-arg", f"COMMIT={commit()}"]
         for stage, name in names.items():
             start = time.monotonic()
-            build(docker, stage, name, options)
+            build(docker, stage, name, [*options, *package_options(stages[stage]["requirements"])])
             seconds = time.monotonic() - start
             with_cuda = arguments.torch == "cuda" and "torch" in stages[stage]["requirements"]
             bound = stages[stage]["image_megabytes"] + (CUDA_MEGABYTES if with_cuda else 0)
@@ -59,19 +61,31 @@ def main() -> None:
         arguments.digests.write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
 
 
-def declared_stages() -> dict[str, dict[str, object]]:
+def declared_stages() -> dict[str, dict[str, Any]]:
     """Return the literal arguments of each ``Stage(…)`` in components/*/stage.py; reading them needs no package."""
     stages = {}
     for path in sorted((ROOT / "components").glob("*/stage.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Stage":
                 wanted = [k for k in node.keywords if k.arg in ("name", "requirements", "image_megabytes")]
-                stage = {"requirements": ()} | {str(k.arg): ast.literal_eval(k.value) for k in wanted}
+                stage = {"requirements": (), "image_megabytes": 0} | {
+                    str(k.arg): ast.literal_eval(k.value) for k in wanted
+                }
                 stages[str(stage["name"])] = stage
     return stages
 
 
-def parse(stages: dict[str, dict[str, object]]) -> argparse.Namespace:
+def package_options(requirements: Sequence[str]) -> list[str]:
+    """Return the build arguments: which target of the Dockerfile has the most of the files, and those on top of it."""
+    dockerfile = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    parents = {target: parent for parent, target in re.findall(r"^FROM (\w+) AS (\w+)$", dockerfile, re.MULTILINE)}
+    shared, rest = "base", list(requirements)
+    while rest and parents.get(rest[0]) == shared:
+        shared = rest.pop(0)
+    return ["--build-arg", f"SHARED={shared}", "--build-arg", f"ADD={' '.join(rest)}"]
+
+
+def parse(stages: dict[str, dict[str, Any]]) -> argparse.Namespace:
     """Return the command line's arguments."""
     parser = argparse.ArgumentParser(prog="docker/build.py", description=(__doc__ or "").partition(":")[0])
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"default: all; one of {', '.join(stages)}")

@@ -7,6 +7,7 @@ import tomllib
 import pytest
 import torch
 
+from benchmarks import touch
 from components.contract.params import load_params, params_model
 from components.prepare.run import run as prepare
 from tests.conftest import ROOT, prepare_params
@@ -104,3 +105,14 @@ def test_the_format_is_recognised_and_prepared(package, tmp_path):
     manifest = prepare(params, 1, tmp_path / "prepared", tmp_path / "validation")
     assert manifest["format"] == "interviews"
     assert manifest["counts"]["forget"] | {"people": 1, "records": 4} == manifest["counts"]["forget"]
+
+
+@pytest.mark.slow
+def test_a_stage_touches_five_files_and_is_held_by_the_tests_of_every_stage(tmp_path):
+    tree = touch.copy_tree(tmp_path / "tree")
+    touch.add("stage", tree)
+    pytest_of_it = ("-m", "pytest", "-p", "no:cacheprovider", "-k", "notice", *touch.HELD["stage"])
+    tests = touch.run(tree, sys.executable, *pytest_of_it)
+    assert tests.returncode == 0, tests.stdout[-3000:]
+    written = [file for file in touch.changed(tree) if not touch.GENERATED.match(file)]
+    assert len(written) == 5, written

@@ -10,6 +10,7 @@ import tomllib
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from packaging.requirements import Requirement
@@ -79,8 +80,8 @@ COMPUTES = ("finetune", "unlearn", "evaluate")
 def reached(stage: str) -> set[str]:
     """Top-level packages that the programs of a stage import through any module of the project.
 
-    A stage without the model reads what plug-ins declare and does not compute with them: what they import inside their
-    functions does not count there.
+    A stage without the model reads what plug-ins and other stages declare and does not compute with them: what they
+    import inside their functions does not count there.
     """
     folder = f"components.{stage}"
     programs = {folder, *graph().find_descendants(folder), "components.contract.kfp_task", *ALSO.get(stage, ())}
@@ -93,7 +94,9 @@ def reached(stage: str) -> set[str]:
         names = imports(module, later)
         packages |= {name.split(".")[0] for name in names}
         found = {(name, later) for name in names if name in graph().modules}
-        found |= {(plugin, computes) for plugin in plugins_of(module)}
+        found |= {(plugin, later and computes) for plugin in plugins_of(module)}
+        if module == stages.__module__:
+            found |= {(f"components.{name}.stage", False) for name in STAGES}
         todo |= found - seen
     return packages - set(sys.stdlib_module_names) - set(PACKAGES)
 
@@ -158,30 +161,39 @@ def test_the_extra_of_a_stage_is_what_the_stage_declares(stage: str) -> None:
     )
 
 
+@pytest.fixture
+def build(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(ROOT / "docker")
+    return importlib.import_module("build")
+
+
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_dockerfile_installs_what_the_stage_declares(stage: str) -> None:
-    """The targets of the Dockerfile, from python to the stage's own, install the declared files in order."""
+def test_an_image_gets_what_its_stage_declares_in_this_order(build: ModuleType, stage: str) -> None:
+    """The targets of the Dockerfile below the one that the build picks install what the stage does not add to it."""
+    _, shared, _, add = build.package_options(stages()[stage].requirements)
     parents, installed, target = {}, {}, ""
     for line in (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8").splitlines():
         if line.startswith("FROM "):
             _, parent, _, target = line.split()
             parents[target] = parent
-        installed.setdefault(target, []).extend(
-            part.removeprefix("source=").split(",")[0] for part in line.split("--mount=") if "requirements/" in part
-        )
+        installed.setdefault(target, []).extend(re.findall(r"source=(requirements/\w+\.txt)", line))
         if '"torch===' in line:
             installed[target].append("requirements/torch.txt")
-    chain, target = [], f"deps-{stage}"
+    chain, target = [], shared.removeprefix("SHARED=")
     while target in parents:
-        chain = installed.get(target, []) + chain
+        chain = installed[target] + chain
         target = parents[target]
-    assert chain == files(stage)
+    assert chain + [f"requirements/{name}.txt" for name in add.removeprefix("ADD=").split()] == files(stage)
 
 
-def test_the_build_knows_every_stage_with_its_requirements_and_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "docker")
-    read = importlib.import_module("build").declared_stages()
-    assert read == {
+def test_stages_share_what_the_dockerfile_can_share(build: ModuleType) -> None:
+    wanted = {"prepare": "sources", "gate": "data", "register": "base"} | dict.fromkeys(COMPUTES, "models")
+    picked = {stage: build.package_options(stages()[stage].requirements)[1] for stage in wanted}
+    assert picked == {stage: f"SHARED={target}" for stage, target in wanted.items()}
+
+
+def test_the_build_knows_every_stage_with_its_requirements_and_bound(build: ModuleType) -> None:
+    assert build.declared_stages() == {
         name: {"name": name, "requirements": stage.requirements, "image_megabytes": stage.image_megabytes}
         for name, stage in stages().items()
     }

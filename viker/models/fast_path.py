@@ -24,12 +24,12 @@ class NoFastPath(Exception):
 
 @dataclass(frozen=True)
 class FastPath:
-    """A quicker way to the same logits.
+    """A quicker way to the same logits, or to the same gradients.
 
     ``what``: its name in the record of a run. ``otherwise``: what happens without it, for the warning. ``step``: which
     of several computations it is that share the name. ``float32`` and ``half``: up to which relative error (norm of
     the difference over norm of the plain logits) rounding explains a difference, by the logits' precision; ``half``
-    counts for quantised models alone.
+    counts for quantised models alone. ``of``: what is compared.
     """
 
     what: str
@@ -37,6 +37,7 @@ class FastPath:
     step: str
     float32: float
     half: float
+    of: str = "logits"
 
     def take(self, model: Any, fast: Callable[[], Result], plain: Callable[[], Result]) -> Result:
         """Return ``fast()``, or ``plain()`` where ``fast`` raises ``NoFastPath`` or failed for this model before.
@@ -74,7 +75,7 @@ class FastPath:
     def _verdict(
         self, model: Any, fast: Tensor, plain: Callable[[], Tensor], repeat: Callable[[], Tensor]
     ) -> str | None:
-        rounded = need_finite(plain(), "the model's logits")
+        rounded = need_finite(plain(), f"the model's {self.of}")
         if rounded.dtype not in HALF or getattr(unwrapped(model), "is_quantized", False):
             return self.difference(fast, rounded)
         with in_float32():
@@ -84,14 +85,14 @@ class FastPath:
         error, noise = ((logits.float() - exact).norm().item() for logits in (fast, rounded))
         if error <= NEAR * noise or error < self.float32 * exact.norm().item():
             return None
-        return f"with the {self.what} this model's logits are {error / noise:.1f} times as far from float32's"
+        return f"with the {self.what} this model's {self.of} are {error / noise:.1f} times as far from float32's"
 
     def difference(self, fast: Tensor, plain: Tensor) -> str | None:
         """Return how two tensors of logits differ, or None where rounding explains it. All tolerances apply here."""
         error = ((fast - plain).norm() / plain.norm()).item()
         if error < (self.float32 if plain.dtype == torch.float32 else self.half):  # False for NaN
             return None
-        return f"with the {self.what} this model's logits differ by {error:.1e}"
+        return f"with the {self.what} this model's {self.of} differ by {error:.1e}"
 
     def _need_agreement(self, model: Any) -> None:
         reason = _verdicts.get(unwrapped(model), {}).get(self)

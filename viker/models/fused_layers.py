@@ -14,14 +14,15 @@ from viker.data.samples import Sample
 from viker.models.encoder import Encoder
 from viker.models.fast_path import FastPath, NoFastPath
 from viker.models.fused_operations import Cast, GatedLoraProduct, GatedProduct, LoraProducts, rms_norm, rotate
+from viker.models.layer_gradients import LayerGradients, adapter_that_adds
 from viker.models.library_hooks import with_global
 from viker.models.loading import one_line
 from viker.models.logits import answer_logits, unwrapped
 from viker.models.right_padding import shortest_and_longest
 
-TRAINING, ASKING = (
-    FastPath("fused layers", "each operation of a layer is launched by itself", step, 1e-4, 5e-2)
-    for step in ("training", "asking")
+TRAINING, ASKING, GRADIENTS = (
+    FastPath("fused layers", "each operation of a layer is launched by itself", step, 1e-4, 5e-2, of)
+    for step, of in (("training", "logits"), ("asking", "logits"), ("training", "gradients"))
 )
 Forward = Callable[..., Any]
 
@@ -29,8 +30,9 @@ Forward = Callable[..., Any]
 def fuse_layers(model: Any, encoder: Encoder, samples: Sequence[Sample], path: FastPath = TRAINING) -> None:
     """Fuse a language model's layers, and its adapter's; parameters and gradients are what they were, up to rounding.
 
-    The shortest and the longest of ``samples`` are computed both ways to verify that they agree; if they don't, every
-    layer stays as it is. So do modules that a family or a kind of adapter computes in a way of its own.
+    The shortest and the longest of ``samples`` are computed both ways to verify that they agree, for training with the
+    gradients of the last layer; if they don't, every layer stays as it is. So do modules that a family or a kind of
+    adapter computes in a way of its own.
     """
     batch = encoder.batch(shortest_and_longest(encoder, samples))
     forwards = fused_forwards(model)
@@ -49,7 +51,12 @@ def fuse_layers(model: Any, encoder: Encoder, samples: Sequence[Sample], path: F
     def fuse() -> None:
         fused, plain = partial(logits, forwards), partial(logits, {})
         try:
-            path.verify(model, fused(), plain, fused)
+            with adapter_that_adds(model):
+                path.verify(model, fused(), plain, fused)
+                if path is TRAINING:
+                    use({})
+                    taken = LayerGradients(model, batch, forwards_below)
+                    GRADIENTS.verify(model, taken.fast(), taken.plain, taken.fast)
         except (TypeError, RuntimeError) as error:  # of a family that calls one in another way, or of the GPU
             raise NoFastPath(one_line(error)) from error
         use(forwards)
@@ -59,7 +66,11 @@ def fuse_layers(model: Any, encoder: Encoder, samples: Sequence[Sample], path: F
 
 def fused_forwards(model: Any) -> dict[nn.Module, Forward]:
     """Return the modules of the language model that can be fused, and what computes each."""
-    decoder = unwrapped(model).get_decoder()
+    return forwards_below(unwrapped(model).get_decoder())
+
+
+def forwards_below(decoder: nn.Module) -> dict[nn.Module, Forward]:
+    """Return the same of a whole decoder, or of one of its layers."""
     forwards: dict[nn.Module, Forward] = {}
     groups: list[LayerGroup] = []
     for module in decoder.modules():

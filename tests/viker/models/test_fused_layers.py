@@ -1,24 +1,21 @@
 """Fused layers have the values and gradients of plain ones, in fewer operations, with less kept."""
 
-import copy
 import random
-from collections import Counter
 from types import SimpleNamespace
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import Linear as LoraLinear
 from PIL import Image
 
 from benchmarks.gpu.timing import launches
 from tests.conftest import png
 from tests.viker.methods.checks import settings_of
+from tests.viker.models.fused import SAMPLES, adapted, filled, fused_types
 from tests.viker.training.families import FAMILIES, build
 from tests.viker.training.test_training import samples, teachers, trainer_of  # noqa: F401 - fixtures
 from viker.attacks.base.subject import Subject
 from viker.attacks.relearn import adapter_to_teach
-from viker.data.samples import Sample
 from viker.generation.decode import decode
 from viker.generation.generate import log_likelihoods, replies
 from viker.methods.base.method import methods
@@ -28,33 +25,9 @@ from viker.models.fast_path import fallbacks
 from viker.models.float32 import in_float32
 from viker.models.fused_layers import ASKING, fuse_layers, fused_forwards
 from viker.models.fused_operations import LoraProducts, rotate
-from viker.models.loading import language_layers
 from viker.models.logits import answer_logits
-from viker.models.lora_precision import compute_in_model_precision
 from viker.models.shared_prefix import Prefixes
 from viker.teacher.visual import teacher_probabilities
-
-SAMPLES = [
-    Sample("a", "Where was this person born?", "In Oslo, by the sea.", "wide"),
-    Sample("b", "Which?", "A", ""),
-    Sample("c", "Where?", "By the sea.", "square"),
-]
-
-
-def adapted(model, precision=torch.float32, **changes):
-    torch.manual_seed(3)
-    own = copy.deepcopy(model).to(precision)
-    lora = LoraConfig(r=4, lora_alpha=8, target_modules=language_layers(own), **changes)
-    return filled(compute_in_model_precision(get_peft_model(own, lora)))
-
-
-def filled(model):
-    """Give a fresh adapter something to say: B is 0 at first."""
-    torch.manual_seed(4)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.1)
-    return model
 
 
 @pytest.fixture(scope="module", params=list(FAMILIES))
@@ -78,10 +51,6 @@ def gradients(model, encoder):
     return logits.detach(), taken
 
 
-def fused_types(model):
-    return Counter(type(module).__name__ for module in model.modules() if "forward" in vars(module))
-
-
 def test_each_family_computes_what_it_does_plain(family):
     name, model, encoder = family
     ours = adapted(model)
@@ -100,15 +69,6 @@ def test_each_family_computes_what_it_does_plain(family):
     assert fused.keys() == plain.keys() and len(fused) == 2 * 2 * 7
     for key, gradient in plain.items():
         torch.testing.assert_close(fused[key], gradient, atol=1e-4 * gradient.abs().max().item(), rtol=1e-3)
-
-
-@pytest.fixture
-def small(small_model):
-    model, encoder = small_model
-    own = Encoder(
-        encoder.processor, {"wide": encoder.pictures["scene-0"], "square": encoder.pictures["scene-1"]}, encoder.device
-    )
-    return model, own
 
 
 def test_in_half_precision_gradients_are_as_near_to_float32_as_plain_ones(small):
