@@ -91,7 +91,7 @@ def test_the_pipeline_in_its_images(
     def run(gate: dict[str, Any]) -> set[str]:
         params = small_params({"gate": gate})
         params.pop("deploy", None)
-        pipeline(lambda task: task)(
+        pipeline(lambda task: task, shares={})(
             params=to_struct(params),
             source="/cache/people.yaml",
             requests=f"s3://{bucket}/requests",
