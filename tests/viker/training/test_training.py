@@ -118,6 +118,20 @@ def test_the_rate_rises_in_the_warm_up_and_then_falls_or_stays(trainer_of):
         assert rates[name][6:] == sorted(rates[name][6:], reverse=True) and rates[name][-1] < 0.0005
 
 
+def test_the_mode_is_set_at_first_and_after_a_measurement(trainer_of, monkeypatch):
+    trainer, modes = trainer_of(), []
+    set_mode, step = trainer.model.eval().train, trainer.compute_loss
+
+    def then_measured(model, inputs):
+        modes.append(model.training)
+        return step(model, inputs), set_mode(len(modes) > 2)
+
+    monkeypatch.setattr(trainer.model, "train", lambda mode=True: modes.append("set") or set_mode(mode))
+    monkeypatch.setattr(trainer, "compute_loss", lambda *given: then_measured(*given)[0])
+    trainer.train()
+    assert modes == ["set", True, "set", True, True]
+
+
 def test_without_clipping_a_step_differs_and_the_norm_is_logged_all_the_same(trainer_of):
     clipped, free = trainer_of(max_grad_norm=1e-9), trainer_of(max_grad_norm=0.0)
     assert any(not torch.equal(a, b) for a, b in zip(adapter(clipped).values(), adapter(free).values(), strict=True))
