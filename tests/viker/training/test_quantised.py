@@ -17,10 +17,13 @@ from viker.finetuning.small_llava import build_model, build_processor, tokenizer
 from viker.methods.viker import viker_loss
 from viker.models import loading
 from viker.models.encoder import Encoder
+from viker.models.fast_path import fallbacks
+from viker.models.fused_layers import fuse_layers
 from viker.models.loading import load_model
 from viker.models.logits import answer_logits
 from viker.training.adapter import put_adapter
 from viker.training.settings import UnlearnParams
+from viker.training.start_model import load_start_model
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +100,14 @@ def test_without_bitsandbytes_the_error_says_what_to_install(project, monkeypatc
     monkeypatch.setattr(loading, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"unlearn\.load_in_4bit needs bitsandbytes: pip install 'viker\[quantised\]'"):
         load_model(str(project / "vanilla"), "vanilla", in_4bit=True)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_its_layers_are_fused_where_that_changes_neither_logits_nor_gradients(project, wider, params, precision):
+    section = params.unlearn.model_copy(update={"load_in_4bit": True, "precision": precision})
+    model, _ = load_start_model(section, project / "vanilla")
+    adapted = put_adapter(section, model)
+    samples = [sample_of(record) for record in read_records(project / "prepared", "forget")]
+    fuse_layers(adapted, wider[1], samples)
+    kinds = {type(module).__name__ for module in adapted.modules() if "forward" in vars(module)}
+    assert kinds >= {"LlamaMLP", "LlamaAttention", "LlamaRMSNorm"} and fallbacks() == []
