@@ -120,10 +120,10 @@ def test_the_rate_rises_in_the_warm_up_and_then_falls_or_stays(trainer_of):
 
 def test_the_mode_is_set_at_first_and_after_a_measurement(trainer_of, monkeypatch):
     trainer, modes = trainer_of(), []
-    set_mode, step = trainer.model.eval().train, trainer.compute_loss
+    set_mode, step = trainer.model.train, trainer.compute_loss
 
     def then_measured(model, inputs):
-        modes.append(model.training)
+        modes.append(all(module.training for module in model.modules()))
         return step(model, inputs), set_mode(len(modes) > 2)
 
     monkeypatch.setattr(trainer.model, "train", lambda mode=True: modes.append("set") or set_mode(mode))
