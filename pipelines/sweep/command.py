@@ -116,7 +116,7 @@ def _run_shared(root: Path, shared: Sequence[Stage], out: int | None) -> None:
     """Run the stages that all combinations share in the work tree itself; ``out``: where what they print goes."""
     names = " ".join(stage.name for stage in shared)
     if shared and (root / ".dvc").is_dir():
-        code = subprocess.call([sys.executable, "-m", "dvc", "repro", *names.split()], cwd=root, stdout=out)  # noqa: S603 - ours
+        code = subprocess.call([sys.executable, "-m", "dvc", "repro", *names.split()], cwd=root, stdout=out)  # noqa: S603 - this interpreter's DVC and names of stages, no shell
         if code:
             raise UserError(f"'dvc repro {names}' exited with {code}: fix what it reports, then start the sweep again.")
     elif not all((root / out).exists() for stage in shared for out in stage.outs):

@@ -111,7 +111,7 @@ class Sweep:
             with log.open("ab") as out, self._lock:
                 if self._stopped:
                     raise StepFailed("stopped")
-                process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)  # noqa: S603 - no shell
+                process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)  # noqa: S603 - this interpreter and the command of a stage in dvc.yaml, no shell
                 self._running.add(process)
             code = self._wait(process, folder)
             with self._lock:
