@@ -1,10 +1,13 @@
 """Airflow with a real scheduler carries requests out, from the file to the promotion, at toy size."""
 
+import json
 import os
 import signal
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -40,7 +43,27 @@ def store(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="module")
-def airflow(prepared, small_description, requests, store, tmp_path_factory):
+def posted():
+    """The address of a webhook, and what was posted to it."""
+    bodies: list[dict] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/hook", bodies
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def airflow(prepared, small_description, requests, store, posted, tmp_path_factory):
     folder = tmp_path_factory.mktemp("airflow")
     write_inputs(folder, prepared)
     environment = {
@@ -54,6 +77,7 @@ def airflow(prepared, small_description, requests, store, tmp_path_factory):
         "VIKER_RETRIES": "1",
         "VIKER_RETRY_SECONDS": "1",
         "VIKER_TRACKING": "off",
+        "VIKER_WEBHOOK": posted[0],
         "MLFLOW_TRACKING_URI": store,
     }
     (folder / "home").mkdir()
@@ -128,7 +152,7 @@ def test_a_task_that_is_killed_resumes_and_what_was_forgotten_stays_forgotten(ai
     assert MlflowClient(store).get_model_version("viker-adapter", str(version)).tags["requests"] == "r1, r2"
 
 
-def test_what_the_user_must_put_right_is_not_tried_again(airflow, requests) -> None:
+def test_what_the_user_must_put_right_is_not_tried_again_and_is_posted(airflow, requests, posted) -> None:
     add(requests, "r3", "003")
     airflow.trigger("wrong", conf({"finetune": {"deployed_model": "null"}}) | {"model": None})
     states = airflow.wait("wrong")
@@ -136,6 +160,9 @@ def test_what_the_user_must_put_right_is_not_tried_again(airflow, requests) -> N
     assert (states["resolve"], states["finish"]) == ("failed", "success")
     assert airflow.tries("wrong", "resolve") == 1
     assert "finetune.deployed_model is null" in airflow.text("wrong", "resolve")
+    failed = [body["text"] for body in posted[1] if body["text"].startswith("viker: the task ")]
+    assert len(failed) == 1 and "the task resolve of the run wrong has failed: " in failed[0]
+    assert "finetune.deployed_model is null" in failed[0]
     (requests / "r3.yaml").unlink()
 
 
