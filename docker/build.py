@@ -67,11 +67,10 @@ def declared_stages() -> dict[str, dict[str, Any]]:
     for path in sorted((ROOT / "components").glob("*/stage.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Stage":
-                wanted = [k for k in node.keywords if k.arg in ("name", "requirements", "image_megabytes")]
-                stage = {"requirements": (), "image_megabytes": 0} | {
-                    str(k.arg): ast.literal_eval(k.value) for k in wanted
-                }
-                stages[str(stage["name"])] = stage
+                stage: dict[str, Any] = {"requirements": (), "image_megabytes": 0}
+                declared = {str(k.arg): k.value for k in node.keywords if k.arg in ("name", *stage)}
+                stage |= {name: ast.literal_eval(value) for name, value in declared.items()}
+                stages[stage["name"]] = stage
     return stages
 
 

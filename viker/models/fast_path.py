@@ -76,7 +76,7 @@ class FastPath:
         self, model: Any, fast: Tensor, plain: Callable[[], Tensor], repeat: Callable[[], Tensor]
     ) -> str | None:
         rounded = need_finite(plain(), f"the model's {self.of}")
-        if rounded.dtype not in HALF or getattr(unwrapped(model), "is_quantized", False):
+        if not compared_in_float32(model, rounded.dtype):
             return self.difference(fast, rounded)
         with in_float32():
             exact, again = plain(), repeat()
@@ -98,6 +98,11 @@ class FastPath:
         reason = _verdicts.get(unwrapped(model), {}).get(self)
         if reason is not None:
             raise NoFastPath(reason)
+
+
+def compared_in_float32(model: Any, dtype: torch.dtype) -> bool:
+    """Return whether what has this precision is computed again in float32 to verify it; a quantised model can't be."""
+    return dtype in HALF and not getattr(unwrapped(model), "is_quantized", False)
 
 
 NEAR = 3.0

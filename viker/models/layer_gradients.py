@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from viker.models.encoder import Batch
-from viker.models.float32 import HALF
+from viker.models.fast_path import compared_in_float32
 from viker.models.hidden_states import decoder_layers
-from viker.models.logits import answer_logits, unwrapped
+from viker.models.logits import answer_logits
 
 ADDED = 0.02
 """Standard deviation of what stands in for an adapter's zeros: that of a language model's own weights at first."""
@@ -40,7 +40,7 @@ class LayerGradients:
             hook.remove()
         (self.states, *self.args), self.kwargs = given[0]
         self.copies = {self.states.dtype: copy.deepcopy(layer)}
-        if self.states.dtype in HALF and not getattr(unwrapped(model), "is_quantized", False):
+        if compared_in_float32(model, self.states.dtype):
             self.copies[torch.float32] = copy.deepcopy(layer).float()
         self.forwards = forwards
         self.norms = [gradient.norm().item() or 1.0 for gradient in self._taken(fast=False)]
