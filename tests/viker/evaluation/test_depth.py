@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 
@@ -19,10 +19,12 @@ NATS = st.floats(-5, 5, allow_nan=False, width=32)
 
 
 @given(st.lists(st.tuples(NATS, NATS), min_size=1, max_size=6))
+@example([(torch.tensor(KNOWING).item(), 0.0)])
 def test_the_depth_is_the_share_of_what_a_retrained_models_states_lack(costs) -> None:
     retrained, unlearned = (torch.tensor(own) for own in zip(*costs, strict=True))
     found = depth(retrained, unlearned)
-    layers = [(r, u) for r, u in zip(retrained.tolist(), unlearned.tolist(), strict=True) if r > KNOWING]
+    known = torch.tensor(KNOWING).item()  # in float32, as the costs are: that of 0.05 is greater than 0.05
+    layers = [(r, u) for r, u in zip(retrained.tolist(), unlearned.tolist(), strict=True) if r > known]
     if not layers:
         assert found is None
         return
