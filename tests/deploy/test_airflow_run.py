@@ -153,16 +153,16 @@ def test_a_task_that_is_killed_resumes_and_what_was_forgotten_stays_forgotten(ai
 
 
 def test_what_the_user_must_put_right_is_not_tried_again_and_is_posted(airflow, requests, posted) -> None:
-    add(requests, "r3", "003")
-    airflow.trigger("wrong", conf({"finetune": {"deployed_model": "null"}}) | {"model": None})
+    add(requests, "r3", "nobody")
+    airflow.trigger("wrong", conf())
     states = airflow.wait("wrong")
     assert states[""] == "failed"
-    assert (states["resolve"], states["finish"]) == ("failed", "success")
-    assert airflow.tries("wrong", "resolve") == 1
-    assert "finetune.deployed_model is null" in airflow.text("wrong", "resolve")
+    assert (states["prepare"], states["finish"]) == ("failed", "success")
+    assert airflow.tries("wrong", "prepare") == 1
+    assert "an ID that nobody in the data has" in airflow.text("wrong", "prepare")
     failed = [body["text"] for body in posted[1] if body["text"].startswith("viker: the task ")]
-    assert len(failed) == 1 and "the task resolve of the run wrong has failed: " in failed[0]
-    assert "finetune.deployed_model is null" in failed[0]
+    assert len(failed) == 1 and "the task prepare of the run wrong has failed: " in failed[0]
+    assert "an ID that nobody in the data has" in failed[0]
     (requests / "r3.yaml").unlink()
 
 
