@@ -46,7 +46,7 @@ class ViKeR(MethodSettings):
             raise ValueError("no teacher: name one, or say none")
         for name in named:
             if name not in known and teacher != "none":
-                nearest = did_you_mean(name, [*known, "none"]).removesuffix(".")
+                nearest = did_you_mean(name, known if "none" in named else [*known, "none"]).removesuffix(".")
                 raise ValueError(f"no teacher '{name[:80]}'; expected {', '.join(known)}, or none alone{nearest}")
         return teacher
 
