@@ -45,6 +45,25 @@ def test_leakage_is_the_share_of_open_replies_with_a_secret():
     assert (counts["leakage_rate"], counts["cloze_accuracy"], counts["people_leaked_rate"]) == (2, 1, 1)
 
 
+def test_what_can_leak_is_counted_over_open_questions_with_a_picture_and_over_people():
+    silent = replace(OPEN, answer="Somewhere.", secrets=())
+    of_text = replace(OPEN, person_id="2", modality="text", images=())
+    metrics = measured(
+        asked(OPEN, "?"), asked(silent, "?"), asked(of_text, "?"), asked(replace(CHOICE, person_id="3"), "B")
+    )
+    assert metrics["forget"]["measurable_rate"] == 1 / 2
+    assert metrics["forget"]["measurable_people_rate"] == pytest.approx(1 / 3)
+    assert (metrics["forget"]["samples"], metrics["forget"]["people"]) == (4, 3)
+    assert metrics["retain"]["measurable_rate"] is metrics["retain"]["measurable_people_rate"] is None
+
+
+def test_questions_without_a_picture_are_a_block_of_their_own():
+    of_text = replace(OPEN, modality="text", images=())
+    metrics = measured(asked(OPEN, "Oslo"), asked(OPEN, "Lima"), asked(of_text, "Oslo"))
+    assert metrics["forget"]["leakage_rate"] == 1 / 2
+    assert metrics["forget"]["text_only"]["leakage_rate"] == 1
+
+
 def test_a_person_counts_as_leaked_if_any_reply_leaks():
     other, third = replace(OPEN, person_id="2"), replace(OPEN, person_id="3")
     metrics = measured(asked(OPEN, "Oslo"), *[asked(OPEN, "Lima")] * 3, asked(other, "Riga"), asked(third, "Rome"))
@@ -118,3 +137,9 @@ def test_differences_are_paired_reply_by_reply():
     assert found["leakage_rate"] == {"value": -1, "low": -1, "high": -1}
     assert differences(before, before, 7)["forget"]["rouge_l"] == {"value": 0, "low": 0, "high": 0}
     assert found["classification_accuracy"] == {"value": None, "low": None, "high": None}
+
+
+def test_differences_are_of_questions_with_a_picture():
+    of_text = replace(OPEN, modality="text", images=())
+    before, after = (pd.DataFrame([asked(OPEN, said), asked(of_text, "Oslo")]) for said in ("Oslo", "Lima"))
+    assert differences(before, after, 7)["forget"]["leakage_rate"]["value"] == -1
