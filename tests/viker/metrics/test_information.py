@@ -57,6 +57,16 @@ def test_replies_that_do_not_depend_on_the_truth_are_none(say):
     assert information(table(say), DOMAIN, 7)["p_value"] > 0.05
 
 
+@pytest.mark.parametrize(
+    ("say", "capped"), [(lambda n, i, place: VALUES[(place + 5) % 16], False), (lambda n, i, place: VALUES[i], True)]
+)
+def test_the_p_value_is_the_smallest_of_three_times_three_and_at_most_1(say, capped):
+    found = information(table(say), DOMAIN, 7)
+    smallest = min(found[f"{name}_p"] for name in ("mutual_information", "shift", "one_other"))
+    assert (3 * smallest > 1) == capped
+    assert found["p_value"] == pytest.approx(min(1, 3 * smallest))
+
+
 @pytest.mark.parametrize("pictures", [1, 4])
 def test_one_wrong_reply_under_all_pictures_of_a_person_is_no_code(pictures):
     """Each person has a value of few, and the model says one of its own choice, whatever the picture."""
