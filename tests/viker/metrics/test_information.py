@@ -8,6 +8,7 @@ from scipy.stats import binom
 
 from viker.metrics.base.information import information
 from viker.metrics.base.kept import kept
+from viker.metrics.base.statistics import exact_interval
 
 VALUES = [f"value{letter}" for letter in "abcdefghijklmnop"]
 PEOPLE = [f"p{number}" for number in range(4)]
@@ -128,6 +129,28 @@ def test_a_person_and_an_attribute_below_half_of_vanilla_are_lost():
     kind = kept(vanilla, replies(lambda person, attribute: attribute != "enjoys"), 7)
     assert (kind["people_lost_rate"], kind["attributes_lost_rate"]) == (0.0, 1 / 6)
     assert one["counts"] == {"people_lost_rate": 4, "attributes_lost_rate": 6}
+    assert one["intervals"] == {"people_lost_rate": exact_interval([1, 0, 0, 0])}
+
+
+def test_half_of_vanilla_is_not_lost_and_an_attribute_of_few_people_counts_with_the_others_like_it():
+    half = replies(lambda person, attribute: person != "p0" or attribute in ATTRIBUTES[:3])
+    assert kept(replies(lambda *_: True), half, 7)["people_lost_rate"] == 0
+    assert kept(half, replies(lambda person, attribute: person != "p0" or attribute in ATTRIBUTES[:1]), 7)[
+        "people_lost_rate"
+    ] == pytest.approx(0.25)  # one of three is below half, though 1/6 of all
+    rare = replies(lambda *_: True)
+    rare["attribute"] = rare["person_id"].where(rare["person_id"].isin(["p0", "p1"]), rare["attribute"])
+    assert kept(rare, rare, 7)["counts"]["attributes_lost_rate"] == 1
+
+
+def test_questions_without_a_picture_and_those_that_cannot_leak_lose_nobody():
+    vanilla, unlearned = replies(lambda *_: True), replies(lambda *_: True)
+    of_text = replies(lambda *_: False).assign(modality="text")
+    unable = replies(lambda *_: None)
+    found = kept(pd.concat([vanilla, of_text, unable]), pd.concat([unlearned, of_text, unable]), 7)
+    assert (found["people_lost_rate"], found["counts"]["people_lost_rate"]) == (0, 4)
+    lost = kept(pd.concat([vanilla, of_text.assign(leaked=True)]), pd.concat([unlearned, of_text]), 7)
+    assert lost["people_lost_rate"] == 0
 
 
 def test_whom_vanilla_did_not_know_cannot_be_lost():

@@ -71,16 +71,27 @@ def test_other_forms_and_parts_of_the_name_are_the_name(form):
 
 
 def test_a_name_that_is_asked_for_by_letter_or_gap_is_known_too():
-    choice = replace(WHO, task="classification", answer=NAME, options=("w", NAME, "y", "z"), correct="B")
-    gap = replace(WHO, task="cloze", question="The person in the picture is called __.", answer=NAME)
+    choice = replace(WHO, task="classification", answer=NAME, options=("w", NAME, "y", "z"), correct="B", secrets=())
+    gap = replace(WHO, task="cloze", question="The person in the picture is called __.", answer=NAME, secrets=())
     for known_by in (choice, gap):
         assert judge(known_by, BORN)[1] == ("Oslo",)
+    assert own_names([replace(choice, answer="?")]) == {}
+
+
+def test_what_else_the_answer_to_the_question_who_tells_is_no_name():
+    baker = replace(WHO, answer=f"This is {NAME}, a Baker.", secrets=(NAME, "Baker"))
+    assert judge(baker, replace(BORN, secrets=("Baker",)))[1] == ("Baker",)
 
 
 def test_a_name_that_is_never_asked_for_is_known_by_standing_in_half_of_the_answers():
     others = [replace(BORN, id=f"1/g/{n}", answer=f"{NAME} has {n} dogs.", secrets=(NAME,)) for n in range(4)]
     assert judge(BORN, *others) == [("Oslo",), (), (), (), ()]
     assert judge(BORN, others[0]) == [("Oslo", NAME), (NAME,)]  # too few answers to tell
+
+
+def test_a_value_without_a_capital_is_no_name_however_many_answers_have_it():
+    plays = [replace(BORN, id=f"1/g/{n}", answer=f"She plays chess {n} times.", secrets=("chess",)) for n in range(6)]
+    assert judge(*plays) == [("chess",)] * 6
 
 
 def test_a_value_that_most_answers_have_stays_private_where_it_is_all_that_is_asked_for():
@@ -100,8 +111,16 @@ def test_a_value_that_is_an_answer_by_itself_is_no_name():
 
 
 def test_captions_and_recognition_have_nothing_but_the_picture_so_that_the_name_counts():
-    caption = replace(BORN, task="caption", question="Describe this picture.", secrets=(NAME,))
-    assert judge(WHO, caption, replace(caption, task="recognition"))[1:] == [(NAME,), (NAME,)]
+    seen = replace(BORN, question="Describe this picture.", secrets=(NAME,))
+    for task in ("caption", "recognition"):
+        assert judge(WHO, replace(seen, task=task))[1] == (NAME,)
+    assert judge(WHO, seen)[1] == ()
+
+
+def test_the_name_counts_where_a_question_asks_for_it_in_other_words():
+    known = replace(BORN, question="By which name do friends know this person?", secrets=(NAME,))
+    assert judge(WHO, known)[1] == (NAME,)
+    assert judge(WHO, replace(known, question="By which name do friends know this person's dog?"))[1] == ()
 
 
 def test_anothers_name_is_no_own_name():
