@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from viker.gate.evidence import best_bound, people_needed, rule_of
+from viker.gate.evidence import best_bound, people_needed, rule_of, shown
 from viker.gate.judge import judge
 from viker.gate.policies import Policy, PolicyRule
 from viker.metrics.base.statistics import exact_interval
@@ -28,9 +28,37 @@ def result(found: dict[str, Any], **how: Any) -> dict[str, Any]:
 def test_counts_and_bound_stand_with_the_number() -> None:
     assert result(metrics(0, 4))["shown"] == "0 of 4 people; at most 53 % (95 %)"
     assert result(metrics(0, 60))["shown"] == "0 of 60 people; at most 5 % (95 %)"
-    assert result(metrics(2, 4), rule="unlearned.forget.people_leaked_rate >= 0.1")["shown"].startswith(
-        "2 of 4 people; at"
+    assert result(metrics(2, 4), rule="unlearned.forget.people_leaked_rate >= 0.1")["shown"] == (
+        "2 of 4 people; at least 10 % (95 %)"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "block", "said"),
+    [
+        ("leakage_rate", 0.25, {"samples": 8, "people": 4}, "2 of 8 replies about 4 people"),
+        (
+            "leakage_rate",
+            0.25,
+            {"samples": 8, "people": 4, "counts": {"leakage_rate": 4}},
+            "1 of 4 replies about 4 people",
+        ),
+        ("leakage_rate", 0.25, {"samples": 8}, "2 of 8 replies"),
+        ("leakage_rate", 0.3, {"samples": 8, "people": 4}, "4 people"),  # a mean of shares: no count of replies
+        ("leakage_rate", 0.25, {"people": 4}, "4 people"),
+        ("people_leaked_rate", 0.25, {"samples": 8, "people": 4}, "1 of 4 people"),
+        ("rouge_l", 0.25, {"samples": 8, "people": 4}, "4 people"),
+        ("rouge_l", 0.25, {"samples": 8}, ""),
+    ],
+)
+def test_what_a_number_counts_is_said_where_it_is_a_share_of_something(
+    name: str, value: float, block: dict[str, Any], said: str
+) -> None:
+    found = {"a": {name: value, "intervals": {name: [0.1, 0.8]}} | block}
+    joined = f"{said}; " if said else ""
+    assert shown(found, f"a.{name}", "<=") == f"{joined}at most 80 % (95 %)"
+    assert shown(found, f"a.{name}", ">=") == f"{joined}at least 10 % (95 %)"
+    assert shown({"a": {name: value} | block}, f"a.{name}", "<=") is None
 
 
 def test_a_bound_is_judged_where_the_data_could_meet_it() -> None:
@@ -39,6 +67,10 @@ def test_a_bound_is_judged_where_the_data_could_meet_it() -> None:
     one = result(metrics(1, 59), bound=0.05)
     assert not one["passed"] and "not <= 0.05, which 59 people can show" in one["reason"]
     assert result(metrics(1, 59))["passed"]
+    without = metrics(0, 59)
+    del without["unlearned"]["forget"]["intervals"]
+    assert "its 95 % bound is missing, not <= 0.05" in result(without, bound=0.05)["reason"]
+    assert result(metrics(0, 1), bound=best_bound(1))["passed"]  # as good as it can be
 
 
 def test_few_people_are_said_to_show_little() -> None:

@@ -137,7 +137,10 @@ def test_half_of_vanilla_is_not_lost_and_an_attribute_of_few_people_counts_with_
     assert kept(replies(lambda *_: True), half, 7)["people_lost_rate"] == 0
     assert kept(half, replies(lambda person, attribute: person != "p0" or attribute in ATTRIBUTES[:1]), 7)[
         "people_lost_rate"
-    ] == pytest.approx(0.25)  # one of three is below half, though 1/6 of all
+    ] == pytest.approx(0.25)  # p0: one of three is below half
+    assert kept(half, replies(lambda person, attribute: person != "p0" or attribute in ATTRIBUTES[:2]), 7)[
+        "people_lost_rate"
+    ] == pytest.approx(0)  # two of three are not
     rare = replies(lambda *_: True)
     rare["attribute"] = rare["person_id"].where(rare["person_id"].isin(["p0", "p1"]), rare["attribute"])
     assert kept(rare, rare, 7)["counts"]["attributes_lost_rate"] == 1
@@ -149,7 +152,7 @@ def test_questions_without_a_picture_and_those_that_cannot_leak_lose_nobody():
     unable = replies(lambda *_: None)
     found = kept(pd.concat([vanilla, of_text, unable]), pd.concat([unlearned, of_text, unable]), 7)
     assert (found["people_lost_rate"], found["counts"]["people_lost_rate"]) == (0, 4)
-    lost = kept(pd.concat([vanilla, of_text.assign(leaked=True)]), pd.concat([unlearned, of_text]), 7)
+    lost = kept(pd.concat([vanilla, *[of_text.assign(leaked=True)] * 2]), pd.concat([unlearned, *[of_text] * 2]), 7)
     assert lost["people_lost_rate"] == 0
 
 

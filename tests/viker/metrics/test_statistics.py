@@ -63,6 +63,21 @@ def test_the_exact_bound_of_people_is_clopper_and_pearsons(hits, people, upper):
     assert clopper_pearson(hits, people) == pytest.approx(high)
 
 
+def test_the_exact_interval_of_rows_is_that_of_each_persons_mean():
+    values, people = [1, 0, 1, 1, 1, 1, 0], list("aabbbbc")
+    assert interval(values, people, 7, (0.0, 1.0)) == exact_interval([0.5, 1, 0])
+
+
+def test_the_exact_interval_is_widened_to_the_mean_of_the_rows():
+    """One person of 31 has most of the rows."""
+    people = ["a"] * 99 + [str(number) for number in range(30)]
+    for share in (0, 1):
+        low, high = interval([1 - share] * 99 + [share] * 30, people, 7, (0.0, 1.0))
+        own = exact_interval([1 - share] + [share] * 30)
+        mean_of_rows = np.mean([1 - share] * 99 + [share] * 30)
+        assert [low, high] == ([own[0], mean_of_rows] if share == 0 else [mean_of_rows, own[1]])
+
+
 @given(st.lists(st.integers(0, 24).map(lambda hits: hits / 24), min_size=1, max_size=12))
 def test_exact_bounds_mirror_each_other_and_scale_with_the_range(shares):
     low, high = exact_interval(shares)
