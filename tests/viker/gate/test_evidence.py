@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from viker.gate.evidence import best_bound, people_needed, rule_of, shown
+from viker.gate.evidence import best_bound, error, people_needed, rule_of, shown
 from viker.gate.judge import judge
 from viker.gate.policies import Policy, PolicyRule
 from viker.metrics.base.statistics import exact_interval
@@ -70,13 +70,27 @@ def test_a_bound_is_judged_where_the_data_could_meet_it() -> None:
     without = metrics(0, 59)
     del without["unlearned"]["forget"]["intervals"]
     assert "its 95 % bound is missing, not <= 0.05" in result(without, bound=0.05)["reason"]
-    assert result(metrics(0, 1), bound=best_bound(1))["passed"]  # as good as it can be
+    at_best = result(metrics(1, 20), rule="unlearned.forget.people_leaked_rate <= 0.1", bound=best_bound(20))
+    assert not at_best["passed"] and "its 95 % bound is 0.2161, not <= 0.1391" in at_best["reason"]
 
 
 def test_few_people_are_said_to_show_little() -> None:
-    error = result(metrics(0, 4), bound=0.05)["error"]
-    assert (error["bounds"], error["beyond"]) == (0, 1)
-    assert "With 4 people at best 53 % can be shown." in error["text"]
+    said = result(metrics(0, 4), bound=0.05)["error"]
+    assert (said["bounds"], said["beyond"]) == (0, 1)
+    assert "With 4 people at best 53 % can be shown." in said["text"]
+
+
+def test_the_overall_error_says_how_many_bounds_were_judged_and_what_the_fewest_people_can_show() -> None:
+    limits = [(10, 0.05), (4, 0.05), (60, 0.05), (20, best_bound(20)), (None, 0.05), (3, None)]
+    rules = [{"people": people, "bound_at_most": bound} for people, bound in limits]
+    found = error(rules)
+    assert (found["bounds"], found["beyond"]) == (2, 3)
+    assert found["text"].startswith("2 of 5 bounds were judged at 95 %: ")
+    assert found["text"].endswith(
+        " 3 are beyond what these data can show, and only said. With 4 people at best 53 % can be shown."
+    )
+    assert error(rules[4:])["text"].endswith(" 1 are beyond what these data can show, and only said.")
+    assert error(rules[2:4])["text"].endswith("as it must meet all rules.")
 
 
 @pytest.mark.parametrize(("bound", "people"), [(0.05, 59), (0.20, 14), (0.25, 11), (0.5, 5)])

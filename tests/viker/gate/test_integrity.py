@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from viker.core.files import sha256_path
 from viker.data.records import read_records
 from viker.gate.integrity import ATTACKS_COUNTED, COMPLETE, COUNTED, FLOORS_COUNTED, SEALED, WHOLE
 
@@ -27,11 +28,15 @@ def lower(metrics: dict[str, Any]) -> None:
 def test_an_honest_evaluation_meets_all_of_it(tree: Tree) -> None:
     verdict = tree.judge()
     assert failed(verdict) == [], [one["reason"] for one in verdict["require"] if not one["passed"]]
+    adapter = next(r for r in verdict["require"] if r["rule"] == "the metrics were measured on this adapter")
+    assert adapter["reason"] == f"SHA-256 {sha256_path(tree.adapter)[:12]}…."
 
 
 def test_metrics_edited_by_hand_fail(tree: Tree) -> None:
     tree.edit(lower)
-    assert failed(tree.judge()) == [SEALED]
+    verdict = tree.judge()
+    assert failed(verdict) == [SEALED]
+    assert "doesn't match the content: it was edited" in verdict["require"][0]["reason"]
 
 
 def test_metrics_without_a_digest_fail(tree: Tree) -> None:
@@ -43,11 +48,15 @@ def test_metrics_without_a_digest_fail(tree: Tree) -> None:
 
 @pytest.mark.parametrize("name", ["adapter", "model", "data", "params", "predictions", "attacks"])
 def test_each_hash_that_is_another_or_missing_fails_alone(tree: Tree, name: str) -> None:
-    for change in (lambda m: m["inputs"].update({name: "0" * 64}), lambda m: m["inputs"].pop(name)):
+    for change, said in (
+        (lambda m: m["inputs"].update({name: "0" * 64}), f"{name} is 000000000000… in the metrics, but "),
+        (lambda m: m["inputs"].pop(name), f"{name} is not in the metrics, but "),
+    ):
         tree.edit(change, sealed=True)
         verdict = tree.judge()
         assert [rule for rule in failed(verdict) if name in rule] == failed(verdict) != []
-        assert "run 'viker evaluate' again" in next(r["reason"] for r in verdict["require"] if not r["passed"])
+        reason = next(r["reason"] for r in verdict["require"] if not r["passed"])
+        assert said in reason and "here: run 'viker evaluate' again" in reason
 
 
 @pytest.mark.parametrize(("name", "word"), [("adapter", "adapter"), ("vanilla", "model")])

@@ -2,9 +2,8 @@
 
 Each word is reduced to what its place in a sentence depends on: a word of grammar to its group, any other to its
 ending, or to a name, a number, a single letter, letters in mixed case, or a word that neither English nor the data
-have. A
-trigram model of these kinds says how many bits a word takes. So it is independent of what a reply is about. What
-English has is in ``english.json``, which ``benchmarks.gibberish`` makes.
+have. A trigram model of these kinds says how many bits a word takes. So it is independent of what a reply is about.
+What English has is in ``english.json``, which ``benchmarks.gibberish`` makes.
 """
 
 import json
