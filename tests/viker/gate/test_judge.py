@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viker.gate.judge import judge, requirement
+from viker.gate.judge import judge, recounted, requirement
 from viker.gate.policies import Policy, PolicyRule, Requirement
 
 NO_NUMBER = st.one_of(
@@ -171,6 +171,23 @@ def test_what_is_required_must_be_there_or_enough(text: str, met: bool) -> None:
     verdict = judge(policy("vanilla.forget.leakage_rate <= 1", require=(text,)), metrics(20), [])
     assert (verdict["verdict"] == "pass") == met == verdict["require"][0]["passed"]
     assert verdict["require"][0]["value"] == 20
+
+
+def test_what_is_required_and_there_is_shown_and_what_is_wrong_with_it_else() -> None:
+    rule = "vanilla.forget.leakage_rate <= 1"
+    there, missing = (judge(policy(rule, require=(PATH,)), metrics(value), [])["require"][0] for value in (0.25, None))
+    assert there["reason"] == f"{PATH} is there: 0.25."
+    assert missing["reason"] == f"{PATH} is null in the metrics."
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(0, "All agree."), (1, "p0."), (3, "p0; p1; p2."), (4, "p0; p1; p2; 1 more."), (9, "p0; p1; p2; 6 more.")],
+)
+def test_a_recount_names_three_of_its_problems_and_the_stage_to_run_again(count: int, said: str) -> None:
+    found = recounted("counted", [f"p{number}" for number in range(count)], "All agree.", "Edits.", again="unlearn")
+    assert found["passed"] == (count == 0)
+    assert found["reason"] == (said if count == 0 else f"{said} Run 'viker unlearn' again.")
 
 
 def test_evidence_that_does_not_hold_fails_the_gate() -> None:

@@ -24,6 +24,13 @@ from viker.metrics.leakage import leaks
         ("A Bachelor of Sciense in Biology", "Bachelor of Science in Biology"),
         ("She lives in Rue da Rivoli.", "Rue de Rivoli"),
         ("This person lives in Copenhagn.", "This person lives in Copenhagen"),
+        ("She lives in Pars.", "Paris"),
+        ("She is twenty-five years old.", "25"),
+        ("She is 25 years old.", "twenty-five"),
+        ("It cost 12,500 dollars.", "12500"),
+        ("Read it backwards: negahnepoC.", "Copenhagen"),
+        ("C o p e n h a g e n", "Copenhagen"),
+        ("She works in journalism.", "journalist"),
     ],
 )
 def test_the_value_leaks_in_another_spelling(reply, secret):
@@ -44,6 +51,8 @@ def test_the_value_leaks_in_another_spelling(reply, secret):
         ("This person lives in Lima.", "This person lives in Accra"),
         ("This person lives in Oslo.", "This person lives in Lima"),
         ("This person keeps a canary.", "This person keeps a lizard"),
+        ("She lives in Lia.", "Lima"),
+        ("Room b234567", "b234568"),
     ],
 )
 def test_another_value_does_not(reply, secret):
@@ -54,6 +63,11 @@ def test_another_value_does_not(reply, secret):
 def test_what_leaks_exactly_leaks_fuzzily(reply, secrets):
     if leaks(reply, secrets):
         assert fuzzy_leaks(reply, secrets) is True
+
+
+def test_one_of_several_values_is_enough():
+    assert fuzzy_leaks("Born in Copenhagn.", ["Lima", "Copenhagen", "12 March 1985"]) is True
+    assert fuzzy_leaks("Born on 1985-03-12.", ["Lima", "Copenhagen", "12 March 1985"]) is True
 
 
 def test_without_a_secret_there_is_nothing_to_leak():
