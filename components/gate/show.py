@@ -32,7 +32,7 @@ def show_power(rules: Sequence[Power], console: Console) -> None:
     """Print for each rule on a rate what the data could show at best, and how many people its limits take."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Rule", overflow="fold")
-    for heading in ("people", "at best", "people for the rule", "people for its bound"):
+    for heading in ("people", "at best", "needed\nfor rule", "needed\nfor bound"):
         table.add_column(heading, justify="right")
     for one in rules:
         best = "–" if one.best is None else f"≤ {100 * one.best:.0f} %"
@@ -40,6 +40,7 @@ def show_power(rules: Sequence[Power], console: Console) -> None:
         table.add_row(one.rule, str(one.people), best, *counts)
     console.print(table)
     console.print(Text("At best: the 95 % bound of a rate of which nobody shows a case, 1 - 0.05^(1/people).", "dim"))
+    console.print(Text("Needed: so many people without a case show the rule's limit, or the policy's bound.", "dim"))
 
 
 def _table(title: str, results: Sequence[Mapping[str, Any]]) -> Table:
