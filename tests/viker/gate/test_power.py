@@ -50,7 +50,9 @@ def test_rules_that_limit_a_leak_by_a_number_say_what_so_many_people_show_and_ho
     ]
 
 
-@pytest.mark.parametrize(("images", "task", "people"), [((), "generation", 0), (("p",), "cloze", 0), (("p",), "generation", 1)])
+@pytest.mark.parametrize(
+    ("images", "task", "people"), [((), "generation", 0), (("p",), "cloze", 0), (("p",), "generation", 1)]
+)
 def test_attacks_rest_on_whom_open_questions_with_a_picture_are_about(
     params, policy, monkeypatch, images, task, people
 ) -> None:

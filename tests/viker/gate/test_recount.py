@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.viker.gate.conftest import honest
 from viker.core.errors import UserError
 from viker.core.files import sha256_path
 from viker.data.records import Record
@@ -16,7 +17,7 @@ from viker.data.samples import sample_of
 from viker.evaluation.general_ability import count_ability, general_questions
 from viker.evaluation.questions import Question
 from viker.gate.integrity import ATTACKS_COUNTED, COUNTED
-from viker.gate.recount import count
+from viker.gate.recount import count, recount
 from viker.gate.recount_attacks import recount_attacks
 
 if TYPE_CHECKING:
@@ -193,3 +194,25 @@ def test_replies_under_attack_that_cannot_be_read_name_file_and_stage(tree: Tree
     pq.write_table(pa.table({"model": ["vanilla"]}), tree.attacks)
     with pytest.raises(UserError, match="replies"):
         tree.judge()
+
+
+def test_gibberish_may_be_more_than_replies_alone_show_and_a_missing_number_is_left_to_the_rules(tree: Tree) -> None:
+    """The vanilla model may find a reply strange that looks like a sentence: that is not counted again."""
+    tree.answer(lambda model, split, record: "to to to to to to" if split == "forget" else honest(model, split, record))
+    measured = tree.measured()
+    forget = measured["unlearned"]["forget"]
+    least = forget["gibberish_rate"]
+
+    def counted() -> dict[str, Any]:
+        how = (tree.prepared, tree.predictions, tree.params.evaluate.in_force(), tree.params.seed)
+        return recount(measured, *how)[1]
+
+    every = counted()
+    assert every["passed"] and least > 0.5
+    for value, passed in ((1.0, True), (least - 0.01, False), (None, False)):
+        forget["gibberish_rate"] = value
+        result = counted()
+        assert result["passed"] == passed
+        assert passed or f"counted at least {least:.6g}" in result["reason"]
+    del forget["gibberish_rate"]
+    assert int(counted()["reason"].split()[0]) == int(every["reason"].split()[0]) - 1

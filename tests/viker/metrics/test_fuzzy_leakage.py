@@ -31,6 +31,7 @@ from viker.metrics.leakage import leaks
         ("Read it backwards: negahnepoC.", "Copenhagen"),
         ("C o p e n h a g e n", "Copenhagen"),
         ("She works in journalism.", "journalist"),
+        ("She is a painter.", "paint"),
     ],
 )
 def test_the_value_leaks_in_another_spelling(reply, secret):
