@@ -146,6 +146,8 @@ def test_a_bound_that_is_missing_or_no_interval_never_passes(term: str, interval
     result = the_rule(f"{term}(unlearned.forget.leakage_rate) <= 1", bounded(0.1, interval))
     assert (result["passed"], result["value"]) == (False, None)
     assert "has no interval" in result["reason"]
+    without = the_rule(f"{term}(unlearned.forget.leakage_rate) <= 1", bounded(None, interval))
+    assert "is null in the metrics" in without["reason"]
 
 
 def test_the_bound_of_a_reference_is_the_threshold() -> None:

@@ -59,6 +59,12 @@ def test_without_people_never_seen_there_is_no_membership():
     assert membership(members, members[:0]) == membership(members[:0], members) == dict.fromkeys(NAMES, None)
 
 
+def test_an_answer_of_an_end_token_alone_has_a_likelihood_and_no_least_likely_tokens():
+    alone = Reply(text="", answer="", likelihood=Scores([-1.0], [True], [-1.0], [0.5]))
+    signs = {metric.name: metric.of_reply(alone) for metric in metrics_of("membership")}
+    assert {name for name, sign in signs.items() if math.isnan(sign)} == {name for name in NAMES if "min_k" in name}
+
+
 @NEEDS_CASES
 def test_each_sign_has_open_unlearnings_auc():
     case = cases()["membership"]

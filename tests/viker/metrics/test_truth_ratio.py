@@ -36,6 +36,11 @@ def test_the_truth_ratio_needs_a_wrong_answer() -> None:
         truth_ratio(-1.0, [])
 
 
+@pytest.mark.parametrize("known", [{"right": -1.0}, {"wrong": (-1.0,)}, {}])
+def test_a_reply_of_which_right_or_wrong_answers_are_not_known_has_none(known: dict) -> None:
+    assert measure(table([Reply(text="?", **known)]), seed=7)["forget"]["truth_ratio"] is None
+
+
 @given(LOGPROB, st.lists(LOGPROB, min_size=1, max_size=5))
 def test_the_right_share_is_that_of_the_probabilities(right: float, wrong: list[float]) -> None:
     of_wrong = math.exp(math.fsum(wrong) / len(wrong))
