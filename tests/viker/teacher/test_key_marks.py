@@ -1,14 +1,19 @@
 """Marks of key tokens: what each divides, that it does so again, and answers of one token or of equal ones."""
 
+import warnings
+
+import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
 
 from viker.data.records import read_records
 from viker.data.samples import sample_of
 from viker.metrics.base.words import normalise
 from viker.models.entropy import entropy
 from viker.teacher.distributions import full
-from viker.teacher.key_marks import key_tokens, mixture_threshold, otsu_threshold, quantile_threshold
+from viker.teacher.key_marks import ROUNDS, key_tokens, mixture_threshold, otsu_threshold, quantile_threshold
 from viker.teacher.key_tokens import entropy_histogram, find_key_tokens, key_token_rows
 from viker.teacher.target import uncertain
 
@@ -88,6 +93,46 @@ def test_the_mixture_divides_two_normal_distributions_between_their_means():
     spread = torch.special.ndtri(quantiles) * 0.3
     scores = torch.cat([(-4 + spread).exp(), (0.5 + spread[::4]).exp()])
     assert mixture_threshold(scores) == float(scores[: len(spread)].max())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_mixture_is_that_of_scikit_learn_where_both_parts_overlap(seed):
+    """From the same beginning, Otsu's division of the logarithms."""
+    rng = np.random.default_rng(seed)
+    x = np.concatenate([rng.normal(-3, 0.9, 150), rng.normal(0, 0.5, 40 + 20 * seed)])
+    parts = [x[x <= (bound := otsu_threshold(torch.tensor(x)))], x[x > bound]]
+    theirs = GaussianMixture(
+        2,
+        weights_init=[len(part) / len(x) for part in parts],
+        means_init=[[part.mean()] for part in parts],
+        precisions_init=[[[1 / part.var()]] for part in parts],
+        tol=0,
+        max_iter=ROUNDS,
+    )
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # it can't converge to 0
+        lower = theirs.fit_predict(x[:, None]) == np.argmin(theirs.means_[:, 0])
+    expected = x[lower & (x < theirs.means_.max())].max()
+    assert np.log(mixture_threshold(torch.tensor(np.exp(x) - 1e-3)) + 1e-3) == pytest.approx(expected)
+
+
+def test_parts_without_spread_are_divided_too():
+    assert mixture_threshold(torch.tensor([0.0] * 10 + [2.0] * 2, dtype=torch.float64)) == 0.0
+    assert otsu_threshold(torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64)) == 0.0  # as good as at 1: the lower one
+
+
+def test_each_mark_goes_by_its_own_threshold_of_an_answer_or_of_all():
+    torch.manual_seed(8)
+    scores = [torch.rand(n, dtype=torch.float64).pow(6) * 4 for n in (12, 30, 9)]
+    expected = {
+        "quantile": [one > quantile_threshold(one) for one in scores],
+        "otsu": [one > otsu_threshold(one) for one in scores],
+        "mixture": [one > mixture_threshold(torch.cat(scores)) for one in scores],
+        "fixed": [one > 0.7 for one in scores],
+    }
+    found = {mark: key_tokens(scores, mark, 0.7) for mark in MARKS}
+    for mark in MARKS:
+        assert all(torch.equal(one, other) for one, other in zip(found[mark], expected[mark], strict=True)), mark
+    assert len({tuple(torch.cat(marks).tolist()) for marks in found.values()}) == len(MARKS), "all differ here"
 
 
 @pytest.fixture
