@@ -43,6 +43,23 @@ class TestAblations(MethodChecks):
         return call
 
 
+@pytest.mark.parametrize(
+    ("changes", "follows"),
+    [
+        ({}, True),
+        ({"lambda_": 0.01}, True),
+        ({"lambda_": 0.0}, False),
+        ({"teacher": {"irrelevant": 3, "population": 1}}, True),
+        ({"teacher": "none"}, False),
+        ({"weighting": "hard_mask"}, False),
+    ],
+)
+def test_the_loss_follows_a_teacher_that_has_a_weight_in_it(changes, follows):
+    settings = settings_of(METHOD, **changes)
+    assert settings.follows_teacher == follows
+    assert sum(settings.teachers.values()) == (0 if changes.get("teacher") == "none" else 1)
+
+
 @pytest.fixture
 def batch():
     """Two answers of unequal length, aligned on the right: 5 and 3 tokens of a vocabulary of 11."""

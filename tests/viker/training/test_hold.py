@@ -116,6 +116,8 @@ def test_a_run_that_can_invent_nobody_says_so(params, encoder, asked, earlier, c
     with caplog.at_level(logging.WARNING):
         assert questions_to_hold(settings, 7, encoder, asked[:2], alone, {}) == []
     assert "nothing holds what the adapter in unlearn.start_from has forgotten" in caplog.text
+    caplog.clear()
+    assert questions_to_hold(settings, 7, encoder, asked[:2], asked[2:], {}) != [] and caplog.text == ""
 
 
 def test_those_are_held_on_which_the_adapter_changed_the_model_most(small_model, params, encoder, asked, earlier):
