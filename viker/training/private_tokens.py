@@ -65,7 +65,7 @@ def floor_warning(rows: pd.DataFrame) -> str | None:
     kept = values[values["kept"]]
     if kept.empty:
         return None
-    asked = kept.groupby("question").size().sort_values(ascending=False)
+    asked = kept.groupby("question").size().sort_values(ascending=False, kind="stable")
     most = ", ".join(f"'{question}' ({count})" for question, count in asked.head(3).items())
     return (
         f"{len(kept)} of {len(values)} private values can't be forgotten with these settings: the teacher gives their "

@@ -2,6 +2,7 @@
 
 import re
 
+import pandas as pd
 import pytest
 import torch
 
@@ -117,6 +118,13 @@ def test_a_value_is_kept_only_if_all_its_tokens_are(small_model, asked):
     rows.loc[several.index, "floor"] = 0.9
     rows.loc[several.groupby(["record_id", "value"])["position"].idxmax(), "floor"] = 0.0  # the last, which follows
     assert summarised(rows)["first_tokens_kept"] > summarised(rows)["values_kept"]
+
+
+def test_the_three_questions_with_most_values_that_stay_are_named() -> None:
+    asked = ["Which?", *["Where?"] * 3, *["When?"] * 2, "Who?", "Why?"]
+    rows = [(f"r{n}", "p", question, 0, 0, "x", 0.9, 0.9, 0.9, 0.0) for n, question in enumerate(asked)]
+    said = floor_warning(pd.DataFrame(rows, columns=COLUMNS))
+    assert said is not None and "most are in 'Where?' (3), 'When?' (2), 'Which?' (1). Take" in said
 
 
 def test_without_private_values_there_is_nothing_to_say(small_model, asked):
