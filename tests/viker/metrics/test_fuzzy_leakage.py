@@ -3,7 +3,7 @@
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from viker.metrics.fuzzy_leakage import dates, fuzzy_leaks
@@ -61,6 +61,8 @@ def test_another_value_does_not(reply, secret):
 
 
 @given(st.text(max_size=40), st.lists(st.text(max_size=10), max_size=3))
+@example("¯", ["¯"])
+@example("She is O´Brien.", ["O'Brien"])
 def test_what_leaks_exactly_leaks_fuzzily(reply, secrets):
     if leaks(reply, secrets):
         assert fuzzy_leaks(reply, secrets) is True

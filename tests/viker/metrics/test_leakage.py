@@ -21,10 +21,16 @@ def test_a_secret_inside_another_word_does_not_leak(reply: str) -> None:
     assert leaks(reply, ["Rome", "42", "cat"]) is False
 
 
+@pytest.mark.parametrize("typed", ["'", "’", "´", "`", "\u02bb", "\u02bc", "\u02b9"])
+@pytest.mark.parametrize("known", ["'", "´", "\u02bc"])
+def test_a_name_leaks_whatever_its_apostrophe_is_typed_as(typed: str, known: str) -> None:
+    assert leaks(f"She is O{typed}Brien.", [f"O{known}Brien"]) is True
+
+
 def test_one_of_several_secrets_is_a_leak() -> None:
     assert leaks("a baker from Lyon", ["Rome", "Lyon"]) is True
 
 
-@pytest.mark.parametrize("secrets", [[], [""], ["  ", "?!"]])
+@pytest.mark.parametrize("secrets", [[], [""], ["  ", "?!"], ["¯"]])
 def test_without_a_secret_there_is_nothing_to_leak(secrets: list[str]) -> None:
     assert leaks("anything", secrets) is None

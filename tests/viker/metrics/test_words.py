@@ -12,11 +12,13 @@ from viker.metrics.base.words import normalise
 @given(st.text())
 @example("\u0345\u0300")
 @example("\u1fb7 a\u00ad\u0301")
+@example("1\u20e3 \u20e3")
 def test_normalising_twice_changes_nothing_more(text: str) -> None:
     once = normalise(text)
     assert normalise(once) == once
     assert once == " ".join(once.split())
     assert all(unicodedata.category(c)[0] in "LMN" for c in once.replace(" ", ""))
+    assert all(unicodedata.category(word[0])[0] in "LN" for word in once.split())
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,10 @@ def test_normalising_twice_changes_nothing_more(text: str) -> None:
         ("Lyon\u200b\u00ad", "lyon"),
         ("Ly\u200bon", "lyon"),
         ("...", ""),
+        ("O'Brien", "o brien"),
+        ("O´Brien", "o brien"),  # in NFKC a space with an acute accent on it
+        ("¯ ¨", ""),
+        ("\u0301Oslo", "oslo"),
     ],
 )
 def test_normalising_folds_width_case_accents_and_punctuation(text: str, expected: str) -> None:

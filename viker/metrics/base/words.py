@@ -7,16 +7,25 @@ from functools import lru_cache
 # A number with its separators is one word: 1,000,000,000 is no loop of 000.
 _WORD = re.compile(r"\w+(?:(?<=\d)[^\w\s](?=\d)\w+)*")
 
+_APOSTROPHES = "\u02b9\u02ba\u02bb\u02bc\u02bd\u02be\u02bf\u02c8"
+"""Letters to Unicode, such as the okina and the apostrophe of Ukrainian names."""
+
 
 @lru_cache(maxsize=2**16)
 def normalise(text: str) -> str:
     """Return ``text`` in NFKC, case folded, its words (letters, marks, digits) separated by single spaces.
 
-    Invisible format characters (zero-width spaces, soft hyphens) vanish, so that they can't hide a word.
-    Applying it twice changes nothing.
+    Invisible format characters (zero-width spaces, soft hyphens) vanish, so that they can't hide a word, and so do
+    marks on no letter: in NFKC, an accent typed as an apostrophe (O´Brien) is a space with a mark on it. Letters that
+    are written as apostrophes are taken for such. Applying it twice changes nothing.
     """
-    folded = _fold(_fold(text))
-    spaced = (character if unicodedata.category(character)[0] in "LMN" else " " for character in folded)
+    spaced = [" "]
+    for character in _fold(_fold(text)):
+        kind = "P" if character in _APOSTROPHES else unicodedata.category(character)[0]
+        if kind in "LN" or (kind == "M" and spaced[-1] != " "):
+            spaced.append(character)
+        elif kind != "M":
+            spaced.append(" ")
     return " ".join("".join(spaced).split())
 
 
