@@ -58,7 +58,9 @@ class Finder:
         long = [text for text in texts if len(text) >= LONG]
         self._joined = re.compile("|".join(map(re.escape, long))) if long else None
         ids = "|".join(map(re.escape, sorted(traces.ids, key=len, reverse=True)))
-        self._records = re.compile(rf"(?<![\w/])(?:{ids})/(?:{'|'.join(TASKS)})/") if ids else None
+        of_record = rf"(?<![\w/])(?:{ids})/(?:{'|'.join(TASKS)})/"
+        of_key = rf"""\bperson_id["']?\s*[:=]\s*["']?(?:{ids})(?![\w-])"""
+        self._ids = re.compile(f"{of_record}|{of_key}") if ids else None
 
     def in_file(self, path: Path) -> bool:
         """Return whether a file has a trace. Raises OSError: it can't be read."""
@@ -98,10 +100,10 @@ class Finder:
             return True
         if self._texts and self._texts.search(text.casefold()):
             return True
-        if self._records is None:
+        if self._ids is None:
             return False
         lists = (re.split(r"[\s,\[\]\"'\\]+", match[1]) for match in _LIST.finditer(text))
-        return bool(self._records.search(text)) or any(not self.traces.ids.isdisjoint(named) for named in lists)
+        return bool(self._ids.search(text)) or any(not self.traces.ids.isdisjoint(named) for named in lists)
 
 
 def _telling(ids: Iterable[str]) -> list[str]:
