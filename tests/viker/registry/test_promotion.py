@@ -243,8 +243,10 @@ def test_a_rollback_brings_the_previous_champion_back(work):
         work.evaluate()
         work.register()
     assert work.aliases() == {"candidate": 3, "champion": 3, "previous": 2}
-    moved = rollback(work.registry, {})
-    assert (moved.version, moved.replaced) == (2, 3)
+    moved = rollback(work.registry, {}, "a reason that nothing needs")
+    assert (moved.version, moved.replaced, moved.moved) == (2, 3, True)
+    how = work.registry.promotion(2)
+    assert how["kind"] == "rollback" and "reason" not in how
     assert work.aliases() == {"candidate": 3, "champion": 2, "previous": 1}
     rollback(work.registry, {})
     assert work.aliases() == {"candidate": 3, "champion": 1}
