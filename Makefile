@@ -33,7 +33,7 @@ IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 bench-demo bench-methods bench-gate bench-paper torture: export VIKER_CACHE_GIB := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-recipe audit test-airflow test-containers images images-push chromium lint docs bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-methods bench-gate bench-adversary bench-meta bench-paper bench-tune bench-gpu torture ui clean
+.PHONY: help install demo test test-recipe test-properties audit test-airflow test-containers images images-push chromium lint docs bench bench-prepare bench-unlearn bench-evaluate bench-storage bench-smollm bench-sequence bench-demo bench-methods bench-gate bench-adversary bench-meta bench-paper bench-tune bench-gpu torture ui clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -58,6 +58,10 @@ test: lint chromium ## lint, types and the tests, but those of the other test ta
 
 test-recipe: $(INSTALLED) ## train the shipped model again and compare every byte; a quarter of an hour
 	$(IN_VENV) python -m pytest -m recipe tests/test_recipe.py
+
+test-properties: $(INSTALLED) ## the property tests with 2,000 random examples each, others at each run; minutes
+	$(IN_VENV) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python -m pytest -n 2 --hypothesis-profile random \
+		-m "hypothesis and not slow and not containers and not recipe"
 
 audit: $(INSTALLED) ## licences of what is installed, and known vulnerabilities by pip-audit, in a separate virtual environment
 	@test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/pip install --quiet \

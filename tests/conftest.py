@@ -27,6 +27,7 @@ from viker.models import fast_path
 from viker.models.encoder import Encoder
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("random", deadline=None, max_examples=2000, print_blob=True)  # of make test-properties
 settings.load_profile("repeatable")
 os.environ["TORCHDYNAMO_DISABLE"] = "1"  # bitsandbytes compiles when it is imported: a second of each child process
 os.environ["DVC_NO_ANALYTICS"] = "1"  # of DVC that tests start without viker: they talk to this machine only

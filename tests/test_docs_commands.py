@@ -137,6 +137,7 @@ NEEDS = {
     "make install": "the network; every test runs in what it installs",
     "make lint": "the whole tree at rest; the tests' own target runs it",
     "make test": "nothing: it is this",
+    "make test-properties": "minutes; 'make test' runs the same tests with fewer examples, the same each time",
     "make bench-gpu*": "a GPU",
     "pip install viker*": "the network; 'make install' installs it with the tests' other packages",
     "git *": "nothing: git's own",
