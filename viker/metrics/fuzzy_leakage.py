@@ -8,6 +8,7 @@ from difflib import SequenceMatcher
 
 from viker.metrics.base.metric import FORGOTTEN, Metric
 from viker.metrics.base.private_values import plain
+from viker.metrics.base.words import in_digits_0_to_9
 
 ALIKE = 0.84
 """How alike words must be, 0..1: lets one letter of seven be wrong, added or left out."""
@@ -65,7 +66,7 @@ def fuzzy_leaks(reply: str, secrets: Sequence[str]) -> bool | None:
 def dates(text: str) -> set[date]:
     """Return the dates that ``text`` names, English months; a date that can be read two ways as both."""
     readings = set()
-    for match in _DATE.finditer(text):
+    for match in _DATE.finditer(in_digits_0_to_9(text)):
         words = re.sub(r"(?<=\d)(?:st|nd|rd|th)\b|\bof\b", " ", match.group())
         words = " ".join(re.sub(r"[-/.,]", " ", words).split())
         for form in _FORMS:

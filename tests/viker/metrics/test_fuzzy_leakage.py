@@ -28,6 +28,7 @@ from viker.metrics.leakage import leaks
         ("She is twenty-five years old.", "25"),
         ("She is 25 years old.", "twenty-five"),
         ("It cost 12,500 dollars.", "12500"),
+        ("Born on \u0661\u0662/\u0660\u0663/\u0661\u0669\u0668\u0665.", "12 March 1985"),  # Arabic digits
         ("Read it backwards: negahnepoC.", "Copenhagen"),
         ("C o p e n h a g e n", "Copenhagen"),
         ("She works in journalism.", "journalist"),

@@ -19,6 +19,7 @@ def test_normalising_twice_changes_nothing_more(text: str) -> None:
     assert once == " ".join(once.split())
     assert all(unicodedata.category(c)[0] in "LMN" for c in once.replace(" ", ""))
     assert all(unicodedata.category(word[0])[0] in "LN" for word in once.split())
+    assert not any(unicodedata.category(c) == "Nd" and c not in "0123456789" for c in once)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,7 @@ def test_normalising_twice_changes_nothing_more(text: str) -> None:
         ("O´Brien", "o brien"),  # in NFKC a space with an acute accent on it
         ("¯ ¨", ""),
         ("\u0301Oslo", "oslo"),
+        ("\u0661\u0669\u0668\u0665 \u0967\u0968", "1985 12"),  # Arabic and Devanagari
     ],
 )
 def test_normalising_folds_width_case_accents_and_punctuation(text: str, expected: str) -> None:

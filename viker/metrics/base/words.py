@@ -17,16 +17,24 @@ def normalise(text: str) -> str:
 
     Invisible format characters (zero-width spaces, soft hyphens) vanish, so that they can't hide a word, and so do
     marks on no letter: in NFKC, an accent typed as an apostrophe (O´Brien) is a space with a mark on it. Letters that
-    are written as apostrophes are taken for such. Applying it twice changes nothing.
+    are written as apostrophes are taken for such, and digits of any script are 0 to 9. Applying it twice changes
+    nothing.
     """
     spaced = [" "]
-    for character in _fold(_fold(text)):
+    for character in in_digits_0_to_9(_fold(_fold(text))):
         kind = "P" if character in _APOSTROPHES else unicodedata.category(character)[0]
         if kind in "LN" or (kind == "M" and spaced[-1] != " "):
             spaced.append(character)
         elif kind != "M":
             spaced.append(" ")
     return " ".join("".join(spaced).split())
+
+
+def in_digits_0_to_9(text: str) -> str:
+    """Return ``text`` with the decimal digits of other scripts, such as Arabic's, as 0 to 9."""
+    if text.isascii():
+        return text
+    return "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in text)
 
 
 def words_of(text: str) -> list[str]:
