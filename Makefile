@@ -59,7 +59,7 @@ test: lint chromium ## lint, types and the tests, but those of the other test ta
 test-recipe: $(INSTALLED) ## train the shipped model again and compare every byte; a quarter of an hour
 	$(IN_VENV) python -m pytest -m recipe tests/test_recipe.py
 
-test-properties: $(INSTALLED) ## the property tests with 2,000 random examples each, others at each run; minutes
+test-properties: $(INSTALLED) ## the property tests with up to 2,000 random examples, others at each run; minutes
 	$(IN_VENV) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python -m pytest -n 2 --hypothesis-profile random \
 		-m "hypothesis and not slow and not containers and not recipe"
 

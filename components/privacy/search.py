@@ -30,8 +30,9 @@ class Traces:
     """What tells of people: IDs and texts that nobody else has, and their pictures."""
 
     ids: frozenset[str] = frozenset()
-    """Found where IDs stand: in columns and under keys of IDs, and as the first part of a record's; a long one that is
-    no number anywhere. A short one is too common to be looked for in all that is written."""
+    """Found where IDs stand: in columns of IDs, in text after ``person_id`` and in lists of people, and as the first
+    part of a record's; a long one that is no number anywhere. A short one is too common to be looked for in all that is
+    written."""
     texts: frozenset[str] = frozenset()
     """Found as whole words anywhere, whatever their case."""
     pictures: frozenset[str] = frozenset()
