@@ -31,7 +31,7 @@ def test_a_folder_with_its_files_is_as_good_as_the_file(tmp_path: Path) -> None:
     assert unpack(unpacked(tmp_path)) == unpack(tmp_path / "evidence.zip") == FILES
 
 
-@pytest.mark.parametrize(("removed", "more"), [("abcde", ""), ("abcdefgh", "; and 3 more")])
+@pytest.mark.parametrize(("removed", "more"), [("abcde", ""), ("abcdef", "; and 1 more"), ("abcdefgh", "; and 3 more")])
 def test_five_differences_are_named_in_order_and_the_others_counted(tmp_path: Path, removed: str, more: str) -> None:
     folder = unpacked(tmp_path)
     for name in removed:
